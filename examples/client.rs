@@ -203,7 +203,7 @@ fn send_lines(writer: &mut Writer) {
     let _ = close(writer, CloseCode::NORMAL, "");
 }
 
-/// Closes the connection, and notes that this side did so first.
+/// Closes the connection, and records that this side closed first.
 fn close(writer: &mut Writer, code: CloseCode, reason: &str) -> Result<(), WsError> {
     // Keep the lock during the call: the server's Close may arrive before the call returns, and `receive` must not
     // read the flag before it is set.

@@ -4,8 +4,8 @@
 //!
 //! With `--deflate`, messages are compressed for clients that offer it (RFC 7692).
 //!
-//! Upon Ctrl-C the server accepts no more connections, closes each one with 1001 (going away), and waits ten seconds
-//! for the clients to close. A second Ctrl-C ends the server at once.
+//! Upon Ctrl-C the server accepts no more connections. It closes each open connection with 1001 (going away), and waits
+//! ten seconds for the clients to close. A second Ctrl-C ends the server at once.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -30,16 +30,16 @@ usage: smol_echo_server [ADDR] [--deflate]
 
 /// How long the server waits for its clients to close.
 const CLOSE_TIME: Duration = Duration::from_secs(10);
-/// Two signals within this time count as one Ctrl-C. timeout(1) sends its signal to the process and to its group, so
-/// the process gets the signal twice.
+/// Two signals within this time count as one Ctrl-C. The command `timeout` sends the signal to the process and to the
+/// process group. So the process gets the signal twice.
 const SAME_SIGNAL: Duration = Duration::from_millis(50);
 
-/// The state of the server that each task shares.
+/// The state of the server that all tasks share.
 #[derive(Clone)]
 struct Shared {
     server: Arc<Server>,
     group: Group,
-    /// The channel closes once the last task has dropped its copy.
+    /// The channel closes once the last task has dropped its copy of the sender.
     _running: Sender<()>,
 }
 

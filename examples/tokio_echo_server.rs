@@ -4,8 +4,8 @@
 //!
 //! With `--deflate`, messages are compressed for clients that offer it (RFC 7692).
 //!
-//! Upon Ctrl-C the server accepts no more connections, closes each one with 1001 (going away), and waits ten seconds
-//! for the clients to close. A second Ctrl-C ends the server at once.
+//! Upon Ctrl-C the server accepts no more connections. It closes each open connection with 1001 (going away), and waits
+//! ten seconds for the clients to close. A second Ctrl-C ends the server at once.
 
 use std::pin::pin;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! The time of the crate: an [`Instant`], which the caller creates from its own clock.
+//! The type for points in time: an [`Instant`], which the caller creates from its own clock.
 //!
 //! The core reads no clock. Every call that depends on time takes an [`Instant`]. A driver decides when to read its
 //! clock, and a test can set any time. [`connection`](crate::connection) and [`handshake`](crate::handshake) have the
@@ -87,8 +87,8 @@ impl fmt::Debug for Instant {
     }
 }
 
-/// A timeout in nanoseconds, or no timeout. A `Duration` is converted to a `Term` once. To compute a deadline for each
-/// message is then cheap.
+/// A timeout in nanoseconds, or no timeout. A `Duration` is converted to a `Term` once, so that it is cheap to compute
+/// a deadline for each message.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Term(u64);
 

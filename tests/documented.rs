@@ -444,8 +444,8 @@ fn the_docs_of_config_state_the_defaults() {
         .says(format!("before it is held to be dead; {} seconds by default", d.pong))
         .says(format!("to the end of the stream; {} seconds by default", d.close))
         .says(format!("(RFC 6455 section 7.1.1); {} seconds by default", d.end))
-        .says("`None`, never, by default. Pings and Pongs do not count.")
-        .says("that many connections share, in eight bytes each")
+        .says("The default is `None`: the connection is never closed for being idle. Pings and Pongs do not count.")
+        .says("that many connections share. It takes eight bytes in each connection.")
         .and_no_more();
     assert_eq!(size_of::<hybi::SharedConfig>(), size_of::<usize>());
     let (head, lines) = (handshake::HeadLimits::new().max_head, handshake::HeadLimits::new().max_headers);

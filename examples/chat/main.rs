@@ -2,10 +2,10 @@
 //!
 //! Open the printed address in several browsers.
 //!
-//! Each connection has a task, which waits for messages of its client and for messages of the room at the same time.
-//! A message of the room is encoded once, as a [`Prepared`], and passed to all tasks through a ring of fixed size. No
-//! client waits for a slow one: a client with too many unread bytes or messages is closed with 1013 (try again
-//! later).
+//! Each connection has a task, which waits for messages of its client and for messages of the room at the same time. A
+//! message of the room is encoded once, as a [`Prepared`], and passed to all tasks through a channel of fixed size. No
+//! client waits for a slow client: if a client has too many unread bytes or messages, its connection is closed with
+//! 1013 (try again later).
 //!
 //! Upon Ctrl-C the server closes each connection with 1001 (going away), and waits ten seconds for the clients to
 //! close. A second Ctrl-C ends the server at once.
@@ -50,12 +50,12 @@ const MAX_NAME: usize = 32;
 const HISTORY: usize = 50;
 /// Maximum number of bytes in the write queue of one connection.
 const BACKLOG: usize = 256 << 10;
-/// Number of messages in the ring. A task that is further behind has lost messages.
+/// Number of messages that the channel keeps. A task that is further behind has lost messages.
 const RING_SIZE: usize = 1024;
 /// How long a new client may take to send its name, and how long the server waits for its clients to close.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
-/// Two signals within this time count as one Ctrl-C. timeout(1) sends its signal to the process and to its group, so
-/// the process gets the signal twice.
+/// Two signals within this time count as one Ctrl-C. The command `timeout` sends the signal to the process and to the
+/// process group. So the process gets the signal twice.
 const SAME_SIGNAL: Duration = Duration::from_millis(50);
 
 #[tokio::main]
@@ -150,8 +150,8 @@ async fn client(server: Server, room: Arc<Room>, stream: TcpStream, mut leaving:
     let _ = ws.wait_closed().await;
 }
 
-/// Returns the status to reject a request with, or `None` to accept it. Accepts the page that is served here, and
-/// programs, which send no `Origin`.
+/// Returns the status to reject a request with, or `None` to accept it. Accepts requests from the page of this server,
+/// and from programs that send no `Origin`.
 fn fault(request: &PendingRequest) -> Option<u16> {
     let head = request.head();
     // A server with a fixed host name should list its origins with `Server::origins` instead.
@@ -255,13 +255,14 @@ impl Room {
         Self { inside: Mutex::new(Inside { names, history, news: broadcast::Sender::new(RING_SIZE) }) }
     }
 
-    /// Locks the room. The lock is never held across an `await`. Sending to all puts one handle into the ring and wakes
-    /// the tasks, so the lock is held for a short time.
+    /// Locks the room. The lock is never held across an `await`. Sending to all tasks puts one handle into the channel
+    /// and wakes the tasks, so the lock is held for a short time.
     fn lock(&self) -> MutexGuard<'_, Inside> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a client to the room. Returns its guest, the messages to send first, and the channel with further messages.
+    /// Adds a client to the room. Returns the client's [`Guest`], the messages to send first, and the channel with
+    /// further messages.
     fn enter(self: &Arc<Self>, wish: &str) -> (Guest, Vec<Prepared>, broadcast::Receiver<Prepared>) {
         let mut inside = self.lock();
         let mut name = wish.to_owned();

@@ -1,5 +1,5 @@
-//! Commands of a connection: each calls the method of the same name of the [`Sender`], or for reading of the
-//! `Receiver`. The methods that lend and free memory are here, too.
+//! Commands of a connection. Each command calls the method of the same name of the [`Sender`], and each method for
+//! reading that of the `Receiver`. This file also has the methods that lend and free memory.
 //!
 //! This file decides no rule. [`Sender`] documents how long a message may be, which frames overtake others, and when
 //! each error occurs.

@@ -159,8 +159,8 @@ impl Config {
         self
     }
 
-    /// Sets how long a peer may be silent after a Ping before it is held to be dead; 30 seconds by default. With `None`
-    /// there is no limit.
+    /// Sets how long a peer may be silent after a Ping before the connection treats it as dead; 30 seconds by default.
+    /// With `None` there is no limit.
     ///
     /// The connection of a dead peer ends with [`TimedOut(Pong)`](crate::Outcome::TimedOut), after one attempt to write
     /// a Close with 1011.
@@ -183,7 +183,7 @@ impl Config {
     }
 
     /// Sets how long a client waits for the end of the stream after both Closes (RFC 6455 section 7.1.1); 2 seconds by
-    /// default. [`close_timeout`](Self::close_timeout) limits this wait too, and is the only limit with `None`.
+    /// default. [`close_timeout`](Self::close_timeout) limits this wait too. With `None` it is the only limit.
     ///
     /// The server should end the stream once it has sent and received a Close. Some servers leave this to the client.
     /// So the outcome is still clean when this time has passed.
@@ -193,8 +193,8 @@ impl Config {
         self
     }
 
-    /// Sets the idle timeout: after this time without data in either direction, the connection is closed with 1001;
-    /// `None`, never, by default. Pings and Pongs do not count.
+    /// Sets the idle timeout: after this time without data in either direction, the connection is closed with 1001. The
+    /// default is `None`: the connection is never closed for being idle. Pings and Pongs do not count.
     #[must_use]
     pub const fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.idle_timeout = Term::new(timeout);
@@ -224,7 +224,7 @@ impl Config {
     }
 }
 
-/// A configuration that many connections share, in eight bytes each.
+/// A configuration that many connections share. It takes eight bytes in each connection.
 ///
 /// With the feature `alloc` this is a counted reference. Convert a [`Config`] once with `into()`, and clone the result
 /// for each connection. Without `alloc` it is a `&'static Config`. The default configuration needs no reference.

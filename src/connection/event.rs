@@ -54,7 +54,7 @@ pub enum Event<'i> {
     /// A Pong was received. It may be unsolicited. The Pong to a keepalive Ping has a counter of 4 bytes as its
     /// payload.
     Pong(&'i [u8]),
-    /// The peer closes, and the answer is queued. After this event no data is received, and none can be sent.
+    /// The peer closes, and the answer is queued. After this event no data is received, and no data can be sent.
     ///
     /// The answer is a Close with the same code and reason, or our own Close if one was queued before (RFC 6455 section
     /// 5.5.1). With an allocator, `Connection::peer_close` also returns the code and the reason later.
@@ -139,26 +139,26 @@ pub(super) enum Memory {
 }
 
 impl Place {
-    /// Returns a place in the window.
+    /// Returns the position of data in the window.
     #[inline]
     pub(super) const fn arrived(start: usize, end: usize) -> Self {
         Self { start, end, memory: Memory::Window }
     }
 
-    /// Returns the place of the first `len` bytes of the gathered message.
+    /// Returns the position of the first `len` bytes of the gathered message.
     #[inline]
     pub(super) const fn gathered(len: usize) -> Self {
         Self { start: 0, end: len, memory: Memory::Message }
     }
 
-    /// Returns the length of the gathered message; `None` for a place in other memory.
+    /// Returns the length of the gathered message; `None` if the data lies in other memory.
     #[cfg(feature = "alloc")]
     #[inline]
     pub(super) fn gathered_len(self) -> Option<usize> {
         (self.memory == Memory::Message).then_some(self.end)
     }
 
-    /// Returns the place of the first `len` bytes of the gathered control payload.
+    /// Returns the position of the first `len` bytes of the gathered control payload.
     pub(super) const fn control(len: usize) -> Self {
         Self { start: 0, end: len, memory: Memory::Control }
     }
@@ -190,7 +190,7 @@ pub enum PendingReply {
     Close(CloseFrame),
     /// A Close that fails the connection (RFC 6455 section 7.1.7).
     Failure(ProtocolError),
-    /// A Pong was received, which may end the wait for it. No frame is sent.
+    /// A Pong was received. It may be the answer that the Pong timer waits for. No frame is sent.
     RoundTrip(ControlPayload),
     /// Input was received, so the peer is alive. No frame is sent.
     ///

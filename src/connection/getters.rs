@@ -33,7 +33,7 @@ impl<O: WriteQueue> Connection<O> {
         self.sender.latest_instant()
     }
 
-    /// Returns which end of the connection this is.
+    /// Returns the role of this endpoint.
     #[must_use]
     pub const fn role(&self) -> Role {
         self.sender.role()
@@ -86,14 +86,14 @@ impl<O: WriteQueue> Connection<O> {
     }
 
     /// Returns whether [`poll_message`](Self::poll_message) has returned messages that the timers do not count yet.
-    /// [`catch_up`](Self::catch_up) makes them count.
+    /// [`catch_up`](Self::catch_up) counts them.
     #[inline]
     #[must_use]
     pub const fn is_behind(&self) -> bool {
         self.sender.is_behind()
     }
 
-    /// Returns the minimum number of bytes that are missing of the current frame; 0 between frames.
+    /// Returns the minimum number of bytes that are missing from the current frame; 0 between frames.
     #[must_use]
     pub fn read_hint(&self) -> usize {
         self.receiver.read_hint()

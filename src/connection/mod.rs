@@ -1,8 +1,8 @@
 //! A connection as a state machine without I/O: receiving, sending, closing and timers, for both roles.
 //!
-//! A [`Connection`] consists of a [`Receiver`] and a [`Sender`], and passes replies and failures from the one to the
-//! other. It does not read, write or ask for the time. The driver is the code that calls the connection. It reads and
-//! writes the bytes, and passes the current time to the calls.
+//! A [`Connection`] consists of a [`Receiver`] and a [`Sender`], passes the receiver's replies to the sender, and
+//! passes a failure of one half to the other. It does not read, write or ask for the time. The driver is the code that
+//! calls the connection. It reads and writes the bytes, and passes the current time to the calls.
 //!
 //! ```text
 //!         close()                 Close received
@@ -245,7 +245,7 @@ impl<O: WriteQueue> Connection<O> {
     }
 
     /// Decodes up to the next event of any kind: the slow path of [`Self::poll`].
-    // Cold, so that the compiler generates the fast path without a jump.
+    // This function is marked cold, so that the compiler generates the fast path without a jump.
     #[cold]
     #[inline(never)]
     fn poll_any(
@@ -378,8 +378,8 @@ impl<O: WriteQueue> Connection<O> {
         self.sender.handle_half_closed();
     }
 
-    /// Removes the first `n` bytes of [`Self::poll_transmit`], which have been written. 0 means that the transport
-    /// accepts no bytes now.
+    /// Removes the first `n` bytes that [`Self::poll_transmit`] returned, because they have been written. 0 means that
+    /// the transport accepts no bytes now.
     #[inline]
     pub fn transmitted(&mut self, now: Instant, n: usize) {
         self.sender.transmitted(now, n);

@@ -83,8 +83,8 @@ pub trait SendingHalf: sealed::Sealed {
     /// [`handle_timeout`](Self::handle_timeout). So a call that only sends discards no message that has arrived.
     fn handle_send_timeout(&mut self, now: Instant);
 
-    /// Removes the first `n` bytes of [`poll_transmit`](Self::poll_transmit), which have been written: see
-    /// [`Sender::transmitted`].
+    /// Removes the first `n` bytes that [`poll_transmit`](Self::poll_transmit) returned, because they have been
+    /// written: see [`Sender::transmitted`].
     fn transmitted(&mut self, now: Instant, n: usize);
 
     /// Records that the transport did not accept the first `n` bytes of [`poll_offer`](Self::poll_offer): see

@@ -40,10 +40,10 @@ const DRAIN_LEN: usize = 4 << 10;
 
 /// The bits of the window that is restored after a message was sent uncompressed: 2 KiB.
 ///
-/// A larger window would cost more time than it is worth. This was measured at level 4 with messages of JSON and of
-/// random bytes in turns. JSON of 180 bytes is compressed to 65 % of its length with an empty window, to 31 % with the
-/// last 2 KiB, and to 28 % with the last 32 KiB. Restoring 2 KiB takes 4 µs, and restoring 32 KiB takes 64 µs.
-/// Compressing the JSON takes 7 µs.
+/// A larger window would cost more time than it is worth. This was measured at level 4, with messages of JSON that
+/// alternate with messages of random bytes. JSON of 180 bytes is compressed to 65 % of its length with an empty window,
+/// to 31 % with the last 2 KiB, and to 28 % with the last 32 KiB. Restoring 2 KiB takes 4 µs, and restoring 32 KiB
+/// takes 64 µs. Compressing the JSON takes 7 µs.
 const RESTORED_WINDOW_BITS: u8 = 11;
 
 /// The settings of compression.
@@ -61,8 +61,8 @@ pub struct Compression {
     ///
     /// At level 0 whole messages are sent uncompressed.
     pub level: u8,
-    /// The amount of memory in addition to the window, from 1 to 9. A value outside this range counts as the nearest
-    /// one.
+    /// zlib's memory level, from 1 to 9: how much memory the compressor uses in addition to the window. A value outside
+    /// this range counts as the nearest value in it.
     pub memory_level: u8,
     /// The minimum length in bytes of a message that is compressed. Shorter messages are sent uncompressed.
     ///
@@ -117,8 +117,8 @@ pub struct Deflater {
     initial_window: InitialWindow,
     /// Whether a fragmented message has begun and has not ended.
     in_message: bool,
-    /// The last data that was compressed and sent. It is created when the first message is sent uncompressed. It is
-    /// needed because zlib can neither remove data from its window nor return the window.
+    /// A copy of the last data that was compressed and sent. The copy is created when compression first fails to make a
+    /// message shorter. It is needed because zlib can neither remove data from its window nor return the window.
     context: Option<WindowCopy>,
 }
 
@@ -129,7 +129,8 @@ enum InitialWindow {
     Kept,
     /// An empty window.
     Empty,
-    /// `Deflater::context`, because zlib's window contains a message that the peer has not inflated.
+    /// The window that is stored in `Deflater::context`. zlib's own window contains a message that the peer has not
+    /// inflated.
     Restored,
 }
 
@@ -227,7 +228,7 @@ impl Deflater {
         }
     }
 
-    /// Makes the next message begin with an empty window, so that it refers to no earlier data.
+    /// Empties the window before the next message, so that this message refers to no earlier data.
     ///
     /// Call this after the peer has received data that another compressor produced, because the windows are then
     /// different. RFC 7692 section 7.2.1 leaves the choice of the window to the sender.

@@ -8,10 +8,10 @@
 //!
 //! # Decide what happens with a slow peer
 //!
-//! If a peer reads more slowly than messages are sent to it, its write queue fills. A send is accepted while less than
-//! [`Config::high_water`](crate::Config::high_water) is queued, and is refused as
-//! [`Blocked`](crate::SendError::Blocked) otherwise. So the queue of a slow peer holds at most the high-water mark and
-//! one message. [`buffered_amount`](crate::Connection::buffered_amount) returns how much is queued. The application
+//! If a peer reads more slowly than messages are sent to it, its write queue fills. A send is accepted while fewer than
+//! [`Config::high_water`](crate::Config::high_water) bytes are queued. Otherwise it is refused as
+//! [`Blocked`](crate::SendError::Blocked). So the queue of a slow peer holds at most the high-water mark and one
+//! message. [`buffered_amount`](crate::Connection::buffered_amount) returns how many bytes are queued. The application
 //! decides what happens with a refused message:
 //!
 //! | policy | on `Blocked` | suitable for |

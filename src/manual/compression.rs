@@ -1,8 +1,8 @@
-//! The costs of compression, and when it is worth them.
+//! What compression costs, and when it is worth its cost.
 //!
 //! permessage-deflate (RFC 7692) is never active by default. It requires the feature `deflate`, a client that offers
 //! it, and a server that accepts it. [`Connection::with_deflate`](crate::Connection::with_deflate) sets the parameters
-//! on which the two agreed. With the adapters, each end needs one line:
+//! on which the two agreed. With the adapters, each endpoint needs one line:
 //!
 //! ```no_run
 //! # #[cfg(feature = "net")] {
@@ -45,9 +45,9 @@
 //! nothing of it. When a later fragment does not become shorter, the first fragment has already been sent. The data of
 //! a fragment can even become longer: by up to an eighth at level 1, and by 5 bytes in 2 KiB at other levels. With a
 //! lower memory level than the default, the growth is up to a quarter and 64 bytes. A receiver of this crate accepts
-//! such frames: see [`Config::max_frame`](crate::Config::max_frame). With the default limits at both ends, 16 MiB of
-//! any data arrive, in one fragment or in up to 65,536. Another implementation may not accept such frames. For it, send
-//! fragments that are shorter than its limit, or turn off compression in the options of the first fragment.
+//! such frames: see [`Config::max_frame`](crate::Config::max_frame). With the default limits at both endpoints, 16 MiB
+//! of any data arrive, in one fragment or in up to 65,536. Another implementation may not accept such frames. For it,
+//! send fragments that are shorter than its limit, or turn off compression in the options of the first fragment.
 //!
 //! # Bytes
 //!

@@ -30,8 +30,8 @@
 //! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
 //! # let url = format!("ws://{}/chat?room=7", listener.local_addr().unwrap());
 //!
-//! // accept_hdr_async, with a callback that looks at the request, adds a header, and may reject. The callback becomes code
-//! // between two calls, which may wait for a database.
+//! // This replaces `accept_hdr_async` with a callback that reads the request, adds a header, and may reject. The callback
+//! // becomes code between two calls. This code may wait, for example for a database.
 //! let server = Server::new().subprotocols(["chat.v1"]).origins(["https://example.com"]);
 //! let accepted = async {
 //!     let (stream, _) = listener.accept().await.unwrap();
@@ -49,7 +49,7 @@
 //!     request.accept_with(&acceptance).await.unwrap()
 //! };
 //!
-//! // Instead of connect_async with a request that was built by hand.
+//! // This replaces `connect_async` with a request that was built by hand.
 //! let client = Client::new().subprotocols(["chat.v1"]).header("Authorization", "Bearer 7f3a");
 //! let (ws, client) = tokio::join!(accepted, client.connect(&url));
 //! let client = client.unwrap();
@@ -109,7 +109,7 @@
 //!     Ok(())
 //! }
 //!
-//! /// The same, but faster: the only copy is into the write queue, and all answers are sent in one write.
+//! /// Does the same, but faster: data is copied only into the write queue, and all answers are sent in one write.
 //! async fn borrowed(mut ws: WebSocket) -> Result<(), hybi::adapters::tokio::Error> {
 //!     while let Some((event, mut answer)) = ws.next_event().await? {
 //!         match event {
@@ -121,7 +121,7 @@
 //!     Ok(())
 //! }
 //!
-//! /// `ws.split()`, and the combinators of futures-util.
+//! /// Uses `ws.split()` and the combinators of futures-util.
 //! async fn combined(ws: WebSocket) -> Result<(), hybi::adapters::tokio::Error> {
 //!     let (reader, writer) = ws.split();
 //!     reader.filter(|message| std::future::ready(message.is_ok())).forward(writer).await
@@ -234,6 +234,6 @@
 //!   can close all members of a [`Group`](crate::adapters::async_driver::Group), without a `select!` in each task.
 //! * **Buffers are held only while they are needed**: an idle connection has no buffers.
 //! * **A server is stricter**: see [`handshake`](crate::handshake). It can check origins.
-//! * **Messages may be compressed** (RFC 7692), with the feature `deflate` and one call at each end: see
+//! * **Messages may be compressed** (RFC 7692), with the feature `deflate` and one call at each endpoint: see
 //!   `manual::compression`.
 //! * **Broadcasts** are encoded once: see [`broadcast`](super::broadcast).

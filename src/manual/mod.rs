@@ -3,7 +3,7 @@
 //! | topic | guide |
 //! | --- | --- |
 //! | driving a connection from your own event loop | [`run_loop`], [`shared_buffer`] |
-//! | what each type can send | [`surface`] |
+//! | the methods that send, for each type | [`surface`] |
 //! | continuing after an error | [`errors`] |
 //! | how connections end | [`closing`], [`timeouts`] |
 //! | sending one message to many connections | `broadcast` (feature `alloc`) |

@@ -33,7 +33,8 @@
 //! - **TLS.** `ws` is not encrypted. Use `wss`, with a TLS library of your choice, wherever confidentiality matters.
 //! - **Secrets and compression.** If a compressed message contains a secret and data that an attacker can choose, the
 //!   length of the message can reveal the secret (CRIME, BREACH; RFC 7692 section 8). Compression is off unless both
-//!   ends enable it. [`SendOptions::compress`](crate::SendOptions::compress) turns compression off for one message.
+//!   endpoints enable it. [`SendOptions::compress`](crate::SendOptions::compress) turns compression off for one
+//!   message.
 //! - **Authentication.** The application gets the headers of the handshake, and must check credentials itself.
 //!   With `Server::receive` it can ask another system before it accepts or rejects the request.
 //! - **Number of connections.** All limits apply to one connection. The server must limit the number of connections.

@@ -1,14 +1,16 @@
-//! Everything that sends, on every type.
+//! The methods that send, and which type has which method.
 //!
-//! Eight types send. Two are in the core, and each adapter has three:
+//! Eight types have methods that send. Two of these types are in the core. The blocking adapter has three, and the
+//! asynchronous adapters share three:
 //!
 //! - [`Connection`](crate::Connection) is a whole connection, and [`Sender`](crate::Sender) its sending half. They do
-//!   no I/O: a frame is queued, and the driver writes.
+//!   no I/O: a call queues a frame, and the driver writes it.
 //! - `WebSocket` queues a frame and writes the whole queue.
-//! - `Responder` only queues. It is borrowed beside an event, so that the event can be answered without a copy.
+//! - `Responder` only queues. It is returned together with an event, so that the application can answer while it still
+//!   borrows the event.
 //! - `Writer` is the sending half of a split WebSocket. It queues and writes.
 //!
-//! A method of one name does the same on all of them. Two things depend on the type:
+//! Methods with the same name have the same effect on all types. Only two things depend on the type:
 //!
 //! - **Time.** The core has no clock, so a call that starts a timer takes `now`. An adapter reads its own clock.
 //! - **Waiting.** A call of the core never waits. A call of an adapter that may have to wait for the stream blocks in
@@ -42,23 +44,24 @@
 //! | `ready_state` | at once | at once | at once | at once | at once | at once | at once | at once |
 //! | `round_trip` | at once | at once | at once | no (7) | at once | at once | no (7) | at once |
 //!
-//! A method that is missing has a reason:
+//! The number after `no` gives the reason why the type does not have the method:
 //!
-//! 1. `send` of the core never waits. It hands the message back with
-//!    [`SendError::Blocked`](crate::SendError::Blocked).
-//! 2. `send` of this type only queues, which is what `feed` does on the others.
-//! 3. The adapter owns the stream and writes by itself. `transmit` is for a driver that writes.
-//! 4. The driver writes, with `poll_transmit` and `transmitted`.
+//! 1. `send` of the core never waits. It returns the message with [`SendError::Blocked`](crate::SendError::Blocked).
+//! 2. `send` of this type only queues. It has the same effect as `feed` of the other types.
+//! 3. The adapter owns the stream and writes by itself. `transmit` is for drivers, which write to the transport
+//!    themselves.
+//! 4. The driver writes the queue with `poll_transmit` and `transmitted`.
 //! 5. The WebSocket writes the queue before it waits for input. To write earlier, call `flush` of the WebSocket after
 //!    the event.
-//! 6. `try_send` asks and sends in one call, and hands the message back.
-//! 7. The value does not change while an event is borrowed. Ask the WebSocket.
+//! 6. `try_send` checks and sends in one call, and returns a message that it cannot send.
+//! 7. The value does not change while an event is borrowed. So call the method of the WebSocket before or after the
+//!    event.
 //!
-//! # What sending has in common
+//! # Rules for all methods that send
 //!
 //! - **Receivers.** Every method that sends takes `&mut self`, and every getter takes `&self`. `net::Writer` is
-//!   `Clone`: each thread has a clone. The asynchronous `Writer` is for one task. Several tasks share it behind a
-//!   channel or an asynchronous mutex.
+//!   `Clone`, so each thread can have a clone. The asynchronous `Writer` is for one task. Several tasks can share it
+//!   through a channel or an asynchronous mutex.
 //! - **Options.** [`SendOptions`](crate::SendOptions) are passed with one message and apply to no other. A prepared
 //!   message has its options from `Prepared::with_options`.
 //! - **Messages.** `send`, `send_with`, `try_send` and `feed` take anything that is `Into<Message>`: `&str`, `String`,
@@ -66,12 +69,13 @@
 //!   no `Message`, and work without an allocator.
 //! - **Close.** `close` takes a code or `None`, and a reason that is a string or a
 //!   [`CloseReason`](crate::CloseReason).
-//! - **Refusals.** A refused message is not sent, not even in part. `send` of the core and `try_send` hand it back.
+//! - **Refusals.** A refused message is not sent, not even in part. `send` of the core and `try_send` return the
+//!   message to the caller.
 //!
 //! # Never waiting
 //!
-//! `try_send` of an adapter returns at once, also while another thread or task writes. It is the call for a server
-//! that must not be slowed down by one slow peer. `Blocked` says that the high-water mark is reached, and never that
-//! the call came at a bad moment. `WebSocket` and `Writer` write what the stream takes now. The rest is written by the
-//! next call that sends, or by a call that receives before it waits. `buffered_amount` and `ready_state` never wait
-//! either.
+//! `try_send` of an adapter returns at once, also while another thread or task writes. Use it in a server that one slow
+//! peer must not slow down. `Blocked` means that the high-water mark is reached. It never means that another thread or
+//! task was writing. `try_send` of a `WebSocket` or `Writer` writes as many bytes as the stream accepts now. The next
+//! call that sends writes the rest. A call that receives also writes the rest before it waits. `buffered_amount` and
+//! `ready_state` never wait either.

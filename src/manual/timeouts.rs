@@ -14,11 +14,11 @@
 //! | end | on a client, from the time when a Close was sent and received | the connection ends, and counts as clean | 2 s |
 //! | idle | from the last data in either direction | the connection is closed with 1001 | off |
 //!
-//! The last five are set with [`Config::ping_interval`](crate::Config::ping_interval),
+//! The last five timers are set with [`Config::ping_interval`](crate::Config::ping_interval),
 //! [`pong_timeout`](crate::Config::pong_timeout), [`close_timeout`](crate::Config::close_timeout),
 //! [`end_timeout`](crate::Config::end_timeout) and [`idle_timeout`](crate::Config::idle_timeout).
 //!
-//! A server of the adapters has the time for a handshake once more to send its 101 response. The time between
+//! When a server of the adapters sends its 101 response, the handshake timeout starts again. The time between
 //! `Server::receive` and the decision of the application is not counted.
 //!
 //! # Signs of life
@@ -27,8 +27,8 @@
 //!
 //! - Every byte that is read from the peer restarts the timeout, because in the middle of a large frame the peer cannot
 //!   send a Pong.
-//! - Bytes that are still in the socket have no effect. So a driver that writes for a long time must also read now and
-//!   then. The adapters do this.
+//! - Bytes that are still in the socket have no effect. So a driver that writes for a long time must also read from
+//!   time to time. The adapters do this.
 //! - If the transport was full and accepts bytes again, the peer reads. This extends the timeout too, but by at most
 //!   three times the pong timeout.
 //! - While a Ping is queued behind one of our frames, each successful write restarts the timeout.

@@ -2,9 +2,9 @@
 //!
 //! If another library reads the request and writes the 101 response, three steps remain:
 //!
-//! - **Check the request.** Make a [`RequestHead`](crate::handshake::RequestHead) of its method, target and headers.
-//!   [`check`](crate::handshake::RequestHead::check) applies the rules of RFC 6455 section 4.2.1. Subprotocols and
-//!   compression are then negotiated as usual.
+//! - **Check the request.** Create a [`RequestHead`](crate::handshake::RequestHead) from its method, target and
+//!   headers. [`check`](crate::handshake::RequestHead::check) applies the rules of RFC 6455 section 4.2.1. Subprotocols
+//!   and compression are then negotiated as usual.
 //! - **Respond** with 101, `Upgrade: websocket`, `Connection: Upgrade`, `Sec-WebSocket-Accept`, and the chosen
 //!   subprotocol and extension.
 //! - **Take the stream** when the server releases it, and pass it to `WebSocket::from_parts`. Pass the bytes that the
@@ -17,7 +17,7 @@
 //! use hybi::handshake::{HandshakeInfo, Rejection, RequestHead, accept_key};
 //! use hybi::{Config, Connection, Inbox, Instant, Outbox};
 //!
-//! /// Checks a request. Returns the headers of the 101, and the facts for the WebSocket.
+//! /// Checks a request. Returns the headers of the 101 response, and the information for `with_handshake`.
 //! fn judge(head: &RequestHead) -> Result<(Vec<(&'static str, String)>, HandshakeInfo), Rejection> {
 //!     let request = head.check()?;
 //!     let accept = accept_key(request.key());
@@ -47,7 +47,7 @@
 //! let (response, info) = judge(&head).unwrap();
 //! assert_eq!(response[2], ("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".to_owned()));
 //!
-//! // With hyper: `TokioIo::new(hyper::upgrade::on(request).await?)`, in a task of its own, after the 101.
+//! // With hyper: `TokioIo::new(hyper::upgrade::on(request).await?)`, in a task of its own, after the 101 response.
 //! # let (stream, peer) = tokio::io::duplex(64);
 //! let connection = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
 //! let mut ws = WebSocket::from_parts(stream, connection, Inbox::empty()).with_handshake(info);

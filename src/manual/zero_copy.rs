@@ -22,7 +22,7 @@
 //! | message | copies |
 //! | --- | --- |
 //! | a borrowed message | one, into the write queue; a client masks while it copies |
-//! | a server's message that is written at once ([`transmit_text`](crate::Connection::transmit_text) and similar methods) | none, except of bytes that the transport does not accept |
+//! | a server's message that is written at once ([`transmit_text`](crate::Connection::transmit_text) and similar methods) | none, except for bytes that the transport does not accept |
 //! | an owned message of 4 KiB or more from a server | none: the queue holds the `Bytes` |
 //! | a `Prepared` message of 4 KiB or more from a server | none |
 //!

@@ -33,18 +33,19 @@ const LONGEST_READ: usize = 256 << 10;
 /// Maximum length of one read for which memory must be initialised, in bytes. This is shorter, because an idle
 /// connection frees the memory that it does not use, and must initialise it again.
 const LONGEST_NEW_READ: usize = 32 << 10;
-/// Minimum growth of the window after a part, in bytes, if at least so many bytes of the message are missing.
+/// Minimum growth of the window after a part, in bytes. It applies if at least as many bytes of the message are
+/// missing.
 const MIN_GROWTH: usize = 64 << 10;
 
-/// If fewer bytes than this are missing of a payload, they are not read directly into the message.
+/// If fewer bytes than this are missing from a payload, they are not read directly into the message.
 pub(in crate::connection) const MIN_DIRECT_READ: u64 = 4 << 10;
 
 /// An [`Input`] that owns its memory, for a function that reads and returns an event, such as an adapter's
 /// `next_event()`.
 ///
 /// Read into the space that [`Connection::read_space`](crate::Connection::read_space) returns, and report the length
-/// with [`handle_read`](Self::handle_read). A new inbox owns no heap memory: some 16 KiB are allocated for the first
-/// read. [`release_idle`](Self::release_idle) frees them.
+/// with [`handle_read`](Self::handle_read). A new inbox owns no heap memory: about 16 KiB are allocated for the first
+/// read. [`release_idle`](Self::release_idle) frees this memory.
 pub type Inbox = Input<Vec<u8>, VecMessage>;
 
 impl Default for Inbox {
@@ -96,8 +97,8 @@ impl Inbox {
     /// Returns how many bytes of heap memory [`release_idle`](Self::release_idle) would free that are not needed for a
     /// partial message. The memory of a delivered message in the message buffer does not count.
     ///
-    /// To allocate memory again takes time. So it is faster to keep the memory for a while if the rest of a large
-    /// message will arrive soon.
+    /// Allocating memory again takes time. So if the rest of a large message will arrive soon, keep the memory for a
+    /// while.
     #[must_use]
     pub fn spare(&self) -> usize {
         self.spare_window() + self.message.spare()

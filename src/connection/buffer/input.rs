@@ -39,7 +39,7 @@ pub struct Input<B, M> {
     pub(super) end: usize,
     /// Start of the message of which a part lies in the window, if the missing part will arrive directly after it.
     pub(super) message_start: Option<usize>,
-    /// Number of bytes before `at` that are still masked.
+    /// Number of bytes directly before `at` that are still masked.
     masked: usize,
     pub(super) message: M,
 }
@@ -219,7 +219,8 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         B::PERSISTS && len <= self.window.longest() as u64
     }
 
-    /// Returns the place of a message of `len` bytes after a header of `head` bytes, if all of it has arrived.
+    /// Returns the position of a message of `len` bytes after a header of `head` bytes, if the whole message has
+    /// arrived.
     #[inline(always)]
     pub(in crate::connection) fn message_behind(&self, head: usize, len: usize) -> Option<Place> {
         let start = self.at + head;
@@ -227,7 +228,8 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         if end <= self.end { Some(Place::arrived(start, end)) } else { None }
     }
 
-    /// Returns whether a part of that message has arrived, and the missing part will arrive directly after it.
+    /// Returns whether a part of a message of `len` bytes after a header of `head` bytes has arrived, and the missing
+    /// part will arrive directly after it.
     #[inline]
     pub(in crate::connection) fn has_part_behind(&self, head: usize, len: usize) -> bool {
         self.at + head < self.end && self.can_hold(len as u64)
@@ -263,7 +265,8 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         self.window.forget();
     }
 
-    /// Consumes the next `len` bytes of that message. `whole` says whether they complete it.
+    /// Consumes the next `len` bytes of the message that [`Self::begin_message`] started. `whole` says whether they
+    /// complete the message.
     ///
     /// Binary payload cannot be invalid, so it is unmasked in pieces of `at_once` bytes, which still lie in the cache.
     /// Text is unmasked and validated as it arrives, because a wrong byte fails the connection.

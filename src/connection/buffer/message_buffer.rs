@@ -69,11 +69,11 @@ pub(in crate::connection) mod sealed {
         fn text(&self, len: usize) -> &str;
         /// Returns the payload of a control frame that arrives in several reads.
         fn control(&self) -> &[u8];
-        /// Returns that payload, to append bytes.
+        /// Returns the payload of that control frame, so that bytes can be appended.
         fn control_mut(&mut self) -> &mut ControlPayload;
-        /// Sets whether that payload is incomplete, so that it must be kept.
+        /// Sets whether the control payload is incomplete, so that it must be kept.
         fn set_control_waits(&mut self, waits: bool);
-        /// Returns whether that payload is incomplete.
+        /// Returns whether the control payload is incomplete.
         fn control_waits(&self) -> bool;
     }
 }

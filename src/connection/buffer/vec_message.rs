@@ -34,7 +34,7 @@ const ALLOWANCE: usize = 16 << 10;
 /// inflated messages, which get more than [`ALLOWANCE`].
 const MAX_OVERALLOCATION_INFLATED: usize = 64 << 10;
 
-/// Less free space than this is too small for a read, in bytes.
+/// Minimum free space for a read, in bytes.
 pub(super) const MIN_READ: usize = 4 << 10;
 
 /// Returns the offset up to which to make space for a read, in memory that is filled up to `filled`.
@@ -221,7 +221,8 @@ impl VecMessage {
         self.memory.resize(len);
         self.filled = 0;
         if self.memory.capacity() / 2 > len {
-            // The memory is that of a larger message before. A smaller message must not keep all of it allocated.
+            // The memory was allocated for an earlier, larger message. A smaller message must not keep all of it
+            // allocated.
             self.memory.shrink();
         }
         self.reclaimable.share(&mut self.memory, kind, 0..len)

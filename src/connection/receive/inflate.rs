@@ -5,8 +5,8 @@
 //!
 //! Invariants:
 //! - At most `max_message` bytes of a message are inflated, however long the output of the payload would be.
-//! - A frame stays in progress until the whole output of its payload was delivered. The next header is not decoded
-//!   before.
+//! - A frame stays in progress until the whole output of its payload was delivered. The next header is decoded only
+//!   after that.
 //! - Payload that the inflater did not consume is masked again, so that the next poll sees the bytes as they arrived.
 //! - A poll inflates at most as much as the budget allows, and then pauses ([`Coding::Paused`]).
 

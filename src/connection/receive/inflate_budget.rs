@@ -57,7 +57,7 @@ impl Receiver {
 
     /// Returns whether the last poll returned `None` because [the budget](Self::set_inflate_budget) was used up.
     ///
-    /// While this is true, set a new budget and poll again. Nothing needs to be read before. Do not call
+    /// While this is true, set a new budget and poll again. No read is needed before this poll. Do not call
     /// [`handle_eof`](crate::Connection::handle_eof), because the rest of the input would be lost.
     #[must_use]
     #[inline]

@@ -1,8 +1,8 @@
 //! Receiving: decodes the bytes that arrived into events.
 //!
-//! [`Receiver`] decodes headers, checks the limits and decides how each message is delivered. It sends no reply. For an
-//! event that needs a reply there is a [`PendingReply`](crate::PendingReply), which the sending half carries out. The
-//! [`Input`] has the bytes and the cursor, and `buffer/` has the memory.
+//! [`Receiver`] decodes headers, checks the limits and decides how each message is delivered. It sends no reply. If an
+//! event needs a reply, the receiver returns a [`PendingReply`](crate::PendingReply), and the sending half sends the
+//! reply. The [`Input`] has the bytes and the cursor, and `buffer/` has the memory.
 //!
 //! - `fast_path.rs` decodes a message in one frame, if no other frame or message is in progress.
 //! - `mod.rs` decodes headers, checks the limits, and decodes messages that lie in the input. [`DeliveryState`] is its
@@ -377,7 +377,7 @@ impl Receiver {
         Ok(())
     }
 
-    /// Returns the minimum number of bytes that are missing of the current frame; 0 between frames.
+    /// Returns the minimum number of bytes that are missing from the current frame; 0 between frames.
     #[must_use]
     pub fn read_hint(&self) -> usize {
         let left = usize::try_from(self.decoder.payload_left()).unwrap_or(usize::MAX);

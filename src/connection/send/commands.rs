@@ -103,8 +103,8 @@ impl<O: WriteQueue> Sender<O> {
         Ok(())
     }
 
-    /// Sends a Pong ahead of the messages in the write queue. It may answer a Ping, or show without a Ping that this
-    /// end is alive. Newer Pongs may replace it while it is queued.
+    /// Sends a Pong ahead of the messages in the write queue. The Pong may answer a Ping, or show without a Ping that
+    /// this endpoint is alive. While the Pong is queued, newer Pongs may replace it.
     ///
     /// # Errors
     ///

@@ -134,7 +134,7 @@ impl<O: WriteQueue> Sender<O> {
         &self.config
     }
 
-    /// Returns the role of this end of the connection.
+    /// Returns the role of this endpoint.
     #[must_use]
     pub const fn role(&self) -> Role {
         self.encoder.role()

@@ -72,7 +72,7 @@ pub struct Sender<O> {
     dropped: u64,
     #[cfg(feature = "deflate")]
     deflater: Option<std::boxed::Box<crate::deflate::Deflater>>,
-    /// How the connection ended, or how it would end if the stream ended now.
+    /// How the connection ended. Before the end: how it would end if the stream ended now.
     outcome: Outcome,
     /// The kind of the message that is sent in fragments and whose last fragment is missing.
     open: Option<MessageKind>,
@@ -120,7 +120,8 @@ impl OwnClose {
     }
 }
 
-/// The state of the transport: as the driver reported it, or as the driver must make it (`Aborted`).
+/// The state of the transport. The driver has reported it, except `Aborted`, which tells the driver to drop the
+/// transport.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Transport {
     Open,
@@ -281,7 +282,7 @@ impl<O: WriteQueue> Sender<O> {
         let all_written = self.is_flushed();
         if let CloseAction::End(ending) = self.closing.handle(CloseEvent::Eof) {
             self.outcome = match (ending, self.outcome) {
-                // A connection that was closed for being idle keeps that outcome.
+                // If the idle timer closed the connection, the outcome stays `TimedOut`.
                 (Ending::Abnormal, outcome @ Outcome::TimedOut(_)) => outcome,
                 (Ending::Abnormal, _) => Outcome::Abnormal(position),
                 // RFC 6455 7.1.4: a close is clean after the closing handshake, for which both sides send a Close.

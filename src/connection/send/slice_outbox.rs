@@ -1,7 +1,7 @@
 //! A write queue in memory that the caller provides.
 //!
 //! All frames, including their payloads, lie one after the other in one slice. If there is not enough space after the
-//! queued frames, they are moved to the front. `outbox.rs` has the queue that grows.
+//! queued frames, these frames are moved to the front. `outbox.rs` has the queue that grows.
 //!
 //! Invariants:
 //! - `start <= end <= memory.len()`.
@@ -15,9 +15,9 @@ use crate::frame::frame_len;
 
 /// A write queue in memory that the caller provides, for connections without an allocator.
 ///
-/// A part of the memory is kept free for a header and a Close: of an array of `n` bytes, messages can use `n - 145`.
-/// This is also true for a whole message with compression. A fragment that is to be compressed needs room for a quarter
-/// more and 64 bytes, because compression can make data this much longer.
+/// A part of the memory is kept free for a header and a Close: of an array of `n` bytes, messages can use `n - 145`
+/// bytes. This is also true for a whole message with compression. A fragment that is to be compressed needs space for a
+/// quarter more than its length plus 64 bytes, because compression can make data this much longer.
 ///
 /// If a message does not fit yet, sending it fails with [`Blocked`](crate::SendError::Blocked). If it never fits,
 /// sending it fails with [`TooLarge`](crate::SendError::TooLarge), and the message can be sent in fragments.

@@ -22,8 +22,8 @@ use crate::connection::send::{LastWrite, Sender};
 const MOST_OFFERED: usize = 16 << 10;
 
 impl<O: WriteQueue> Sender<O> {
-    /// Removes the first `n` bytes of [`Self::poll_transmit`], which have been written. 0 means that the transport
-    /// accepts no bytes now.
+    /// Removes the first `n` bytes that [`Self::poll_transmit`] returned, because they have been written. 0 means that
+    /// the transport accepts no bytes now.
     #[inline]
     pub fn transmitted(&mut self, now: Instant, n: usize) {
         match self.out.in_one_piece() {
