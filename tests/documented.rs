@@ -441,7 +441,7 @@ fn the_docs_of_config_state_the_defaults() {
         .says(format!("the maximum number of fragments of a message; {} by default.", d.fragments))
         .says(format!("(crate::SendError::Blocked); {} by default.", d.high_water))
         .says(format!("without a byte from the peer a Ping is sent; {} seconds by default", d.ping))
-        .says(format!("before it is held to be dead; {} seconds by default", d.pong))
+        .says(format!("before the connection treats it as dead; {} seconds by default", d.pong))
         .says(format!("to the end of the stream; {} seconds by default", d.close))
         .says(format!("(RFC 6455 section 7.1.1); {} seconds by default", d.end))
         .says("The default is `None`: the connection is never closed for being idle. Pings and Pongs do not count.")
@@ -462,7 +462,7 @@ fn the_docs_of_queues_and_messages_state_their_sizes() {
     let kept = control + hybi::frame::MAX_HEADER_LEN;
     Page::new("src/connection/send/slice_outbox.rs")
         .says(format!("of an array of `n` bytes, messages can use `n - {kept}`"))
-        .says(format!("needs room for a quarter more and {},", d.longer))
+        .says(format!("needs space for a quarter more than its length plus {},", d.longer))
         .says(format!("should have at least {} bytes: in {kept} only empty messages fit", kept + 1));
     Page::new("src/connection/buffer/vec_message.rs")
         .says(format!("at most twice what has arrived plus {},", gathered_allowance()))
@@ -478,7 +478,7 @@ fn the_docs_of_queues_and_messages_state_their_sizes() {
             "at most as much as the part and {}.",
             size(constant("src/connection/buffer/vec_message.rs", "MIN_FREED_BY_MOVE"))
         ))
-        .says("some 16 KiB are allocated for the first read");
+        .says("about 16 KiB are allocated for the first read");
     assert_eq!(constant("src/connection/buffer/inbox.rs", "WINDOW") >> 10, 16);
 }
 
