@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{count} cases");
     for case in 1..=count {
         let mut ws = client.connect(&format!("{url}/runCase?case={case}&agent={agent}"))?;
-        // In some cases the server breaks the protocol. It judges our reaction, so the error is only shown.
+        // In some cases the server breaks the protocol. The server judges our reaction, so the error is only printed.
         while let Err(error) = echo(&mut ws) {
             println!("case {case}: {error}");
         }

@@ -29,7 +29,7 @@ async fn run(client: &Client, url: &str, agent: &str) -> Result<(), Box<dyn Erro
     println!("{count} cases");
     for case in 1..=count {
         let mut ws = connect(client, &format!("{url}/runCase?case={case}&agent={agent}")).await?;
-        // In some cases the server breaks the protocol. It judges our reaction, so the error is only shown.
+        // In some cases the server breaks the protocol. The server judges our reaction, so the error is only printed.
         while let Err(error) = echo(&mut ws).await {
             println!("case {case}: {error}");
         }

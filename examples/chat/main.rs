@@ -150,8 +150,8 @@ async fn client(server: Server, room: Arc<Room>, stream: TcpStream, mut leaving:
     let _ = ws.wait_closed().await;
 }
 
-/// Returns the status to reject a request with, or `None` to accept it. Accepts requests from the page of this server,
-/// and from programs that send no `Origin`.
+/// Returns the status with which to reject a request, or `None` to accept the request. Accepts requests from the page
+/// of this server, and from programs that send no `Origin`.
 fn fault(request: &PendingRequest) -> Option<u16> {
     let head = request.head();
     // A server with a fixed host name should list its origins with `Server::origins` instead.

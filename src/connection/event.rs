@@ -437,11 +437,11 @@ impl fmt::Display for Outcome {
 /// The position in the protocol at which the stream ended abnormally.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EofPosition {
-    /// After a whole message, so that only the Close is missing.
+    /// The stream ended after a whole message, so that only the Close is missing.
     BetweenMessages,
-    /// Between two fragments of a message.
+    /// The stream ended between two fragments of a message.
     InMessage,
-    /// Inside a frame.
+    /// The stream ended inside a frame.
     InFrame,
 }
 

@@ -185,7 +185,8 @@ impl<O: WriteQueue> Connection<O> {
     ///
     /// Returns the protocol rule that the peer broke. An error is returned at most once. A Close that names the rule is
     /// then queued, and further input is discarded. Continue to write and to poll until [`Event::Closed`].
-    // Inlined, so that a call that has nothing to do costs no function call. There is such a call after each read.
+    // This function is inlined, so that a poll that has nothing to do costs no function call. There is such a poll
+    // after each read.
     #[inline(always)]
     pub fn poll(
         &mut self,

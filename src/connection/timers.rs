@@ -66,7 +66,7 @@ pub(super) struct Timers {
 pub(super) enum Due {
     Ping,
     Expired(TimerKind),
-    /// Free the memory for compression, which was not used for long enough.
+    /// Free the memory for compression, because it was not used for `Compression::release_after`.
     #[cfg(feature = "deflate")]
     Release,
 }
@@ -110,7 +110,7 @@ impl Timers {
 
     /// Records that bytes were received that are not decoded yet.
     ///
-    /// They may contain data and the expected Pong. So the bytes count as data, and all Pings that were written before
+    /// The bytes may contain data and the expected Pong. So they count as data, and all Pings that were written earlier
     /// count as possibly answered. The Pong timeout of these Pings does not run, and the next keepalive Ping may be
     /// sent.
     pub(super) fn received_unread(&mut self, now: Instant) {
@@ -125,7 +125,7 @@ impl Timers {
 
     /// Records that a full transport has accepted bytes again.
     ///
-    /// This shows that the peer reads, but not that it answers. So it extends the wait for a Pong only by a limited
+    /// This shows that the peer reads, but not that it answers. So the wait for a Pong is extended only by a limited
     /// time.
     pub(super) fn write_progressed(&mut self, now: Instant) {
         if !self.pings.marks.is_closing() {
@@ -138,7 +138,8 @@ impl Timers {
         self.pings.push(now.min(Instant::LAST), tag(payload));
     }
 
-    /// Records that a keepalive Ping is due while another Ping is not written yet. No further Ping is needed.
+    /// Records that a keepalive Ping is due while another Ping is still queued. That Ping is enough, so no further Ping
+    /// is needed.
     pub(super) fn ping_waits(&mut self, now: Instant) {
         self.pings.mark_sent(now.min(Instant::LAST), 1);
     }

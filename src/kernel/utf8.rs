@@ -61,7 +61,8 @@ pub struct Validator {
     next: Next,
 }
 
-/// Which bytes are valid next. The type has a size of one byte, because each connection has several validators.
+/// Which bytes are valid next. The type has a size of one byte, because each connection has several validators and
+/// should stay small.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Next {
     /// The first byte of a code point.

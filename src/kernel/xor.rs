@@ -1,7 +1,7 @@
 //! XOR of a payload with a repeating four-byte key, for inputs of any length.
 //!
-//! Most messages are short, so there is separate code for several ranges of lengths. From 4 bytes on, no code ends with
-//! a byte-by-byte loop:
+//! Most messages are short, so there is separate code for several ranges of lengths. For inputs of at least 4 bytes, no
+//! code ends with a byte-by-byte loop:
 //!
 //! | bytes | in place | copy | how |
 //! | --- | --- | --- | --- |
@@ -23,7 +23,7 @@ use super::xor_wide::{self, BLOCK};
 
 /// The alignment of blocks in long inputs, in bytes: the width of the widest registers (AVX-512).
 const ALIGNMENT: usize = 64;
-/// From this many bytes on, the blocks of an input are aligned.
+/// The blocks of an input of at least this many bytes are aligned.
 const ALIGNED_FROM: usize = 4 << 10;
 
 /// XORs `data` with the bytes of `key`, lowest first, repeated as often as needed.

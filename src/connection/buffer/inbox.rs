@@ -23,12 +23,12 @@ use crate::connection::event::{EventIndex, EventKind, MessageKind, Place};
 use crate::connection::message::Message;
 use crate::kernel::Checked;
 
-/// Initial length of the window, in bytes, which is the size of one read. So many bytes stay in the first-level cache
-/// while they are unmasked and validated. A message of 16 KiB, which is a usual size, fits with its header, and so do
-/// sixteen messages of 1 KiB.
+/// Initial length of the window, in bytes, which is the size of one read. A read of this length stays in the
+/// first-level cache while it is unmasked and validated. The window has space for a message of 16 KiB, which is a usual
+/// size, with its header. It also has space for sixteen messages of 1 KiB.
 const WINDOW: usize = (16 << 10) + 512;
-/// Maximum length of one read after a part, in bytes. So many bytes stay in the second-level cache. With shorter reads,
-/// the cost of the system calls is measurable.
+/// Maximum length of one read after a part, in bytes. A read of this length stays in the second-level cache. With
+/// shorter reads, the cost of the system calls is measurable.
 const LONGEST_READ: usize = 256 << 10;
 /// Maximum length of one read for which memory must be initialised, in bytes. This is shorter, because an idle
 /// connection frees the memory that it does not use, and must initialise it again.
@@ -221,7 +221,8 @@ impl Inbox {
             // At least as many bytes become free as are moved.
             self.keep_from(start);
         } else if room >= LONGEST_NEW_READ / 2 {
-            // Most of the space is left, because the last read brought few bytes. So no more memory is initialised yet.
+            // Most of the space is still free, because the last read brought few bytes. So no more memory is
+            // initialised yet.
             return room.min(LONGEST_READ);
         }
         // The memory grows in proportion to the bytes that arrived. A large part gets at least as much space as

@@ -23,9 +23,10 @@ use crate::connection::event::{ControlPayload, EventIndex, EventKind, MessageKin
 use crate::connection::message::Message;
 use crate::kernel::{Checked, InvalidUtf8, Mask, Validator};
 
-/// Length of the pieces that are unmasked and validated, in bytes. So many bytes stay in the first-level cache.
+/// Length of the pieces that are unmasked and validated, in bytes. A piece of this length stays in the first-level
+/// cache.
 const UNMASK_PIECE_LEN: usize = 16 << 10;
-/// Maximum length of one direct read, in bytes. So many bytes are still in the second-level cache when they are
+/// Maximum length of one direct read, in bytes. A read of this length is still in the second-level cache when it is
 /// unmasked. The memory that was initialised for the read is also still in the cache.
 const LONGEST_READ: usize = 64 << 10;
 /// Memory that may be allocated beyond twice the number of bytes that arrived, in bytes.
@@ -40,8 +41,8 @@ pub(super) const MIN_READ: usize = 4 << 10;
 /// Returns the offset up to which to make space for a read, in memory that is filled up to `filled`.
 ///
 /// Returns `next`. But if the present capacity ends before `next` and leaves at least `min_space` bytes, returns the
-/// end of the capacity. Otherwise many short reads would make the memory grow a little each time, and each growth moves
-/// it.
+/// end of the capacity. Otherwise each of many short reads would make the memory grow a little, and each growth would
+/// move the message.
 pub(super) fn room_for_read(capacity: usize, filled: usize, next: usize, min_space: usize) -> usize {
     let enough = next.min(filled.saturating_add(min_space));
     if capacity < enough { next } else { next.min(capacity) }
@@ -236,7 +237,8 @@ impl VecMessage {
         let end = usize::try_from(left).unwrap_or(usize::MAX).saturating_add(self.filled).min(bound);
         let next = end.min(self.filled.saturating_add(LONGEST_READ));
         let next = if self.memory.bytes().len().min(next) >= self.filled.saturating_add(LONGEST_READ / 2) {
-            // Most of the space is left, because the last read brought few bytes. So no more memory is initialised yet.
+            // Most of the space is still free, because the last read brought few bytes. So no more memory is
+            // initialised yet.
             self.memory.bytes().len().min(next)
         } else {
             let next = room_for_read(self.memory.capacity(), self.filled, next, MIN_READ);

@@ -38,8 +38,8 @@ impl Receiver {
     ///
     /// `None` means only that there is no such message. Call [`Self::poll`] next, before any other method. It decodes
     /// all other input, and returns an error if the peer broke a rule.
-    // Inlined into the caller, so that the index of a small message stays in registers. Only payloads of up to 125
-    // bytes are decoded inline. For longer payloads, functions are called.
+    // This function is inlined into the caller, so that the index of a small message stays in registers. Only payloads
+    // of up to 125 bytes are decoded inline. For longer payloads, functions are called.
     #[inline(always)]
     pub fn poll_message(
         &mut self,
@@ -131,7 +131,7 @@ impl Receiver {
 
     /// Consumes the header of a message of which a part lies in the input. [`Self::poll_any`] continues with the
     /// payload.
-    // Not inlined, so that this code does not slow down complete messages.
+    // This function is not inlined, so that it does not slow down complete messages.
     #[inline(never)]
     fn begin_partial_message(
         &mut self,

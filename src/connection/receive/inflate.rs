@@ -229,7 +229,7 @@ impl Receiver {
         }
         let outcome = outcome?;
 
-        // Mask the bytes again that were not consumed.
+        // Mask the unconsumed bytes again, so that the next poll finds them as they arrived.
         self.decoder.mask_mut().advance(consumed);
         let mut mask = *self.decoder.mask_mut();
         input.unmask_ahead(consumed..len, &mut mask);
@@ -280,7 +280,7 @@ impl Receiver {
     ) -> Result<EventIndex, ProtocolError> {
         let len = input.message_mut().gathered();
         if len == 0 {
-            // The buffer is full and empty at the same time. So it has no memory, and every message is too big.
+            // The buffer is full although it is empty. So it has no memory, and every message is too big.
             return Err(ProtocolError::MessageTooBig);
         }
         if self.message == DeliveryState::Gathering {

@@ -40,8 +40,8 @@ use crate::frame::{Decoder, Header, Opcode};
 use crate::kernel::{ReadBuffer, Validator};
 use crate::role::Role;
 
-/// Binary payload that arrives in many reads is unmasked each time this many bytes have arrived. So many bytes still
-/// lie in the first-level cache.
+/// Binary payload that arrives in many reads is unmasked each time this many bytes have arrived. A piece of this length
+/// is still in the first-level cache.
 const UNMASKED_AT_ONCE: usize = 16 << 10;
 
 /// The receiving half of a connection: decodes frames and messages.
@@ -109,13 +109,13 @@ enum Frame {
 enum DeliveryState {
     /// No payload has been seen yet, or no message is in progress.
     Untouched,
-    /// As a whole, from the window, which is the read buffer of the input. The message is uncompressed and in one
-    /// frame, the frame in progress. The missing part will arrive in the window, directly after the part that lies
-    /// there.
+    /// The message is delivered as a whole, from the window, which is the read buffer of the input. The message is
+    /// uncompressed, and all of it is in the frame in progress. The missing part will arrive in the window, directly
+    /// after the part that lies there.
     InPlace,
-    /// As a whole, from a message buffer in which the parts of the message are gathered.
+    /// The message is delivered as a whole, from a message buffer in which its parts are gathered.
     Gathering,
-    /// In chunks. `started` says whether the first chunk was delivered.
+    /// The message is delivered in chunks. `started` says whether the first chunk was delivered.
     Streaming { started: bool },
     /// The message is not delivered, because it is text that is not UTF-8. The next poll returns the error.
     Refused,
@@ -369,8 +369,8 @@ impl Receiver {
                 return Err(ProtocolError::MessageTooBig);
             }
         }
-        // Empty fragments do not count against the limit on the message. Without this limit, a peer could send them
-        // without end.
+        // Empty fragments do not count against `max_message`. Without `max_fragments`, a peer could send them without
+        // end.
         if self.fragments > limits.max_fragments {
             return Err(ProtocolError::TooManyFragments);
         }

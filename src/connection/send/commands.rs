@@ -221,7 +221,7 @@ impl<O: WriteQueue> Sender<O> {
     }
 
     /// Queues a data frame whose payload is longer than 125 bytes or masked.
-    // Not inlined, so that this code does not slow down small unmasked messages.
+    // This function is not inlined, so that it does not slow down small unmasked messages.
     #[inline(never)]
     pub(super) fn push_larger(&mut self, opcode: Opcode, fin: bool, rsv: u8, payload: &[u8]) {
         match u16::try_from(payload.len()) {

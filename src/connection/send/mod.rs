@@ -242,8 +242,8 @@ impl<O: WriteQueue> Sender<O> {
         self.outcome = Outcome::Clean { code: frame.code_seen() };
         self.await_end(now);
         if self.buffered_amount() > 0 && self.congestion == LastWrite::None {
-            // With `Partial`, `transmitted` notices when everything is written. The wait for the end of the stream
-            // begins then.
+            // With `Partial`, `transmitted` later finds that everything is written, and starts the wait for the end of
+            // the stream.
             self.congestion = LastWrite::Partial;
         }
     }
@@ -285,7 +285,7 @@ impl<O: WriteQueue> Sender<O> {
                 // If the idle timer closed the connection, the outcome stays `TimedOut`.
                 (Ending::Abnormal, outcome @ Outcome::TimedOut(_)) => outcome,
                 (Ending::Abnormal, _) => Outcome::Abnormal(position),
-                // RFC 6455 7.1.4: a close is clean after the closing handshake, for which both sides send a Close.
+                // RFC 6455 7.1.4: a close is clean after the closing handshake, in which both sides send a Close.
                 (Ending::Clean, Outcome::Clean { code }) if !all_written => Outcome::Unanswered { code },
                 (_, outcome) => outcome,
             };

@@ -72,7 +72,7 @@ impl Prepared {
         Self::with_options(message, SendOptions::new())
     }
 
-    /// Encodes `message`. The `options` apply on every connection that sends it.
+    /// Encodes `message`. The `options` apply to it on every connection that sends it.
     #[must_use]
     pub fn with_options(message: impl Into<Message>, options: SendOptions) -> Self {
         let message = message.into();

@@ -87,8 +87,8 @@ impl<O: WriteQueue> Sender<O> {
     #[cold]
     #[inline(never)]
     fn write_progressed(&mut self, now: Instant) {
-        // If the transport had free space, the bytes prove nothing, because they may only be in its buffers. If it was
-        // full, the peer has read some bytes.
+        // If the transport had free space, the bytes may only be in its buffers, and the peer may have read nothing. If
+        // it was full, the peer has read some bytes.
         if self.congestion == LastWrite::Full {
             self.timers.write_progressed(now);
         }
