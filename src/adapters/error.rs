@@ -31,7 +31,8 @@ pub enum Error {
     /// [`SendError::Closed`] has two more meanings:
     ///
     /// - A call that writes returns this error if the connection closed, failed or ended before all accepted messages
-    ///   were written. These messages were accepted by this call or by earlier calls. The unwritten rest was dropped.
+    ///   were written. In this case the call was not refused: its message, or earlier messages, were accepted, but not
+    ///   all of them were written. The unwritten rest was dropped.
     /// - `wait_closed` returns this error if another call has already reported the end of the connection.
     Send(SendError),
     /// The connection ended without a Close from the peer, so messages may be missing.

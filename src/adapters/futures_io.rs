@@ -39,9 +39,9 @@
 //! # fn main() {}
 //! ```
 //!
-//! [`Server`] and [`Client`] have the settings of the two ends. Call
-//! [`WebSocket::next_event`](async_driver::WebSocket::next_event) in a loop to run a connection. The module [`async_driver`]
-//! describes which frames are batched, the effect of dropped futures, and the use of memory.
+//! [`Server`] and [`Client`] have the settings of the two roles. Call
+//! [`WebSocket::next_event`](async_driver::WebSocket::next_event) in a loop to run a connection. The module
+//! [`async_driver`] describes which frames are batched, the effect of dropped futures, and the use of memory.
 //!
 //! Any stream that is `AsyncRead`, `AsyncWrite` and `Unpin` works, also a TLS stream. If a write is pending, the next
 //! write begins with the same bytes, because streams over OpenSSL require it. The application connects the stream.
@@ -162,8 +162,8 @@ impl<T: Timer> handshake_driver::Client<FuturesIo<T>> {
 impl<S: AsyncRead + AsyncWrite + Unpin, T: Timer> async_driver::WebSocket<S, FuturesIo<T>> {
     /// Creates a WebSocket on a stream after another library has performed the handshake.
     ///
-    /// `inbox` has the bytes that this library has read after the handshake. Make `connection` with the current time of
-    /// `timer`, because the WebSocket continues with the clock of `timer`.
+    /// `inbox` has the bytes that this library has read after the handshake. Create `connection` with the current time
+    /// of `timer`, because the WebSocket continues with the clock of `timer`.
     #[must_use]
     pub fn from_parts(stream: S, timer: T, connection: Connection, inbox: Inbox) -> Self {
         Self::with_runtime(stream, FuturesIo(timer), connection, inbox)
@@ -199,7 +199,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T: Timer> Transport<S> for FuturesIo<T> 
     }
 
     fn keeps_refused_bytes(_: &S) -> bool {
-        // The traits of futures-io do not tell whether a stream keeps bytes of a pending write. Assume that it does.
+        // The traits of futures-io do not tell whether a stream keeps bytes of a pending write. Assume that every
+        // stream keeps them.
         true
     }
 

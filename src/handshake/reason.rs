@@ -99,7 +99,7 @@ impl core::error::Error for Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Each text has three parts: the error, the clause of the RFC, and the advice to the client.
+        // Each text has three parts: the error, the clause of the RFC, and the advice.
         let [error, clause, advice] = match self {
             Self::Head(head) => return head.fmt(f),
             Self::Timeout => {
@@ -115,7 +115,9 @@ impl fmt::Display for Reason {
             Self::Target => {
                 ["the request target is malformed", "RFC 6455 4.2.1 (1)", "send a path or an absolute ws URI"]
             }
-            Self::HostMissing => ["Host is missing", "RFC 6455 4.2.1 (2)", "name the server in it"],
+            Self::HostMissing => {
+                ["Host is missing", "RFC 6455 4.2.1 (2)", "send `Host` with the name of the server"]
+            }
             Self::HostRepeated => ["Host is repeated", "RFC 9112 3.2", "send it once"],
             Self::HostInvalid => ["Host is empty or invalid", "RFC 9112 3.2", "send host or host:port"],
             Self::NotAnUpgrade => [
@@ -163,7 +165,7 @@ impl fmt::Display for Reason {
             Self::OriginRepeated => ["Origin is repeated", "RFC 6454 7.3", "send it once"],
             Self::OriginInvalid => ["Origin is not ASCII", "RFC 6454 6.2", "send its ASCII serialisation"],
             Self::OriginNotAllowed => {
-                ["Origin is not allowed", "RFC 6455 4.2.2 and 10.2", "add it to the list of the server"]
+                ["Origin is not allowed", "RFC 6455 4.2.2 and 10.2", "the server must allow this origin"]
             }
         };
         write!(f, "{error} ({clause}): {advice}")

@@ -7,9 +7,9 @@
 //! `Inbox` and `Outbox` decide what a buffer contains and when it grows.
 //!
 //! Invariants:
-//! - An inbox that contains a part of a message stays with its connection. At most [`MAX_SPARE_WHILE_WAITING`] bytes of
-//!   spare memory are freed at once. More spare memory is freed after [`SPARE_TIMEOUT`], because the rest of a large
-//!   message usually arrives soon.
+//! - An inbox that contains a part of a message stays with its connection. Its spare memory is freed at once if it is
+//!   at most [`MAX_SPARE_WHILE_WAITING`] bytes. Otherwise it is freed after [`SPARE_TIMEOUT`], because the rest of a
+//!   large message usually arrives soon.
 //! - A pool keeps at most two buffers, each of at most [`LARGEST`] bytes.
 //! - During thread shutdown the pools are unavailable: a new buffer is allocated, and dropped after use.
 
@@ -25,9 +25,9 @@ use crate::{Event, EventIndex, Inbox, Instant, MessageIndex, Outbox, SendingHalf
 /// A buffer of this size has space for a message of 1 MiB, compressed or not. Each thread has four buffers, so it keeps
 /// 8 MiB at most.
 ///
-/// A limit of 8 MiB was also measured. Messages of 4 MiB then cost less processor time: with 2 MiB they cost 38 % more,
-/// because the system provides new memory for each message. Messages of 1 MiB and 1.9 MiB cost the same with both
-/// limits. But a server with 16 threads could keep 512 MiB.
+/// A limit of 8 MiB was also measured. Messages of 4 MiB cost 38 % more processor time with the limit of 2 MiB than
+/// with 8 MiB, because the system provides new memory for each message. Messages of 1 MiB and 1.9 MiB cost the same
+/// with both limits. But with a limit of 8 MiB, a server with 16 threads could keep 512 MiB.
 const LARGEST: usize = 2 << 20;
 
 /// Spare memory of at most this many bytes is freed as soon as a connection waits. More spare memory is kept for
@@ -110,8 +110,9 @@ impl Borrowed {
         self.0.as_deref().map_or(&NOTHING, |pooled| &pooled.inbox).message(ready)
     }
 
-    /// Returns an empty inbox to the pool. If the inbox contains a part of a message, frees the spare memory if it is
-    /// at most [`MAX_SPARE_WHILE_WAITING`] bytes. [`Self::release_at`] tells when to free more spare memory.
+    /// Returns an empty inbox to the pool. An inbox that contains a part of a message is kept, and its spare memory is
+    /// freed if it is at most [`MAX_SPARE_WHILE_WAITING`] bytes. [`Self::release_at`] tells when to free more spare
+    /// memory.
     #[inline]
     pub(super) fn give_back(&mut self) {
         self.give_back_idle();
@@ -175,7 +176,7 @@ pub(super) fn lend_outbox(half: &mut impl SendingHalf) {
     }
 }
 
-// TwoSlotPool out of line, because most messages are put into a queue that already has memory.
+// Kept out of line, because most messages are put into a queue that already has memory.
 #[inline(never)]
 fn lend_kept(half: &mut impl SendingHalf) {
     if let Some(memory) = take(&OUTBOXES) {

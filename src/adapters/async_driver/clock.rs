@@ -7,7 +7,7 @@
 //! `Connection::poll_timeout` returns the next deadline, and the run loops act when a deadline has passed.
 //!
 //! Invariants:
-//! - The time never goes back, also if the connection was used with another clock before.
+//! - The time never goes back, even if the connection was used with another clock before.
 //! - A message is reported to the timers when it arrives or later, never earlier. So no timer fires too early.
 //! - Deadlines are absolute times. If a call is dropped and made again, its deadline stays the same.
 
@@ -89,8 +89,8 @@ impl<R: Timer> Clock<R> {
         Poll::Ready(self.tick().max(at))
     }
 
-    /// Waits like [`Self::poll_due`], for a task that also waits for input. During the wait, frees unused memory of
-    /// `inbox` when its time has come.
+    /// Waits like [`Self::poll_due`], for a task that also waits for input. During the wait, frees the spare memory of
+    /// `inbox` at the time that `Borrowed::release_at` returns.
     ///
     /// `messages` is the number of messages that have been received. If this number has not changed since the last
     /// call, the inbox still waits for the rest of the same message.

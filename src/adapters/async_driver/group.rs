@@ -8,7 +8,7 @@
 //!
 //! Invariants:
 //! - A group closes only once. A WebSocket that joins after that is closed too.
-//! - While the group is open and the same task waits, a member takes no lock.
+//! - While the group is open, a member takes a lock only if the task that waits is another than the last time.
 //! - The code and the reason are checked before the group closes. So closing a member cannot fail because of them.
 
 use std::prelude::v1::*;
@@ -90,7 +90,7 @@ impl Group {
     /// If the call returns an error, no member is closed by this call.
     ///
     /// * [`SendError::Closed`]: the group was already closed.
-    /// * [`SendError::CodeNotAllowed`]: neither role may send `code`, or `reason` has no code.
+    /// * [`SendError::CodeNotAllowed`]: neither role may send `code`, or there is a reason but no code.
     /// * [`SendError::ReasonTooLong`]: `reason` is longer than [`CloseReason::MAX_LEN`](crate::CloseReason::MAX_LEN).
     pub fn close(
         &self,
@@ -98,7 +98,7 @@ impl Group {
         reason: impl AsRef<str>,
     ) -> Result<(), SendError> {
         let reason = reason.as_ref();
-        // The checks have the same order as those of `Sender::close`.
+        // The checks have the same order as those of `Sender::close`, so both return the same error.
         if self.closed.is_told() {
             return Err(SendError::Closed);
         }

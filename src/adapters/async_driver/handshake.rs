@@ -1,7 +1,7 @@
 //! The methods of the asynchronous [`Server`] and [`Client`] that open a WebSocket over a stream.
 //!
-//! Each method makes a state machine of the settings, runs it with `handshake_loop`, and makes a [`WebSocket`] or a
-//! [`PendingRequest`] of the result.
+//! Each method creates a state machine from the settings, and runs it with `handshake_loop`. From the result it creates
+//! a [`WebSocket`] or a [`PendingRequest`].
 //!
 //! `adapters::handshake_driver` has the builders and the state machines. `pending_request` and `http_call` have the
 //! calls with which an application answers a request. `adapters::tokio` connects sockets.
@@ -24,7 +24,8 @@ impl<R: Timer + Clone> Server<R> {
     /// Accepts a WebSocket over any stream, for example TCP or TLS, with the settings of this server.
     ///
     /// This call combines [`receive`](Self::receive) and [`PendingRequest::accept`]. Set `TCP_NODELAY` on a TCP stream
-    /// before the call. Queued frames are written together, so a delay by the system saves nothing.
+    /// before the call. Otherwise the system delays small writes to send them together. The delay saves nothing here,
+    /// because queued frames are already written together.
     ///
     /// # Errors
     ///
@@ -77,8 +78,8 @@ impl<R: Timer + Clone> Server<R> {
         };
         let (stream, runtime, receiving) = opening.await;
         match receiving.finish() {
-            // The timer of `runtime` may still be set for the deadline. A clone has the same clock, but its timer is
-            // not set, so the timer does not wake the task while the application decides.
+            // The timer of `runtime` may still be set for the deadline of the handshake. A clone has the same clock,
+            // but its timer is not set, so the timer does not wake the task while the application decides.
             Ok(pending) => Ok(PendingRequest::new(stream, self.runtime().clone(), pending)),
             Err(why) => Err(why.into_error(|request| HttpCall::new(stream, runtime, request))),
         }
@@ -88,8 +89,8 @@ impl<R: Timer + Clone> Server<R> {
 impl<R: Timer + Clone> Client<R> {
     /// Opens a WebSocket over a connected stream. For a `wss://` URL pass a TLS stream.
     ///
-    /// Set `TCP_NODELAY` on a TCP stream before the call. Queued frames are written together, so a delay by the system
-    /// saves nothing.
+    /// Set `TCP_NODELAY` on a TCP stream before the call. Otherwise the system delays small writes to send them
+    /// together. The delay saves nothing here, because queued frames are already written together.
     ///
     /// # Errors
     ///

@@ -83,7 +83,9 @@ fn poll_open<S, R: Transport<S>>(
     }
 }
 
-/// Sends a response other than 101, and closes the stream after a lingering close.
+/// Sends a response with a status other than 101, and closes the stream.
+///
+/// The stream gets a lingering close: it is half-closed, read until the peer closes, and then closed.
 // The future is on the heap, so that the task of a connection does not reserve memory for it.
 pub(super) fn respond<S, R: Transport<S>>(
     stream: S,

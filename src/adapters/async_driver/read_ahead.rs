@@ -1,4 +1,4 @@
-//! A buffer for input that a call that sends has read, until the next call that receives.
+//! A buffer for input that was read during a call that sends. The next call that receives takes the input from it.
 //!
 //! A call that sends must wait while the peer does not read. Before it waits, the call reads the input that has
 //! arrived, for two reasons. Input shows that the peer is alive. And some peers read only after they could send their

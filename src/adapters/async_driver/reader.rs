@@ -17,8 +17,8 @@
 //!
 //! Invariants:
 //! - The reader stores replies while it decodes. The next task that takes the lock queues them.
-//! - A pending read and the wait after it happen while the reader holds the lock once. If the reader released the lock
-//!   in between, the writer could poll the stream, and no task would wait for input.
+//! - The reader keeps the lock from the read until it has registered to wait. If the reader released the lock in
+//!   between, the writer could poll the stream and replace the reader's waker. Then input would wake no task.
 //! - All state is in `Inner`, not in a future. So dropping a future loses no event.
 
 use core::pin::Pin;
@@ -76,7 +76,8 @@ struct Inner<S, R> {
 enum End {
     /// The input has not ended.
     No,
-    /// A read has returned the end or an error. The write queue must be written before the connection ends.
+    /// A read has returned the end or an error. After the end, the write queue is written before the connection ends.
+    /// After an error, the queue is not written.
     Seen(Option<io::Error>),
     /// `Sender::handle_eof` was called.
     Handled,
@@ -195,8 +196,8 @@ impl<S, R: Transport<S>> Reader<S, R> {
     /// * [`Error::Protocol`]: the peer broke the protocol. A Close with the code of the violation is queued. The call
     ///   writes this Close if the stream takes it at once. This error is returned once.
     /// * [`Error::Io`]: reading failed while the connection was open. Returned once.
-    /// * [`Error::Send`] with [`SendError::Closed`]: the connection had ended before the WebSocket was made of it. Its
-    ///   outcome was reported to an earlier owner.
+    /// * [`Error::Send`] with [`SendError::Closed`]: the connection had already ended when the WebSocket was created
+    ///   from it. The outcome was reported to an earlier owner.
     ///
     /// # Cancel safety
     ///
@@ -207,7 +208,8 @@ impl<S, R: Transport<S>> Reader<S, R> {
                 return Ok(outcome);
             }
             if self.next_event().await?.is_none() && self.inner.outcome.is_none() {
-                // The connection had ended before the WebSocket was made. Its outcome was reported to an earlier owner.
+                // The connection had ended before the WebSocket was created. Its outcome was reported to an earlier
+                // owner.
                 return Err(SendError::Closed.into());
             }
         }
@@ -265,9 +267,9 @@ impl<S, R: Transport<S>> Inner<S, R> {
     fn store_reply(&self, reply: PendingReply) {
         self.shared.pending.owe(reply);
         if matches!(reply, PendingReply::RoundTrip(_)) {
-            // Apply the Pong now if the lock is free. Only the sender knows which Pong it waits for. The store of
-            // replies is bounded, so later Pongs could remove this one. The clock is read once for each read of the
-            // stream, not for each Pong.
+            // The Pong must reach the sender, because only the sender knows which Pong it waits for. The store of
+            // replies is bounded, so later Pongs could remove this Pong. Therefore apply the Pong now if the lock is
+            // free. This is cheap: the clock is read once for each read of the stream, not for each Pong.
             self.shared.try_apply();
         }
         if matches!(reply, PendingReply::Close(_) | PendingReply::Failure(_)) {
@@ -288,8 +290,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
         error.into()
     }
 
-    /// Makes the part of the loop that follows when the whole inbox was decoded. One turn contains many such calls.
-    /// Reads from the stream. If the read is pending, writes the queue, runs the timers that are due, and waits.
+    /// Continues the loop after all input in the inbox was decoded. One turn contains many such calls. Reads from the
+    /// stream. If the read is pending, writes the queue, runs the timers that are due, and waits.
     fn poll_read_or_drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turned, Error>> {
         match self.end {
             End::No => {}
@@ -302,8 +304,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
         let must_close = self.group.must_close(cx);
         let Self { receiver, shared, inbox, turn, outcome, group, .. } = self;
         let mut parts = ReaderParts { receiver, inbox, outcome, group: must_close.then_some(group) };
-        // The lock is held during the read and the wait. If the writer could take the lock in between, no task would
-        // wait for input.
+        // The lock is held from the read until the task has registered to wait. Otherwise the writer could replace the
+        // reader's waker in between, and input would wake no task.
         let turned = shared.poll_reader(cx, |out, cx, wake_other| {
             let space = parts.receiver.read_space(parts.inbox.get());
             if let Poll::Ready(read) = out.wire.poll_read(&mut out.stream, cx, space) {

@@ -268,8 +268,8 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     ///
     /// # Errors
     ///
-    /// * [`Error::Send`] with [`SendError::CodeNotAllowed`]: this role must not send `code`, or `reason` has no code.
-    ///   Nothing was queued.
+    /// * [`Error::Send`] with [`SendError::CodeNotAllowed`]: this role must not send `code`, or there is a reason but
+    ///   no code. Nothing was queued.
     /// * [`Error::Send`] with [`SendError::ReasonTooLong`]: `reason` is longer than
     ///   [`CloseReason::MAX_LEN`](crate::CloseReason::MAX_LEN). Nothing was queued.
     /// * [`Error::Send`] with [`SendError::Closed`]: closing had already begun.

@@ -68,7 +68,8 @@ pub trait Transport<S>: Timer {
     ///
     /// # Errors
     ///
-    /// An error of the kind `Interrupted` repeats the call. After any other error the stream is not read again.
+    /// The call is repeated after an error of the kind `Interrupted`. After any other error the stream is not read
+    /// again.
     fn poll_read(stream: &mut S, cx: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>>;
 
     /// Writes at least one byte of `from`, in order, and returns the number of bytes. A stream without vectored writes
@@ -76,8 +77,8 @@ pub trait Transport<S>: Timer {
     ///
     /// # Errors
     ///
-    /// An error of the kind `Interrupted` repeats the call. After any other error the stream is not written again. A
-    /// write of 0 bytes counts as the error `WriteZero`.
+    /// The call is repeated after an error of the kind `Interrupted`. After any other error the stream is not written
+    /// again. A write of 0 bytes counts as the error `WriteZero`.
     fn poll_write(stream: &mut S, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
 
     /// Returns whether the stream may keep bytes of a write that returned `Pending`. The default `true` is safe for
@@ -98,7 +99,8 @@ pub trait Transport<S>: Timer {
     ///
     /// # Errors
     ///
-    /// An error of the kind `Interrupted` repeats the call. After any other error the stream is not written again.
+    /// The call is repeated after an error of the kind `Interrupted`. After any other error the stream is not written
+    /// again.
     fn poll_flush(stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
     /// Closes the sending direction, and leaves the receiving direction open. TCP sends FIN, TLS sends `close_notify`

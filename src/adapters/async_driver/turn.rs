@@ -46,7 +46,7 @@ pub(super) const MAX_INFLATED: u32 = 256 << 10;
 /// short.
 const MIN_CALLED_PER_ROUND: u32 = 4;
 
-/// In each round, one of this many waiting connections begins a turn. The other connections yield again, which costs
+/// In each round, one in this many waiting connections begins a turn. The other connections yield again, which costs
 /// time. A share of one sixteenth keeps this cost small compared with the work of the turns.
 const CALLED_PER_ROUND_DIVISOR: u32 = 16;
 

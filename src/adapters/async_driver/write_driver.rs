@@ -154,7 +154,7 @@ impl<R: Timer> WriteDriver<R> {
         }
     }
 
-    /// Makes one write from the queue. Returns `None` if the queue is empty.
+    /// Performs one write from the queue. Returns `None` if the queue is empty.
     #[inline(always)]
     fn poll_write_once<S>(
         &mut self,
@@ -199,7 +199,8 @@ impl<R: Timer> WriteDriver<R> {
         half.transmitted(now, n);
     }
 
-    /// Makes one write to a stream that may keep the bytes of a pending write; see [`Transport::keeps_refused_bytes`].
+    /// Performs one write to a stream that may keep the bytes of a pending write; see
+    /// [`Transport::keeps_refused_bytes`].
     ///
     /// `offered` tells the sender which bytes were part of a pending write. Each later write then begins with these
     /// bytes, until the stream takes them.
@@ -226,7 +227,7 @@ impl<R: Timer> WriteDriver<R> {
         written
     }
 
-    /// Returns whether [`Self::send_through`] may be called: no write has failed.
+    /// Returns whether [`Self::send_through`] may be called, that is, whether no write has failed.
     pub(super) const fn lets_through(&self) -> bool {
         self.error.is_none()
     }
@@ -343,7 +344,7 @@ impl<R: Timer> WriteDriver<R> {
     }
 }
 
-/// Makes one vectored write from a queue of several pieces.
+/// Performs one vectored write from a queue of several pieces.
 #[inline(never)]
 fn poll_write_pieces<R: Transport<S>, S>(
     stream: &mut S,
@@ -355,7 +356,7 @@ fn poll_write_pieces<R: Transport<S>, S>(
     poll_write_slices::<R, S>(stream, cx, slices.get(..len).unwrap_or_default())
 }
 
-/// Makes one vectored write of `slices`, at most [`MAX_SLICES`] of them.
+/// Performs one vectored write of `slices`, at most [`MAX_SLICES`] of them.
 fn poll_write_slices<R: Transport<S>, S>(
     stream: &mut S,
     cx: &mut Context<'_>,

@@ -131,8 +131,10 @@ pub struct ReceivedResponse<S> {
     pub head_len: usize,
     /// The stream. The rest of the body can be read from it.
     pub stream: S,
-    /// The position in `received` at which the final response begins. Interim responses (RFC 9110 section 15.2) precede
-    /// it and have the same form, so this position is stored.
+    /// The position in `received` at which the final response begins.
+    ///
+    /// Interim responses (RFC 9110 section 15.2) come first and look like the final response. So the position could
+    /// only be found by parsing again, and is stored instead.
     head_start: usize,
     /// The position in `received` at which the header lines of the final response begin.
     headers_start: usize,

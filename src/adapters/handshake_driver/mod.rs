@@ -73,7 +73,7 @@ pub(super) enum Did {
     Flushed,
     /// `true` if the sending direction was closed, `false` if the stream has no half-close.
     HalfClosed(bool),
-    /// Time has passed and the step was not performed. After [`Step::Look`], nothing has arrived.
+    /// Time has passed and the step was not performed. After [`Step::Look`], this means that nothing has arrived.
     Waited,
 }
 

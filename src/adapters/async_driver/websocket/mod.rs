@@ -61,8 +61,8 @@ use crate::{CloseFrame, Connection, Event, Inbox, Message, Outcome, ReadyState};
 /// # Two tasks
 ///
 /// [`split`](Self::split) makes a half that receives and a half that sends, over any stream. `StreamExt::split` of the
-/// futures crates works too. If both ends send much, let one task receive and another task send. Otherwise both ends
-/// can wait in a call that sends, and neither reads what the other sends. A timer then ends the connection.
+/// futures crates works too. If both endpoints send much, let one task receive and another task send. Otherwise both
+/// endpoints can wait in a call that sends, and neither reads what the other sends. A timer then ends the connection.
 ///
 /// # Dropping
 ///
@@ -143,15 +143,15 @@ impl<S, R> WebSocket<S, R> {
     }
 
     /// Sets the values that [`target`](Self::target), [`subprotocol`](Self::subprotocol) and [`headers`](Self::headers)
-    /// return. They are empty in a WebSocket that was made of parts.
+    /// return. They are empty in a WebSocket that was created from parts.
     #[must_use]
     pub fn with_handshake(mut self, handshake: HandshakeInfo) -> Self {
         self.inner.handshake = handshake;
         self
     }
 
-    /// Returns the target, the subprotocol and the headers of the handshake. They are empty if the WebSocket was made
-    /// of parts and [`with_handshake`](Self::with_handshake) was not called.
+    /// Returns the target, the subprotocol and the headers of the handshake. They are empty if the WebSocket was
+    /// created from parts and [`with_handshake`](Self::with_handshake) was not called.
     #[must_use]
     pub const fn handshake(&self) -> &HandshakeInfo {
         &self.inner.handshake
@@ -243,16 +243,16 @@ impl<S, R> WebSocket<S, R> {
 
     /// Returns the stream, the connection, and the inbox with the input that has not been decoded.
     ///
-    /// A new WebSocket that is made of these parts continues where this WebSocket stopped. Use all three: the inbox can
-    /// hold a part of a message, and the connection holds the queued frames. The facts about the handshake are not
-    /// among the parts. To keep them, first clone [`handshake`](Self::handshake), and later pass the clone to
+    /// A new WebSocket that is created from these parts continues where this WebSocket stopped. Use all three: the
+    /// inbox can hold a part of a message, and the connection holds the queued frames. The facts about the handshake
+    /// are not among the parts. To keep them, first clone [`handshake`](Self::handshake), and later pass the clone to
     /// [`with_handshake`](Self::with_handshake).
     ///
     /// The clock of the new WebSocket starts at the [latest instant](Connection::latest_instant) that the connection
     /// knows. The timers do not count the time between that instant and the start of the new clock.
     ///
     /// If a write has failed, the connection [records the failure](crate::Sender::has_write_failed). A WebSocket that
-    /// is made of these parts can still receive. Its calls that send fail with
+    /// is created from these parts can still receive. Its calls that send fail with
     /// [`ErrorKind::BrokenPipe`](std::io::ErrorKind::BrokenPipe).
     #[must_use]
     pub fn into_parts(self) -> (S, Connection, Inbox)
@@ -380,8 +380,8 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     ///   writes this Close if the stream takes it at once. This error is returned once.
     /// * [`Error::Io`]: a read or a write of this call failed, and the connection was not closing. The error of the
     ///   read and that of the write are each returned once.
-    /// * [`Error::Send`] with [`SendError::Closed`]: the connection had ended before this WebSocket was made of it. Its
-    ///   outcome was reported to an earlier owner.
+    /// * [`Error::Send`] with [`SendError::Closed`]: the connection had already ended when this WebSocket was created
+    ///   from it. The outcome was reported to an earlier owner.
     ///
     /// # Cancel safety
     ///

@@ -1,6 +1,6 @@
 //! The run loop of a WebSocket that is not split.
 //!
-//! The loop decodes the inbox, and then calls [`Inner::poll_read_or_drive`], which makes the other steps:
+//! The loop decodes the inbox, and then calls [`Inner::poll_read_or_drive`], which performs the other steps:
 //!
 //! ```text
 //! decode the inbox --> read --(pending)--> write the queue --> half-close --> run due timers --> wait
@@ -86,7 +86,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
                 return Poll::Ready(Ok(outcome));
             }
             if ready!(self.poll_ready(cx))?.is_none() && self.outcome.is_none() {
-                // The connection had ended before this WebSocket was made. Its outcome was reported to an earlier
+                // The connection had ended before this WebSocket was created. Its outcome was reported to an earlier
                 // owner.
                 return Poll::Ready(Err(SendError::Closed.into()));
             }
@@ -147,8 +147,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
         error.into()
     }
 
-    /// Makes the part of the loop that follows when the whole inbox was decoded. One turn contains many such calls.
-    /// Reads from the stream. If the read is pending, writes the queue, runs the timers that are due, and waits.
+    /// Continues the loop after all input in the inbox was decoded. One turn contains many such calls. Reads from the
+    /// stream. If the read is pending, writes the queue, runs the timers that are due, and waits.
     // Inlined into its callers, and `poll_drive` is inlined into this function. `WriteDriver::poll_write_within`
     // explains why.
     #[inline(always)]

@@ -316,8 +316,8 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     ///
     /// # Errors
     ///
-    /// * [`Error::Send`] with [`SendError::CodeNotAllowed`]: this role must not send `code`, or `reason` has no code.
-    ///   Nothing was sent.
+    /// * [`Error::Send`] with [`SendError::CodeNotAllowed`]: this role must not send `code`, or there is a reason but
+    ///   no code. Nothing was sent.
     /// * [`Error::Send`] with [`SendError::ReasonTooLong`]: `reason` is longer than
     ///   [`CloseReason::MAX_LEN`](crate::CloseReason::MAX_LEN). Nothing was sent.
     /// * [`Error::Send`] with [`SendError::Closed`]: closing had already begun, or a queued message was dropped because
