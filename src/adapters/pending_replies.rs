@@ -50,7 +50,7 @@ struct Stored {
 }
 
 impl PendingReplies {
-    /// Makes an empty store for the halves of the connection that `sender` belongs to.
+    /// Creates an empty store for the halves of the connection that `sender` belongs to.
     pub(super) fn new(sender: &Sender<Outbox>) -> Self {
         let stored = Stored { round_trip: sender.round_trip(), ..Stored::default() };
         Self {
@@ -77,8 +77,8 @@ impl PendingReplies {
     pub(super) fn owe(&self, reply: PendingReply) {
         let mut stored = lock(&self.stored);
         if matches!(reply, PendingReply::InputEnded(_)) && stored.replies.contains(&reply) {
-            // While a reader waits for the sending half, it passes this reply repeatedly. The reply is stored only
-            // once, so that it displaces no Close.
+            // While a reader waits for the sending half, it stores this reply repeatedly. Only one copy is kept, so
+            // that the copies do not displace a Close.
             return;
         }
         if stored.replies.len() == MOST_OWED {

@@ -10,7 +10,7 @@
 //! let url = format!("ws://{}/", listener.local_addr()?);
 //! let server = tokio::spawn(async move {
 //!     let (stream, _) = listener.accept().await.unwrap();
-//!     stream.set_nodelay(true).unwrap();                  // on any stream it is the caller's to set
+//!     stream.set_nodelay(true).unwrap();                  // `accept` does not set this option
 //!     let mut ws = ws::accept(stream).await.unwrap();
 //!     while let Some((event, mut answer)) = ws.next_event().await.unwrap() {
 //!         if let Event::Text(text) = event {
@@ -30,7 +30,7 @@
 //! # }
 //! ```
 //!
-//! [`Server`] and [`Client`] have the settings of the two ends. Call [`WebSocket::next_event`] in a loop to run a
+//! [`Server`] and [`Client`] have the settings of the two roles. Call [`WebSocket::next_event`] in a loop to run a
 //! connection. The module [`async_driver`] describes which frames are batched, the effect of dropped futures, and the
 //! use of memory.
 //!
@@ -224,7 +224,8 @@ impl Client {
                 }
                 None => connecting.await,
             };
-            // Queued frames are written together, so a delay by the system would save nothing.
+            // Otherwise the system delays small writes to send them together. The delay saves nothing here, because
+            // queued frames are already written together.
             match stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
                 Ok(stream) => return self.open(stream, url).await,
                 Err(error) => tried.failed(address, &error),
@@ -238,7 +239,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Creates a WebSocket on a stream after another library has performed the handshake. `inbox` has the bytes that
     /// this library has read after the handshake.
     ///
-    /// The clock starts at zero with this call, so make `connection` with [`Instant::ZERO`].
+    /// The clock starts at zero with this call, so create `connection` with [`Instant::ZERO`].
     ///
     /// ```
     /// use hybi::adapters::tokio::WebSocket;

@@ -1,17 +1,19 @@
-//! Messages of a split WebSocket that wait for the lock of the write queue, and what is known of the queue without it.
+//! The state of a split WebSocket that is used without the lock of the write queue: messages that wait for this lock,
+//! and a copy of the state of the sending half.
 //!
-//! A call that never waits cannot take the lock while another thread or task writes. [`WaitingMessages`] keeps its
-//! message, and whoever holds the lock moves it into the write queue with [`WaitingMessages::apply`]. [`SenderStatus`]
-//! is a copy of two getters, stored each time the lock is released, so that a getter does not wait for a writing
-//! thread.
+//! While another thread or task writes, a call that must not wait cannot take the lock. It stores its message in
+//! [`WaitingMessages`]. The thread or task that holds the lock moves the message into the write queue with
+//! [`WaitingMessages::apply`]. [`SenderStatus`] has the results of two getters. They are stored each time the lock is
+//! released, so that a getter does not wait for a writing thread.
 //!
 //! Replies of the receiving half are in `pending_replies.rs`.
 //!
 //! Invariants:
-//! - Memory is bounded: a message is taken while less than [`MOST_WAITING`] bytes wait.
-//! - Messages are sent in the order in which they were taken. A message that waits behind a full queue is moved before
-//!   any later message is queued.
-//! - The lock in here is held for a few instructions. It is never held during a call on a stream or on the connection.
+//! - Memory is bounded: a message is accepted only if fewer than [`MOST_WAITING`] bytes are stored.
+//! - Messages are sent in the order in which they were accepted. If the write queue is full, the stored messages are
+//!   moved to the queue before any later message is queued.
+//! - The lock of `stored` is held for a few instructions. It is never held during a call on a stream or on the
+//!   connection.
 
 use std::collections::VecDeque;
 use std::prelude::v1::*;
@@ -21,39 +23,39 @@ use super::lock::lock;
 use super::sync::Mutex;
 use crate::{Message, Outbox, ReadyState, SendError, Sender, SendingHalf, UnsentMessage};
 
-/// A message is taken while fewer bytes than this wait. The lock is held for one poll or write, so messages wait here
-/// for a short time.
+/// A message is accepted only if fewer bytes than this are stored. A small number is enough: the lock of the write
+/// queue is held for one poll or one write, so messages wait for a short time.
 const MOST_WAITING: usize = 16 << 10;
 
-/// Bytes that a frame header adds to a message at most (RFC 6455 section 5.2).
+/// The maximum length of a frame header, in bytes (RFC 6455 section 5.2).
 const HEADER: usize = 14;
 
 /// Messages that wait for the lock of the write queue.
 #[derive(Debug)]
 pub(super) struct WaitingMessages {
     stored: Mutex<Stored>,
-    /// Whether `stored` has messages. Lets the holder of the write queue skip the lock.
+    /// True while `stored` contains messages. If it is false, `apply` does not lock `stored`.
     non_empty: AtomicBool,
-    /// Whether the first message waits for the end of a fragmented message, and not for room.
+    /// True if the first message waits for the end of a fragmented message, false if it waits for space in the queue.
     behind_fragments: AtomicBool,
-    /// Whether a message was refused after it had been taken. The next flush reports it.
+    /// True if the write queue has refused a message that was accepted here. The next flush reports the refusal.
     refused: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct Stored {
     messages: VecDeque<Message>,
-    /// Sum of the sizes of `messages`, frame headers included.
+    /// The sum of the sizes of `messages` in bytes, with the longest possible frame headers.
     bytes: usize,
 }
 
-/// Returns the most bytes that the frame of `message` can have.
+/// Returns the maximum length of the frame of `message`, in bytes.
 fn size(message: &Message) -> usize {
     message.len().saturating_add(HEADER)
 }
 
 impl WaitingMessages {
-    /// Makes an empty store.
+    /// Creates an empty store.
     pub(super) fn new() -> Self {
         Self {
             stored: Mutex::default(),
@@ -63,12 +65,12 @@ impl WaitingMessages {
         }
     }
 
-    /// Takes a message. Afterwards the caller must check once more whether the lock of the write queue is free:
-    /// its holder may have looked for messages before this one came.
+    /// Stores a message. Afterwards the caller must check once more whether the lock of the write queue is free. The
+    /// thread that held the lock may have checked for messages just before this message was stored.
     ///
     /// # Errors
     ///
-    /// [`SendError::Blocked`], with the message, if [`MOST_WAITING`] bytes wait.
+    /// [`SendError::Blocked`], with the message, if at least [`MOST_WAITING`] bytes are stored.
     pub(super) fn push(&self, message: Message) -> Result<(), UnsentMessage> {
         {
             let mut stored = lock(&self.stored);
@@ -79,13 +81,15 @@ impl WaitingMessages {
             stored.messages.push_back(message);
             self.non_empty.store(true, Ordering::Release);
         }
-        // Order the store before the caller's attempt to lock the write queue. The fence in `came_meanwhile` orders the
-        // release of that lock before the load. So either the attempt succeeds, or the holder sees the message.
+        // This fence orders the store of `non_empty` before the caller's attempt to lock the write queue. The fence in
+        // `came_meanwhile` orders the release of that lock before the load of `non_empty`. So either the attempt
+        // succeeds, or the thread that held the lock sees the message.
         fence(Ordering::SeqCst);
         Ok(())
     }
 
-    /// Moves messages into the write queue until it is full. Returns whether at least one was moved or refused.
+    /// Moves messages into the write queue until the queue is full. Returns whether the queue accepted or refused at
+    /// least one message.
     #[inline]
     pub(super) fn apply(&self, half: &mut impl SendingHalf) -> bool {
         !self.is_empty() && self.apply_stored(half)
@@ -99,7 +103,7 @@ impl WaitingMessages {
                 return moved;
             };
             let len = size(&message);
-            // Compressing and copying take time, so no lock is held meanwhile.
+            // Compressing and copying take time, so `stored` is not locked during this call.
             let sent = half.send(message);
             let mut stored = lock(&self.stored);
             match sent {
@@ -123,39 +127,41 @@ impl WaitingMessages {
         }
     }
 
-    /// Returns whether no message waits. Exact for the holder of the write queue, but for messages that come right now.
+    /// Returns whether no message is stored. Another thread can store a message immediately after this check.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         !self.non_empty.load(Ordering::Acquire)
     }
 
-    /// Returns whether messages wait for room in the write queue, as of the last [`apply`](Self::apply).
+    /// Returns whether messages wait for the lock or for space in the write queue. Returns `false` if the last
+    /// [`apply`](Self::apply) has found that the first message waits for the end of a fragmented message.
     #[inline]
     pub(super) fn need_room(&self) -> bool {
         !self.is_empty() && !self.behind_fragments.load(Ordering::Relaxed)
     }
 
-    /// Returns whether messages have come that can be moved. Called after the lock of the write queue was released.
+    /// Returns whether there are messages that the caller should move into the write queue. Call this after the lock of
+    /// the write queue was released.
     #[cfg(feature = "net")]
     pub(super) fn came_meanwhile(&self) -> bool {
         fence(Ordering::SeqCst);
         self.need_room()
     }
 
-    /// Returns how many bytes wait.
+    /// Returns the number of stored bytes, with the longest possible frame headers.
     pub(super) fn bytes(&self) -> usize {
         if self.is_empty() { 0 } else { lock(&self.stored).bytes }
     }
 
-    /// Returns whether a message was refused after it had been taken, because closing had begun meanwhile. Returns
-    /// `true` once.
+    /// Returns whether the write queue has refused an accepted message, because closing had begun in the meantime. The
+    /// next call returns `false`.
     #[inline]
     pub(super) fn take_refused(&self) -> bool {
         self.refused.load(Ordering::Relaxed) && self.refused.swap(false, Ordering::Relaxed)
     }
 }
 
-/// What is known of the sending half while another thread or task holds it.
+/// A copy of the state of the sending half, for use while another thread or task has the lock of the write queue.
 #[derive(Debug)]
 pub(super) struct SenderStatus {
     buffered: AtomicUsize,
@@ -164,14 +170,14 @@ pub(super) struct SenderStatus {
 }
 
 impl SenderStatus {
-    /// Makes the status of `sender`.
+    /// Creates a copy of the state of `sender`.
     pub(super) fn new(sender: &Sender<Outbox>) -> Self {
         let status = Self { buffered: AtomicUsize::new(0), state: AtomicU8::new(0) };
         status.update(sender);
         status
     }
 
-    /// Stores the status of `sender`, before its lock is released.
+    /// Stores the state of `sender`. Call this before the lock of the write queue is released.
     #[inline]
     pub(super) fn update(&self, sender: &Sender<Outbox>) {
         self.buffered.store(sender.buffered_amount(), Ordering::Relaxed);
@@ -210,7 +216,7 @@ mod tests {
         let waiting = WaitingMessages::new();
         assert!(waiting.is_empty());
         sender.send_text("full").unwrap();
-        // The first message is taken whatever its size, and then the bound is reached.
+        // An empty store accepts a message of any size. After this message the limit is reached.
         waiting.push(Message::from(&[1; 2 * MOST_WAITING][..])).unwrap();
         let refused = waiting.push(Message::from("two")).unwrap_err();
         assert_eq!((refused.error, refused.message), (SendError::Blocked, Message::from("two")));
@@ -229,13 +235,13 @@ mod tests {
     }
 
     #[test]
-    fn s5_4_messages_wait_for_the_end_of_a_fragmented_one() {
+    fn s5_4_messages_wait_for_the_end_of_a_fragmented_message() {
         let mut sender = sender(100);
         let waiting = WaitingMessages::new();
         sender.send_fragment(MessageKind::Text, b"a", false).unwrap();
         waiting.push(Message::from("whole")).unwrap();
         assert!(!waiting.apply(&mut sender));
-        // Room does not help, so the holder of the queue must not try again and again.
+        // More space does not help, so a thread that has the lock must not try again and again.
         assert!(!waiting.is_empty() && !waiting.need_room());
         sender.send_fragment(MessageKind::Text, b"b", true).unwrap();
         assert!(waiting.apply(&mut sender) && waiting.is_empty());
@@ -243,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_5_1_messages_that_come_too_late_are_reported() {
+    fn s5_5_1_messages_after_a_close_are_reported() {
         let mut sender = sender(100);
         let waiting = WaitingMessages::new();
         waiting.push(Message::from("late")).unwrap();
@@ -256,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn the_status_is_that_of_the_last_update() {
+    fn the_status_equals_the_sender_at_the_last_update() {
         let mut sender = sender(100);
         let status = SenderStatus::new(&sender);
         assert_eq!((status.buffered_amount(), status.ready_state()), (0, ReadyState::Open));

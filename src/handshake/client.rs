@@ -109,7 +109,7 @@ impl<'a> ClientHandshake<'a> {
     pub fn write(&self, out: &mut [u8]) -> Result<usize, RequestError> {
         let request = &self.request;
         let mut to = HeadWriter::new(out);
-        // RFC 6455 4.1 (2), (3): the resource name begins with "/", also if the path is empty.
+        // RFC 6455 4.1 (2), (3): the resource name begins with "/", even if the path is empty.
         to.text(if request.target.starts_with('/') { "GET " } else { "GET /" }).text(request.target);
         // RFC 6455 4.1 (4) to (6): `Host`, `Upgrade` and `Connection`.
         to.text(" HTTP/1.1\r\n").header("Host", &request.host);

@@ -4,7 +4,7 @@
 //! the meaning of any extension. `permessage_deflate` interprets the parameters of permessage-deflate.
 //!
 //! Invariants:
-//! - The constructors check the entire text. The iterators parse the same text again, so they meet no errors.
+//! - The constructors check the entire text. The iterators parse the same text again, so they find no errors.
 //! - Parsing takes linear time: the parser passes each byte once and never looks ahead.
 
 use core::fmt;

@@ -1,6 +1,6 @@
 //! A server's responses with a status other than 101, and the error for a response that cannot be sent.
 //!
-//! An application or a [`Rejection`](super::Rejection) makes a [`HttpResponse`], to send it instead of opening the
+//! An application or a [`Rejection`](super::Rejection) creates an [`HttpResponse`], to send it instead of opening the
 //! connection. `incoming` and the application decide whether to open the connection.
 //!
 //! Invariant: everything that the application adds is checked before the first byte is written. An invalid response

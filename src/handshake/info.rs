@@ -1,7 +1,8 @@
 //! The parts of an opening handshake that are kept after it: target, subprotocol and headers.
 //!
-//! A connection does not store its handshake. [`HandshakeInfo`] stores the parts that an application may need later. It
-//! is a single allocation, because a server has one for each connection, idle connections included.
+//! A connection does not store its handshake. [`HandshakeInfo`] stores the parts that an application may need later.
+//! All parts are in a single allocation, because a server keeps a `HandshakeInfo` for each connection, even while the
+//! connection is idle.
 //!
 //! Invariant: `Debug` output contains no header values, which can be credentials.
 

@@ -38,9 +38,9 @@
 //! - Limits over several connections. A client may have only one connection to a host in the CONNECTING state
 //!   (RFC 6455 section 4.1 (2)). A client that reconnects should wait for a random time that grows (section
 //!   7.2.3). The code that manages the connections must follow both rules.
-//! - HTTP/2 and HTTP/3 (RFC 8441, RFC 9220): an HTTP library performs the handshake. `RequestHead` (feature
-//!   `alloc`) holds the method, target and headers of its request. It selects a subprotocol and checks the origin.
-//!   [`Extensions`] and [`negotiate_offer`] parse the extension headers of these versions.
+//! - HTTP/2 and HTTP/3 (RFC 8441, RFC 9220): an HTTP library performs the handshake. `RequestHead` (feature `alloc`)
+//!   holds the method, target and headers of the request that the library received. It selects a subprotocol and checks
+//!   the origin. [`Extensions`] and [`negotiate_offer`] parse the extension headers of these versions.
 //!
 //! # Choices
 //!

@@ -1,8 +1,8 @@
 //! The head of a request as an owned value: method, target and headers.
 //!
 //! A [`Request`] borrows the received bytes. An application that asks a database about a request must keep the request
-//! for a longer time, so [`RequestHead`] owns its fields. A value can be made of a received HTTP/1.1 head, or of the
-//! fields that another HTTP library has parsed.
+//! for a longer time, so [`RequestHead`] owns its fields. A value can be created from a received HTTP/1.1 head, or from
+//! the fields that another HTTP library has parsed.
 //!
 //! `incoming` has the rules of RFC 6455 section 4.2.1, which [`RequestHead::check`] applies. `scan` has the syntax of
 //! HTTP/1.1.
@@ -27,8 +27,8 @@ use crate::kernel::ascii;
 
 /// The head of a request: method, target and headers, owned and independent of the HTTP version.
 ///
-/// The `PendingRequest` of an adapter has a value of this type. If another HTTP library has parsed the request, make a
-/// head of the fields of that request, and [`check`](Self::check) it:
+/// The `PendingRequest` of an adapter has a value of this type. If another HTTP library has parsed the request, create
+/// a head from the fields of that request, and [`check`](Self::check) it:
 ///
 /// ```
 /// use hybi::handshake::RequestHead;

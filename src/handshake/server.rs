@@ -1,7 +1,7 @@
 //! The server's half of the opening handshake: the state machine that reads a request (RFC 6455 section
 //! 4.2.1).
 //!
-//! [`ServerHandshake`] connects the scanner, the rules in `incoming` and the deadline. `Request::accept` makes the
+//! [`ServerHandshake`] connects the scanner, the rules in `incoming` and the deadline. `Request::accept` creates the
 //! response that accepts a request, and [`Rejection::response`] the response that rejects it.
 //!
 //! Invariant: the first result of `poll` is final. Later calls return the same result.

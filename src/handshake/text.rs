@@ -1,7 +1,7 @@
 //! Byte classes and small parsers that all files of the handshake share.
 //!
 //! A head consists mostly of long runs of ordinary bytes: a name, a value, a target. [`ByteClass::run_len`] measures
-//! such a run. Nearly every byte of a head passes this function.
+//! such a run. It examines nearly every byte of a head.
 //!
 //! The common case is handled by 16-byte vectors. Comparing a vector with every member of a class would be
 //! slow, so `flag_common` flags only the frequent members. For a token these are letters, digits, `-` and `_`.

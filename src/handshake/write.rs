@@ -110,7 +110,7 @@ impl HeaderName {
     fn why_reserved(&self) -> &'static str {
         let is = |name| self.as_str().eq_ignore_ascii_case(name);
         if is("Host") {
-            "(RFC 6455 4.1 (4)): leave it out, and ask for a URL with this host"
+            "(RFC 6455 4.1 (4)): leave it out, and pass a URL with this host"
         } else if is("Origin") {
             "(RFC 6455 4.1 (8)): leave it out, and call `origin`"
         } else if is("Sec-WebSocket-Protocol") {

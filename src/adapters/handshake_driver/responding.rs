@@ -82,7 +82,7 @@ impl Responding {
     ) -> io::Result<Self> {
         let bytes = response.to_vec().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let at_slowest = u64::try_from(bytes.len()).map_or(u64::MAX, |len| len.div_ceil(SLOWEST));
-        // With at least 1 ms the stream is called at least once before the deadline.
+        // The minimum of 1 ms ensures that the stream is called at least once before the deadline.
         let write_timeout = write_timeout.max(Duration::from_millis(1));
         Ok(Self {
             out: Outgoing::new(bytes),

@@ -1,10 +1,10 @@
 //! The client's side of the opening handshake over blocking streams.
 //!
 //! [`Client`] has the settings, and is shared by all adapters (`handshake_driver/client.rs`). This file connects TCP
-//! sockets, runs the handshake on a [`DeadlineStream`], and makes the [`WebSocket`]. This crate has no TLS: the
-//! application makes a TLS stream and passes it to [`Client::open`] or [`Client::open_stream`].
+//! sockets, runs the handshake on a [`DeadlineStream`], and creates the [`WebSocket`]. This crate has no TLS: the
+//! application creates a TLS stream and passes it to [`Client::open`] or [`Client::open_stream`].
 //!
-//! Invariant: if a handshake fails, [`ConnectError::Http`] returns the stream. Every other error closes it.
+//! Invariant: if a handshake fails, [`ConnectError::Http`] contains the stream. Every other error closes the stream.
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};

@@ -126,7 +126,7 @@ impl DeadlineStream<TcpStream> {
 }
 
 impl<S: Stream + Send + 'static> DeadlineStream<S> {
-    /// Makes two handles to the same stream, with the same clock: the first to read, the second to write.
+    /// Creates two handles to the same stream, with the same clock: the first to read, the second to write.
     pub(super) fn take_apart(self) -> io::Result<[DeadlineStream<Box<dyn Stream + Send>>; 2]> {
         let [reads, writes] = self.stream.take_apart()?;
         let [read_mode, write_mode] = self.mode.into_shared();
@@ -218,7 +218,7 @@ impl<S> DeadlineStream<S> {
         self.into_stream()
     }
 
-    /// Makes every write fail, because a write to the stream failed before this value was made.
+    /// Makes every write fail, because a write to the stream failed before this value was created.
     pub(super) fn fail_writes(&mut self) {
         self.write_error = Some(ErrorKind::BrokenPipe);
     }
@@ -412,7 +412,7 @@ impl<S> DeadlineStream<S> {
         Ok(time.map_or(Wait::AsTheStreamDoes, Wait::For))
     }
 
-    /// Makes a call that [`arrange`](Self::arrange) has prepared, restores the blocking mode, and reads the clock.
+    /// Performs a call that [`arrange`](Self::arrange) has prepared, restores the blocking mode, and reads the clock.
     fn call<T>(
         &mut self,
         wait: Wait,

@@ -28,8 +28,9 @@
 //! of which it keeps up to 64 KiB for the next call that receives. Input shows that the peer is alive, so the timers do
 //! not end the connection although no call receives. And a peer that must send a little before it reads can continue.
 //!
-//! If both ends send more than that without receiving, they wait for each other until a timer ends the connection. To
-//! avoid this, [split](WebSocket::split) the WebSocket, and use one thread that receives and another that sends.
+//! If both endpoints send more than 64 KiB without receiving, they wait for each other until a timer ends the
+//! connection. To avoid this, [split](WebSocket::split) the WebSocket, and use one thread that receives and another
+//! that sends.
 //!
 //! If the application sets the socket to non-blocking mode, a call that would block returns an error.
 //! [`Error::interest`] then returns the conditions to wait for. So one thread can serve many sockets with its own poll

@@ -251,7 +251,7 @@ impl<S> Over<S> {
 }
 
 impl<S: Stream + Send + 'static> Over<S> {
-    /// Makes two handles to the stream: the first to read, the second to write.
+    /// Creates two handles to the stream: the first to read, the second to write.
     pub(super) fn take_apart(self) -> io::Result<[Over<Box<dyn Stream + Send>>; 2]> {
         let second = Stream::try_clone(&self.stream)?;
         let first: Box<dyn Stream + Send> = Box::new(self.stream);

@@ -1,10 +1,10 @@
-//! A buffer for input that was read during a write, until the next call that reads.
+//! A buffer for input that was read during a write. The next call that reads takes the input from it.
 //!
 //! A call that sends blocks while the peer does not read. During the wait the call reads the input that has arrived,
 //! for two reasons. Input shows that the peer is alive. And some peers read only after they could send their own data.
 //! The call cannot decode the bytes, because the application may still have an event that borrows from the inbox.
 //!
-//! `deadline_stream.rs` makes the reads. This file only stores their results.
+//! `deadline_stream.rs` performs the reads. This file only stores their results.
 //!
 //! Invariants:
 //! - At most [`MOST`] bytes are kept. Further input stays in the transport, whose backpressure stops the peer.

@@ -1,6 +1,6 @@
 //! The receiving half of a split WebSocket, and its run loop.
 //!
-//! [`Reader`] decodes the input that has arrived. When all input is decoded, the loop makes a turn:
+//! [`Reader`] decodes the input that has arrived. When all input is decoded, the loop performs a turn:
 //!
 //! ```text
 //!   ┌──▶ decode ── event ──▶ store and write the reply ──▶ the caller
@@ -214,8 +214,9 @@ impl Reader {
         });
     }
 
-    /// Makes one turn of the loop: runs the timers, writes as much as the stream takes, and reads once. Call this only
-    /// when all input is decoded. Does not block beyond `until`. Returns the last event if the connection has ended.
+    /// Performs one turn of the loop: runs the timers, writes as much as the stream takes, and reads once. Call this
+    /// only when all input is decoded. Does not block beyond `until`. Returns the last event if the connection has
+    /// ended.
     fn turn(&mut self, until: Option<Instant>) -> Result<Option<EventIndex>, Error> {
         match self.run_sender(until)? {
             ControlFlow::Break(ready) => return Ok(ready),
@@ -501,7 +502,8 @@ mod tests {
         let client = thread::spawn(move || {
             let mut ws = Client::new().deflate(DeflateOffer::default()).connect(&url).unwrap();
             ws.send_text(&"to and fro ".repeat(100)).unwrap();
-            // Each message puts the release off, so one of the waits must be long enough.
+            // Each message postpones the release of the window. So the waits get longer, until one of them is long
+            // enough.
             for n in 0..20 {
                 if wait.recv_timeout(Duration::from_millis(100 + 20 * n)).is_ok() {
                     return;

@@ -214,8 +214,8 @@ impl<'w, S> Responder<'w, S> {
     ///
     /// # Errors
     ///
-    /// - [`Error::Send`] with [`SendError::CodeNotAllowed`]: this role must not send `code`, or `reason` has no code.
-    ///   The connection stays open.
+    /// - [`Error::Send`] with [`SendError::CodeNotAllowed`]: this role must not send `code`, or there is a reason but
+    ///   no code. The connection stays open.
     /// - [`Error::Send`] with [`SendError::ReasonTooLong`]: `reason` is longer than
     ///   [`CloseReason::MAX_LEN`](crate::CloseReason::MAX_LEN). The connection stays open.
     /// - [`Error::Send`] with [`SendError::Closed`]: closing has already begun, or the connection has ended.

@@ -1,6 +1,6 @@
 //! The run loop of a blocking WebSocket that one thread uses.
 //!
-//! [`RunLoop::next_event`] decodes the input that has arrived. When all input is decoded, the loop makes a turn:
+//! [`RunLoop::next_event`] decodes the input that has arrived. When all input is decoded, the loop performs a turn:
 //!
 //! ```text
 //!   ┌──▶ decode ── event ──▶ the caller
@@ -10,8 +10,8 @@
 //!   └───────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! This file decides when to read and when to write. `write_driver.rs` writes the queue, and `deadline_stream.rs` makes
-//! the calls on the stream. `reader.rs` has the loop of a split WebSocket.
+//! This file decides when to read and when to write. `write_driver.rs` writes the queue, and `deadline_stream.rs`
+//! performs the calls on the stream. `reader.rs` has the loop of a split WebSocket.
 //!
 //! Invariants:
 //! - The loop decodes everything that it has read before it reads again or reports the end of the stream.
@@ -100,8 +100,8 @@ impl<S> RunLoop<S> {
         (stream, connection, inbox)
     }
 
-    /// Makes one turn of the loop: runs the timers, writes, half-closes if the core asks for it, and reads once. Call
-    /// this only when all input is decoded. Does not block beyond `until`.
+    /// Performs one turn of the loop: runs the timers, writes, half-closes if the core asks for it, and reads once.
+    /// Call this only when all input is decoded. Does not block beyond `until`.
     fn turn(&mut self, until: Option<Instant>) -> Result<(), Error> {
         let written = self.write(until);
         let write_blocks = written.as_ref().is_err_and(would_block);

@@ -76,7 +76,8 @@ use crate::Instant;
 pub trait Stream: Read + Write {
     /// Closes the sending direction. The peer reads all bytes that were written, and then the end of the stream.
     ///
-    /// This end can still read. Over TLS, the method sends `close_notify`, and then half-closes the transport below.
+    /// This endpoint can still read. Over TLS, the method sends `close_notify`, and then half-closes the transport
+    /// below.
     ///
     /// # Errors
     ///
@@ -146,7 +147,7 @@ pub trait Stream: Read + Write {
     /// # Errors
     ///
     /// - [`ErrorKind::Unsupported`], the default: two threads cannot use the stream.
-    /// - Any other kind: the handle could not be made.
+    /// - Any other kind: the handle could not be created.
     fn try_clone(&self) -> io::Result<Box<dyn Stream + Send>> {
         Err(ErrorKind::Unsupported.into())
     }

@@ -6,8 +6,8 @@
 //!   other half may start a timer during this time.
 //! - Messages of calls that do not wait for the lock, and a copy of the state of the sender for such calls:
 //!   [`ThreadReplies::messages`] and [`ThreadReplies::status`].
-//! - A wait of the reader until no thread writes: [`ThreadReplies::wait_unless`]. The reader waits so after its peer
-//!   has half-closed the stream.
+//! - A wait of the reader until no thread writes: [`ThreadReplies::wait_unless`]. The reader waits in this way after
+//!   the peer has half-closed the stream.
 //! - A Close that one thread sends while another thread writes: [`ThreadReplies::request_close`]. The writing thread
 //!   queues this Close. So the close timeout also bounds the current write, for which the Close must wait.
 //!

@@ -8,7 +8,8 @@
 //! mode.
 //!
 //! Invariants:
-//! - A timeout is never longer than the time until the deadline, or than [`SHORTEST`] if that is longer.
+//! - A timeout is never longer than the time until the deadline. The only exception: if this time is below
+//!   [`SHORTEST`], the timeout is [`SHORTEST`].
 //! - A timeout is recorded only if the stream supports timeouts.
 
 use core::time::Duration;

@@ -191,7 +191,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
     }
 
     /// Writes the queue. If the stream is full, returns early for one of three reasons: input has arrived, the input
-    /// has ended, or the time is `until`.
+    /// has ended, or the time `until` has been reached.
     pub(super) fn write_or_hear(&mut self, until: Option<Instant>) -> Result<(), Error> {
         if self.is_out() {
             // This is the usual case between two messages that arrived together. It does not read the clock.

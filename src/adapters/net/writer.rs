@@ -277,12 +277,13 @@ impl Writer {
     /// has no timeouts, nothing bounds the two calls. [`Sender::close`] describes the arguments.
     ///
     /// `Ok` means that closing has begun and no message was dropped. The connection can still end before the Close is
-    /// written. The [`Reader`](super::Reader) returns the [`Outcome`], which is clean if both ends have sent a Close.
+    /// written. The [`Reader`](super::Reader) returns the [`Outcome`], which is clean if both endpoints have sent a
+    /// Close.
     ///
     /// # Errors
     ///
-    /// - [`Error::Send`] with [`SendError::CodeNotAllowed`]: this role must not send `code`, or `reason` has no code.
-    ///   The connection stays open.
+    /// - [`Error::Send`] with [`SendError::CodeNotAllowed`]: this role must not send `code`, or there is a reason but
+    ///   no code. The connection stays open.
     /// - [`Error::Send`] with [`SendError::ReasonTooLong`]: `reason` is longer than
     ///   [`CloseReason::MAX_LEN`](crate::CloseReason::MAX_LEN). The connection stays open.
     /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the

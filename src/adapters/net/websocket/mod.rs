@@ -62,7 +62,7 @@ pub struct WebSocket<S> {
 }
 
 impl<S: Read + Write> WebSocket<S> {
-    /// Makes a WebSocket of a stream whose handshake is done.
+    /// Creates a WebSocket from a stream whose handshake is done.
     ///
     /// `inbox` has the bytes that were read after the handshake. `socket` returns the TCP socket below the stream. The
     /// function `|_| None` is for a stream without such a socket. Nothing can then interrupt a call that blocks, and
@@ -76,7 +76,7 @@ impl<S: Read + Write> WebSocket<S> {
 }
 
 impl<S> WebSocket<S> {
-    /// Makes a WebSocket of any [`Stream`], or of an [`Over`], whose handshake is done.
+    /// Creates a WebSocket from any [`Stream`], or from an [`Over`], whose handshake is done.
     ///
     /// `inbox` has the bytes that were read after the handshake. The clock starts with this call, at the time
     /// [`Connection::latest_instant`]. For a new connection this is the time with which it was created. The timers of a
@@ -215,8 +215,8 @@ impl<S> WebSocket<S> {
     ///
     /// # Errors
     ///
-    /// - [`Error::Send`] with [`SendError::Closed`]: the connection had ended before this WebSocket was made of it. Its
-    ///   outcome was returned to an earlier owner.
+    /// - [`Error::Send`] with [`SendError::Closed`]: the connection had already ended when this WebSocket was created
+    ///   from it. The outcome was returned to an earlier owner.
     /// - [`Error::Protocol`], once: the peer broke the protocol. A Close with the code of the violation was queued.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode, and the connection has not
     ///   ended yet. Nothing is lost: wait for [`Error::interest`], and call this method again.
@@ -228,15 +228,15 @@ impl<S> WebSocket<S> {
     }
 
     /// Sets the values that [`target`](Self::target), [`subprotocol`](Self::subprotocol) and [`headers`](Self::headers)
-    /// return. They are empty in a WebSocket that was made of parts.
+    /// return. They are empty in a WebSocket that was created from parts.
     #[must_use]
     pub fn with_handshake(mut self, handshake: HandshakeInfo) -> Self {
         self.handshake = handshake;
         self
     }
 
-    /// Returns the target, the subprotocol and the headers of the handshake. They are empty if the WebSocket was made
-    /// of parts and [`with_handshake`](Self::with_handshake) was not called.
+    /// Returns the target, the subprotocol and the headers of the handshake. They are empty if the WebSocket was
+    /// created from parts and [`with_handshake`](Self::with_handshake) was not called.
     #[must_use]
     pub const fn handshake(&self) -> &HandshakeInfo {
         &self.handshake
@@ -347,14 +347,14 @@ impl<S> WebSocket<S> {
 
     /// Returns the stream, the connection, and the inbox with the input that has not been decoded.
     ///
-    /// A new WebSocket that is made of these parts, for example by [`from_parts`](Self::from_parts), continues where
-    /// this WebSocket stopped. Use all three: the inbox can hold a part of a message, the connection holds the queued
-    /// frames, and the stream may have bytes that are not flushed. The facts about the handshake are not among the
-    /// parts. To keep them, first clone [`handshake`](Self::handshake), and later pass the clone to
+    /// A new WebSocket that is created from these parts, for example by [`from_parts`](Self::from_parts), continues
+    /// where this WebSocket stopped. Use all three: the inbox can hold a part of a message, the connection holds the
+    /// queued frames, and the stream may have bytes that are not flushed. The facts about the handshake are not among
+    /// the parts. To keep them, first clone [`handshake`](Self::handshake), and later pass the clone to
     /// [`with_handshake`](Self::with_handshake).
     ///
     /// If a write has failed, the connection [records the failure](crate::Sender::has_write_failed). A WebSocket that
-    /// is made of these parts can still receive. Its calls that send fail with [`ErrorKind::BrokenPipe`].
+    /// is created from these parts can still receive. Its calls that send fail with [`ErrorKind::BrokenPipe`].
     #[must_use]
     pub fn into_parts(self) -> (S, Connection, Inbox) {
         self.run.into_parts()

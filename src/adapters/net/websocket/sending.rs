@@ -253,13 +253,13 @@ impl<S> WebSocket<S> {
     /// arguments.
     ///
     /// `Ok` means that closing has begun and no message was dropped. The connection can still end before the Close is
-    /// written. [`wait_closed`](Self::wait_closed) returns the [`Outcome`], which is clean if both ends have sent a
-    /// Close.
+    /// written. [`wait_closed`](Self::wait_closed) returns the [`Outcome`], which is clean if both endpoints have sent
+    /// a Close.
     ///
     /// # Errors
     ///
-    /// - [`Error::Send`] with [`SendError::CodeNotAllowed`]: this role must not send `code`, or `reason` has no code.
-    ///   The connection stays open.
+    /// - [`Error::Send`] with [`SendError::CodeNotAllowed`]: this role must not send `code`, or there is a reason but
+    ///   no code. The connection stays open.
     /// - [`Error::Send`] with [`SendError::ReasonTooLong`]: `reason` is longer than
     ///   [`CloseReason::MAX_LEN`](crate::CloseReason::MAX_LEN). The connection stays open.
     /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
