@@ -46,7 +46,7 @@
 //! Any stream that is `AsyncRead`, `AsyncWrite` and `Unpin` works, also a TLS stream. If a write is pending, the next
 //! write begins with the same bytes, because streams over OpenSSL require it. The application connects the stream.
 //!
-//! To [`async_driver`] this module adds the streams of futures-io and a timer (see [`FuturesIo`]).
+//! This module adds the streams of futures-io and a timer to [`async_driver`]; see [`FuturesIo`].
 
 use core::pin::Pin;
 use std::io::{self, IoSlice};

@@ -43,7 +43,8 @@
 //! [`Client::open`], or to [`Server::accept`] on a server. Any stream that is `AsyncRead`, `AsyncWrite` and `Unpin`
 //! works.
 //!
-//! To [`async_driver`] this module adds the streams and the clock of tokio (see [`Tokio`]), and connecting over TCP.
+//! This module adds three things to [`async_driver`]: the streams of tokio, its clock (see [`Tokio`]), and connecting
+//! over TCP.
 
 use core::fmt;
 use core::future::Future;

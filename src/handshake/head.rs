@@ -74,7 +74,7 @@ impl Default for HeadLimits {
 
 /// An error in the bytes of a head, in either direction.
 ///
-/// The error is reported at the first byte that violates a rule. How the input is split makes no difference.
+/// The error is reported at the first byte that violates a rule. The error does not depend on how the input is split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeadError {

@@ -280,8 +280,8 @@ fn check_subprotocols(subprotocols: HeaderLines<'_>) -> Result<HeaderLines<'_>, 
         *name = Some(offer);
         len += 1;
     }
-    // After sorting, equal names are neighbours. A hash table would take less time, but the client chooses
-    // the names. Without a secret hash it could make all of them collide.
+    // After sorting, equal names are neighbours. A hash table would take less time, but the client chooses the names.
+    // Without a secret hash function, the client could make all names collide.
     let names = names.get_mut(..len).unwrap_or_default();
     names.sort_unstable();
     if !names.is_sorted_by(|name, next| name < next) {

@@ -3,9 +3,9 @@
 //! Settings are `#[non_exhaustive]`, so that fields can be added. Another crate therefore cannot write such a value as a
 //! literal, and sets each field with a method of the same name. The macro [`setters`] writes these methods.
 //!
-//! Not here: a setter that does more than to store its argument.
+//! The macro is only for setters that store their argument and do nothing else.
 
-/// Writes a setter for each field. The docs begin with `$returns`.
+/// Writes a setter for each field. The doc comment of each setter begins with `$returns`.
 macro_rules! setters {
     ($returns:literal, $($field:ident: $type:ty),+) => {$(
         #[doc = concat!($returns, " with another [`", stringify!($field), "`](Self::", stringify!($field), ").")]

@@ -77,7 +77,7 @@ struct PooledInbox {
     release: Option<(u64, Instant)>,
 }
 
-/// An empty inbox, for a lookup in a connection that has no inbox.
+/// An empty inbox, in which `event` and `message` look up a result if the connection has no inbox.
 static NOTHING: Inbox = Inbox::empty();
 
 impl Borrowed {

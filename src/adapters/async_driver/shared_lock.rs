@@ -44,7 +44,7 @@ impl Side {
 pub(super) struct SharedLock<T> {
     inside: Mutex<T>,
     wakers: Arc<Wakers>,
-    /// A waker that wakes both tasks. It is made from `wakers`.
+    /// A waker that wakes both tasks. It is created from `wakers`.
     both: Waker,
 }
 

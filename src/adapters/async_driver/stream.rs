@@ -105,7 +105,7 @@ pub trait Transport<S>: Timer {
 
     /// Closes the sending direction, and leaves the receiving direction open. TCP sends FIN, TLS sends `close_notify`
     /// before the FIN, and HTTP/2 sends `END_STREAM`. The function is called once more at the end of the connection,
-    /// also if it has returned `Ready` before.
+    /// even if it has returned `Ready` before.
     ///
     /// # Errors
     ///

@@ -69,7 +69,7 @@ pub(super) fn poll_as<U: UsedByTasks, T>(
 /// The wakers of two tasks.
 struct Both {
     wakers: Arc<Wakers>,
-    /// The waker made of `wakers`, which wakes both tasks.
+    /// A waker that wakes both tasks. It is created from `wakers`.
     waker: Waker,
 }
 

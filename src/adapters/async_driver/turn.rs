@@ -37,12 +37,12 @@ const MAX_FRAMES: u64 = 1024;
 /// Maximum number of bytes that are received in one turn.
 const MAX_BYTES: u64 = 512 << 10;
 
-/// Maximum number of bytes that are inflated in one turn. The number of received bytes is no limit for this work,
-/// because 16 KiB of compressed data can expand to 16 MiB.
+/// Maximum number of bytes that are inflated in one turn. The limit on received bytes does not bound this work, because
+/// 16 KiB of compressed data can expand to 16 MiB.
 pub(super) const MAX_INFLATED: u32 = 256 << 10;
 
-/// Minimum number of turns that begin in a round if at least this many connections wait. With 1 instead of 4, a third
-/// fewer tiny messages were received: the runtime checks for input after each round, and rounds with one turn are
+/// Minimum number of turns that begin in a round if at least this many connections wait. With 1 instead of 4, a server
+/// received a third fewer tiny messages: the runtime checks for input after each round, and rounds with one turn are
 /// short.
 const MIN_CALLED_PER_ROUND: u32 = 4;
 

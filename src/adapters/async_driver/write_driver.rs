@@ -50,7 +50,7 @@ impl<R: Timer> WriteDriver<R> {
     pub(super) fn new(runtime: R, latest: Instant) -> Self {
         Self {
             clock: Clock::new(runtime, latest),
-            // The previous user of the stream may have left bytes in its buffer.
+            // An earlier owner of the stream may have written bytes without flushing them.
             unflushed: true,
             closed: false,
             error: None,

@@ -1,7 +1,7 @@
 //! The reasons why a server's handshake did not open a WebSocket.
 //!
 //! The state machines of a server have no stream, so they end with a [`NotAccepted`]. The adapter adds the stream and
-//! makes the public [`AcceptError`].
+//! creates the public [`AcceptError`].
 
 use core::error::Error;
 use core::fmt;

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! While the application decides, the peer may give up. `Look` reads from the stream without waiting, to notice this.
-//! The step is omitted if no time has passed since the request arrived, and if bytes arrived after the head. In these
-//! cases the connection notices the end of the input when it reads from the stream.
+//! The step is omitted in two cases: no time has passed since the request arrived, or bytes arrived after the head. In
+//! both cases the connection notices the end of the input when it reads from the stream.
 //!
 //! Invariant: bytes that arrive before the 101 is sent go into the inbox of the connection, or stay in the stream.
 
@@ -81,7 +81,7 @@ impl Pending {
         Accepting { stage }
     }
 
-    /// Makes the 101 response.
+    /// Creates the 101 response.
     fn respond(self, now: Instant, acceptance: &Acceptance) -> Result<Box<Response>, NotAccepted> {
         let Self { settings, head, after_head } = self;
         // The head was checked when it arrived. The check is repeated to get the view of the head that `accept` needs.
@@ -187,7 +187,7 @@ impl Accepting {
 }
 
 impl Response {
-    /// Makes the connection.
+    /// Creates the connection.
     fn open(self, now: Instant) -> Opened {
         let connection = Connection::server(now, self.config, Outbox::new());
         #[cfg(feature = "deflate")]

@@ -4,7 +4,7 @@
 //!   Client ── request_for ──▶ ClientRequest ── connecting ──▶ Connecting ── finish ──▶ Opened or NotConnected
 //! ```
 //!
-//! This file has the settings, and makes requests of them. The handshake is in `connecting.rs`.
+//! This file has the settings, and creates requests from them. The handshake is in `connecting.rs`.
 
 use core::time::Duration;
 use std::prelude::v1::*;

@@ -1,7 +1,7 @@
 //! The reasons why a client's handshake did not open a WebSocket.
 //!
 //! The state machine [`Connecting`](super::connecting::Connecting) has no stream, so it ends with a [`NotConnected`].
-//! The adapter adds the stream and makes the public [`ConnectError`]. A response other than 101 becomes a
+//! The adapter adds the stream and creates the public [`ConnectError`]. A response other than 101 becomes a
 //! [`ReceivedResponse`].
 
 use core::error::Error;
@@ -16,7 +16,7 @@ use crate::handshake::{HandshakeError, Headers, HttpReply, RequestError, UrlErro
 pub enum ConnectError<S> {
     /// The URL is not a valid `ws://` or `wss://` URL.
     Url(UrlError),
-    /// The URL is a `wss://` URL, and this crate has no TLS. Make a TLS stream to the host and call `Client::open`.
+    /// The URL is a `wss://` URL, and this crate has no TLS. Create a TLS stream to the host and call `Client::open`.
     NeedsTls,
     /// The request cannot be sent: a header, a subprotocol or the origin is invalid.
     Request(RequestError),

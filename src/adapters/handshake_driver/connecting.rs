@@ -113,7 +113,7 @@ impl Connecting<'_> {
         Ok(None)
     }
 
-    /// Makes the connection, or the error for a response other than 101.
+    /// Creates the connection, or the error for a response other than 101.
     fn open(&self, now: Instant, reply: Reply<'_>) -> Result<Opened, NotConnected> {
         let received = self.received.bytes();
         let opened = match reply {

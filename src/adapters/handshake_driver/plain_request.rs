@@ -1,6 +1,6 @@
 //! A plain HTTP request, which the application answers.
 //!
-//! An adapter makes the public `HttpCall` of a [`PlainRequest`], its stream and its clock.
+//! An adapter creates the public `HttpCall` from a [`PlainRequest`], its stream and its clock.
 
 use core::fmt;
 use core::time::Duration;

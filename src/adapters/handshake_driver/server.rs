@@ -102,7 +102,7 @@ impl<R> Server<R> {
     ///
     /// A response with another status may be large, so it may take longer. The peer must read a part of it within each
     /// period of this length, and at least 1 KiB a second on average. For this purpose the timeout counts as at least 1
-    /// s and at most 30 s, even if it is `None`. If the peer is slower, the call fails with an I/O error of the kind
+    /// s and at most 30 s, also if it is `None`. If the peer is slower, the call fails with an I/O error of the kind
     /// `TimedOut`.
     #[must_use]
     pub fn handshake_timeout(self, timeout: Option<Duration>) -> Self {

@@ -162,7 +162,7 @@ impl<S> DeadlineStream<S> {
             timeouts: Timeouts::default(),
             mode: BlockingMode::default(),
             ahead: ReadAhead::default(),
-            // An earlier owner of the stream may have written to it.
+            // An earlier owner of the stream may have written bytes without flushing them.
             unflushed: keeps_refused_bytes,
             flush_waits: false,
             write_error: None,

@@ -28,8 +28,8 @@
 //! of which it keeps up to 64 KiB for the next call that receives. Input shows that the peer is alive, so the timers do
 //! not end the connection although no call receives. And a peer that must send a little before it reads can continue.
 //!
-//! If both endpoints send more than 64 KiB without receiving, they wait for each other until a timer ends the
-//! connection. To avoid this, [split](WebSocket::split) the WebSocket, and use one thread that receives and another
+//! If both endpoints send more than a call can keep and receive nothing, they wait for each other until a timer ends
+//! the connection. To avoid this, [split](WebSocket::split) the WebSocket, and use one thread that receives and another
 //! that sends.
 //!
 //! If the application sets the socket to non-blocking mode, a call that would block returns an error.
@@ -107,13 +107,12 @@ pub struct Blocking;
 ///
 /// # Errors
 ///
-/// - [`AcceptError::Io`](super::handshake_driver::AcceptError::Io): the stream failed or ended, or it did not take the
-///   response in time.
-/// - [`AcceptError::Rejected`](super::handshake_driver::AcceptError::Rejected): the request broke a rule, was not
-///   complete in time, or came from an origin that is not allowed. The peer has got a response with the status of the
-///   rejection.
-/// - [`AcceptError::NotWebSocket`](super::handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP.
-///   Answer the request through the [`HttpCall`].
+/// - [`AcceptError::Io`](super::handshake_driver::AcceptError::Io): the stream failed or ended, or the peer read the
+///   response too slowly.
+/// - [`AcceptError::Rejected`](super::handshake_driver::AcceptError::Rejected): the request broke a rule, or was not
+///   complete in time. The server has sent the response of the rejection.
+/// - [`AcceptError::NotWebSocket`](super::handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP. No
+///   response was sent. Answer the request with the [`HttpCall`] in the error.
 pub fn accept(stream: TcpStream) -> Result<WebSocket<TcpStream>, AcceptError<TcpStream>> {
     Server::new().accept(stream)
 }
@@ -125,7 +124,7 @@ pub fn accept(stream: TcpStream) -> Result<WebSocket<TcpStream>, AcceptError<Tcp
 /// - [`ConnectError::Url`]: `url` cannot be parsed.
 /// - [`ConnectError::NeedsTls`]: `url` is a `wss://` URL.
 /// - [`ConnectError::Connect`]: the host was not found, or no connection to any of its addresses succeeded.
-/// - [`ConnectError::Io`]: the stream failed or ended during the handshake.
+/// - [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
 /// - [`ConnectError::Handshake`]: the response is not valid, or did not arrive in time.
 /// - [`ConnectError::Http`]: the server answered with a status other than 101.
 pub fn connect(url: &str) -> Result<WebSocket<TcpStream>, ConnectError<TcpStream>> {
