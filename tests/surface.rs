@@ -1,8 +1,8 @@
-//! The table of `manual::surface` is the surface.
+//! The table in `manual::surface` must list exactly the methods that send, and how each type offers them.
 //!
-//! Each cell of the table is made of code: a call of the method, or a check that the type has no method of that name.
-//! The result is compared with the text of the page. So a method that is added, removed or changes its kind fails this
-//! test until the page follows.
+//! For each cell, the test either calls the method or checks that the type has no such method. It then compares the
+//! table with the text of the page. So if a method is added, removed, or begins to block, this test fails until the page
+//! is updated.
 #![cfg(all(feature = "net", feature = "futures-io"))]
 #![allow(
     missing_docs,
@@ -50,7 +50,7 @@ fn connection() -> Connection {
 
 // --- streams ---
 
-/// An asynchronous stream that takes everything and has no input, and a clock that stands still.
+/// An asynchronous stream that accepts all bytes and has no input.
 struct Sink;
 
 impl ::futures_io::AsyncRead for Sink {
@@ -73,6 +73,7 @@ impl ::futures_io::AsyncWrite for Sink {
     }
 }
 
+/// A clock that never advances.
 struct Still;
 
 impl futures_io::Timer for Still {
@@ -85,7 +86,7 @@ impl futures_io::Timer for Still {
     }
 }
 
-/// Returns a blocking WebSocket over TCP, and the other end of its stream.
+/// Returns a blocking WebSocket over TCP, and the peer's end of the TCP connection.
 fn blocking() -> (net::WebSocket<TcpStream>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -97,11 +98,11 @@ fn asynchronous() -> futures_io::WebSocket<Sink, Still> {
     futures_io::WebSocket::from_parts(Sink, Still, connection(), Inbox::empty())
 }
 
-/// Runs a future that has no reason to wait.
+/// Returns the result of a future that must be ready at its first poll.
 fn run<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(done) => done,
-        Poll::Pending => panic!("the stream takes everything"),
+        Poll::Pending => panic!("the future is pending, but the stream accepts all bytes"),
     }
 }
 
@@ -125,21 +126,23 @@ macro_rules! cell {
         let _: Result<(), futures_io::Error> = run($on.$method($($arg),*));
         "async".to_owned()
     }};
-    // A method of the type would be called instead of the one here, and would return another type.
+    // If the type had this method, Rust would call it instead of the trait's method. The types would not match, and the
+    // test would not compile.
     ($on:ident, $method:ident($($arg:expr),*), $reason:literal) => {{
-        struct Hole;
+        struct NoMethod;
         trait Missing {
-            fn $method(&mut self) -> Hole {
-                Hole
+            fn $method(&mut self) -> NoMethod {
+                NoMethod
             }
         }
         impl<T> Missing for T {}
-        let _: Hole = $on.$method();
+        let _: NoMethod = $on.$method();
         format!("no ({})", $reason)
     }};
 }
 
-/// Makes a row: the method with its arguments, and the kind of each cell.
+/// Adds a row to the table. The input is a method with its arguments, and the kind of each cell: a word for a method
+/// that exists, or the number of the reason why the type has no such method.
 macro_rules! row {
     ($rows:ident, $method:ident $args:tt: $a:tt $b:tt | $c:tt $d:tt $e:tt | $f:tt $g:tt $h:tt) => {{
         let mut connection = connection();
@@ -196,7 +199,7 @@ fn rows() -> Vec<(&'static str, Vec<String>)> {
     rows
 }
 
-/// Returns the lines of the page that begin with `start`, without the marks of a comment.
+/// Returns the lines of the page that begin with `start`, without the `//! ` before them.
 fn lines(page: &str, start: &str) -> Vec<String> {
     page.lines()
         .filter_map(|line| line.strip_prefix("//! "))
@@ -206,7 +209,7 @@ fn lines(page: &str, start: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_table_of_the_manual_is_the_surface() {
+fn the_table_in_the_manual_matches_the_methods() {
     let page = read("src/manual/surface.rs");
     let mut table = vec![format!("| method | {} |", TYPES.join(" | "))];
     table.push(format!("|{}", " --- |".repeat(TYPES.len() + 1)));
@@ -217,9 +220,9 @@ fn the_table_of_the_manual_is_the_surface() {
 }
 
 #[test]
-fn each_hole_of_the_table_has_its_reason_on_the_page() {
+fn each_missing_method_has_its_reason_on_the_page() {
     let page = read("src/manual/surface.rs");
-    let holes: BTreeSet<String> = rows()
+    let cited: BTreeSet<String> = rows()
         .into_iter()
         .flat_map(|(_, cells)| cells)
         .filter_map(|cell| Some(cell.strip_prefix("no (")?.strip_suffix(')')?.to_owned()))
@@ -230,10 +233,10 @@ fn each_hole_of_the_table_has_its_reason_on_the_page() {
         .map(|(number, _)| number.to_owned())
         .filter(|number| number.parse::<u8>().is_ok())
         .collect();
-    assert_eq!(holes, reasons);
+    assert_eq!(cited, reasons);
 }
 
-/// The files with the methods that send. A public method in one of them has a row, or is named here.
+/// Each public method in `FILES` must have a row in the table or be listed in `OTHERS`.
 #[test]
 fn each_method_that_sends_has_a_row() {
     const FILES: [&str; 9] = [
@@ -247,7 +250,7 @@ fn each_method_that_sends_has_a_row() {
         "src/adapters/async_driver/responder.rs",
         "src/adapters/async_driver/websocket/sending.rs",
     ];
-    /// Memory, and the handle that answers an event.
+    /// Methods without a row: they manage memory, or return the responder.
     const OTHERS: [&str; 9] = [
         "handle_payload",
         "holds_memory",
