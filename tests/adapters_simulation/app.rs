@@ -1,8 +1,7 @@
-//! The applications at the two ends: their actions, times and methods.
+//! The applications of the two endpoints: their actions, times and methods.
 //!
 //! An application follows its [`Plan`]: it receives, answers, sends, asks for Pings or a Close, sleeps, and drops
-//! calls. It writes everything that it learns into its journal and its record. It does not judge the connection:
-//! `checks.rs` does.
+//! calls. It writes everything that it learns into its journal and its record. `checks.rs` then judges the connection.
 
 use std::rc::Rc;
 
@@ -18,7 +17,7 @@ use crate::record::KnownEnd;
 use crate::support::cuts::Xorshift;
 use crate::world::{World, fail};
 
-/// Number of messages after which an application answers no more of them.
+/// An application that has sent this many messages answers no further message.
 const MOST_ANSWERS: usize = 300;
 
 impl Task {
@@ -67,7 +66,7 @@ impl Task {
         self.world.note(|| format!("{} hears {}", self.end, brief(event)));
     }
 
-    /// Records that the application has learned of the end.
+    /// Records that the application has learned that the connection is over.
     fn learn(&self, known_end: KnownEnd) {
         let new = self.world.ends[self.end].borrow_mut().learn(self.now(), known_end);
         if let (true, KnownEnd::Outcome(outcome)) = (new, known_end) {
@@ -103,7 +102,7 @@ impl Task {
         }
     }
 
-    /// Returns a message that this end has not sent before.
+    /// Returns a message that this endpoint has not sent before, and its index in the journal.
     fn compose(&mut self, len: usize) -> (usize, MessageKind, Vec<u8>) {
         let number = self.world.journals[self.end].borrow().entries.len();
         let (kind, data) = journal::message(&mut self.random, number, len);
@@ -116,7 +115,7 @@ impl Task {
         self.world.journals[self.end].borrow_mut().apply(place, fate);
     }
 
-    /// Receives once, and answers if the plan says so. Returns whether the connection continues.
+    /// Makes one receiving call, and answers if the plan requires an answer. Returns whether the connection continues.
     async fn receive(&mut self, input: &mut In<'_>, plan: &Plan, patience: Patience) -> bool {
         let reading = plan.readings[self.random.below(plan.readings.len())];
         // Without this limit two applications would answer each other's answers endlessly.
@@ -218,7 +217,7 @@ impl Task {
                 if matches!(ask, Ask::Close(..) | Ask::SinkClose) {
                     let now = self.now();
                     let mut record = self.world.ends[self.end].borrow_mut();
-                    // The halves of futures first send what they hold themselves, which may take any time.
+                    // The halves of `futures_util` first send the message that they hold, which may take any time.
                     if !matches!(out, Out::Futures(_)) {
                         record.closes(now, matches!(ask, Ask::Close(..)));
                     }
@@ -232,7 +231,7 @@ impl Task {
                 let written = self.world.links[self.end].borrow().sent.close.is_some();
                 let unsure = matches!(ask, Ask::SinkClose) || matches!(out, Out::Futures(_));
                 if asked.is_none() && unsure && !written {
-                    // The call may have waited for its turn, so closing did not begin.
+                    // The call may have been waiting for earlier output, so closing did not begin.
                     self.world.ends[self.end].borrow_mut().closing = closing;
                 }
                 if let Some(Err(error)) = asked {
@@ -290,7 +289,7 @@ impl Task {
         true
     }
 
-    /// Ends the connection, unless the plan waits for others to end it.
+    /// Closes the connection, unless the plan leaves this to the peer or the group, or drops the WebSocket.
     async fn end_it(&mut self, out: &mut Out<'_>, plan: &Plan) {
         let ask = match &plan.ending {
             Ending::Close(code, reason) => Ask::Close(code.map(CloseCode::new), (*reason).to_owned()),
@@ -300,7 +299,7 @@ impl Task {
         self.act(out, plan, &Item::Ask(ask)).await;
     }
 
-    /// Records that a task of the end has ended.
+    /// Records that a task of this endpoint has ended.
     fn is_over(&self) {
         self.world.note(|| format!("a task of {} is over", self.end));
         self.world.ends[self.end].borrow_mut().tasks -= 1;

@@ -1,5 +1,5 @@
-//! The checks of a run: whenever all tasks wait, when an application learns of its outcome, and at the end of the
-//! run.
+//! The checks of a run. They run whenever all tasks wait, when an application learns of its outcome, and at the end of
+//! the run.
 //!
 //! A failure begins with a category, which the survey counts and `tests/planted_adapters.py` expects. The checks
 //! know only what the links, the journals and the records show, never the state of the library.
@@ -15,11 +15,11 @@ use crate::stream::{READ, WRITE};
 use crate::view::View;
 use crate::world::{World, fail};
 
-/// Tolerance for deadlines, in nanoseconds. Wakeups and streams may be late by this much.
+/// Tolerance for deadlines, in nanoseconds, because wakeups and streams may be late.
 const SLACK: u64 = 100 * MS;
 
 impl World {
-    /// Returns whether a waiting call could read, and could write.
+    /// Returns whether a waiting call could read, and whether it could write.
     fn readiness(&self, end: usize) -> (bool, bool) {
         self.readiness_of(end, &self.links[1 - end].borrow())
     }
@@ -104,7 +104,7 @@ impl World {
         }
     }
 
-    /// Runs a check on the view of an end. `writable` tells that its stream can be written and that no wakeup is
+    /// Runs a check on the view of an endpoint. `writable` tells that its stream can be written and that no wakeup is
     /// delayed.
     fn judge(&self, end: usize, writable: bool, judge: impl FnOnce(View<'_>)) {
         let (record, stream) = (self.ends[end].borrow(), self.streams[end].borrow());
@@ -125,7 +125,7 @@ impl World {
         });
     }
 
-    /// Returns whether the peer is a scripted one that answers each Ping in time, as far as that is known.
+    /// Returns whether the peer is certain to answer each Ping in time. Only some scripted peers are.
     fn answers_in_time(&self, end: usize, record: &Record) -> bool {
         let Some(answers) = self.answers_within[1 - end] else { return false };
         let calm = self.network_events.stall.is_none() && !self.cut.get() && !self.reset.get();
@@ -134,7 +134,7 @@ impl World {
         calm && knows && record.promise.pong.is_some_and(|pong| answers + SLACK * 3 < pong)
     }
 
-    /// Checks that the accepted bytes that are not written yet are bounded, for all ways of sending.
+    /// Checks that the number of bytes that were accepted and not written yet is bounded, for all ways of sending.
     pub fn check_backlog(&self, end: usize) {
         let (record, journal) = (self.ends[end].borrow(), self.journals[end].borrow());
         let sent = &self.links[end].borrow().sent;
@@ -144,8 +144,8 @@ impl World {
         let accepted = journal.entries.iter().filter(|entry| entry.fate == Fate::Accepted);
         let waits =
             accepted.map(|entry| entry.data.len() as u64).sum::<u64>().saturating_sub(sent.data_bytes);
-        // The high-water mark, the message that passed it, one in the slot of the halves of `futures_util`, and
-        // the bytes that the stream holds.
+        // The high-water mark, the message that exceeded it, one message that a half of `futures_util` holds, and the
+        // bytes that the stream holds.
         let held = self.streams[end].borrow().behavior.lazy as u64 + (16 << 10);
         let most = record.promise.high_water as u64 + 2 * (journal.longest() as u64 + 14) + held;
         if waits > most {
@@ -156,7 +156,7 @@ impl World {
         }
     }
 
-    /// Checks the Close that an end has written.
+    /// Checks the Close that an endpoint has written.
     pub fn check_close(&self, end: usize) {
         self.judge(end, false, |view| view.check_close());
     }
@@ -200,14 +200,14 @@ impl World {
         }
     }
 
-    /// Returns whether an end has read the other one's Close and written its own.
+    /// Returns whether an endpoint has read its peer's Close and written its own.
     fn has_crossed(&self, end: usize) -> bool {
         let mut crossed = false;
         self.judge(end, false, |view| crossed = view.has_crossed());
         crossed
     }
 
-    /// Checks that every accepted message of an end has arrived, or that the application knows that messages may be
+    /// Checks that every accepted message of an endpoint has arrived, or that the application knows that messages may be
     /// lost.
     fn check_arrived(&self, end: usize, record: &Record) {
         let missing = self.journals[end].borrow().missing();

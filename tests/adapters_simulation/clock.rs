@@ -1,7 +1,7 @@
-//! The virtual clock of a run: the time, what is due next, and the alarms that tasks have set.
+//! The virtual clock of a run: the time, the future events, and the alarms that tasks have set.
 //!
 //! No other part of a run knows the time. The clock does not advance while a task is polled. When no task is woken,
-//! it moves to the next entry of the heap. Entries that are due at one time fire in random order.
+//! it moves to the next entry of a heap of future events. Entries with the same time fire in random order.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -20,21 +20,21 @@ use crate::support::cuts::Xorshift;
 pub enum Due {
     /// The alarm with this index.
     Alarm(usize),
-    /// Bytes, or the end, arrive at the reader of a link.
+    /// Bytes or the end of the stream arrive at the reader of a link.
     Arrive(usize),
     /// The writer of a link learns that bytes were read.
     Room(usize),
-    /// A hesitating stream continues: the end, and the direction.
+    /// A stream that hesitated continues. The fields are the endpoint and the direction.
     Resume(usize, usize),
-    /// The stream of an end is reset.
+    /// The stream of an endpoint is reset.
     Reset(usize),
-    /// The network is cut. Nothing arrives any more.
+    /// The network is cut. From now on nothing arrives.
     Cut,
-    /// Nothing arrives for some time.
+    /// The network stalls: for some time nothing arrives.
     Stall,
     /// A delayed wakeup reaches its task.
     Wake(usize),
-    /// The group of an end is closed.
+    /// The group of an endpoint is closed.
     Group(usize),
 }
 
@@ -42,7 +42,7 @@ pub enum Due {
 #[derive(Debug)]
 pub struct Clock {
     now: Cell<u64>,
-    /// The clock's reading at the start of a run.
+    /// The time that the library sees at the start of a run, in nanoseconds.
     origin: u64,
     heap: RefCell<BinaryHeap<Reverse<(u64, u64, Due)>>>,
     random: RefCell<Xorshift>,
@@ -79,20 +79,20 @@ impl Clock {
         Instant::from_origin(Duration::from_nanos(self.origin + self.now()))
     }
 
-    /// Schedules an event.
+    /// Schedules an event. A time in the past counts as now.
     pub fn at(&self, time: u64, due: Due) {
         let order = self.random.borrow_mut().next();
         self.heap.borrow_mut().push(Reverse((time.max(self.now()), order, due)));
     }
 
-    /// Moves the clock to the next event.
+    /// Moves the clock to the next event, and returns the event.
     pub fn advance(&self) -> Option<Due> {
         let Reverse((time, _, due)) = self.heap.borrow_mut().pop()?;
         self.now.set(time);
         Some(due)
     }
 
-    /// Fires an alarm, unless it was set to another time.
+    /// Fires the alarm with this index if it is due. An alarm that was set to a later time gets a new entry.
     pub fn ring(&self, place: usize) {
         let now = self.now();
         let mut alarms = self.alarms.borrow_mut();
@@ -133,7 +133,7 @@ impl Clock {
 pub struct Alarm {
     clock: Rc<Clock>,
     place: usize,
-    /// The reading of the run's clock, in nanoseconds, at which this clock shows zero.
+    /// The time of the run's clock, in nanoseconds, at which the clock of this alarm is zero.
     zero: u64,
 }
 
@@ -147,14 +147,14 @@ impl Alarm {
         Self { clock: Rc::clone(clock), place, zero: 0 }
     }
 
-    /// Returns an alarm whose clock starts now, like that of another runtime.
+    /// Returns an alarm whose clock starts at zero now, as if a new runtime had been started.
     pub fn from_zero(clock: &Rc<Clock>) -> Self {
         let mut alarm = Self::new(clock);
         alarm.zero = clock.origin + clock.now();
         alarm
     }
 
-    /// Returns ready at `at`, a time of the run.
+    /// Is ready when the run's clock reaches `at`, in nanoseconds since the start of the run.
     pub fn poll(&self, cx: &Context<'_>, at: u64) -> Poll<()> {
         self.clock.poll_at(self.place, cx, at)
     }
@@ -165,7 +165,7 @@ impl Alarm {
         drop(old);
     }
 
-    /// Waits until `at`, a time of the run.
+    /// Waits until the run's clock reaches `at`.
     pub async fn until(&self, at: u64) {
         std::future::poll_fn(|cx| self.poll(cx, at)).await;
     }

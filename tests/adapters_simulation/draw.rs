@@ -1,7 +1,8 @@
-//! Random choices that both simulations make: links, promises, connections, and the events of the network.
+//! Random choices that both simulations make: links, timeouts and limits ([`Promise`]), connections, and the events of
+//! the network.
 //!
-//! The simulations of both kinds of adapters use this file. The `setup.rs` of each draws what only that simulation
-//! has: streams, plans, and the habits of an executor.
+//! The simulations of the blocking and of the asynchronous adapters use this file. Each simulation also has a `setup.rs`.
+//! It chooses at random what only this simulation needs, for example how a stream behaves and what an application sends.
 
 use std::time::Duration;
 
@@ -17,9 +18,9 @@ pub const MS: u64 = 1_000_000;
 /// Nanoseconds in a second.
 pub const SECOND: u64 = 1000 * MS;
 
-/// Time by which every end closes.
+/// At this time at the latest, an application or its group closes each connection.
 pub const LAST: u64 = 40 * SECOND;
-/// Time by which every connection has ended, or nothing will ever end it.
+/// If a connection has not ended by this time, it never will. Scripted peers stop at this time.
 pub const OVER: u64 = LAST + 30 * SECOND;
 
 /// The events of the network.
@@ -29,13 +30,13 @@ pub struct NetworkEvents {
     pub cut: Option<u64>,
     /// Nothing arrives between these times.
     pub stall: Option<(u64, u64)>,
-    /// At this time the streams of both ends are reset.
+    /// At this time the streams of both endpoints are reset.
     pub reset: Option<u64>,
-    /// A reset discards bytes that have arrived and were not read.
+    /// A reset also discards bytes that have arrived and were not read.
     pub harsh: bool,
 }
 
-/// The parameters of a connection.
+/// The parameters with which the [`Connection`] of an endpoint is created.
 #[derive(Clone, Debug)]
 pub struct Making {
     pub role: Role,
@@ -59,7 +60,7 @@ impl Making {
         connection
     }
 
-    /// Replaces the configuration with that of a scripted peer, which has no timers and no limit on its queue.
+    /// Replaces the configuration with that of a scripted peer, which has no timers and no limit on its write queue.
     pub fn play(&mut self) {
         self.config =
             Config::new().ping_interval(None).pong_timeout(None).close_timeout(None).high_water(usize::MAX);
@@ -152,7 +153,7 @@ impl Draw {
         Making { role, config, delivery, seed: self.below(256) as u8, deflate }
     }
 
-    /// Returns the parameters of compression, in some runs.
+    /// Returns the parameters of compression in one run of eight, and otherwise `None`.
     pub fn deflate(&mut self) -> Option<DeflateParams> {
         if cfg!(not(feature = "deflate")) {
             return None;

@@ -1,6 +1,6 @@
-//! All calls of the library. A renamed or new method of the adapters changes only this file.
+//! All calls of the library. If a method of the adapters is added or renamed, only this file changes.
 //!
-//! Each call is registered while it is pending. It may be dropped after a number of polls, or at a time.
+//! Each call is registered while it is pending. A call may be dropped after a number of polls, or at a given time.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -27,11 +27,11 @@ pub type Ws = WebSocket<SimStream, Alarm>;
 pub type Half = Writer<SimStream, Alarm>;
 pub type ReadHalf = Reader<SimStream, Alarm>;
 
-/// The context of a task: the world, its end, and its random numbers.
+/// The context of a task: the world, the endpoint of the task, and its random numbers.
 pub struct Task {
     pub world: Rc<World>,
     pub end: usize,
-    /// Index of this task among the calls of its end.
+    /// Index of this task's pending call in `Record::calls` of its endpoint.
     pub slot: usize,
     pub random: Xorshift,
     pub alarm: Alarm,
@@ -41,7 +41,7 @@ pub struct Task {
 #[derive(Clone, Copy, Debug)]
 pub enum Patience {
     Forever,
-    /// Number of polls, and never beyond [`LAST`].
+    /// The call is dropped after this number of polls, and at [`LAST`] at the latest.
     Polls(usize),
     Until(u64),
 }
@@ -51,7 +51,7 @@ impl Task {
         self.world.clock.now()
     }
 
-    /// Polls a call of the library until it returns, or drops it.
+    /// Polls a call of the library until it returns. Drops it and returns `None` when `patience` is over.
     pub async fn call<T>(
         &self,
         kind: CallKind,
@@ -112,13 +112,13 @@ impl Drop for Pending<'_> {
     }
 }
 
-/// Returns a WebSocket over the stream of an end.
+/// Returns a WebSocket over the stream of an endpoint.
 pub fn open(world: &Rc<World>, end: usize, making: &Making) -> Ws {
     let connection = making.connection(world.clock.instant());
     WebSocket::from_parts(SimStream::new(world, end), Alarm::new(&world.clock), connection, Inbox::empty())
 }
 
-/// Takes a WebSocket apart, and continues it from its parts.
+/// Takes a WebSocket apart, and returns a new WebSocket made from these parts.
 pub fn reassemble(world: &Rc<World>, ws: Ws) -> Ws {
     let (stream, connection, inbox) = ws.into_parts();
     WebSocket::from_parts(stream, Alarm::from_zero(&world.clock), connection, inbox)
@@ -244,7 +244,7 @@ pub enum Ask {
     SinkClose,
 }
 
-/// Makes a request. Returns `None` if the call was dropped. A half without this call does nothing and returns `Ok`.
+/// Makes a request. Returns `None` if the call was dropped. If `out` has no such method, does nothing and returns `Ok`.
 pub async fn ask(task: &Task, out: &mut Out<'_>, patience: Patience, ask: &Ask) -> Option<Result<(), Error>> {
     let asked = async {
         match (out, ask) {
@@ -267,7 +267,7 @@ pub async fn ask(task: &Task, out: &mut Out<'_>, patience: Patience, ask: &Ask) 
     task.call(CallKind::Send, patience, asked).await
 }
 
-/// Sends a fragment. A dropped call has accepted none of it.
+/// Sends a fragment. If the call is dropped, no part of the fragment was accepted.
 pub async fn send_fragment(
     task: &Task,
     out: &mut Out<'_>,
@@ -312,7 +312,7 @@ pub struct Answer {
 #[derive(Debug)]
 pub enum Got {
     Something,
-    /// A message arrived, and the answer in that place was sent through the responder.
+    /// A message arrived, and was answered through the responder. The number is the index of the answer in the journal.
     Answered(usize, Fate, Option<Error>),
     Ended,
     Failed(Error),
@@ -320,10 +320,10 @@ pub enum Got {
     Nothing,
 }
 
-/// Records an event, and may answer a message.
+/// A function that records an event, and may return an answer to a message.
 pub type Hear<'h> = &'h mut dyn FnMut(&Event<'_>) -> Option<Answer>;
 
-/// Receives once.
+/// Makes one receiving call.
 pub async fn receive(
     task: &Task,
     input: &mut In<'_>,
@@ -397,7 +397,7 @@ async fn next(task: &Task, ws: &mut Ws, patience: Patience, hear: Hear<'_>) -> G
     }
 }
 
-/// Fails the run for an unexplained error.
+/// Fails the run because nothing in the run explains this error.
 pub fn unexplained(task: &Task, doing: &str, error: &Error) -> ! {
     fail!("3 strange error", "end {} while it {doing}: {error:?}", task.end)
 }

@@ -1,7 +1,7 @@
 //! An executor of one thread. It polls the tasks of a run in random order, and only after wakeups.
 //!
-//! A wakeup may be delayed by some milliseconds, and a task may be woken without a reason. With `fresh` wakers
-//! only the waker of the last poll wakes the task, which is all that `Future::poll` promises.
+//! A wakeup may be delayed by some milliseconds, and a task may be woken without a reason. With [`Habits::fresh`] only the
+//! waker of the last poll wakes the task, because `Future::poll` guarantees no more.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,7 +19,7 @@ pub struct Habits {
     pub spurious: usize,
     /// The wakers of earlier polls do nothing.
     pub fresh: bool,
-    /// Dropping a waker wakes the tasks that wait for the stream of an end.
+    /// Dropping a waker may wake all tasks that wait for a stream.
     pub drop_wakes: bool,
 }
 
@@ -27,7 +27,7 @@ pub struct Habits {
 #[derive(Debug, Default)]
 pub struct Wakes {
     woken: Mutex<Vec<(usize, u64)>>,
-    /// For each end, the last waker for reading and for writing.
+    /// For each endpoint, the last waker for reading and the last waker for writing.
     waiting: Mutex<[[Option<Waker>; 2]; 2]>,
 }
 

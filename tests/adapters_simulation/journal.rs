@@ -1,14 +1,14 @@
 //! The messages that one application has sent, and whether the other application has received them.
 //!
 //! Each message of a run is unique, so a received message identifies its entry. Messages must arrive once and in
-//! order. A message whose fate is unknown may arrive or be missing, and a refused one must not arrive.
+//! order. A message whose fate is unknown may arrive or be missing, and a refused message must not arrive.
 
 use hybi::MessageKind;
 
 use crate::support::cuts::Xorshift;
 use crate::world::fail;
 
-/// The knowledge of an application about a message that it passed to a call.
+/// What an application knows about a message that it passed to a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fate {
     /// The call has not returned.
@@ -35,7 +35,7 @@ pub struct Journal {
     pub entries: Vec<Entry>,
     /// Index of the first entry that may be received next.
     next: usize,
-    /// The received part of a message in chunks.
+    /// The received part of a message that arrives in chunks.
     chunks: Option<Vec<u8>>,
     pub received: usize,
 }
@@ -119,7 +119,7 @@ impl Journal {
         }
     }
 
-    /// Returns the number of messages that were accepted for certain and not received.
+    /// Returns the number of messages that were certainly accepted and were not received.
     pub fn missing(&self) -> usize {
         self.entries.iter().filter(|entry| entry.fate == Fate::Accepted && !entry.received).count()
     }

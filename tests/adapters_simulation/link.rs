@@ -1,5 +1,5 @@
-//! One direction of the connection between two ends: bytes in order, with a capacity, a latency, an end and a
-//! reset.
+//! One direction of the connection between two endpoints: bytes in order, with a capacity, a latency, an end of stream and
+//! a reset.
 //!
 //! A link knows nothing about frames or time: its caller passes the time and schedules the events. Two [`Tap`]s
 //! decode the frames that are written and read. `stream.rs` adds the behavior of a stream on top.
@@ -11,7 +11,7 @@ use crate::tap::Tap;
 /// The behaviour of a link.
 #[derive(Clone, Copy, Debug)]
 pub struct Habits {
-    /// Maximum number of bytes in flight and unread.
+    /// Maximum number of bytes that were written and not read yet.
     pub capacity: usize,
     /// Latency of a byte, in nanoseconds.
     pub latency: u64,
@@ -23,12 +23,12 @@ pub struct Habits {
     pub low_water: usize,
 }
 
-/// Bytes in flight from one end to the other.
+/// Bytes in flight from one endpoint to the other.
 #[derive(Debug)]
 pub struct Link {
     pub habits: Habits,
     bytes: VecDeque<u8>,
-    /// The times at which further bytes arrive, and their numbers.
+    /// The bytes that will arrive: the time of each arrival, and the number of bytes.
     arrivals: VecDeque<(u64, usize)>,
     /// Number of bytes that have arrived and were not read.
     readable: usize,
@@ -36,7 +36,7 @@ pub struct Link {
     freed: usize,
     /// Time of arrival of the last written byte.
     latest: u64,
-    /// Time of arrival of the end.
+    /// Time at which the end of the stream arrives.
     fin: Option<u64>,
     fin_arrived: bool,
     /// The reader has seen the end, or a reset.
@@ -84,7 +84,7 @@ impl Link {
         self.habits.capacity.saturating_sub(self.bytes.len() + self.freed)
     }
 
-    /// Returns whether the writer would be woken, or sees a reset.
+    /// Returns whether a waiting writer would be woken, because there is space or because of a reset.
     pub fn is_writable(&self) -> bool {
         self.broken || self.room() >= self.habits.low_water.max(1)
     }
@@ -119,13 +119,13 @@ impl Link {
         self.end_seen = true;
     }
 
-    /// Returns the time of arrival of something that is written now.
+    /// Returns the time at which a byte that is written now arrives.
     pub fn arrival(&mut self, now: u64, jitter: u64) -> u64 {
         self.latest = self.latest.max(now + self.habits.latency + jitter);
         self.latest
     }
 
-    /// Writes bytes, for which there must be space. Returns their time of arrival.
+    /// Writes bytes. The caller has checked that there is space. Returns their time of arrival, or `None` if they are lost.
     pub fn write(&mut self, now: u64, jitter: u64, bytes: &[u8]) -> Option<u64> {
         self.sent.take(now, bytes);
         self.bytes.extend(bytes);
@@ -147,7 +147,7 @@ impl Link {
         Some(at)
     }
 
-    /// Delivers what is due. Returns the number of bytes, and whether the end is among them.
+    /// Delivers what is due. Returns the number of bytes, and whether the stream ends now.
     pub fn arrive(&mut self, now: u64) -> (usize, bool) {
         let mut len = 0;
         while let Some((_, more)) = self.arrivals.front().copied().filter(|(at, _)| *at <= now) {
@@ -184,7 +184,7 @@ impl Link {
         self.freed = 0;
     }
 
-    /// Delays everything in flight until `until`.
+    /// Delays everything in flight until `until`. Returns the time at which the reader must be woken, if any.
     pub fn stall(&mut self, until: u64) -> Option<u64> {
         for (at, _) in &mut self.arrivals {
             *at = (*at).max(until);

@@ -1,6 +1,6 @@
-//! Counts the bytes that the library moves because memory grows or shrinks.
+//! Counts the bytes that the library copies when an allocation grows or shrinks.
 //!
-//! The allocator counts for the whole thread, so the counter pauses while streams and tasks of the simulation
+//! The allocator counts all allocations of the thread. So the counter pauses while streams and tasks of the simulation
 //! run.
 
 use std::cell::Cell;
@@ -24,7 +24,7 @@ impl Drop for Guard {
     }
 }
 
-/// Starts or pauses counting. Returns whether it was counting before.
+/// Starts or pauses counting. Returns whether the counter was running before.
 fn switch(counts: bool) -> bool {
     let before = SINCE.replace(counts.then(|| MOVED.get()));
     if let Some(since) = before {

@@ -1,6 +1,6 @@
 //! The plan of an application: its actions, its answers, and how it ends.
 //!
-//! A plan is drawn at random by `setup.rs` and carried out by `app.rs`. It contains no results.
+//! `setup.rs` creates a random plan, and `app.rs` carries it out. A plan contains no results.
 
 use crate::driver::{Ask, Reading, Way};
 
@@ -14,7 +14,7 @@ pub enum Item {
     /// A message in fragments of these lengths.
     Fragments(Vec<usize>),
     Ask(Ask),
-    /// The application is busy for this long, and calls nothing.
+    /// For this many nanoseconds the application makes no call.
     Sleep(u64),
     /// The application takes its WebSocket apart and continues from the parts.
     Reassemble,
@@ -34,7 +34,7 @@ pub enum Ending {
 /// The plan of an application.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The actions, each after a time of receiving or waiting.
+    /// The actions. Before each action the application receives or waits for this many nanoseconds.
     pub items: Vec<(u64, Item)>,
     pub readings: Vec<Reading>,
     /// Percentage of messages that are answered.

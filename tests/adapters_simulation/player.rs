@@ -1,7 +1,8 @@
 //! Scripted peers. A script decides what a peer reads and sends, and whether it ends its stream.
 //!
-//! The frames of a peer are valid, so only its pace can be a problem. A peer that lives until [`OVER`] is ended. The
-//! simulations of both kinds of adapters use a [`Player`]. The `script.rs` of each connects it with a stream.
+//! The frames of a peer are valid, so only its pace can be a problem. A peer that still runs at [`OVER`] is stopped. The
+//! simulations of the blocking and of the asynchronous adapters use a [`Player`]. In each simulation, `script.rs` connects
+//! the player with a stream.
 
 use hybi::{Connection, Event, Inbox, Instant, MessageKind, TransportAction};
 
@@ -33,7 +34,7 @@ pub enum Says {
     Answers,
     /// Sends this many bytes of a message, and then pauses for this many nanoseconds.
     Trickle(usize, u64),
-    /// Sends this many Pings together, at an interval of this many nanoseconds.
+    /// Sends this many Pings at once, and repeats this after this many nanoseconds.
     Pings(usize, u64),
     /// Sends messages at an interval of this many nanoseconds, each of this length.
     Messages(u64, usize),
@@ -48,12 +49,12 @@ pub struct Script {
     pub gone_from: u64,
     /// At this time the peer ends its half of the stream without a Close.
     pub half_closes_at: u64,
-    /// The peer ends its stream after both Closes.
+    /// The peer ends its stream after both sides have sent a Close.
     pub ends: bool,
 }
 
 impl Script {
-    /// Draws a random script. With `long_messages` some peers send messages of up to 30,000 bytes.
+    /// Returns a random script. With `long_messages` some peers send messages of up to 30,000 bytes.
     pub fn draw(draw: &mut Draw, long_messages: bool) -> Self {
         let mut below = |bound: u64| draw.0.next() % bound;
         let reads = match below(6) {
@@ -76,7 +77,7 @@ impl Script {
         Self { reads, says, gone_from, half_closes_at, ends: below(4) > 0 }
     }
 
-    /// Returns whether the peer answers at once.
+    /// Returns whether the peer answers each Ping at once, during the whole run.
     pub const fn answers_at_once(&self) -> bool {
         matches!(self.reads, Reads::Everything)
             && matches!(self.says, Says::Answers | Says::Pings(..) | Says::Messages(..))
@@ -150,7 +151,7 @@ impl Player {
         }
     }
 
-    /// Returns how many bytes may be read now, and the pause after them.
+    /// Returns how many bytes may be read now, and the pause after this read, in nanoseconds.
     pub const fn may_read(&self, now: u64) -> (usize, u64) {
         match self.script.reads {
             Reads::Everything => (usize::MAX, 0),
@@ -195,7 +196,7 @@ impl Player {
         self.allowance = if self.allowance == usize::MAX { usize::MAX } else { self.allowance - len };
     }
 
-    /// Returns whether the peer ends its half of the stream now, after both Closes.
+    /// Returns whether the peer ends its half of the stream now, because both sides have sent a Close.
     pub fn ends(&self) -> bool {
         let over = matches!(
             self.connection.poll_transport(),

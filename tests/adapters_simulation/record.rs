@@ -1,16 +1,17 @@
-//! The observations about one end during a run: pending calls, signs of life of the peer, closing, and the
+//! The observations about one endpoint during a run: pending calls, signs of life of the peer, closing, and the
 //! outcome.
 //!
-//! The simulations of both kinds of adapters use this file. The library measures some times only while a call is
-//! pending. They are measured here in the same way, and are called attentive time. `checks.rs` compares the
-//! observations with the promises.
+//! The simulations of the blocking and of the asynchronous adapters use this file. The library can act on a timer only
+//! while a call is pending. So some periods are measured in *attentive time*: the clock runs only while a call is pending
+//! that runs timers. `checks.rs` compares the observations with the [`Promise`].
 
 use hybi::Outcome;
 
-/// Maximum number of bytes that waiting sends read ahead.
+/// Maximum number of bytes that sending calls read while they wait for space to write. The library stores these bytes for
+/// the next receiving call.
 const MOST_READ_AHEAD: u64 = 64 << 10;
 
-/// The promises of an end's configuration. Times are in nanoseconds.
+/// The timeouts and limits in an endpoint's configuration, which the library must keep. Times are in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Promise {
     pub ping: Option<u64>,
@@ -40,7 +41,7 @@ pub enum CallKind {
     Send,
 }
 
-/// The form in which an end calls the library.
+/// The form in which an endpoint uses the library.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Shape {
     /// A whole WebSocket in one task.
@@ -65,15 +66,15 @@ pub enum KnownEnd {
 pub struct Record {
     pub shape: Shape,
     pub promise: Promise,
-    /// Pending calls: of the receiving task or thread first, then of the sending ones.
+    /// The pending calls. The first belongs to the receiving task or thread, the others to the sending ones.
     pub calls: [Option<Call>; 3],
     /// The time since which a call that runs timers has been pending.
     attentive_since: Option<u64>,
-    /// The attentive time before that call.
+    /// The attentive time before `attentive_since`.
     attentive: u64,
     /// Time of arrival of the peer's last byte.
     pub life: u64,
-    /// Attentive time of this end when bytes of the peer last arrived or were read.
+    /// Attentive time of this endpoint when bytes of the peer last arrived or were read.
     pub life_mark: u64,
     /// Time of the first call after a call that delivered something. The library counts the traffic as received at
     /// that time, which may be late and is never early.
@@ -85,35 +86,37 @@ pub struct Record {
     pub progress_mark: u64,
     /// Attentive time at which the first Ping after the peer's last byte was written.
     pub pinged: Option<u64>,
-    /// Time at which closing began from either side, and the attentive time then.
+    /// Time at which either side began to close, and the attentive time at that moment.
     pub closing: Option<(u64, u64)>,
     /// `closing` is exact. Otherwise closing may have begun earlier.
     pub closing_exact: bool,
     /// The application has closed the connection, or its group was closed.
     pub asked_to_close: bool,
-    /// The group was closed, which a waiting receiver notices.
+    /// The group was closed. A waiting receiver notices this at once.
     pub group_closed: bool,
-    /// Number of bytes read during sends since the last receive.
+    /// Number of bytes that sending calls have read since the last receiving call.
     read_ahead: u64,
-    /// The read-ahead limit was reached. Without a receive the library may then give up a living peer.
+    /// [`MOST_READ_AHEAD`] was reached, so sending calls read nothing more. Unless a call receives, the library may then
+    /// give up a peer that is alive.
     pub was_full: bool,
-    /// Time of the last reassembly. The clock continues from the latest event before it, so timers may be late.
+    /// Time at which the WebSocket was last taken apart and put together. Its clock then continues from the latest event
+    /// that the connection knew, so timers may be late.
     pub reassembled: u64,
     pub reassembled_mark: u64,
-    /// Time at which a send last read something, which the library may take for data.
+    /// Time at which a sending call last read bytes. For the idle timeout, the library may count these bytes as data.
     pub ahead_at: u64,
-    /// Input was read ahead and not received. It counts again when it is received, which may be late and is never
-    /// early.
+    /// A sending call has read input that was not received yet. The library counts this input as received again when a
+    /// call receives it. This time may be late and is never early.
     has_ahead: bool,
     pub known_end: Option<(u64, KnownEnd)>,
     /// A send or flush has reported that something will not be written.
     pub loss_reported: bool,
-    /// The value of `dropped` at the end, if it is available.
+    /// The value of `Sender::dropped` at the end of the run, if it is available.
     pub dropped: Option<u64>,
     pub round_trip: bool,
     /// An I/O error was reported.
     pub io_error: bool,
-    /// The application dropped its end, or the reader, before the connection was over.
+    /// The application dropped its WebSocket, or the reader, before the connection was over.
     pub abandoned: bool,
     /// A fragmented message was begun, and will not be finished.
     pub message_open: bool,
@@ -233,7 +236,7 @@ impl Record {
     }
 
     /// Records a write, and whether it contained a Ping. `blocked` means that the write before found the stream
-    /// full. `shows` means that the library can see the progress.
+    /// full. `shows` means that the library notices the progress.
     pub fn wrote(&mut self, now: u64, blocked: bool, shows: bool, pings: bool) {
         let attentive = self.attentive(now);
         if blocked {
@@ -247,7 +250,7 @@ impl Record {
         }
     }
 
-    /// Records that closing begins, unless it has begun. Without `exact` it may have begun earlier.
+    /// Records that closing begins, unless closing has begun already. If `exact` is false, closing may have begun earlier.
     pub fn closes(&mut self, now: u64, exact: bool) {
         let attentive = self.attentive(now);
         if self.closing.is_none() {
@@ -255,7 +258,7 @@ impl Record {
         }
     }
 
-    /// Records that the application learns of the end. Returns whether that is new.
+    /// Records that the application learns that the connection is over. Returns whether this is new information.
     pub fn learn(&mut self, now: u64, known_end: KnownEnd) -> bool {
         let since = match self.known_end {
             None => now,

@@ -1,4 +1,4 @@
-//! Runs a setup to its end, and bounds its polls, its copied bytes and its time.
+//! Performs one run, and fails if it needs too many polls, too many copied bytes, or too much time.
 //!
 //! The loop polls woken tasks in random order until all of them wait. Then it checks that each task has a reason to
 //! wait, and moves the clock to the next event. The checks themselves are in `checks.rs`.
@@ -20,13 +20,14 @@ use crate::support::cuts::Xorshift;
 use crate::tally::Tally;
 use crate::world::{World, fail};
 
-/// Maximum number of polls of a run without a moved byte or passing time.
+/// Maximum number of polls in a row during which no stream moves a byte and no time passes.
 const MOST_IDLE_POLLS: u64 = 2000;
-/// Bound on the polls of a run: a constant, a number for each event, and one for each hundred moved bytes.
+/// Maximum number of polls of a run: this constant, [`MOST_POLLS_EACH`] for each event, and one for each hundred bytes
+/// that the streams move.
 const MOST_POLLS: u64 = 300;
 const MOST_POLLS_EACH: u64 = 5;
-/// Bound on the bytes that are copied because memory grows or shrinks: a constant, and a number for each moved
-/// byte.
+/// Maximum number of bytes that are copied because allocations grow or shrink: this constant, and [`MOST_COPIED_EACH`]
+/// for each byte that the streams move.
 const MOST_COPIED: u64 = 1 << 20;
 const MOST_COPIED_EACH: u64 = 4;
 /// Maximum virtual time of a run.
@@ -43,7 +44,7 @@ struct Run {
     counts: [u64; 3],
 }
 
-/// Runs a seed.
+/// Performs the run of a seed.
 pub fn run(seed: u64, trace: bool) -> Tally {
     let setup = setup::setup(seed);
     if trace {
@@ -99,7 +100,7 @@ impl Run {
         }
     }
 
-    /// Starts the tasks of an end.
+    /// Starts the tasks of an endpoint.
     fn start(&mut self, end: usize) {
         let setup = self.setup.ends[end].clone();
         let (world, plan) = (Rc::clone(&self.world), setup.plan);

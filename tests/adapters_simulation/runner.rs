@@ -14,13 +14,14 @@ pub struct Simulation {
     pub name: &'static str,
     /// Number of runs if the environment asks for no more.
     pub few: u64,
-    /// Runs one seed. If the flag is true, prints each step.
+    /// Performs the run of one seed. If the flag is true, prints each step.
     pub run: fn(u64, bool) -> Tally,
     /// Shapes of a WebSocket that this simulation does not have.
     pub without: &'static [&'static str],
 }
 
-/// Maximum real time of a run. A longer run is stuck inside the library, which virtual time cannot detect.
+/// Maximum real time of a run. If a run takes longer, a call of the library does not return. Virtual time cannot detect
+/// this.
 const STUCK: Duration = Duration::from_secs(20);
 
 fn replay(name: &str, seed: u64) -> String {

@@ -1,6 +1,6 @@
 //! A scripted peer in a task: a [`Player`] over a simulated stream.
 //!
-//! A peer that lives longer than [`OVER`] drops its stream.
+//! A peer that still runs at [`OVER`] drops its stream.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

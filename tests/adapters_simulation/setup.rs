@@ -1,7 +1,7 @@
 //! The random setup of a run: configurations, streams, the network, and the plans of the applications.
 //!
-//! Everything random about a run is drawn here from the seed, except the choices that an application makes while
-//! it runs. Some combinations are excluded, and a comment gives each reason.
+//! This file makes all random choices of a run from the seed, except those that an application makes while it runs. Some
+//! combinations are excluded, and a comment gives each reason.
 
 use hybi::{CloseCode, Delivery, Role};
 
@@ -23,7 +23,7 @@ pub struct Setup {
     pub ends: [End; 2],
 }
 
-/// One end of a run.
+/// One endpoint of a run.
 #[derive(Clone, Debug)]
 pub struct End {
     pub shape: Shape,
@@ -31,7 +31,7 @@ pub struct End {
     pub promise: Promise,
     pub making: Making,
     pub plan: Plan,
-    /// The time at which its group is closed, and the code.
+    /// The time at which the group of this endpoint is closed, and the code of the Close.
     pub group: Option<(u64, Option<u16>)>,
     /// The script, for a scripted peer.
     pub script: Option<Script>,
@@ -134,8 +134,8 @@ pub fn setup(seed: u64) -> Setup {
         let making = draw.making(role, delivery, &promise, deflate);
         let mut plan = draw.plan(shape);
         if behavior.lazy > 0 && shape == Shape::Whole {
-            // Such a stream holds bytes back. Further reassemblies check that the WebSocket still flushes them
-            // afterwards.
+            // Such a stream holds bytes back. So the WebSocket is taken apart and put together more often. This checks
+            // that the new WebSocket flushes these bytes.
             let mut items = Vec::new();
             for item in plan.items {
                 items.push(item);
@@ -158,7 +158,8 @@ pub fn setup(seed: u64) -> Setup {
     let lies_at = draw.0.next() % 60;
     if draw.one_in(40) {
         ends[0].behavior.lies_at = Some(lies_at);
-        // After a failed write the number of written bytes is unknown, and reassembly would lose the failure.
+        // After a failed write the number of written bytes is unknown. A WebSocket that was made from the parts would not
+        // know of the failure.
         ends[0].plan.items.retain(|(_, item)| !matches!(item, Item::Reassemble));
     }
     if draw.one_in(6) {

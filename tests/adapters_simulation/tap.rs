@@ -1,8 +1,8 @@
-//! Decodes the frames that pass a point of a link. It shows what each end has sent and received, without asking
-//! the library.
+//! Decodes the frames that pass a point of a link. So the checks know what each endpoint has sent and received, without
+//! asking the library.
 //!
-//! It unmasks control frames and counts data. It does not validate: invalid bytes set [`Tap::garbled`], and the
-//! checks decide what follows.
+//! The decoder unmasks control frames and counts data. If the bytes are not frames, it only sets [`Tap::garbled`], and
+//! the checks decide what follows.
 
 use hybi::frame::{Header, Opcode};
 
@@ -15,7 +15,7 @@ pub struct Tap {
     frame: Option<Header>,
     left: u64,
     control: Vec<u8>,
-    /// The bytes are not frames, so nothing more is known.
+    /// The bytes are not frames, so decoding has stopped.
     pub garbled: bool,
     pub bytes: u64,
     /// Time at which bytes last passed.
@@ -32,7 +32,7 @@ pub struct Tap {
     pub pongs: Vec<(u64, Vec<u8>)>,
     /// Time and body of the Close.
     pub close: Option<(u64, Vec<u8>)>,
-    /// Number of bytes after the Close.
+    /// Number of bytes that have passed after the Close.
     pub behind_close: u64,
 }
 

@@ -1,4 +1,4 @@
-//! The world of a run: two ends, the links between their streams, the journals of their applications, and the
+//! The world of a run: two endpoints, the links between their streams, the journals of their applications, and the
 //! clock.
 //!
 //! The world performs the events of the network: arrivals, resets, cuts and stalls. It has no tasks of its own,
@@ -28,14 +28,14 @@ pub(crate) use fail;
 pub struct World {
     pub clock: Rc<Clock>,
     pub wakes: Arc<Wakes>,
-    /// The bytes sent by each end.
+    /// The bytes sent by each endpoint.
     pub links: [RefCell<Link>; 2],
     pub streams: [RefCell<stream::State>; 2],
     pub ends: [RefCell<Record>; 2],
-    /// The messages of each end.
+    /// The messages of each endpoint.
     pub journals: [RefCell<Journal>; 2],
     pub network_events: NetworkEvents,
-    /// The time within which a scripted end answers a Ping, if it does.
+    /// The time within which a scripted peer answers a Ping, in nanoseconds. `None` if it may not answer in time.
     pub answers_within: [Option<u64>; 2],
     /// Messages are compressed.
     pub compresses: bool,
@@ -151,7 +151,7 @@ impl World {
         self.wakes.wake(end, READ);
     }
 
-    /// Delivers a reset to the stream of an end.
+    /// Delivers a reset to the stream of an endpoint.
     fn reset_stream(&self, end: usize) {
         self.note(|| format!("the stream of {end} is reset"));
         if self.cut.get() {
@@ -164,7 +164,7 @@ impl World {
         self.wakes.wake(end, WRITE);
     }
 
-    /// Shuts down the stream of an end.
+    /// Shuts down the stream of an endpoint for writing.
     pub fn finish(&self, end: usize) {
         let mut link = self.links[end].borrow_mut();
         link.shut_down = true;
@@ -175,7 +175,7 @@ impl World {
         }
     }
 
-    /// Handles the drop of an end's stream.
+    /// Handles the drop of an endpoint's stream.
     pub fn close_stream(&self, end: usize) {
         self.note(|| format!("{end} drops its stream"));
         let mut link = self.links[1 - end].borrow_mut();
@@ -191,7 +191,7 @@ impl World {
         }
     }
 
-    /// Records that the Close of an end is completely on the link.
+    /// Records that the Close of an endpoint was written completely to the link.
     pub fn close_written(&self, end: usize) {
         let now = self.clock.now();
         let code = self.links[end].borrow().sent.close_code();
