@@ -1,8 +1,8 @@
 //! The table in `manual::surface` must list exactly the methods that send, and how each type offers them.
 //!
 //! For each cell, the test either calls the method or checks that the type has no such method. It then compares the
-//! table with the text of the page. So if a method is added, removed, or begins to block, this test fails until the page
-//! is updated.
+//! table with the text of the page. So if a method is added, removed, or begins to block, this test fails until the
+//! page is updated.
 #![cfg(all(feature = "net", feature = "futures-io"))]
 #![allow(
     missing_docs,

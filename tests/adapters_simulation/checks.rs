@@ -207,8 +207,8 @@ impl World {
         crossed
     }
 
-    /// Checks that every accepted message of an endpoint has arrived, or that the application knows that messages may be
-    /// lost.
+    /// Checks that every accepted message of an endpoint has arrived, or that the application knows that messages may
+    /// be lost.
     fn check_arrived(&self, end: usize, record: &Record) {
         let missing = self.journals[end].borrow().missing();
         let other = self.ends[1 - end].borrow();

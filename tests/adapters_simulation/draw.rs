@@ -1,8 +1,9 @@
 //! Random choices that both simulations make: links, timeouts and limits ([`Promise`]), connections, and the events of
 //! the network.
 //!
-//! The simulations of the blocking and of the asynchronous adapters use this file. Each simulation also has a `setup.rs`.
-//! It chooses at random what only this simulation needs, for example how a stream behaves and what an application sends.
+//! The simulations of the blocking and of the asynchronous adapters use this file. Each simulation also has a
+//! `setup.rs`. It chooses at random what only this simulation needs, for example how a stream behaves and what an
+//! application sends.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! An executor of one thread. It polls the tasks of a run in random order, and only after wakeups.
 //!
-//! A wakeup may be delayed by some milliseconds, and a task may be woken without a reason. With [`Habits::fresh`] only the
-//! waker of the last poll wakes the task, because `Future::poll` guarantees no more.
+//! A wakeup may be delayed by some milliseconds, and a task may be woken without a reason. With [`Habits::fresh`] only
+//! the waker of the last poll wakes the task, because `Future::poll` guarantees no more.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,5 +1,5 @@
-//! One direction of the connection between two endpoints: bytes in order, with a capacity, a latency, an end of stream and
-//! a reset.
+//! One direction of the connection between two endpoints: bytes in order, with a capacity, a latency, an end of stream
+//! and a reset.
 //!
 //! A link knows nothing about frames or time: its caller passes the time and schedules the events. Two [`Tap`]s
 //! decode the frames that are written and read. `stream.rs` adds the behavior of a stream on top.
@@ -125,7 +125,8 @@ impl Link {
         self.latest
     }
 
-    /// Writes bytes. The caller has checked that there is space. Returns their time of arrival, or `None` if they are lost.
+    /// Writes bytes. The caller has checked that there is space. Returns their time of arrival, or `None` if they are
+    /// lost.
     pub fn write(&mut self, now: u64, jitter: u64, bytes: &[u8]) -> Option<u64> {
         self.sent.take(now, bytes);
         self.bytes.extend(bytes);

@@ -1,8 +1,8 @@
 //! Scripted peers. A script decides what a peer reads and sends, and whether it ends its stream.
 //!
-//! The frames of a peer are valid, so only its pace can be a problem. A peer that still runs at [`OVER`] is stopped. The
-//! simulations of the blocking and of the asynchronous adapters use a [`Player`]. In each simulation, `script.rs` connects
-//! the player with a stream.
+//! The frames of a peer are valid, so only its pace can be a problem. A peer that still runs at [`OVER`] is stopped.
+//! The simulations of the blocking and of the asynchronous adapters use a [`Player`]. In each simulation, `script.rs`
+//! connects the player with a stream.
 
 use hybi::{Connection, Event, Inbox, Instant, MessageKind, TransportAction};
 

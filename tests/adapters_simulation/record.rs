@@ -2,13 +2,13 @@
 //! outcome.
 //!
 //! The simulations of the blocking and of the asynchronous adapters use this file. The library can act on a timer only
-//! while a call is pending. So some periods are measured in *attentive time*: the clock runs only while a call is pending
-//! that runs timers. `checks.rs` compares the observations with the [`Promise`].
+//! while a call is pending. So some periods are measured in *attentive time*: the clock runs only while a call is
+//! pending that runs timers. `checks.rs` compares the observations with the [`Promise`].
 
 use hybi::Outcome;
 
-/// Maximum number of bytes that sending calls read while they wait for space to write. The library stores these bytes for
-/// the next receiving call.
+/// Maximum number of bytes that sending calls read while they wait for space to write. The library stores these bytes
+/// for the next receiving call.
 const MOST_READ_AHEAD: u64 = 64 << 10;
 
 /// The timeouts and limits in an endpoint's configuration, which the library must keep. Times are in nanoseconds.
@@ -96,11 +96,11 @@ pub struct Record {
     pub group_closed: bool,
     /// Number of bytes that sending calls have read since the last receiving call.
     read_ahead: u64,
-    /// [`MOST_READ_AHEAD`] was reached, so sending calls read nothing more. Unless a call receives, the library may then
-    /// give up a peer that is alive.
+    /// [`MOST_READ_AHEAD`] was reached, so sending calls read nothing more. Unless a call receives, the library may
+    /// then give up a peer that is alive.
     pub was_full: bool,
-    /// Time at which the WebSocket was last taken apart and put together. Its clock then continues from the latest event
-    /// that the connection knew, so timers may be late.
+    /// Time at which the WebSocket was last taken apart and put together. Its clock then continues from the latest
+    /// event that the connection knew, so timers may be late.
     pub reassembled: u64,
     pub reassembled_mark: u64,
     /// Time at which a sending call last read bytes. For the idle timeout, the library may count these bytes as data.
@@ -250,7 +250,8 @@ impl Record {
         }
     }
 
-    /// Records that closing begins, unless closing has begun already. If `exact` is false, closing may have begun earlier.
+    /// Records that closing begins, unless closing has begun already. If `exact` is false, closing may have begun
+    /// earlier.
     pub fn closes(&mut self, now: u64, exact: bool) {
         let attentive = self.attentive(now);
         if self.closing.is_none() {

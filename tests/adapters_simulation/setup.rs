@@ -1,7 +1,7 @@
 //! The random setup of a run: configurations, streams, the network, and the plans of the applications.
 //!
-//! This file makes all random choices of a run from the seed, except those that an application makes while it runs. Some
-//! combinations are excluded, and a comment gives each reason.
+//! This file makes all random choices of a run from the seed, except those that an application makes while it runs.
+//! Some combinations are excluded, and a comment gives each reason.
 
 use hybi::{CloseCode, Delivery, Role};
 
@@ -158,8 +158,8 @@ pub fn setup(seed: u64) -> Setup {
     let lies_at = draw.0.next() % 60;
     if draw.one_in(40) {
         ends[0].behavior.lies_at = Some(lies_at);
-        // After a failed write the number of written bytes is unknown. A WebSocket that was made from the parts would not
-        // know of the failure.
+        // After a failed write the number of written bytes is unknown. A WebSocket that was made from the parts would
+        // not know of the failure.
         ends[0].plan.items.retain(|(_, item)| !matches!(item, Item::Reassemble));
     }
     if draw.one_in(6) {

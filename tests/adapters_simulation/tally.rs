@@ -1,7 +1,7 @@
 //! Counts how often each kind of event has happened, to show that the runs are broad.
 //!
-//! A simulation could pass although it never resets a stream or never drops a call. So the tally of all runs must contain
-//! each kind of event.
+//! A simulation could pass although it never resets a stream or never drops a call. So the tally of all runs must
+//! contain each kind of event.
 
 use std::collections::BTreeMap;
 
