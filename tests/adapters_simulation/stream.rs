@@ -1,8 +1,9 @@
-//! The stream of one end, which the library reads and writes.
+//! The stream of one endpoint, which the library reads and writes.
 //!
 //! A stream wakes only the last task that waited for a direction, as sockets do. Its [`Behavior`] decides about short
 //! reads and writes, waits without a reason, and vectored writes. A stream may also hold bytes back until a flush, or
-//! keep a record as OpenSSL does. The next write must then begin with the same bytes.
+//! keep a record as OpenSSL does: a write that returns `Pending` has stored its bytes, and the next write must begin
+//! with the same bytes.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -20,7 +21,7 @@ pub const READ: usize = 0;
 /// Index of the writing direction.
 pub const WRITE: usize = 1;
 
-/// Maximum number of bytes of a record.
+/// Maximum number of bytes of a record, which is the unit in which a stream like OpenSSL's writes.
 const RECORD: usize = 16 << 10;
 
 /// The behaviour of a stream.
@@ -45,7 +46,7 @@ pub struct Behavior {
 }
 
 impl Behavior {
-    /// Returns whether the library sees at once what arrives and what the link accepts.
+    /// Returns whether the library sees at once which bytes arrive and how many bytes the link accepts.
     pub const fn hides_nothing(&self) -> bool {
         self.hesitates == 0 && !self.keeps && self.lazy == 0
     }
@@ -56,7 +57,7 @@ impl Behavior {
 pub struct State {
     pub behavior: Behavior,
     pub hesitating: [bool; 2],
-    /// A record that waits, and the number of its bytes on the link.
+    /// A record that was not written completely, and the number of its bytes that are on the link.
     kept: Option<(Vec<u8>, usize)>,
     held_back: Vec<u8>,
     pub handles: usize,
@@ -88,7 +89,7 @@ impl State {
     }
 }
 
-/// A handle to the stream of one end. The stream is closed when the last handle is dropped.
+/// A handle to the stream of one endpoint. The stream is closed when the last handle is dropped.
 pub struct SimStream {
     world: Rc<World>,
     end: usize,
@@ -142,13 +143,14 @@ impl SimStream {
         stream.moved += moved as u64;
         if stream.behavior.lies_at.is_some_and(|call| call <= stream.calls) && !stream.lied {
             stream.lied = true;
-            // The count exceeds all slices together. A smaller wrong count could not be detected.
+            // The reported count exceeds the length of all slices together, because the library cannot detect a smaller
+            // wrong count.
             return given + (1 << 40);
         }
         moved
     }
 
-    /// Puts bytes on the link, as far as there is space.
+    /// Puts as many bytes on the link as there is space for.
     fn put(&self, bytes: &[u8]) -> usize {
         let (world, now) = (&*self.world, self.world.clock.now());
         let mut link = world.links[self.end].borrow_mut();
@@ -164,7 +166,7 @@ impl SimStream {
         }
         let blocked = std::mem::replace(&mut world.streams[self.end].borrow_mut().blocked, len < bytes.len());
         if len > 0 {
-            // The library cannot see what a stream does later with bytes that it has accepted.
+            // The library cannot see when a stream passes on bytes that the stream has accepted.
             let behavior = &world.streams[self.end].borrow().behavior;
             let shows = !closes && !behavior.keeps && behavior.lazy == 0;
             world.ends[self.end].borrow_mut().wrote(now, blocked, shows, pings);

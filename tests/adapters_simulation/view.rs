@@ -1,8 +1,7 @@
-//! The observable state of one end during a run, and the checks that both simulations share.
+//! The observable state of one endpoint during a run, and the checks that both simulations share.
 //!
 //! The `checks.rs` of each simulation creates a [`View`] for each check. A view has only facts from the links, the
-//! records and the streams, never the state of the library. `checks.rs` itself has the checks that need more than a
-//! view.
+//! records and the streams, never the state of the library. Checks that need more than a view are in `checks.rs`.
 //!
 //! A failure begins with a category, which the survey counts and `tests/planted_adapters.py` expects.
 
@@ -15,20 +14,20 @@ use crate::link::Link;
 use crate::record::{CallKind, Record, Shape};
 use crate::world::fail;
 
-/// The observable state of one end at one time.
+/// The observable state of one endpoint at one time.
 pub struct View<'a> {
     pub end: usize,
     pub now: u64,
     /// Tolerance for deadlines, in nanoseconds.
     pub slack: u64,
     pub record: &'a Record,
-    /// The bytes that this end has sent.
+    /// The bytes that this endpoint has sent.
     pub out: &'a Link,
     /// The bytes that its peer has sent.
     pub source: &'a Link,
     /// The stream has reported a wrong count.
     pub lied: bool,
-    /// The library sees at once what arrives and what the link accepts.
+    /// The library sees at once which bytes arrive and how many bytes the link accepts.
     pub hides_nothing: bool,
     /// The stream has a buffer of its own, which accepts a Ping and makes progress without showing it on the link.
     pub has_buffer: bool,
@@ -36,7 +35,7 @@ pub struct View<'a> {
     pub blocked: bool,
     /// The stream can be written, and every wakeup for it was delivered.
     pub writable: bool,
-    /// A write progressed after the stream was full, since the peer last sent something.
+    /// Since the peer last sent something, the stream was full and a later write progressed.
     pub went_on: bool,
     /// Time at which the application last received again after a pause.
     pub rested: u64,
@@ -48,7 +47,7 @@ impl View<'_> {
         self.out.sent.data_at.max(self.source.read.data_at).unwrap_or(0)
     }
 
-    /// Checks that nothing is later than the configuration promises.
+    /// Checks that no timeout of the configuration is exceeded.
     pub fn check_time(&self) {
         let Self { end, now, slack, record, .. } = *self;
         let promise = record.promise;
@@ -66,7 +65,7 @@ impl View<'_> {
         }
         self.check_end_of_stream();
         if let Some((at, mark)) = record.closing {
-            // After reassembly the time counts from the latest event before it.
+            // After the WebSocket was taken apart and put together, the time counts from the latest event before that.
             let took = record.attentive(now) - mark.max(record.reassembled_mark);
             if took > promise.close + slack {
                 fail!(
@@ -80,7 +79,8 @@ impl View<'_> {
             return;
         }
         if record.shape == Shape::FuturesHalves && record.asked_to_close {
-            // The halves of futures close after they have sent what they hold, which cannot be observed.
+            // The halves of `futures_util` first send the message that they hold. So the start of closing cannot be
+            // observed.
             return;
         }
         if self.lied {
@@ -137,7 +137,7 @@ impl View<'_> {
     /// Checks that a silent peer is given up in time.
     fn check_dead(&self, ping: u64, pong: u64) {
         let record = self.record;
-        // This end may be idle and closing, with its Close queued after output that is not written yet.
+        // The idle timeout may have passed. Then this endpoint is closing, but its Close may wait behind queued output.
         if record.promise.idle.is_some_and(|idle| self.now >= self.data_at() + idle) {
             return;
         }
@@ -146,7 +146,7 @@ impl View<'_> {
         let since = match record.pinged {
             // The pong timeout starts with the first Ping that was written after the peer's last byte.
             Some(pinged) if !self.has_buffer => pinged.max(life),
-            // A Ping that is queued after a frame does not count yet, as long as the frame makes progress.
+            // A Ping that waits behind a frame does not start the pong timeout while the frame is being written.
             _ => (life + ping).max(record.progress_mark),
         };
         let silence = record.attentive(self.now).saturating_sub(since);
@@ -161,14 +161,14 @@ impl View<'_> {
         }
     }
 
-    /// Checks the Close that an end has written: a Close for idleness must not be early.
+    /// Checks the Close that an endpoint has written: a Close for idleness must not be early.
     pub fn check_close(&self) {
         let Some((_, body)) = &self.out.sent.close else { return };
-        // An answer repeats the peer's reason, which may be the same text.
+        // If the peer has closed for idleness, the answer has the same reason.
         let answers = self.source.read.close.as_ref().is_some_and(|(_, close)| close == body);
         let idle = is_for_idleness(body) && !answers;
         if let (true, Some(promise)) = (idle, self.record.promise.idle) {
-            // The end may not have known about data that arrived just now.
+            // The endpoint may not have known about data that arrived just now.
             let gap = self.now - self.source.read.data_at.unwrap_or(0);
             // If the stream was full, the Close was queued some time ago.
             let waited = self.record.progress_mark == self.record.attentive(self.now) || self.blocked;
@@ -218,20 +218,20 @@ impl View<'_> {
         if sent != code.get() {
             fail!("25 code", "end {end} has the outcome {outcome}, but the peer's Close has code {sent}");
         }
-        // RFC 6455 7.1.4: for a clean end both sides have sent a Close.
+        // RFC 6455 7.1.4: a connection is closed cleanly only if both sides have sent a Close.
         if outcome.is_clean() && out.sent.close.is_none() && !lied {
             fail!("26 Clean", "end {end} has the outcome {outcome}, but has written no Close");
         }
-        // A peer that ends its half may still read.
+        // A peer that has ended its direction of the stream may still read our Close.
         let reset = source.reset || out.broken || lied;
         if !outcome.is_clean() && !reset {
             fail!("26 Clean", "end {end} has the outcome {outcome}, but nothing prevented its Close");
         }
     }
 
-    /// Checks that a peer is not given up too soon after its last byte arrived, or after a write progressed. `quiet`
-    /// is the time since that byte, and may be too short by `margin`. With `excused` the library could not know of
-    /// the byte. Without `keeps_time` the stream has no timeouts.
+    /// Checks that a peer is not given up too soon after its last byte arrived, or after a write progressed. `quiet` is
+    /// the time since that byte, and may be too short by `margin`. If `excused` is true, the library could not know of
+    /// the byte. If `keeps_time` is false, the stream has no timeouts.
     pub fn check_given_up(&self, pong: u64, quiet: u64, margin: u64, excused: bool, keeps_time: bool) {
         let (end, record) = (self.end, self.record);
         let excused = excused || record.was_full || self.lied || record.reader_rests();
@@ -240,8 +240,8 @@ impl View<'_> {
         }
         if let Some(progress) = record.progress {
             let (since, limit) = (self.now - progress, record.life + 4 * pong);
-            // The time that a write adds is rounded down. The last write may also be the Close for the dead peer,
-            // with the queue before it.
+            // Progress of a write extends the timeout by a time that is rounded down. The last write may also have been
+            // the Close for the dead peer and the queue before this Close.
             let early = since > self.slack && since + MS < pong && self.now + MS < limit;
             if early && !self.lied && keeps_time {
                 fail!("2 progress", "end {end} gives up {} after a write progressed", ms(since));
@@ -262,10 +262,11 @@ impl View<'_> {
         self.check_answer();
     }
 
-    /// Checks that the round trip is known if a Ping of this end was answered.
+    /// Checks that the round trip is known if a Ping of this endpoint was answered.
     fn check_round_trip(&self) {
         let record = self.record;
-        // Input that was read ahead and never received was not decoded.
+        // If a sending call has read input that no call received, this input was not decoded, so its Pongs do not
+        // count.
         let clean = record.outcome().is_some_and(|outcome| outcome.is_clean()) && !self.lied;
         if record.shape != Shape::Whole || record.round_trip || !clean {
             return;
@@ -278,7 +279,7 @@ impl View<'_> {
         }
     }
 
-    /// Checks that a Close in answer to another carries its code and its reason.
+    /// Checks that a Close that answers a Close has the same code and the same reason.
     fn check_answer(&self) {
         let (end, sent, read) = (self.end, &self.out.sent, &self.source.read);
         let (Some((answered, answer)), Some((asked, close))) = (&sent.close, &read.close) else { return };
@@ -295,7 +296,7 @@ impl View<'_> {
         }
     }
 
-    /// Returns whether this end has read the other one's Close and written its own.
+    /// Returns whether this endpoint has read its peer's Close and written its own.
     pub const fn has_crossed(&self) -> bool {
         self.out.sent.close.is_some() && self.source.read.close.is_some()
     }

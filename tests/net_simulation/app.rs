@@ -1,7 +1,7 @@
-//! The applications at the two ends, in threads: their actions, times and methods.
+//! The applications of the two endpoints, in threads: their actions, times and methods.
 //!
-//! An application follows its plan in one thread, or in one that receives and one or two that send. It writes
-//! everything that it learns into its journal and its record. It does not judge the connection: `checks.rs` does.
+//! An application follows its plan in one thread, or in one thread that receives and one or two that send. It writes
+//! everything that it learns into its journal and its record. `checks.rs` then judges the connection.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::world::{Wait, fail};
 /// Options of a message that is sent uncompressed.
 const PLAIN: SendOptions = SendOptions::new().compress(false);
 
-/// Number of messages after which an application answers no more of them.
+/// An application that has sent this many messages answers no further message.
 const MOST_ANSWERS: usize = 300;
 
 /// An application that makes no call for this long has not run its timers.
@@ -30,11 +30,11 @@ const LONG_REST: u64 = 50 * MS;
 
 pub type Ws = WebSocket<SimStream>;
 
-/// The context of a thread: the run, its end, and its random numbers.
+/// The context of a thread: the run, the endpoint of the thread, and its random numbers.
 pub struct Task {
     pub sim: Arc<Sim>,
     pub end: usize,
-    /// Index of this thread among the calls of its end.
+    /// Index of this thread's pending call in `Record::calls` of its endpoint.
     pub slot: usize,
     pub random: Xorshift,
     /// The stream is nonblocking.
@@ -57,13 +57,13 @@ pub enum Out<'a> {
 #[derive(Debug)]
 enum Got {
     Something,
-    /// A message arrived, and the answer in that place was sent through the responder.
+    /// A message arrived, and was answered through the responder. The number is the index of the answer in the journal.
     Answered(usize, Result<(), Error>),
     Ended,
     Failed(Error),
 }
 
-/// Returns a WebSocket over the stream of an end.
+/// Returns a WebSocket over the stream of an endpoint.
 pub fn open(sim: &Arc<Sim>, end: usize, making: &Making) -> Ws {
     let now = sim.lock().instant();
     WebSocket::from_stream(SimStream::new(sim, end), making.connection(now), Inbox::empty())
@@ -113,8 +113,8 @@ impl Task {
         drop(self.sim.wait(self.world(), Wait::Time, Some(at)));
     }
 
-    /// Makes a call of the library, and registers it while it is pending. Over a nonblocking stream the call may
-    /// return the readiness that it needs. It is then repeated when the stream is ready, until `until`.
+    /// Makes a call of the library, and registers it while it is pending. If a nonblocking stream is not ready, the
+    /// call returns which readiness it needs. The call is then repeated when the stream is ready, until `until`.
     fn call<T>(
         &self,
         kind: CallKind,
@@ -151,7 +151,7 @@ impl Task {
         result
     }
 
-    /// Waits for the readiness that a call needs. Returns whether to repeat the call.
+    /// Waits until the stream is ready for a call. Returns whether to repeat the call.
     fn wait_for(&self, interest: Interest, until: Option<u64>) -> bool {
         let world = self.world();
         let now = world.now();
@@ -210,7 +210,7 @@ impl Task {
         world.note(|| format!("{} hears {}", self.end, brief(event)));
     }
 
-    /// Records that the application has learned of the end.
+    /// Records that the application has learned that the connection is over.
     fn learn(&self, known_end: KnownEnd) {
         let mut world = self.world();
         let now = world.now();
@@ -253,8 +253,8 @@ impl Task {
 
     // --- receiving ---
 
-    /// Receives once, until `at` at the latest, and answers if the plan says so. Returns whether the connection
-    /// continues.
+    /// Makes one receiving call, which ends at `at` at the latest, and answers if the plan requires an answer. Returns
+    /// whether the connection continues.
     fn receive(&mut self, input: &mut In<'_>, plan: &Plan, at: Option<u64>) -> bool {
         let reading = plan.readings[self.random.below(plan.readings.len())];
         // Without this limit two applications would answer each other's answers endlessly.
@@ -367,7 +367,7 @@ impl Task {
         let (kind, data) = journal::message(&mut random, journal.entries.len(), len);
         let place = journal.offer(kind, data.clone());
         world.note(|| format!("{} answers with {place}, {} bytes", self.end, data.len()));
-        // The end receives nothing more until this answer is sent.
+        // This endpoint receives nothing until this answer is sent.
         let now = world.now();
         let before = world.ends[self.end].calls[self.slot];
         let sends = before.map(|call| Call { kind: CallKind::Send, since: now, ..call });
@@ -389,7 +389,7 @@ impl Task {
             if calls > 300_000 {
                 fail!("5 no end", "end {} receives endlessly", self.end);
             }
-            // Sometimes the end waits in several short calls instead of one.
+            // Sometimes this endpoint waits in several short calls instead of one.
             let short = (self.random.below(100) < plan.short_calls)
                 .then(|| self.now() + 1 + self.random.next() % (600 * MS));
             let at = [at, short].into_iter().flatten().min();
@@ -414,7 +414,7 @@ impl Task {
         world.ends[self.end].flushed = fate == Fate::Accepted && !way.only_feeds();
     }
 
-    /// Returns a message that this end has not sent before.
+    /// Returns a message that this endpoint has not sent before, and its index in the journal.
     fn compose(&mut self, len: usize) -> (usize, MessageKind, Vec<u8>) {
         let random = &mut self.random;
         let mut world = self.sim.lock();
@@ -425,7 +425,8 @@ impl Task {
     }
 
     fn send(&mut self, out: &mut Out<'_>, way: Way, len: usize) -> Result<(), Error> {
-        // Over a nonblocking stream a blocked call may have accepted the message. A blocked `feed` never has.
+        // Over a nonblocking stream, a call that returns an error because it would block may have accepted the message.
+        // Only `feed` has then never accepted it.
         let way = if self.nonblocking { Way::Feed } else { way };
         let halves = matches!(out, Out::Half(_));
         let this = &mut *self;
@@ -496,7 +497,7 @@ impl Task {
     fn close(&self, out: &mut Out<'_>, code: Option<u16>, reason: &str) -> Result<(), Error> {
         let halves = matches!(out, Out::Half(_));
         let code = code.map(CloseCode::new);
-        // Closing begins when the lock is taken, which may take long.
+        // Closing begins when this thread gets the lock. Another thread may hold the lock for a long time.
         self.locked(halves, || {
             let mut world = self.world();
             let now = world.now();
@@ -520,7 +521,7 @@ impl Task {
         })
     }
 
-    /// Writes the queue. A nonblocking WebSocket also does that when it receives.
+    /// Writes the queue. A nonblocking WebSocket also writes its queue when it receives.
     fn flush(&self, out: &mut Out<'_>) -> Result<(), Error> {
         let Out::Whole(ws) = out else { return Ok(()) };
         self.note(|| "flushes".to_owned());
@@ -573,7 +574,7 @@ impl Task {
         }
     }
 
-    /// Ends the connection, unless the plan waits for the other end.
+    /// Closes the connection, unless the plan leaves this to the peer or drops the WebSocket.
     fn end_it(&mut self, out: &mut Out<'_>, plan: &Plan) {
         let (code, reason) = match &plan.ending {
             Ending::Close(code, reason) => (*code, *reason),
@@ -682,7 +683,7 @@ pub fn whole(mut task: Task, mut ws: Ws, plan: &Plan) {
 /// Runs a sending thread of an application in several threads.
 pub fn sends(mut task: Task, mut writer: Writer, plan: &Plan) {
     let mut goes_on = true;
-    // Two sending threads share the actions alternately.
+    // If there are two sending threads, each performs every second action.
     for (wait, item) in plan.items.iter().skip(task.slot - 1).step_by(plan.writers) {
         task.sleep_until(task.now() + wait);
         if !task.act(&mut Out::Half(&mut writer), item) {

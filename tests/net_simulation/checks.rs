@@ -1,8 +1,8 @@
-//! The checks of a run: whenever all threads wait, when an application learns of its outcome, and at the end of
-//! the run.
+//! The checks of a run. They run whenever all threads wait, when an application learns of its outcome, and at the end
+//! of the run.
 //!
-//! They correspond to those of `adapters_simulation/checks.rs`, with larger bounds: a blocking call notices
-//! events only from time to time. A failure begins with its category.
+//! The checks correspond to those of `adapters_simulation/checks.rs`. The bounds are larger, because a blocking call
+//! checks for events only from time to time. A failure begins with its category.
 
 use hybi::{Outcome, TimerKind};
 
@@ -12,10 +12,10 @@ use crate::record::{Call, CallKind, Record, Shape};
 use crate::view::{View, ms};
 use crate::world::{World, fail};
 
-/// Tolerance for deadlines, in nanoseconds. A waiting call looks for events only from time to time, and timeouts of
-/// streams are late.
+/// Tolerance for deadlines, in nanoseconds. A waiting call checks for events only from time to time, and the timeouts
+/// of streams are late.
 const SLACK: u64 = 150 * MS;
-/// Number of bytes read ahead above which a send need not look for input.
+/// Above this number of bytes that sending calls have read and no call has received, a sending call need not read.
 const MOST_AHEAD: u64 = 40_000;
 
 impl World {
@@ -25,8 +25,8 @@ impl World {
             if self.ends[end].shape == Shape::Scripted || !self.streams[end].behavior.keeps_time() {
                 continue;
             }
-            // A waiting receiver without read-ahead input knows what has arrived. It learns of the end of the
-            // stream also while reading ahead.
+            // A waiting receiver knows all input that has arrived, unless a sending call has read some of it. The end
+            // of the stream is known in both cases.
             let source = &self.links[1 - end];
             let decoded = self.ends[end].receives() && self.streams[end].ahead == 0;
             let closed = source.read.close.is_some() && decoded || source.knows_end();
@@ -52,7 +52,7 @@ impl World {
         let reads = reads && !self.streams[end].aborted && !self.streams[end].lied;
         let bytes = source.readable();
         let whole = record.shape == Shape::Whole;
-        // A writer does not read. Its call is registered only after it has taken the lock.
+        // A `Writer` does not read. Its call is registered only after the call has taken the lock.
         match call.kind {
             CallKind::Receive if readable > SLACK && reads => {
                 fail!(
@@ -97,7 +97,7 @@ impl World {
         // RFC 6455 5.5.3: at least the newest Ping is answered.
         let answered = |ping: &Vec<u8>| sent.pongs.iter().rev().any(|(_, pong)| pong == ping);
         match read.pings.last() {
-            // The Ping may be among the input that was read ahead, or was read a moment ago.
+            // The Ping may be in input that a sending call has read, or it may have been read a moment ago.
             Some((at, ping))
                 if self.now() > at + SLACK && self.streams[end].ahead == 0 && !answered(ping) =>
             {
@@ -107,7 +107,7 @@ impl World {
         }
     }
 
-    /// Returns the observable state of an end.
+    /// Returns the observable state of an endpoint.
     fn view(&self, end: usize) -> View<'_> {
         let (record, stream) = (&self.ends[end], &self.streams[end]);
         let now = self.now();
@@ -128,7 +128,7 @@ impl World {
         }
     }
 
-    /// Returns whether the peer is a scripted one that answers each Ping in time, as far as that is known.
+    /// Returns whether the peer is certain to answer each Ping in time. Only some scripted peers are.
     fn answers_in_time(&self, end: usize) -> bool {
         let Some(answers) = self.answers_within[1 - end] else { return false };
         let (stream, record) = (&self.streams[end], &self.ends[end]);
@@ -138,7 +138,7 @@ impl World {
         calm && knows && record.promise.pong.is_some_and(|pong| answers + SLACK * 2 < pong)
     }
 
-    /// Checks that the accepted bytes that are not written yet are bounded, for all ways of sending.
+    /// Checks that the number of bytes that were accepted and not written yet is bounded, for all ways of sending.
     pub fn check_backlog(&self, end: usize) {
         let (record, journal) = (&self.ends[end], &self.journals[end]);
         if record.closing.is_some() || record.known_end.is_some() || self.reset || self.compresses {
@@ -147,7 +147,7 @@ impl World {
         let accepted = journal.entries.iter().filter(|entry| entry.fate == Fate::Accepted);
         let accepted = accepted.map(|entry| entry.data.len() as u64).sum::<u64>();
         let waits = accepted.saturating_sub(self.links[end].sent.data_bytes);
-        // The high-water mark, the message that passed it, and the bytes that the stream holds.
+        // The high-water mark, the message that exceeded it, and the bytes that the stream holds.
         let held = self.streams[end].holds() as u64;
         let most = record.promise.high_water as u64 + journal.longest() as u64 + 14 + held;
         if waits > most {
@@ -158,7 +158,7 @@ impl World {
         }
     }
 
-    /// Checks the Close that an end has written.
+    /// Checks the Close that an endpoint has written.
     pub fn check_close(&self, end: usize) {
         self.view(end).check_close();
     }
@@ -166,7 +166,8 @@ impl World {
     /// Checks that an outcome has a reason.
     pub fn check_outcome(&self, end: usize, outcome: Outcome) {
         let view = self.view(end);
-        // A stream without half-close ends as a whole. After a Close the end may then be abnormal.
+        // Without a half-close both directions of the stream end at once. Then the outcome may be abnormal although a
+        // Close was received.
         let ends = !self.streams[end].behavior.half_closes && view.source.read.close.is_some();
         if !(matches!(outcome, Outcome::Abnormal(_)) && ends) {
             view.check_outcome(outcome);
@@ -188,7 +189,7 @@ impl World {
         // Input that arrives after the decision changes nothing.
         let decided =
             out.sent.close_code() == Some(1011) && out.sent.close.as_ref().is_some_and(|(at, _)| life >= *at);
-        // A stream that holds bytes back does not show the time of the decision.
+        // If a stream holds bytes back, the time of the decision is not visible on the link.
         let hidden = quiet < SLACK && !view.hides_nothing;
         let keeps_time = self.streams[end].behavior.keeps_time();
         view.check_given_up(pong, quiet, SLACK, decided || hidden || !keeps_time, keeps_time);
@@ -205,8 +206,8 @@ impl World {
         }
     }
 
-    /// Checks that every accepted message of an end has arrived, or that the application knows that messages may be
-    /// lost.
+    /// Checks that every accepted message of an endpoint has arrived, or that the application knows that messages may
+    /// be lost.
     fn check_arrived(&self, end: usize, record: &Record) {
         let missing = self.journals[end].missing();
         let other = &self.ends[1 - end];

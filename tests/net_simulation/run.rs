@@ -1,6 +1,6 @@
-//! Runs a setup to its end: starts the threads of both ends, and judges the world afterwards.
+//! Performs one run: starts the threads of both endpoints, and checks the world afterwards.
 //!
-//! The order of the threads is decided in `sim.rs`, and the setup of a run in `setup.rs`.
+//! `sim.rs` decides the order of the threads, and `setup.rs` the setup of a run.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -16,7 +16,7 @@ use crate::sim::Sim;
 use crate::tally::Tally;
 use crate::world::{Due, Thread, World};
 
-/// Runs a seed.
+/// Performs the run of a seed.
 pub fn run(seed: u64, trace: bool) -> Tally {
     let setup = setup::setup(seed);
     if trace {
@@ -76,7 +76,7 @@ fn world(seed: u64, setup: &Setup, trace: bool) -> World {
     world
 }
 
-/// Starts the threads of an end.
+/// Starts the threads of an endpoint.
 fn start(sim: &Arc<Sim>, end: usize, setup: &End, threads: &mut Vec<JoinHandle<()>>) {
     if setup.script.is_some() {
         return;

@@ -1,7 +1,7 @@
 //! The random setup of a run: configurations, streams, the network, and the plans of the applications.
 //!
-//! Everything random about a run is drawn here from the seed, except the choices that an application makes while
-//! it runs. Some combinations are excluded, and a comment gives each reason.
+//! This file makes all random choices of a run from the seed, except those that an application makes while it runs.
+//! Some combinations are excluded, and a comment gives each reason.
 
 use std::io::ErrorKind;
 
@@ -30,7 +30,7 @@ pub enum Way {
 const WAYS: [Way; 6] = [Way::Borrowed, Way::Owned, Way::Prepared, Way::Uncompressed, Way::Feed, Way::Respond];
 
 impl Way {
-    /// Returns whether a failed call of this kind has not accepted the message.
+    /// Returns whether a failed call of this kind has certainly not accepted the message.
     pub const fn only_feeds(self) -> bool {
         matches!(self, Self::Feed | Self::Respond)
     }
@@ -56,7 +56,7 @@ pub enum Item {
     Flush,
     Ping(Vec<u8>),
     Pong,
-    /// The application is busy for this long, and calls nothing.
+    /// For this many nanoseconds the application makes no call.
     Sleep(u64),
     /// The application takes its WebSocket apart and continues from the parts.
     Reassemble,
@@ -68,7 +68,7 @@ pub enum Item {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Ending {
     Close(Option<u16>, &'static str),
-    /// Waits for the peer, but not beyond [`LAST`].
+    /// Waits for the peer until [`LAST`] at the latest.
     Wait,
     /// Drops its WebSocket without a Close.
     Abandon,
@@ -77,7 +77,7 @@ pub enum Ending {
 /// The plan of an application.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The actions, each after a time of receiving or waiting.
+    /// The actions. Before each action the application receives or waits for this many nanoseconds.
     pub items: Vec<(u64, Item)>,
     pub readings: Vec<Reading>,
     /// Percentage of messages that are answered.
@@ -96,7 +96,7 @@ pub struct Plan {
     pub seed: u64,
 }
 
-/// One end of a run.
+/// One endpoint of a run.
 #[derive(Clone, Debug)]
 pub struct End {
     pub shape: Shape,
@@ -202,7 +202,7 @@ pub fn setup(seed: u64) -> Setup {
             promise.end = None;
         }
         if draw.one_in(25) {
-            // Nothing interrupts the calls of this stream, so no deadline is promised.
+            // Without timeouts and nonblocking mode, a call of this stream can wait forever. So no deadline is checked.
             (behavior.timeouts, behavior.nonblocking) = (false, false);
         }
         let delivery = if draw.one_in(5) { Delivery::Chunks } else { Delivery::Whole };
@@ -213,7 +213,7 @@ pub fn setup(seed: u64) -> Setup {
             plan.readings = vec![draw.one_of(&[Reading::Next, Reading::Look])];
         }
         if plan.writers > 1 {
-            // While one writer sends a fragmented message, the messages of the other are refused.
+            // While one writer sends a fragmented message, the messages of the other writer are refused.
             plan.items.retain(|(_, item)| !matches!(item, Item::Fragments(_)));
         }
         End { shape, behavior, promise, making, plan, script: None }
@@ -222,7 +222,8 @@ pub fn setup(seed: u64) -> Setup {
     let lies_at = draw.0.next() % 60;
     if draw.one_in(40) {
         ends[0].behavior.lies_at = Some(lies_at);
-        // After a failed write the number of written bytes is unknown, and reassembly would lose the failure.
+        // After a failed write the number of written bytes is unknown. A WebSocket that was made from the parts would
+        // not know of the failure.
         ends[0].plan.items.retain(|(_, item)| !matches!(item, Item::Reassemble));
     }
     if draw.one_in(3) {

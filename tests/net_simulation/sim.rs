@@ -1,16 +1,16 @@
 //! Runs real threads one at a time, in random order, on virtual time.
 //!
-//! The thread that may run holds the baton. Each call on a stream of the simulation may pass the baton to another
-//! thread. A call that would block gives the baton away, and gets it back when its condition holds or its time is
-//! up. The thread that gives it away chooses the next one. If no thread can run, the clock moves to the next
-//! event or deadline. If there is none, the run hangs, which is detected at once.
+//! The *baton* is the permission to run, and one thread holds it. Each call on a stream of the simulation may pass the
+//! baton to another thread. A call that would block passes the baton, and gets it back when its condition holds or its
+//! deadline has passed. The thread that passes the baton chooses the next thread. If no thread can run, the clock moves
+//! to the next event or deadline. If there is no event and no deadline, the run hangs, and the test fails at once.
 //!
-//! The halves of a WebSocket share a lock that the simulation cannot see, so it keeps a model of that lock:
-//! [`World::out_owner`](crate::world::World::out_owner). A thread that waits for the real lock while it holds the
-//! baton would stop the run. The watchdog of the test ends such a run.
+//! The halves of a WebSocket share a lock that the simulation cannot see. So the simulation keeps a model of that lock:
+//! [`World::out_owner`](crate::world::World::out_owner). If a thread waited for the real lock while it held the baton,
+//! the run would stop. The watchdog of the test ends such a run.
 //!
 //! Invariants:
-//! - A run follows from its seed: no thread runs without the baton, and no thread looks at real time.
+//! - The seed alone determines a run: no thread runs without the baton, and no thread reads the real time.
 //! - After a failure every thread unwinds at its next call.
 
 use std::any::Any;
@@ -26,7 +26,7 @@ thread_local! {
     static ME: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
-/// Unwinds a thread of a run that is over.
+/// The panic payload that unwinds a thread of a run that is over.
 struct Over;
 
 pub type Guard<'a> = MutexGuard<'a, World>;
@@ -48,12 +48,12 @@ impl Sim {
         Arc::new(Self { world: Mutex::new(world), turns })
     }
 
-    /// Locks the world. After a failure of a thread the world is as it was at the failure.
+    /// Locks the world. If a thread has failed, the world still has its state at the failure.
     pub fn lock(&self) -> Guard<'_> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts the thread with this index, which waits for the baton first.
+    /// Starts the thread with this index. The thread first waits for the baton.
     pub fn spawn(self: &Arc<Self>, place: usize, body: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
         let sim = Arc::clone(self);
         let builder = Builder::new().name(format!("{place}")).stack_size(512 << 10);

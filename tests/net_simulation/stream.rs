@@ -1,8 +1,9 @@
-//! The blocking stream of one end, which the library reads and writes.
+//! The blocking stream of one endpoint, which the library reads and writes.
 //!
 //! Its [`Behavior`] decides about short reads and writes, timeouts, vectored writes, interrupted calls and wrong
-//! counts. A stream may also hold bytes back until a flush, or keep a record as OpenSSL does. The next write must
-//! then begin with the same bytes. Two handles to one stream share its blocking mode, like those to a socket.
+//! counts. A stream may also hold bytes back until a flush, or keep a record as OpenSSL does: a write that fails
+//! because it would block has stored its bytes, and the next write must begin with the same bytes. Two handles to one
+//! stream share its blocking mode, like two handles to a socket.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::sync::Arc;
@@ -16,9 +17,9 @@ use crate::record::{CallKind, Shape};
 use crate::sim::{Guard, Sim, me};
 use crate::world::{Wait, fail};
 
-/// Maximum number of bytes of a record.
+/// Maximum number of bytes of a record, which is the unit in which a stream like OpenSSL's writes.
 const RECORD: usize = 16 << 10;
-/// Maximum time that a write of the library waits.
+/// The library's writes wait for at most this time, in nanoseconds.
 const SLICE: u64 = 20 * MS;
 /// Duration of a call that finds nothing to do, in nanoseconds.
 const LOOK: u64 = 20_000;
@@ -33,7 +34,7 @@ pub struct Behavior {
     /// Maximum number of bytes of one read, and of one write.
     pub piece: [usize; 2],
     /// A blocking write waits until all bytes are accepted, as a write to a socket does. Otherwise it waits until
-    /// some are.
+    /// at least one byte is accepted.
     pub takes_all: bool,
     /// Timeouts are supported.
     pub timeouts: bool,
@@ -43,11 +44,11 @@ pub struct Behavior {
     pub times_out_with: ErrorKind,
     /// Timeouts are late by up to this time, in nanoseconds.
     pub late: u64,
-    /// Timeouts are early, after three quarters of their time.
+    /// Timeouts are early: they end a call after three quarters of their time.
     pub early: bool,
     /// Vectored writes are supported.
     pub vectored: bool,
-    /// The stream reports that it may keep the bytes of a write that waits.
+    /// The stream tells the library that it may keep the bytes of a write that would block.
     pub keeps_refused_bytes: bool,
     /// A write that waits keeps its record, and the next write must begin with the same bytes, as with OpenSSL.
     pub keeps: bool,
@@ -64,7 +65,7 @@ pub struct Behavior {
 }
 
 impl Behavior {
-    /// Returns whether the library sees at once what the link accepts.
+    /// Returns whether the library sees at once how many bytes the link accepts.
     pub const fn hides_nothing(&self) -> bool {
         !self.keeps && self.lazy == 0
     }
@@ -82,17 +83,17 @@ pub struct State {
     pub nonblocking: bool,
     /// The last write found the stream full.
     pub blocked: bool,
-    /// The time since which the stream has been full, at the latest.
+    /// A time since which the stream has been full. It may have been full even earlier.
     pub blocked_since: Option<u64>,
     pub aborted: bool,
     shut_down: bool,
-    /// A record that waits, and the number of its bytes on the link.
+    /// A record that was not written completely, and the number of its bytes that are on the link.
     kept: Option<(Vec<u8>, usize)>,
     held_back: Vec<u8>,
     handles: usize,
-    /// How often the half that receives has looked at the clock since it read the end.
+    /// How often the receiving half has read the clock since it read the end of the stream.
     clocks_since_end: Option<u64>,
-    /// Number of bytes that sending calls have read ahead, and that were not received yet.
+    /// Number of bytes that sending calls have read and no receiving call has returned yet.
     pub ahead: u64,
     /// Number of calls.
     pub calls: u64,
@@ -128,7 +129,7 @@ impl State {
     }
 }
 
-/// A handle to the stream of one end. The stream is closed when the last handle is dropped.
+/// A handle to the stream of one endpoint. The stream is closed when the last handle is dropped.
 pub struct SimStream {
     sim: Arc<Sim>,
     end: usize,
@@ -173,7 +174,7 @@ impl SimStream {
         result
     }
 
-    /// Returns whether the calling thread is the reader, and writes.
+    /// Returns whether the calling thread is the receiving one and calls the writing handle.
     fn is_reader_writing(&self, world: &Guard<'_>) -> bool {
         self.second && world.ends[self.end].shape == Shape::Halves && world.threads[me()].slot == 0
     }
@@ -200,8 +201,8 @@ impl SimStream {
         nonblocking: bool,
     ) -> Attempt<'a, bool> {
         if nonblocking {
-            // A call takes a moment even if it does nothing. Otherwise a caller that polls until a time would
-            // never reach it.
+            // A call takes a short time even if it does nothing. Otherwise no time would pass for a caller that polls
+            // until a deadline.
             world.looks += 1;
             let until = world.now() + LOOK;
             return (self.sim.wait(world, Wait::Moment, Some(until)).0, false);
@@ -226,7 +227,8 @@ impl SimStream {
         if moved > 0 {
             world.is_busy_for_a_reason();
         }
-        // The count exceeds all slices together. A smaller wrong count could not be detected.
+        // The reported count exceeds the length of all slices together, because the library cannot detect a smaller
+        // wrong count.
         if lies { given + (1 << 40) } else { moved }
     }
 
@@ -260,7 +262,7 @@ impl SimStream {
         if whole || world.threads[me()].slot == 0 {
             world.ends[end].read(now);
         }
-        // A receiving call also reads ahead while it has output and the stream is full.
+        // A receiving call whose output does not fit into the stream also reads like a sending call.
         let ahead = whole && (world.is_in(end, CallKind::Send) || world.streams[end].blocked);
         if ahead {
             world.ends[end].ahead_at = now;
@@ -272,8 +274,8 @@ impl SimStream {
         (world, Ok(len))
     }
 
-    /// Puts bytes on the link until all are there or the time is up. Returns their number, and whether the stream
-    /// has failed.
+    /// Puts bytes on the link until all are there or the deadline has passed. Returns their number, and whether the
+    /// stream has failed.
     fn put_all<'a>(
         &'a self,
         mut world: Guard<'a>,
@@ -286,7 +288,7 @@ impl SimStream {
             if world.links[end].broken || world.streams[end].aborted {
                 return (world, (moved, true));
             }
-            // The library cannot know that a write has waited if it has waited only for a moment.
+            // If a write has waited only for a short time, the library cannot know that it has waited.
             let waited = world.streams[end].blocked_since.is_some_and(|since| world.now() - since >= SLICE);
             let shows = world.streams[end].behavior.hides_nothing() && waited;
             let len = world.put(end, &bytes[moved..], shows);
@@ -487,7 +489,7 @@ impl Stream for SimStream {
         }
         let reader = world.ends[self.end].shape == Shape::Halves && world.threads[me()].slot == 0;
         if reader && !self.second && world.out_owner[self.end].is_some() {
-            // The reader aborts a write of the other half, and locks the shared state.
+            // The receiving half aborts a write of the sending half, and then locks the state that both share.
             drop(self.sim.wait(world, Wait::Out(self.end), None));
         }
     }
@@ -526,9 +528,9 @@ impl Stream for SimStream {
         let half = !self.second && world.ends[self.end].shape == Shape::Halves;
         let is_reader = half && world.threads.get(me()).is_some_and(|thread| thread.slot == 0);
         if let Some(clocks) = world.streams[self.end].clocks_since_end.as_mut().filter(|_| is_reader) {
-            // After the receiving half has read the end, it checks again and again whether the other half still
-            // writes. Between two checks its thread is parked. Here the thread is unparked at once, and waits in
-            // virtual time when it reads the clock. The first reading of the clock still belongs to the read.
+            // After the receiving half has read the end, it checks again and again whether the other half still writes.
+            // Between two checks the library parks this thread. The simulation unparks the thread at once, and makes it
+            // wait in virtual time when it reads the clock. The first reading of the clock belongs to the read.
             std::thread::current().unpark();
             *clocks += 1;
             if *clocks > 1 && world.out_owner[self.end].is_some() {

@@ -1,8 +1,8 @@
-//! The world of a run: threads, two ends, the links between their streams, the journals of their applications,
+//! The world of a run: threads, two endpoints, the links between their streams, the journals of their applications,
 //! and the clock.
 //!
-//! The world also decides which thread runs next, and moves the clock when all threads wait. Its bounds on calls,
-//! deadlines and time turn a busy loop or a hang into a failure.
+//! The world also decides which thread runs next, and moves the clock when all threads wait. It limits
+//! the calls, the deadlines and the time of a run, so a busy loop or a hang becomes a failure.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -22,16 +22,17 @@ use crate::support::cuts::Xorshift;
 
 /// Maximum virtual time of a run.
 const MOST_TIME: u64 = 600 * SECOND;
-/// Maximum number of calls on streams without passing time or moved bytes.
+/// Maximum number of calls on streams in a row during which no time passes and no byte is moved.
 const MOST_IDLE_CALLS: u64 = 2000;
-/// Bound on the calls of a run: a constant, a number for each event and each passed deadline, and one for each
-/// five moved bytes.
+/// Maximum number of calls on streams in a run: this constant, [`MOST_CALLS_EACH`] for each event and each passed
+/// deadline, and one for each five bytes that the streams move.
 const MOST_CALLS: u64 = 500;
 const MOST_CALLS_EACH: u64 = 16;
-/// Maximum number of calls that find nothing to do and do not wait, for each event and each passed deadline.
-/// Deadlines closer than a millisecond are awaited by looking repeatedly.
+/// Maximum number of calls that find nothing to do and do not wait, for each event and each passed deadline. There are
+/// many of them, because a call that waits for a deadline within a millisecond polls its stream repeatedly.
 const MOST_LOOKS_EACH: u64 = 60;
-/// Bound on the deadlines of calls that pass in a run: a constant, and one for this much time and each thread.
+/// Maximum number of deadlines of calls that pass in a run: this constant, and one for each thread and each
+/// [`DEADLINE_EACH`] of time.
 const MOST_DEADLINES: u64 = 500;
 const DEADLINE_EACH: u64 = 4 * MS;
 
@@ -44,15 +45,15 @@ pub(crate) use fail;
 /// An event of the simulation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Due {
-    /// Bytes, or the end, arrive at the reader of a link.
+    /// Bytes or the end of the stream arrive at the reader of a link.
     Arrive(usize),
     /// The writer of a link learns that bytes were read.
     Room(usize),
-    /// The stream of an end is reset.
+    /// The stream of an endpoint is reset.
     Reset(usize),
-    /// The network is cut. Nothing arrives any more.
+    /// The network is cut. From now on nothing arrives.
     Cut,
-    /// Nothing arrives for some time.
+    /// The network stalls: for some time nothing arrives.
     Stall,
     /// A scripted peer acts.
     Play(usize),
@@ -61,28 +62,28 @@ pub enum Due {
 /// The condition that a thread waits for.
 #[derive(Clone, Copy, Debug)]
 pub enum Wait {
-    /// Only its turn.
+    /// The thread can run, and only waits for the baton.
     Turn,
-    /// Bytes, or the end.
+    /// Input of an endpoint: bytes or the end of the stream.
     Read(usize),
-    /// Space to write.
+    /// Space to write at an endpoint.
     Write(usize),
-    /// Either of the two.
+    /// Input or space to write. The flags tell which of them the thread waits for.
     Poll(usize, [bool; 2]),
-    /// The lock that the halves of an end share.
+    /// The lock that the halves of an endpoint share.
     Out(usize),
-    /// The application of an end has learned that the connection is over.
+    /// The application of an endpoint has learned that the connection is over.
     KnownEnd(usize),
-    /// Its deadline.
+    /// Only the deadline of the thread.
     Time,
-    /// A moment, which is the duration of a call that finds nothing to do.
+    /// The short time that a call takes if it finds nothing to do.
     Moment,
 }
 
 /// A thread of a run.
 #[derive(Debug)]
 pub struct Thread {
-    /// Index of this thread among the calls of its end. The first one receives.
+    /// Index of this thread's pending call in `Record::calls` of its endpoint. The thread with index 0 receives.
     pub slot: usize,
     /// The condition and the deadline of its wait; `None` while it runs.
     pub waits: Option<(Wait, Option<u64>)>,
@@ -96,35 +97,35 @@ pub struct World {
     pub over: bool,
     pub failure: Option<String>,
     now: u64,
-    /// The clock's reading at the start of a run.
+    /// The time that the library sees at the start of a run, in nanoseconds.
     origin: u64,
     heap: BinaryHeap<Reverse<(u64, u64, Due)>>,
-    /// The bytes sent by each end.
+    /// The bytes sent by each endpoint.
     pub links: [Link; 2],
     pub streams: [stream::State; 2],
     pub ends: [Record; 2],
-    /// The messages of each end.
+    /// The messages of each endpoint.
     pub journals: [Journal; 2],
     pub peers: [Option<Box<Peer>>; 2],
-    /// The owner of the lock that the halves of an end share, as far as the simulation needs it. A sending thread
-    /// owns it from before its call until after it. The reader owns it inside a call on the writing handle. A thread
-    /// gives the baton away with the lock only in these two cases.
+    /// The thread that owns the lock that the halves of an endpoint share. In this model, a sending thread owns the
+    /// lock during its whole call. The reader owns the lock during a call on the writing handle. Only in these two
+    /// cases does a thread pass the baton while it holds the real lock.
     pub out_owner: [Option<usize>; 2],
     pub network_events: NetworkEvents,
-    /// The time within which a scripted end answers a Ping, if it does.
+    /// The time within which a scripted peer answers a Ping, in nanoseconds. `None` if it may not answer in time.
     pub answers_within: [Option<u64>; 2],
-    /// The time since which an end has had input to read.
+    /// The time since which an endpoint has had input to read.
     pub readable_since: [Option<u64>; 2],
-    /// The time since which an end has had space to write.
+    /// The time since which an endpoint has had space to write.
     pub writable_since: [Option<u64>; 2],
-    /// The time at which the application of an end last received again after a pause.
+    /// The time at which the application of an endpoint last received again after a pause.
     pub rested: [u64; 2],
-    /// The time of the last call of an end.
+    /// The time of the last call of an endpoint.
     pub called: [u64; 2],
-    /// The time at which bytes of an end were last put on its link.
+    /// The time at which bytes of an endpoint were last put on its link.
     pub put_at: [u64; 2],
-    /// A write of an end progressed after the stream was full, since its peer last sent something. The library
-    /// may not know this: it sees only how long its calls take.
+    /// Since the peer last sent something, the stream of an endpoint was full and a later write progressed. The library
+    /// may not notice this, because it sees only how long its calls take.
     pub went_on: [bool; 2],
     pub compresses: bool,
     /// The network was cut.
@@ -385,7 +386,7 @@ impl World {
         self.play(end);
     }
 
-    /// Delivers a reset to the stream of an end.
+    /// Delivers a reset to the stream of an endpoint.
     fn reset_stream(&mut self, end: usize) {
         self.note(|| format!("the stream of {end} is reset"));
         if self.cut && self.peers[end].is_none() && self.now < OVER {
@@ -398,7 +399,7 @@ impl World {
         self.play(end);
     }
 
-    /// Shuts down the stream of an end.
+    /// Shuts down the stream of an endpoint for writing.
     pub fn finish(&mut self, end: usize) {
         self.links[end].shut_down = true;
         let jitter = self.links[end].habits.jitter;
@@ -410,7 +411,7 @@ impl World {
         }
     }
 
-    /// Handles the drop of an end's stream.
+    /// Handles the drop of an endpoint's stream.
     pub fn close_stream(&mut self, end: usize) {
         self.note(|| format!("{end} drops its stream"));
         let unread = self.links[1 - end].readable() > 0;
@@ -425,8 +426,8 @@ impl World {
         }
     }
 
-    /// Puts bytes on the link of an end, as far as there is space. Returns their number. `shows` means that the
-    /// library can see the progress.
+    /// Puts as many bytes on the link of an endpoint as there is space for. Returns their number. `shows` means that
+    /// the library notices the progress.
     pub fn put(&mut self, end: usize, bytes: &[u8], shows: bool) -> usize {
         let now = self.now;
         let len = bytes.len().min(self.links[end].room());
@@ -458,7 +459,7 @@ impl World {
         len
     }
 
-    /// Takes bytes from the link to an end. Returns their number.
+    /// Reads bytes from the link to an endpoint. Returns their number.
     pub fn take(&mut self, end: usize, to: &mut [u8]) -> usize {
         let now = self.now;
         let link = &mut self.links[1 - end];
@@ -472,7 +473,7 @@ impl World {
         len
     }
 
-    /// Records that the Close of an end is completely on the link.
+    /// Records that the Close of an endpoint was written completely to the link.
     fn close_written(&mut self, end: usize) {
         let now = self.now;
         let code = self.links[end].sent.close_code();
@@ -492,7 +493,7 @@ impl World {
         }
     }
 
-    /// Returns whether a call of this kind is pending at an end.
+    /// Returns whether a call of this kind is pending at an endpoint.
     pub fn is_in(&self, end: usize, kind: CallKind) -> bool {
         self.ends[end].calls.iter().flatten().any(|call| call.kind == kind)
     }
