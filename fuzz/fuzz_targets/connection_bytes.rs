@@ -1,7 +1,8 @@
 //! A fuzz target: a connection in either role receives any bytes.
 //!
-//! For any split and any kind of memory, the events must equal those of the simple receiver in `model.rs`. The output
-//! must answer them. Heap memory must stay in proportion to the bytes that have arrived.
+//! However the bytes are cut into reads, and in any kind of memory, the events must equal those of the simple receiver
+//! in `model.rs`. The output must contain a Pong for each Ping, and a Close for a Close or an error. Heap memory must
+//! stay in proportion to the bytes that have arrived.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -89,7 +90,8 @@ impl Endpoint {
         drive(&mut connection, &mut message, bytes, cuts, (self.form, Drain::Always), &mut Landing).unwrap()
     }
 
-    /// Runs a connection with borrowed memory for messages of `room` bytes. Inflated data needs at least one byte.
+    /// Runs a connection with borrowed memory for messages of at most `room` bytes. With compression,
+    /// `room` is at least 1, because the inflater needs space for its output.
     fn lend(&self, bytes: &[u8], cuts: &Cuts, room: usize) -> Run {
         let room = if self.deflate.is_some() { room.max(1) } else { room };
         let form = if self.form == Form::Chunks { Form::Chunks } else { Form::AsFits };
@@ -158,8 +160,8 @@ impl Endpoint {
         events
     }
 
-    /// Checks the bounds of SECURITY.md: heap memory is at most twice what has arrived, plus 16 KiB. For compressed
-    /// messages it is twice the inflated bytes, plus 64 KiB and the inflater.
+    /// Checks the bounds of SECURITY.md. Heap memory is at most twice the bytes that have arrived, plus 16 KiB. With
+    /// compression it is at most twice the inflated bytes, plus 64 KiB and the memory of the inflater.
     fn check_heap(&self, bytes: &[u8], cuts: &Cuts) {
         let inflater = if self.deflate.is_some() { 96 * KIB } else { 0 };
         // The bounds do not include the output, the error and the read buffer of an inbox.
@@ -192,7 +194,7 @@ fn check_output(role: Role, run: &Run) {
     for seen in run.events.iter() {
         match seen {
             Seen::Ping(payload) => due.push(Seen::Pong(payload.clone()), 1),
-            // The answer echoes the code and the reason.
+            // The Close that answers a Close has the same code and reason.
             Seen::Close(code, reason) => due.push(Seen::Close(*code, reason.clone()), 1),
             _ => {}
         }

@@ -1,7 +1,8 @@
 //! A fuzz target: any calls of a connection, in any order and at any time.
 //!
-//! The output must consist of valid frames in order. They must contain every accepted message, unless the connection
-//! reports dropped messages. The connection ends once, a handled deadline is not due again, and heap memory is bounded.
+//! The output must consist of valid frames in order. The frames must contain every accepted message, unless the
+//! connection reports dropped messages. The connection must end exactly once, and heap memory must be bounded. After
+//! `handle_timeout` the same deadline must not be due again.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -27,7 +28,7 @@ const CODES: [u16; 8] = [0, 1000, 1001, 1005, 1010, 1011, 1012, 3000];
 
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {
-    /// Role, memory for output, and timers.
+    /// Chooses the role, the type of output memory, and the timers.
     choice: u8,
     deflate: u8,
     limits: u8,
@@ -61,7 +62,7 @@ fuzz_target!(|case: Case<'_>| {
     }
 });
 
-/// Operations that exist only for some memory for output.
+/// Operations that exist only for some types of output memory.
 trait Memory: WriteQueue + Sized {
     fn send(
         connection: &mut Connection<Self>,
@@ -88,7 +89,8 @@ impl Memory for SliceOutbox<'_> {
         _: bool,
     ) -> Result<(), SendError> {
         match message {
-            // A fragment would continue an open message, so whole messages are sent with these calls.
+            // While a fragmented message is open, a fragment would continue it instead of being refused. So these calls
+            // send whole messages.
             Message::Text(text) if options.compress => connection.send_text(&text),
             Message::Binary(data) if options.compress => connection.send_binary(&data),
             Message::Text(text) => {
@@ -182,7 +184,7 @@ impl<O: Memory> Run<O> {
         }
         self.write(usize::MAX, 64);
         self.check_output();
-        // Whatever was called before, the connection must end when the stream ends.
+        // After any calls, the connection must end when the stream ends.
         self.connection.handle_eof();
         self.feed(Vec::new());
         assert!(self.closed);
@@ -256,7 +258,7 @@ impl<O: Memory> Run<O> {
                 self.time();
             }
             15 => {
-                // Move to any time, also into the past.
+                // Move to any time. It may be earlier than the current time.
                 let at = u64::from(script.number()) << (script.byte() % 49);
                 self.now = Instant::from_origin(Duration::from_nanos(at));
                 self.time();
@@ -395,7 +397,7 @@ impl<O: Memory> Run<O> {
         }
     }
 
-    /// Checks that the wire has frames of this role, which contain the accepted messages.
+    /// Checks that the written bytes are frames of this role, and that the frames contain the accepted messages.
     fn check_output(&self) {
         let model = Model::new(self.connection.role().peer()).with_deflate(self.deflate);
         let (frames, in_header, error) = model.frames(&self.wire);
@@ -423,7 +425,8 @@ impl<O: Memory> Run<O> {
         }
     }
 
-    /// Checks that heap memory is at most twice what has arrived, twice the queue, and the memory of compression.
+    /// Checks that heap memory is at most the sum of twice the bytes that have arrived, twice the length of the write
+    /// queue, and the memory of compression.
     fn check_heap(&self) {
         let compression = if self.deflate.is_some() { 484 + 96 + 3 * 64 } else { 0 };
         let queue = 64 * KIB + 2 * self.largest;

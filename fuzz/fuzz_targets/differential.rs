@@ -1,7 +1,7 @@
 //! A fuzz target: tungstenite, fastwebsockets and hybi read the same bytes, and each other's output.
 //!
-//! They must behave in the same way, except for known differences of the other libraries. These are listed here and in
-//! `fuzz/README.md`.
+//! The three libraries must behave in the same way, except for known differences of tungstenite and fastwebsockets.
+//! These differences are listed here and in `fuzz/README.md`.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -25,7 +25,7 @@ const PIECE: usize = 5000;
 
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {
-    /// Role, and the kind of the bytes: frames, a request, or a script of messages.
+    /// Chooses the role, and what the bytes are: frames, a request, or a script of messages.
     choice: u8,
     bytes: &'a [u8],
 }
@@ -93,7 +93,7 @@ fn seen(event: Event<'_>) -> Seen {
     }
 }
 
-/// The known difference of another library at the place where hybi stops, or at a Close.
+/// How another library is known to differ from hybi at the byte where hybi fails, or at a Close.
 enum Difference {
     /// The library does not differ.
     None,
@@ -104,7 +104,7 @@ enum Difference {
 fn compare(ours: &Ours, bytes: &[u8], theirs: &Reading, differs: fn(&Ours, bytes: &[u8]) -> Difference) {
     let (events, what) = (&ours.events, || format!("{ours:?}\n{theirs:?}"));
     if let Difference::Other = differs(ours, bytes) {
-        // Up to this place the events are equal, except for a Close.
+        // The events before the difference are equal. Only a Close at the end may differ.
         let sure = events.len() - usize::from(matches!(events.last(), Some(Seen::Close(..))));
         return assert!(theirs.events.starts_with(&events[..sure]), "{}", what());
     }

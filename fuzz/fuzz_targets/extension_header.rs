@@ -16,10 +16,10 @@ use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {
-    /// The configuration of the server.
+    /// Chooses the configuration of the server.
     choice: u8,
     bits: u8,
-    /// An offer, and a response after a line feed.
+    /// An offer, a line feed, and a response.
     text: &'a [u8],
 }
 

@@ -15,7 +15,7 @@ use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {
-    /// The receiver, and the permitted reserved bits.
+    /// Chooses the role of the receiver, and the permitted reserved bits.
     choice: u8,
     cuts: u16,
     bytes: &'a [u8],

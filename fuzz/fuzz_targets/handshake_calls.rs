@@ -1,7 +1,7 @@
-//! A fuzz target: an application passes any values for a request or a response. Each value must be refused, or the
-//! other end must read it unchanged.
+//! A fuzz target: an application passes any values for a request or a response. Each value must be refused, or the peer
+//! must read it unchanged.
 //!
-//! The target plays the application on both sides. It fills a client's request and a server's response with arbitrary
+//! The target is the application on both sides. It fills a client's request and a server's response with arbitrary
 //! texts. `handshake_client.rs` and `handshake_server.rs` test arbitrary bytes from the wire.
 #![no_main]
 
@@ -17,7 +17,7 @@ const LIMITS: HeadLimits = HeadLimits::new().max_head(usize::MAX).max_headers(12
 
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {
-    /// Which of the values are used.
+    /// Chooses which of the values are used.
     choice: u8,
     status: u16,
     /// Texts, each ended by 0xFF, which no text contains.
@@ -76,7 +76,8 @@ fuzz_target!(|case: Case<'_>| {
                 assert!(deflate.is_none() || opened.deflate() == deflate);
                 check_headers(opened.headers(), headers);
             }
-            // The text of the server's extensions comes from the application. Only their names are checked.
+            // The application supplies the server's extensions as text, and the server checks only their names. So the
+            // client may refuse the parameters.
             Err(HandshakeError::Extensions(_)) if bit(case.choice, 7) => {}
             other => panic!("{other:?}"),
         }

@@ -1,7 +1,8 @@
 //! A fuzz target: a client reads any bytes as a response. The result must be the same at any split. A response that
 //! opens a connection must match the request.
 //!
-//! httparse also reads the same head. The input chooses limits and offers. `handshake_server.rs` tests requests.
+//! httparse reads the same head, and must find the same status and headers. The input chooses limits and offers.
+//! `handshake_server.rs` tests requests.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -17,7 +18,7 @@ const ACCEPT: &[u8] = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {
-    /// The offers and the limits.
+    /// Chooses the offers and the limits.
     choice: u8,
     cuts: u16,
     bytes: &'a [u8],

@@ -1,8 +1,8 @@
 //! A fuzz target: a server reads any bytes as a request. The result must be the same at any split, and an accepted
 //! request must get a valid answer.
 //!
-//! httparse also reads the same head. A client that sent the request must accept the answer. A refusal must be a valid
-//! response. `handshake_client.rs` tests responses.
+//! httparse reads the same head, and must find the same headers. A client that sent the request must accept the answer.
+//! A refusal must be a valid response. `handshake_client.rs` tests responses.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -16,7 +16,7 @@ use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {
-    /// The limits, and the configuration of the server.
+    /// Chooses the limits, and the configuration of the server.
     choice: u8,
     cuts: u16,
     bytes: &'a [u8],
@@ -89,8 +89,8 @@ fn check_answer(request: &Request<'_>, with_deflate: bool) {
     let mut client = ClientHandshake::new(sent, http::nonce(request.key()), HeadLimits::new()).unwrap();
     assert_eq!(client.key()[..21], request.key()[..21]);
     if client.key() != request.key() {
-        // The last digit of this key has unused bits that are set. The server computes the accept value from the key as
-        // sent, so this client, which encodes the same 16 bytes, must refuse the answer.
+        // The last digit of this key has unused bits that are set. This client encodes the same 16 bytes differently.
+        // The server computes the accept value from the key as it was sent, so this client must refuse the answer.
         assert_eq!(client.poll(&response).err(), Some(HandshakeError::AcceptWrong));
         return;
     }

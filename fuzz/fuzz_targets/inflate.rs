@@ -1,5 +1,5 @@
-//! A fuzz target for compressed messages. For any sizes of input and output, any payload must inflate as with a simple
-//! decoder. Compressed data must inflate to the original.
+//! A fuzz target for compressed messages. For any sizes of the input and output buffers, any payload must inflate to
+//! the same data as in a simple decoder. Data that was compressed must inflate to the original.
 //!
 //! Only the compressor and the decompressor run here, without a connection. `connection_bytes.rs` tests compressed
 //! messages in frames.
@@ -19,11 +19,11 @@ const MOST: usize = 128 * KIB;
 
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {
-    /// Takeover, three bits for the window, and whether the messages are data or payloads.
+    /// Chooses context takeover, the window (three bits), and whether the messages are data or compressed payloads.
     choice: u8,
     cuts: u16,
     room: u16,
-    /// Messages with their lengths in front. The last one extends to the end.
+    /// Messages, each after its length. The last message extends to the end of the input.
     messages: &'a [u8],
 }
 
@@ -101,9 +101,9 @@ struct Ended {
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum How {
     Well,
-    /// The last message is invalid, and is delivered as far as it is valid.
+    /// The last message is invalid. Its valid beginning is delivered.
     Wrong,
-    /// The last message is too long, and is delivered up to `MOST`.
+    /// The last message is too long. Its first `MOST` bytes are delivered.
     Long,
 }
 
@@ -173,9 +173,9 @@ impl Inflation {
     }
 }
 
-/// Returns the result of a second decoder if hybi must give the same. Returns `None` for a reference beyond the
-/// negotiated window, because hybi may accept or refuse it. For an invalid message, the decoder does not tell how much
-/// of it is delivered.
+/// Returns the result of a second decoder, which hybi must equal. Returns `None` if a reference goes beyond the
+/// negotiated window, because hybi may accept or refuse it. For an invalid message, the result does not tell how much
+/// of the message hybi delivers.
 fn decode(payloads: &[Vec<u8>], takeover: bool, bits: u8) -> Option<Ended> {
     let mut decoder = Decoder::new(takeover);
     let mut all = Ended { data: Vec::new(), how: How::Well };

@@ -1,8 +1,8 @@
 //! A fuzz target: two connections over a pipe that delays, cuts, merges, stalls and dies. Every message must arrive
-//! intact and in order, or one end must report the reason.
+//! intact and in order, or one endpoint must report the reason.
 //!
-//! The script decides which end sends, reads or writes, and when time passes. Heap memory of both ends must stay
-//! bounded. `tests/simulation/` does the same with random applications instead of a script.
+//! The script decides which endpoint sends, reads or writes, and when time passes. Heap memory of both endpoints must
+//! stay bounded. `tests/simulation/` does the same with random applications instead of a script.
 #![no_main]
 
 use std::collections::VecDeque;
@@ -22,7 +22,7 @@ use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {
-    /// Delivery and timers.
+    /// Chooses the delivery and the timers.
     choice: u8,
     deflate: u8,
     limits: u8,
@@ -57,15 +57,15 @@ struct End {
     connection: Connection,
     inbox: Inbox,
     meter: Meter,
-    /// Bytes in flight to this end.
+    /// Bytes in flight to this endpoint.
     pipe: VecDeque<u8>,
-    /// Whether the other end has closed its half, or the pipe is dead.
+    /// Whether the peer has closed its half, or the pipe is dead.
     pipe_ended: bool,
     told: bool,
-    /// Messages that were accepted here, and the open fragmented message.
+    /// Messages of this endpoint that were accepted, and the open fragmented message.
     sent: Vec<Seen>,
     open: Option<(MessageKind, Vec<u8>)>,
-    /// Received messages, and the received part of a message in chunks.
+    /// Received messages, and the received part of a message that arrives in chunks.
     received: Vec<Seen>,
     chunks: Vec<u8>,
     most: usize,
@@ -191,7 +191,7 @@ struct Pair {
 }
 
 impl Pair {
-    /// Returns the end that acts, and the other one.
+    /// Returns the endpoint that acts, and its peer.
     fn of(&mut self, step: u8) -> (&mut End, &mut End) {
         let [client, server] = &mut self.ends;
         if bit(step, 7) { (server, client) } else { (client, server) }
@@ -241,7 +241,7 @@ impl Pair {
             }
         }
         for end in &self.ends {
-            // The bound covers the queue of the end, its gathered message, and the memory of compression.
+            // The bound covers the write queue, the partial message, and the memory of compression.
             let bound =
                 6 * end.most + 3 * (64 << 10) + 8 * self.ends.iter().map(|end| end.most).max().unwrap_or(0);
             end.meter.assert_within(bound + (1200 << 10));
@@ -277,7 +277,7 @@ impl Pair {
         busy
     }
 
-    /// Lets both ends read and write until nothing is left to do.
+    /// Lets both endpoints read and write until nothing is left to do.
     fn both(&mut self) {
         for _ in 0..1000 {
             let now = self.now;
@@ -308,8 +308,8 @@ impl Pair {
         }
     }
 
-    /// Runs the connections to their end over a pipe that works from now on. Checks that everything has arrived, or
-    /// that the reason is known.
+    /// Runs both connections until they end, over a pipe that works from now on. Checks that every message has arrived,
+    /// or that the reason is known.
     fn apply(mut self, close: bool) {
         let was_dead = self.ends.iter().any(|end| end.pipe_ended && end.outcome.is_none());
         self.both();
@@ -332,7 +332,7 @@ impl Pair {
     }
 }
 
-/// Checks that one end has received all messages of the other end, or that the missing ones have a known reason.
+/// Checks that one endpoint has received all messages of the other, or that the reason for missing messages is known.
 fn check_arrival(from: &End, to: &End) {
     assert!(from.sent.starts_with(&to.received), "received {:?}, sent {:?}", to.received, from.sent);
     let all_arrived = from.sent.len() == to.received.len();

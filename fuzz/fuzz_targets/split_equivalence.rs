@@ -1,5 +1,5 @@
-//! A fuzz target: two splits of one input. Both must give the same events and the same error. They must give the same
-//! output if it is written at the same events.
+//! A fuzz target: one input, cut into reads in two ways. Both runs must give the same events and the same error. If
+//! output is written at the same events, it must also be the same.
 //!
 //! Variants read payload directly into the message, delay writing, or inflate a few bytes in each turn.
 #![no_main]
@@ -13,7 +13,7 @@ use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {
-    /// Role, delivery, time of writing, and the runs that read payload directly into the message.
+    /// Chooses the role, the delivery, when output is written, and which runs read payload directly into the message.
     choice: u8,
     deflate: u8,
     limits: u8,
@@ -27,7 +27,7 @@ fuzz_target!(|case: Case<'_>| {
     let (one, other) =
         meter.run(|| (case.run(case.one, bit(case.choice, 4)), case.run(case.other, bit(case.choice, 5))));
     assert_eq!(one, other);
-    // This target stores everything twice and sends it back. Bytes that are only announced must not add memory.
+    // This target stores all data twice and sends it back. A length that is only announced must not allocate memory.
     let kept = one.events.iter().count() * 128 + one.out.len() + case.bytes.len() + MAX_MESSAGE;
     meter.assert_within(8 * kept + (2 << 20));
 });

@@ -5,7 +5,7 @@
 
 use hybi::handshake::Headers;
 
-/// Panics if httparse reads other headers in the request of `len` bytes.
+/// Panics if the headers that httparse reads in the request of `len` bytes differ from `headers`.
 #[track_caller]
 pub fn is_read_by_others(bytes: &[u8], len: usize, headers: Headers<'_>) {
     assert!(bytes[..len].ends_with(b"\r\n\r\n"));

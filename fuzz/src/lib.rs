@@ -24,7 +24,7 @@ pub mod support {
     pub mod wire;
 }
 
-/// Returns the split of an input: none, every byte, or places that depend on the number.
+/// Returns how an input is cut into reads: not at all, after every byte, or at places that depend on the number.
 #[must_use]
 pub fn cuts(number: u16, len: usize) -> Cuts {
     match number {
@@ -51,7 +51,7 @@ pub fn arrivals(number: u16, len: usize) -> Vec<usize> {
     arrived
 }
 
-/// Returns bit number `n` of `choice`.
+/// Returns whether bit number `n` of `choice` is set.
 #[must_use]
 pub const fn bit(choice: u8, n: u32) -> bool {
     choice >> n & 1 == 1
@@ -63,7 +63,7 @@ pub const fn role(client: bool) -> Role {
     if client { Role::Client } else { Role::Server }
 }
 
-/// Returns negotiated compression parameters for one byte. Half of the bytes give `None`.
+/// Returns the negotiated compression parameters that this byte chooses. Half of all bytes choose `None`.
 #[must_use]
 pub fn deflate_params(choice: u8) -> Option<DeflateParams> {
     let window = |n: u8| [None, Some(12), Some(10), Some(8)][usize::from(n & 3)];

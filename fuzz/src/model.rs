@@ -1,8 +1,9 @@
 //! A simple receiver to compare hybi with. It gets the whole input at once, may read it several times, and allocates
 //! freely.
 //!
-//! hybi must give the same result for every input, at any split. There is one exception: hybi may find an error in an
-//! invalid compressed message early or late. The model then marks the result as open.
+//! hybi must give the same result for every input, however the input is cut into reads. There is one exception: hybi
+//! may find the error of an invalid compressed message earlier or later than the model. The model then marks the result
+//! as open.
 
 use hybi::frame::{Header, Opcode, Role};
 use hybi::handshake::DeflateParams;
@@ -54,7 +55,7 @@ pub struct Received {
     pub events: Events,
     /// The rule that was violated.
     pub error: Option<ProtocolError>,
-    /// Where the input ends, if no rule was violated and no Close arrived.
+    /// The position at which the input ends, if no rule was violated and no Close arrived.
     pub cut: EofPosition,
     /// Whether more events or an error may follow, because a compressed message is incomplete or invalid. The model
     /// does not know where hybi finds the error.
@@ -272,8 +273,8 @@ impl Model {
         let is_compressed = message.before.is_some();
         message.fragments += 1;
         message.announced = message.announced.saturating_add(header.payload_len);
-        // Limits (RFC 6455 10.4) are checked in the order in which a header shows a violation. Incompressible data
-        // becomes longer when it is compressed, so a compressed frame has a higher limit.
+        // The limits (RFC 6455 10.4) are checked in the same order as in hybi. A compressed frame has a higher limit,
+        // because incompressible data becomes longer when it is compressed.
         let longer = if is_compressed { (self.max_frame / 4).saturating_add(64) } else { 0 };
         let over = if header.payload_len > self.max_frame.saturating_add(longer) {
             Some(ProtocolError::FrameTooBig)

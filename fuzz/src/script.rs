@@ -3,7 +3,7 @@
 //! After the last byte, all methods read zeros, so a script cannot end inside an action. A target stops when
 //! [`Script::step`] returns `None`.
 
-/// The rest of a script.
+/// The part of a script that was not read yet.
 #[derive(Clone, Copy, Debug)]
 pub struct Script<'a>(pub &'a [u8]);
 
