@@ -1,5 +1,5 @@
-//! Compiles the adapters again as a part of this crate. This shows that the adapters use only public items of the core.
-//! Otherwise this crate would not compile.
+//! Compiles the adapters again as a part of this crate. So the adapters can use only public items of the core. If they
+//! used a private item, this crate would not compile.
 #![cfg(any(feature = "net", feature = "tokio", feature = "futures-io"))]
 #![allow(dead_code, missing_docs, unused_imports, unreachable_pub, reason = "nothing is called here")]
 

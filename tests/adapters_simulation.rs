@@ -2,7 +2,7 @@
 //!
 //! Each application uses a whole WebSocket or its halves. The streams and the network delay bytes, cut them, hold them
 //! back, stall, and fail. Wakeups can be late, and futures can be dropped. `tests/README.md` lists the rules that must
-//! hold, and `adapters_simulation/checks.rs` checks these rules.
+//! hold, and `adapters_simulation/checks.rs` checks them.
 //!
 //! The seed alone determines a run. A failing run prints the command that replays it step by step:
 //!

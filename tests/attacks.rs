@@ -1,8 +1,8 @@
 //! Known attacks on WebSocket endpoints, one test for each. `SECURITY.md` lists them.
 //!
-//! Each test checks how the attack ends, and what the attack costs. The costs are heap memory, which a counting
-//! allocator measures, and steps. A step is one call of `poll`. Work out of proportion to the input would show as steps
-//! without events, or as memory that is allocated or moved.
+//! Each test checks how the connection reacts, and what the attack costs: heap memory, which a counting allocator
+//! measures, and steps. A step is one call of `poll`. If the work were out of proportion to the input, the test would
+//! count too many steps, or too much memory that is allocated or moved.
 #![cfg(feature = "alloc")]
 #![allow(
     unsafe_code,

@@ -1,8 +1,9 @@
 //! Random conversations with permessage-deflate, and damaged messages.
 //!
-//! Two ends send random messages in both directions at once, with windows of every size, in any fragments and reads.
-//! All messages must arrive unchanged, and two independent inflaters must be able to read the bytes on the wire. A
-//! damaged message must have the same result at any split. Single rules are tested in `tests/scenarios/deflate*.rs`.
+//! Two endpoints send random messages in both directions at once, with windows of every size, in any fragments and
+//! reads. All messages must arrive unchanged, and two independent inflaters must be able to read the bytes on the wire.
+//! However a damaged message is cut into reads, the result must be the same. Single rules are tested in
+//! `tests/scenarios/deflate*.rs`.
 #![cfg(feature = "deflate")]
 #![allow(
     missing_docs,
@@ -53,7 +54,7 @@ impl std::fmt::Debug for Message {
     }
 }
 
-/// An action of one end.
+/// An action of one endpoint.
 #[derive(Clone, Debug)]
 enum Action {
     Send(Message),
@@ -86,7 +87,7 @@ struct Side {
     compression: Compression,
     delivery: Delivery,
     pool: bool,
-    /// The number of bytes that this end may inflate in one turn.
+    /// The number of bytes that this endpoint may inflate in one turn.
     budget: Option<u32>,
     actions: Vec<Action>,
 }
@@ -145,15 +146,15 @@ impl Side {
     }
 }
 
-// --- the two ends ---
+// --- the two endpoints ---
 
 struct End {
     conn: Connection,
     message: VecMessage,
-    /// Bytes in flight to this end.
+    /// Bytes in flight to this endpoint.
     incoming: Vec<u8>,
     read: usize,
-    /// All bytes that this end wrote.
+    /// All bytes that this endpoint wrote.
     wire: Vec<u8>,
     got: Vec<Message>,
     partial: Option<Message>,
@@ -274,7 +275,7 @@ fn owned(Message { kind, data }: &Message) -> hybi::Message {
     }
 }
 
-/// Writes at most `len` bytes of one end to the other.
+/// Writes at most `len` bytes of one endpoint to the other.
 fn transmit(from: &mut End, to: &mut End, len: usize) {
     let mut slices = [&[][..]; 16];
     let count = from.conn.poll_transmit(&mut slices);
@@ -290,7 +291,7 @@ fn written(from: &mut End, to: &mut End, bytes: &[u8]) {
     from.wire.extend(bytes);
 }
 
-/// Runs all actions of both ends, with reads and writes of any length between them, and checks the result.
+/// Runs all actions of both endpoints, with reads and writes of any length between them, and checks the result.
 fn talk(params: DeflateParams, sides: [&Side; 2], seed: u64) {
     let pool = Pool::new(1);
     let [client, server] = sides.map(|side| side.config(&pool));
@@ -345,7 +346,7 @@ fn inflated(zlib: &mut Inflate, payload: &[u8], len: usize) -> Vec<u8> {
     output
 }
 
-/// Reads the wire with two inflaters that are independent of the crate.
+/// Inflates the written messages with two inflaters that are independent of the crate.
 fn check_wire(end: &End, side: &Side, bits: u8, takeover: bool) {
     let mut decoder = Decoder::new(takeover);
     let mut zlib = Inflate::new(false, 15);
@@ -410,7 +411,8 @@ fn message() -> impl Strategy<Value = Message> {
     ]
 }
 
-/// Generates data with compressible and incompressible parts. Long data is compressed or not, as its beginning decides.
+/// Generates data with compressible and incompressible parts. For long data, the compressor decides by the beginning
+/// whether to compress it.
 fn mixture() -> impl Strategy<Value = Vec<u8>> {
     vec((any::<bool>(), 0..60_000_usize, any::<u64>()), 1..5).prop_map(|parts| {
         let mut data = Vec::new();
@@ -453,7 +455,7 @@ fn side() -> impl Strategy<Value = Side> {
     )
 }
 
-/// Generates no budget, or one of at least one byte.
+/// Generates a budget of at least one byte, or no budget.
 fn budget() -> impl Strategy<Value = Option<u32>> {
     prop_oneof![2 => Just(None), 1 => (1..40_u32).prop_map(Some), 2 => (1..100_000_u32).prop_map(Some)]
 }
@@ -486,8 +488,8 @@ proptest! {
         talk(params, [&client, &server], seed);
     }
 
-    /// A damaged message causes the same error at any split. A message that is still valid keeps to the limit, and has
-    /// the same content for an independent decoder.
+    /// However a damaged message is cut into reads, it causes the same error. If the message is still valid, its
+    /// content is within the limit and equals that of an independent decoder.
     #[test]
     fn s7692_7_2_2_a_damaged_message_fails_the_same_at_any_split(
         message in message(),
@@ -566,7 +568,7 @@ fn s7692_7_1_every_negotiable_combination_works() {
     }
 }
 
-/// Returns a side whose messages repeat data, from inside the window and from beyond it.
+/// Returns an endpoint whose messages repeat data, some of it from inside the window and some from before the window.
 fn some_side(random: &mut Xorshift, bits: u8) -> Side {
     let window = (1_usize << bits).min(2000);
     let noise: Vec<u8> = (0..window + 400).map(|_| random.next() as u8).collect();

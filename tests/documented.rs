@@ -155,7 +155,7 @@ struct Defaults {
     end: u64,
     release: u64,
     handshake: u64,
-    /// A compressed frame may be longer than `max_frame` by a quarter and this number of bytes.
+    /// A compressed frame may be longer than `max_frame`: by a quarter of `max_frame`, plus this number of bytes.
     longer: String,
 }
 
@@ -196,14 +196,15 @@ fn defaults() -> Defaults {
     }
 }
 
-/// Returns the memory that a read buffer or a gathered message may hold in addition to twice the received bytes.
+/// Returns the number of bytes that a read buffer or a partial message may hold in addition to twice the received
+/// bytes.
 fn allowance() -> String {
     let window = constant("src/connection/buffer/inbox.rs", "MIN_GROWTH");
     assert_eq!(window, constant("src/connection/buffer/vec_message.rs", "MAX_OVERALLOCATION_INFLATED"));
     size(window)
 }
 
-/// Returns the same limit for a gathered message that is not compressed.
+/// Returns this number for a partial message that is not compressed.
 fn gathered_allowance() -> String {
     size(constant("src/connection/buffer/vec_message.rs", "ALLOWANCE"))
 }

@@ -1,8 +1,8 @@
 //! The opening handshake of both roles: tables of requests and responses, refusals, and mutated heads.
 //!
-//! Each input is split in many ways, and the outcome must always be the same. `tests/vectors.rs` runs the test vectors
-//! in the same way. Grammars have unit tests beside their code. `tests/net/open.rs` and `tests/polled/open.rs` test the
-//! handshakes of the adapters.
+//! Each input is cut into reads in many ways, and the outcome must always be the same. `tests/vectors.rs` runs the test
+//! vectors in the same way. Grammars have unit tests beside their code. `tests/net/open.rs` and `tests/polled/open.rs`
+//! test the handshakes of the adapters.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -28,8 +28,8 @@ fn cases(file: &str) -> Vec<Value> {
 
 // ---- splits --------------------------------------------------------------------------------
 
-/// Returns ways to split `len` bytes: one piece, single bytes, two pieces at each place up to 4 KiB, and eight random
-/// splits. A split is a list of the number of bytes that have arrived at each call.
+/// Returns ways to split `len` bytes: one piece, single bytes, two pieces with the cut at each of the first 4096 bytes,
+/// and eight random splits. A split is the list of the total number of bytes that have arrived at each call.
 fn splits(len: usize) -> Vec<Vec<usize>> {
     let mut all = vec![vec![len], (0..=len).collect()];
     all.extend((0..len.min(4096)).map(|at| vec![at, len]));

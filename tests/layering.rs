@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// The top-level modules, the lowest layer first. Each one has the list of modules that it may use.
+/// The top-level modules, the lowest layer first, each with the list of modules that it may use.
 const LAYERS: &[(&str, &[&str])] = &[
     ("kernel", &[]),
     ("time", &[]),
@@ -265,7 +265,7 @@ fn modules_of_one_folder_do_not_depend_on_each_other_in_a_cycle() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Tests the helpers above: dependencies are found, also through re-exports, and so are cycles.
+/// Tests the helpers above. They must find dependencies, also those through re-exports, and cycles.
 #[test]
 fn dependencies_and_cycles_are_found() {
     let dependencies = library().dependencies();

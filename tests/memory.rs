@@ -1,5 +1,5 @@
-//! Measures the heap memory that a connection holds. It depends on the received bytes, and never on a length that the
-//! peer announces.
+//! Measures the heap memory that a connection holds. This memory may depend on the received bytes, but never on a
+//! length that the peer only announces.
 //!
 //! A counting allocator (`support/heap.rs`) measures only the current thread, so other threads of the test harness do
 //! not disturb it. All measurements run in one test function, one after the other. The files in `memory/` measure
@@ -97,7 +97,7 @@ fn a_connection_is_small() {
 
 fn a_connection_owns_no_heap_before_use_and_after_release() {
     for make in [server, client] {
-        // A client keeps its masking keys on the heap, so that a server does not reserve space for them.
+        // Only a client has masking keys. They are on the heap, so that a server does not reserve space for them.
         let (conn, kept, peak) = measure(make);
         let keys = if conn.role() == Role::Client { size_of::<MaskingKeys>() } else { 0 };
         assert_eq!((kept, peak), (keys as isize, keys as isize));
@@ -129,7 +129,7 @@ fn a_connection_owns_no_heap_before_use_and_after_release() {
         conn.release_idle();
         assert_eq!(live() - before, 0);
     }
-    // Connections share a configuration.
+    // Connections with the same configuration share it, so its memory is counted only once.
     let config: SharedConfig = Config::new().max_message(1000).into();
     let (all, kept, _) = measure(|| {
         let mut all = Vec::with_capacity(1000);
@@ -141,7 +141,8 @@ fn a_connection_owns_no_heap_before_use_and_after_release() {
 }
 
 fn s10_4_pongs_that_the_peer_does_not_read_are_bounded() {
-    // For each Ping the peer reads nothing, or one byte. If `stuck` is true, a partly written message blocks the Pongs.
+    // After each Ping the peer reads nothing, or one byte. If `stuck` is true, a partly written message blocks the
+    // Pongs.
     for writes in [0, 1] {
         for stuck in [false, true] {
             let (mut conn, mut message) = (server(), VecMessage::new());
@@ -186,7 +187,7 @@ fn s10_4_an_announced_length_allocates_nothing() {
             assert_eq!(feed(&mut conn, &mut message, &mut [b'x']), (0, None));
             assert!(PEAK.get() - before <= 64 * KIB, "{} bytes for a byte", PEAK.get() - before);
             assert!(!conn.payload_space(&mut message).is_empty());
-            assert!(PEAK.get() - before <= 64 * KIB, "{} bytes for reading on", PEAK.get() - before);
+            assert!(PEAK.get() - before <= 64 * KIB, "{} bytes after space for more payload was requested", PEAK.get() - before);
 
             // The same check follows with an inbox. Its read buffer counts too.
             let (mut conn, mut inbox) = (server(), Inbox::default());
@@ -352,7 +353,7 @@ fn s10_4_a_buffer_that_grows_during_small_reads_is_rarely_moved() {
 fn a_small_message_does_not_pin_the_memory_of_a_large_one() {
     let (mut conn, mut inbox) = (client(), Inbox::empty());
     for size in [8usize << 20, 2] {
-        // The message has two fragments, so it is gathered in memory of its own.
+        // The message has two fragments, so it is assembled in memory outside of the read buffer.
         let mut wire = Vec::new();
         for (opcode, fin, len) in [(Opcode::Binary, false, 1), (Opcode::Continuation, true, size - 1)] {
             let mut head = [0; 14];
@@ -372,7 +373,7 @@ fn a_small_message_does_not_pin_the_memory_of_a_large_one() {
             while let Some(ready) = conn.poll(Instant::ZERO, &mut inbox).unwrap() {
                 let before = live();
                 if size > 2 {
-                    // The message is read in place and not taken.
+                    // The message is read in the inbox and not moved out of it.
                     assert!(matches!(inbox.event(ready), Event::Binary(data) if data.len() == size));
                 } else {
                     taken = inbox.take_message(ready);

@@ -1,8 +1,8 @@
 //! Properties that must hold for random input. The crate proptest generates the input.
 //!
-//! `PROPTEST_CASES` sets the number of cases of each property. A failing case is stored in a `*.regressions` file
-//! beside the source, and runs first from then on. `tests/exhaustive.rs` has tests that try every value of a small
-//! domain.
+//! The environment variable `PROPTEST_CASES` sets the number of cases of each property. A failing case is stored in a
+//! `*.regressions` file beside the source, and runs first from then on. `tests/exhaustive.rs` has tests that try every
+//! value of a small domain.
 #![cfg(feature = "alloc")]
 #![allow(
     missing_docs,

@@ -87,7 +87,7 @@ mod world {
         Write,
     }
 
-    /// The other end of a [`TcpStream`].
+    /// The peer at the other end of a [`TcpStream`].
     pub trait Peer {
         /// Returns at most `max` bytes that the peer has sent, or no bytes at the end of the stream. If nothing has
         /// arrived, the error is the time at which bytes will arrive, or `None` for never.
@@ -198,7 +198,7 @@ const CLOSE: &[u8] = b"\x88\x82\0\0\0\0\x03\xe8";
 
 type Ended = Result<Outcome, Box<dyn Error>>;
 
-/// A client, which behaves as the fields describe.
+/// A client whose behaviour the fields describe.
 struct Client {
     /// Bytes that the client sends at the start.
     first_bytes: Vec<u8>,
@@ -208,7 +208,8 @@ struct Client {
     ends: bool,
     /// The number of bytes that the socket accepts before it is full.
     free_space: usize,
-    /// If the client reads: the number of bytes that the full socket accepts at a time, and the pause between.
+    /// If the client reads: the number of bytes that the full socket accepts at a time, and the pause between two
+    /// reads.
     pace: Option<(usize, Duration)>,
     next: Duration,
     wrote: Vec<u8>,
@@ -313,7 +314,8 @@ fn s7_2_1_a_client_that_never_reads_is_given_up_in_time() {
 
 #[test]
 fn s7_1_1_a_client_that_closes_and_does_not_read_is_given_up_in_time() {
-    // The echo of the text does not fit into the socket. The client reads nothing, or one byte every three seconds.
+    // The echo of the text does not fit into the socket. The client either reads nothing, or reads one byte every three
+    // seconds.
     for pace in [None, Some((1, Duration::from_secs(3)))] {
         let (outcome, _) = Client { free_space: 200, pace, ..Client::new(&[&text(300), CLOSE]) }.run();
         assert_eq!(outcome.unwrap(), Outcome::TimedOut(TimerKind::Close), "{pace:?}");

@@ -1,4 +1,4 @@
-//! A `Stream` of owned messages, built without an adapter over a source that is not always ready.
+//! A `Stream` of owned messages that uses no adapter. Its bytes come from a source that is not always ready.
 //!
 //! The test shows that an [`Inbox`] and a connection are enough to build such a stream, and that messages of every size
 //! keep their content.

@@ -61,7 +61,7 @@ fn each_vector_has_the_same_expected_outcome_at_every_cut() {
         todo.extend(cases.into_iter().map(|case| (*file, case, *judge)));
     }
     if env::var_os("HYBI_VECTORS").is_none() {
-        // Other directories need not contain every case.
+        // Another directory (`HYBI_VECTORS`) need not contain every case.
         for (file, pattern, _) in &DELIBERATE_ALTERNATIVES {
             let names = |of: &str, case: &Value| {
                 of == *file && matches_pattern(pattern, case["id"].as_str().unwrap())

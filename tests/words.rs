@@ -1,5 +1,5 @@
-//! Tests of the texts of errors, outcomes and codes. The text of an error names the broken rule and its section, and
-//! often tells what to do. `Debug` output must not show secrets.
+//! Tests of the texts of errors, outcomes and codes. The text of an error names the broken rule and its section of the
+//! RFC, and often tells what to do. `Debug` output must not show secrets.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::HashSet;
@@ -26,7 +26,7 @@ fn distinct_texts(errors: &[&dyn Error]) -> Vec<String> {
             text.len() > 15 && !text.contains('\n') && !text.contains("  ") && !text.ends_with('.'),
             "{text:?}"
         );
-        // The text is not the name of a variant.
+        // The text must not look like the `Debug` output of a variant.
         assert!(text.contains(' ') && !text.contains('{'), "{text:?}");
     }
     assert_eq!(texts.iter().collect::<HashSet<_>>().len(), texts.len(), "{texts:#?}");
@@ -460,7 +460,7 @@ fn text_is_a_str_in_a_shared_buffer() {
 
     let text = Text::from("a \"b\"");
     assert_eq!((format!("{text:?}"), text.to_string()), (r#""a \"b\"""#.to_owned(), "a \"b\"".to_owned()));
-    // A message that is handed back has the text of its error.
+    // An error that returns the unsent message has the text of the error inside.
     let refused = UnsentMessage { error: SendError::Blocked, message: text.into() };
     assert_eq!(refused.to_string(), SendError::Blocked.to_string());
 

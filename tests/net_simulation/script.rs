@@ -1,7 +1,7 @@
 //! A scripted peer without a thread: a [`Player`] over a link.
 //!
 //! The world calls the peer when something arrives, when there is space, or at the time that the peer has requested.
-//! A peer that still runs at [`OVER`] resets its stream.
+//! At [`OVER`] the streams are reset, which ends a peer that still runs.
 
 use hybi::Connection;
 
