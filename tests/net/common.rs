@@ -57,7 +57,7 @@ pub fn serve<T: Send + 'static>(
     (address, thread::spawn(move || serve(listener.accept().unwrap().0)))
 }
 
-/// Returns the server's and the client's end of a connection.
+/// Returns the WebSockets of the server and of the client of one connection.
 pub fn pair_of(server: Server, client: &Client) -> (Ws, Ws) {
     let (address, thread) = serve(move |stream| server.accept(stream).unwrap());
     let client = client.connect(&url(address)).unwrap();

@@ -140,7 +140,7 @@ fn s7692_7_1_both_sides_use_the_parameters_of_the_response() {
         for (config, offer, wanted) in cases {
             let (mut server, mut client) = pair_of(server_of(config), &Client::new().deflate(offer));
             assert_eq!(extensions(&client), Some(&*format!("permessage-deflate{wanted}")));
-            // Both ends use the parameters of the header.
+            // Both endpoints use the parameters of the header.
             let agreed = client.connection().deflate().unwrap();
             assert_eq!(server.connection().deflate(), Some(agreed));
             let bits = |name: &str| {

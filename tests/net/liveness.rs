@@ -395,8 +395,9 @@ fn s7_1_1_closing_ends_in_time_with_any_peer() {
     }
 }
 
-/// Closes with one writer while the other one is blocked. There are no timers but the close timeout. The peer `reads`
-/// from some time after the call on, or never. Returns both results and the outcome.
+/// Closes with one writer while another writer is blocked in a send. The close timeout is the only timer. If `reads` is
+/// true, the peer starts to read one second after the call of `close`. Otherwise it never reads. Returns the results of
+/// the send and of the close, and the outcome.
 fn closes_behind_a_blocked_writer(reads: bool) -> (Result<(), Error>, Result<(), Error>, Outcome) {
     let (calls, called) = channel();
     let mut reads_at = None;
@@ -503,7 +504,8 @@ fn a_receive_reads_any_amount_while_nothing_can_be_written() {
     }
 }
 
-/// If no call reads the input, a caller that waits for input is woken again and again.
+/// A stream with unread input is always readable. If a call asked to wait for input that it cannot read, it would be
+/// woken again and again.
 #[test]
 fn no_call_that_sends_waits_for_input_that_it_cannot_read() {
     let nonblocking = |stream: &Virtual| {
@@ -522,7 +524,7 @@ fn no_call_that_sends_waits_for_input_that_it_cannot_read() {
     let waits = interest(ws.recv().map(drop));
     assert!(waits.writable && !waits.readable, "{waits:?}");
 
-    // More input is ready than a call that sends reads ahead.
+    // More input is ready than the limit up to which a sending call reads ahead.
     let stream = Virtual::new(100, |peer| peer.send(&frame(0x82, true, &vec![1; 200_000])));
     let mut ws = nonblocking(&stream);
     let first = interest(ws.flush());
@@ -538,7 +540,7 @@ fn no_call_that_sends_waits_for_input_that_it_cannot_read() {
     let waits = interest(ws.flush());
     assert!(waits.writable && waits.readable, "{waits:?}");
 
-    // With halves, the writer does not read, and the reader has read everything.
+    // After a split the writer does not read. The reader has read everything, and waits only to write its Pong.
     let stream = Virtual::new(50, |peer| {
         peer.send(&frame(0x89, true, &[7; 100]));
         peer.end();
@@ -559,7 +561,7 @@ fn s7_1_1_the_close_timeout_starts_when_close_is_called_although_a_ping_waits() 
     let config = || patient().ping_interval(Some(ms(500))).close_timeout(Some(2 * SECOND));
     let stream = || {
         Virtual::new(0, |peer| {
-            assert!(peer.now < 10 * SECOND, "closing does not end");
+            assert!(peer.now < 10 * SECOND, "the WebSocket is still closing after 10 seconds");
             peer.wake_at = Some(peer.now + SECOND);
         })
     };

@@ -202,7 +202,7 @@ fn a_session_makes_few_calls_of_the_stream() {
     let stream = Memory::new(&client_bytes());
     echo_to_the_end(&mut upgraded(stream.clone(), patient()));
     let script = stream.0.borrow();
-    // There is no socket to half-close, so the session ends with the Close.
+    // Without a socket there is nothing to half-close, so the session ends after both Closes, without another read.
     assert_eq!(script.reads, 1);
     // Each of the four answers takes at most a write and a flush.
     assert!(script.calls <= 1 + 2 * 4, "{}", script.calls);
@@ -270,7 +270,7 @@ fn a_fault_in_the_handshake_is_an_error() {
     });
 }
 
-/// Each read returns one byte. The timeout of zero has passed after the first read.
+/// Each read returns one byte. The handshake timeout is zero, so it has passed after the first read.
 #[test]
 fn a_request_that_arrives_too_slowly_times_out() {
     let stream = Memory::new(REQUEST.as_bytes()).with(|script| script.step = 1);
@@ -289,7 +289,7 @@ fn a_failed_write_does_not_hide_received_messages() {
     let mut ws = upgraded(stream.clone(), patient());
     stream.clone().with(|script| script.fault = Some((1, Fault::Error(ErrorKind::BrokenPipe))));
     for _ in 0..3 {
-        // The error remains, and the stream is not called again.
+        // The first error is kept and returned again. The stream is not called again.
         match ws.send_text("lost") {
             Err(Error::Io(error)) => assert_eq!(error.kind(), ErrorKind::BrokenPipe),
             other => panic!("{other:?}"),

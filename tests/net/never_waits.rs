@@ -1,8 +1,8 @@
-//! `try_send`, and the getters that tell how much waits: calls that do not wait for the stream, and not for a thread
-//! that does.
+//! `try_send`, `buffered_amount` and `ready_state`: calls that return at once. They wait neither for the stream nor for
+//! another thread that is blocked in a write.
 //!
-//! Time is virtual where one thread is enough. With several threads, the tests are over TCP, with a peer that does not
-//! read until it is told to. `tests/polled/never_waits.rs` has the same for tasks.
+//! Tests with one thread run on virtual time. Tests with several threads use TCP. `tests/polled/never_waits.rs` has the
+//! same tests for the asynchronous adapters.
 
 use std::sync::mpsc::channel;
 use std::thread;
@@ -75,7 +75,7 @@ fn numbered(n: usize) -> String {
 }
 
 #[test]
-fn s5_6_a_peer_that_does_not_read_gets_its_messages_handed_back() {
+fn s5_6_a_message_for_a_peer_that_does_not_read_is_handed_back() {
     let deaf = || Virtual::with_idle_peer(2000);
     for stream in
         [deaf, || Virtual::with_idle_peer(2000).keeping(), || Virtual::with_idle_peer(2000).holding_back()]
@@ -94,7 +94,7 @@ fn s5_6_a_peer_that_does_not_read_gets_its_messages_handed_back() {
             assert_eq!(out.try_send("more").unwrap_err().error, SendError::Blocked);
             assert!(out.buffered_amount() < 1000 + 102 && out.buffered_amount() > 500);
             assert!(stream.now() < ms(20), "a call waited: {:?}", stream.now());
-            // The peer reads a little, which makes room.
+            // The peer reads what has arrived, so the next message is accepted.
             stream.peer(|peer| peer.read(usize::MAX));
             out.try_send(numbered(accepted)).unwrap();
             accepted += 1;
@@ -140,12 +140,12 @@ fn s5_5_1_nothing_is_accepted_once_closing_has_begun() {
     }
 }
 
-/// Without this, each message would be queued for a stream that takes nothing any more.
+/// If `try_send` accepted messages after a failure, it would queue them for a stream that accepts nothing any more.
 #[test]
 fn s7_1_7_nothing_is_accepted_after_a_write_has_failed() {
     for (mut out, stream) in Out::all(|| Virtual::with_idle_peer(1000), &patient().high_water(100)) {
         stream.peer(|peer| peer.breaks = true);
-        // The first call may find out.
+        // These two calls may be accepted, because only an attempt to write shows the failure.
         let _ = out.try_send(numbered(0));
         let _ = out.try_send(numbered(1));
         let refused = out.try_send("lost").unwrap_err();
@@ -197,9 +197,9 @@ fn fed_messages_are_written_by_the_next_flush() {
     assert_eq!(stream.peer(|peer| peer.frames()), sent);
 }
 
-/// One thread is blocked by a peer that does not read. Calls of another one do not wait for it.
+/// A peer that does not read blocks one thread in a send. The calls of another thread return at once.
 #[test]
-fn s5_6_a_writer_does_not_wait_for_another_one_that_is_blocked() {
+fn s5_6_a_writer_does_not_wait_for_another_writer_that_is_blocked() {
     const LEN: usize = 16 << 20;
     timed(|| {
         let (begin, may_read) = channel();
@@ -229,7 +229,7 @@ fn s5_6_a_writer_does_not_wait_for_another_one_that_is_blocked() {
             one.send_binary(&vec![7; LEN]).unwrap();
             one
         });
-        // The first thread has begun to write as soon as the queue is not empty.
+        // When the queue is not empty, the first thread has begun to write.
         while two.buffered_amount() == 0 {
             thread::yield_now();
         }
@@ -241,13 +241,14 @@ fn s5_6_a_writer_does_not_wait_for_another_one_that_is_blocked() {
             }
         };
         assert_eq!(refused, UnsentMessage { error: SendError::Blocked, message: numbered(accepted).into() });
-        // The messages wait for the lock, with a bound of their own.
+        // The first thread holds the lock. Meanwhile accepted messages are stored outside the write queue, with a
+        // separate limit.
         assert!((100..1000).contains(&accepted), "{accepted}");
         assert!(two.buffered_amount() > accepted * 102);
         assert_eq!(two.ready_state(), ReadyState::Open);
         begin.send(()).unwrap();
         let mut one = blocked.join().unwrap();
-        // This call finds what was accepted before, and goes out behind it.
+        // This call first writes the messages that were accepted before it.
         two.send_text("behind").unwrap();
         two.pong(b"alive").unwrap();
         one.close(CloseCode::NORMAL, "").unwrap();
@@ -260,8 +261,8 @@ fn s5_6_a_writer_does_not_wait_for_another_one_that_is_blocked() {
     });
 }
 
-/// Several threads send without waiting, while the reader takes the lock for its replies. Each accepted message
-/// arrives once, and those of one thread in order.
+/// Several threads send without waiting, while the reader takes the lock for its replies. Each accepted message arrives
+/// once. The messages of one thread arrive in order.
 #[test]
 fn accepted_messages_of_many_threads_arrive_once_and_in_order() {
     const EACH: usize = 500;

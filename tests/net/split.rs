@@ -320,7 +320,7 @@ fn small_messages_restart_the_idle_timer() {
     });
 }
 
-/// Both ends close at almost the same time. Each of the 200 connections must end without waiting for a timeout.
+/// Both endpoints close at almost the same time. Each of the 200 connections must end without waiting for a timeout.
 #[test]
 fn simultaneous_closes_of_split_websockets_end_clean() {
     timed(|| {

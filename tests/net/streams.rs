@@ -302,7 +302,7 @@ fn bytes_of_a_failed_write_to_tls_are_written_again_before_a_ping() {
         let peer = thread::spawn(move || {
             let connection = Connection::client(Instant::ZERO, patient(), Outbox::new(), [1; 32]);
             let mut ws = WebSocket::from_stream(far, connection, Inbox::empty());
-            // The server waits for space to write, and reads this message. Then no more input arrives, so a Ping
+            // While the server waits for space to write, it reads this message. After it no input arrives, so a Ping
             // becomes due.
             assert!(wait.recv_timeout(ms(100)).is_err());
             ws.send_text("go on").unwrap();
@@ -370,7 +370,7 @@ fn bytes_that_a_stream_keeps_are_written_again_before_due_pings() {
 #[test]
 fn s7_1_1_the_half_close_does_not_overtake_bytes_that_the_stream_holds_back() {
     for reads in [true, false] {
-        // The peer closes, and reads later or never.
+        // The peer sends its Close at once. It then reads one byte per second, or never reads.
         let stream = Virtual::new(3, move |peer| {
             if peer.now == Duration::ZERO {
                 peer.send(&frame(0x88, true, &close_body(1000, "")));
@@ -531,7 +531,8 @@ fn s8441_5_a_stream_of_http2_is_ended_with_end_stream() {
 
 // --- a serial line ---
 
-/// A serial line of an embedded system. An interrupt would fill one of the two buffers and empty the other.
+/// A serial line of an embedded system. On real hardware, an interrupt handler fills one of the two buffers and empties
+/// the other.
 ///
 /// This stream borrows both buffers, works in one thread only, and cannot wait for input.
 #[derive(Debug)]
@@ -698,12 +699,12 @@ fn a_stream_that_reports_too_many_bytes_fails() {
 
 #[test]
 fn a_newtype_of_a_socket_is_half_closed_and_a_layer_is_not() {
-    /// A stream that consists only of a socket, so it has no buffer for written bytes.
+    /// A type that contains only a socket, so it cannot hold written bytes back. The adapter may half-close it.
     #[derive(Debug)]
     struct Renamed(TcpStream);
-    /// A stream with another field, which might be a buffer for written bytes.
+    /// A type with another field, which might be a buffer for written bytes. The adapter must not half-close it.
     #[derive(Debug)]
-    struct Layer(TcpStream, #[allow(dead_code, reason = "it makes the layer")] u64);
+    struct Layer(TcpStream, #[allow(dead_code, reason = "its presence is what the test checks")] u64);
     macro_rules! read_and_write {
         ($stream:ty) => {
             impl Read for $stream {

@@ -113,7 +113,8 @@ where
     })
 }
 
-/// Opens a WebSocket over TLS and echoes messages. Then the client or the server closes. Both ends must end clean.
+/// Opens a WebSocket over TLS and echoes messages. Then the client or the server closes. Both endpoints must report a
+/// clean outcome.
 fn talk<A: Debug + Send, B: Debug>(near: Over<A>, far: Over<B>, by_client: bool) {
     thread::scope(|scope| {
         let server = scope.spawn(|| {
@@ -192,7 +193,7 @@ fn stall<A: Debug + Send + 'static, B: Debug>(near: Over<A>, far: Over<B>) {
     let (_never, wait) = channel::<()>();
     for n in 0..MESSAGES {
         if n % (MESSAGES / 4) == 0 {
-            // The sender waits for space to write, and reads this message. Then no more input arrives, so a Ping
+            // While the sender waits for space to write, it reads this message. After it no input arrives, so a Ping
             // becomes due.
             ws.send_text("go on").unwrap();
             wait.recv_timeout(Duration::from_millis(200)).unwrap_err();
@@ -213,7 +214,7 @@ fn a_write_that_timed_out_over_openssl_is_repeated_before_a_ping() {
 #[test]
 fn a_write_that_timed_out_over_rustls_is_repeated_before_a_ping() {
     let (near, far) = rustls();
-    // rustls completes the TLS handshake in the first read or write. Here both ends complete it before the test.
+    // rustls completes the TLS handshake in the first read or write. Here both endpoints complete it before the test.
     let near = thread::spawn(move || {
         let mut near = near;
         near.conn.complete_io(&mut near.sock).unwrap();
