@@ -122,7 +122,7 @@ fn a_connection_owns_no_heap_before_use_and_after_release() {
         conn.release_idle();
         message.release_idle();
         assert_eq!(live() - before, 0, "{:?}", conn.role());
-        // The connection still works.
+        // After the release the connection still works.
         conn.send_text("again").unwrap();
         conn.close(Instant::ZERO, CloseCode::NORMAL, "").unwrap();
         write_all(&mut conn);
@@ -183,9 +183,17 @@ fn s10_4_an_announced_length_allocates_nothing() {
             let opcode = if fragmented { Opcode::Continuation } else { opcode };
             let len = header(opcode, true, announced, &mut bytes);
             assert_eq!(feed(&mut conn, &mut message, &mut bytes[..len]), (0, None));
-            assert!(PEAK.get() - before <= 64 * KIB, "{} bytes for a header", PEAK.get() - before);
+            assert!(
+                PEAK.get() - before <= 64 * KIB,
+                "{} bytes after a header was received",
+                PEAK.get() - before
+            );
             assert_eq!(feed(&mut conn, &mut message, &mut [b'x']), (0, None));
-            assert!(PEAK.get() - before <= 64 * KIB, "{} bytes for a byte", PEAK.get() - before);
+            assert!(
+                PEAK.get() - before <= 64 * KIB,
+                "{} bytes after one byte of payload was received",
+                PEAK.get() - before
+            );
             assert!(!conn.payload_space(&mut message).is_empty());
             assert!(PEAK.get() - before <= 64 * KIB, "{} bytes after space for more payload was requested", PEAK.get() - before);
 
@@ -386,7 +394,7 @@ fn a_small_message_does_not_pin_the_memory_of_a_large_one() {
 }
 
 fn nothing_is_held_after_the_end() {
-    // A client holds its masking keys until it is dropped, so they are not counted here.
+    // A client holds its masking keys until it is dropped, so the measurement starts after they were allocated.
     let mut conn = client();
     let before = live();
     let mut inbox = Inbox::with_bytes(&[0x82, 126, 0xFF, 0xFF]);

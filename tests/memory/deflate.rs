@@ -46,10 +46,12 @@ const COMPRESSOR: [(u8, [isize; 3]); 7] = [
 ];
 /// Bytes of a compressor with a window of 15 bits at the default memory level.
 const USUAL: isize = COMPRESSOR[6].1[1];
-/// Bytes of an inflater for any window, without the history, which takes at most the size of the window.
+/// Bytes of an inflater without its history. They are the same for any window. The history takes at most the size of
+/// the window in addition.
 const INFLATER: isize = 47_552;
 
-/// Returns whether a size is as documented. Another version of the library may need less, or a little more.
+/// Returns whether a size is as documented. Another version of the library may need up to a quarter less, or up to 1
+/// KiB more.
 fn is_as_documented(measured: isize, stated: isize) -> bool {
     (stated * 3 / 4..=stated + KIB).contains(&measured)
 }
@@ -130,10 +132,10 @@ fn s7692_7_1_nothing_is_allocated_before_the_first_message() {
                 };
                 conn.with_deflate(agreed(takeover, 15))
             });
-            // A client has its masking keys on the heap.
+            // Only a client has masking keys. They are on the heap.
             let keys = if role == Role::Client { size_of::<MaskingKeys>() as isize } else { 0 };
             assert_eq!((kept, peak), (keys, keys));
-            // Messages that are not compressed change nothing.
+            // Uncompressed messages allocate neither a compressor nor an inflater.
             let mut message = VecMessage::new();
             let before = live();
             conn.send_text("short").unwrap();
@@ -166,7 +168,7 @@ fn s7692_7_1_compressors_use_the_documented_memory() {
                 if level != 6 {
                     continue;
                 }
-                // A connection holds its compressor in a box.
+                // A connection holds its compressor in a box, so the structure itself is on the heap too.
                 let mut conn = open(Config::new().compression(compression), agreed(true, bits));
                 let data = noise(40_000);
                 let before = live();
@@ -178,7 +180,7 @@ fn s7692_7_1_compressors_use_the_documented_memory() {
                 conn.send_binary(&data).unwrap();
                 write_all(&mut conn);
                 conn.release_idle();
-                assert_eq!(live() - before, held, "no more for the second message");
+                assert_eq!(live() - before, held, "the second message allocated more memory");
                 conn.release_windows();
                 assert_eq!(live() - before, 0);
             }
@@ -201,7 +203,7 @@ fn s7692_7_1_inflaters_use_the_documented_memory() {
         let (mut inflater, kept, _) = measure(|| Inflater::new(bits, true));
         assert_eq!(kept, 0);
         let wire = compressed(&noise(100_000));
-        // The payload comes after a header of at most ten bytes.
+        // The header has ten bytes if the payload is longer than 65,535 bytes, and four bytes otherwise.
         let payload = &wire[if wire.len() > 65_545 { 10 } else { 4 }..];
         let mut room = vec![0; 120_000];
         let (produced, kept, peak) = measure(|| {
@@ -271,7 +273,7 @@ fn s7692_7_1_a_pool_holds_at_most_its_limit() {
                 (conn.with_deflate(agreed(false, 15)), VecMessage::new())
             })
             .collect();
-        // All five connections are inside a message at once.
+        // Each of the five connections has a message open, so none of them can use the compressor of another one.
         for (conn, message) in &mut conns {
             conn.send_fragment(MessageKind::Binary, &[1; 3000], false).unwrap();
             feed(conn, message, &mut frame(4, Opcode::Binary, false, &head));
@@ -353,7 +355,7 @@ fn nothing_is_held_after_the_end() {
     let config: SharedConfig = Config::new().max_message(5000).into();
     for (why, error, way) in ways {
         let mut message = VecMessage::new();
-        // A client keeps its masking keys on the heap as long as it lives.
+        // A client keeps its masking keys on the heap until it is dropped.
         let mut conn = Connection::client(Instant::ZERO, config.clone(), Outbox::new(), [1; 32])
             .with_deflate(agreed(true, 15));
         let before = live();
@@ -423,7 +425,7 @@ fn s10_4_capacity_follows_the_inflated_data() {
                 PEAK.set(before);
                 let whole = feed(&mut conn, &mut message, piece).0;
                 done += piece.len();
-                // A byte inflates to at most 1032 bytes, which bounds the inflated data.
+                // DEFLATE inflates one byte to at most 1032 bytes. This gives an upper bound of the inflated data.
                 let inflated = (1032 * done).min(data_len);
                 assert!(message.capacity() <= 2 * inflated + (64 << 10), "{} for {done}", message.capacity());
                 assert!(whole == 0 || whole == data_len);
@@ -445,7 +447,7 @@ fn s10_4_inflating_byte_by_byte_moves_a_linear_number_of_bytes() {
             feed(&mut conn, &mut message, byte);
         }
         assert_eq!(conn.received().messages, 1);
-        // The window is a second copy of the data, and grows too.
+        // The window holds a second copy of the data. It also grows, so its bytes are moved too.
         assert!(MOVED.get() <= 4 * len + (128 << 10), "{} moved for {len}", MOVED.get());
     }
 }
@@ -478,6 +480,6 @@ fn s7692_7_prepared_messages_leave_no_memory_in_the_connection() {
         }
     });
     println!("prepared: {kept} for a hundred, {peak} at the most");
-    assert!(kept < 100 * 2 * KIB && peak < 100 * 2 * KIB, "each connection has memory of its own");
+    assert!(kept < 100 * 2 * KIB && peak < 100 * 2 * KIB, "each connection allocated memory for the message");
     assert!(conns.iter().all(|conn| !conn.sender().holds_window()));
 }

@@ -10,7 +10,8 @@ use trickle::{ADAPTERS, Form, Upload};
 #[path = "../../benches/support/trickle.rs"]
 mod trickle;
 
-/// Bytes that arrive at once, bytes that arrive slowly, and the bytes of one slow read.
+/// Each entry has three numbers of bytes: those that arrive at once, those that arrive slowly after them, and those of
+/// each slow read.
 const UPLOADS: [(usize, usize, usize); 6] = [
     (0, 2000, 1),
     (0, 60_000, 100),
@@ -21,8 +22,8 @@ const UPLOADS: [(usize, usize, usize); 6] = [
 ];
 
 pub fn s10_4_each_byte_of_a_slow_message_is_moved_a_few_times() {
-    // The slow bytes follow a part of a message of unknown size. Some of these sizes are just above a growth of
-    // the buffer.
+    // The slow bytes come after `behind` bytes that arrive at once. Some of these numbers are just above a size at
+    // which the buffer grows.
     for behind in (1..=18).map(|n| n * 31_000).chain([7 << 20]) {
         uploaded(Upload { form: Form::OneFrame, behind, slow: 30, read: 1, missing: 8 << 20 });
     }

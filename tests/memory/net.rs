@@ -90,7 +90,7 @@ impl Stream for Quiet {
     }
 }
 
-/// Memory of a call that waits for input: its read buffer, and some headers.
+/// Maximum memory of a call that waits for input. The call holds a read buffer and a few small structures.
 const WAITING: isize = 18 * KIB;
 
 fn server(stream: &Quiet, config: &SharedConfig) -> WebSocket<Quiet> {
@@ -124,8 +124,8 @@ impl Application for (hybi::adapters::net::Reader, hybi::adapters::net::Writer) 
     }
 }
 
-/// Receives and sends messages of `len` bytes, then waits for input for 45 seconds in calls of `wait`. Returns
-/// the memory that is then held beyond that of the start.
+/// Receives and sends messages of `len` bytes, then waits for input for 45 seconds in calls of `wait`. Returns the
+/// additional memory that is held after the wait.
 fn held_while_idle(stream: &Quiet, mut app: impl Application, len: usize, wait: Duration) -> isize {
     stream.shrink();
     let before = live();

@@ -80,7 +80,7 @@ pub fn memory() {
     let paused =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     paused.block_on(memory_for_the_rest_of_a_message_is_kept_for_a_second());
-    // Another thread starts with an empty pool and zero counts.
+    // The pool and the counts of memory belong to a thread. In a new thread the pool is empty and the counts are zero.
     std::thread::spawn(a_thread_keeps_buffers_up_to_a_limit).join().unwrap();
 }
 
@@ -100,7 +100,7 @@ fn a_thread_keeps_buffers_up_to_a_limit() {
             wire.resize(wire.len() + len, 0);
         }
         let wire = &*Box::leak(wire.into_boxed_slice());
-        // Memory that nothing refers to any more counts as leaked under the address sanitizer.
+        // The address sanitizer reports a leak unless something refers to the memory.
         ARRIVED.lock().unwrap().push(wire);
         wire
     };
@@ -123,17 +123,17 @@ fn a_thread_keeps_buffers_up_to_a_limit() {
             waits(ws.recv());
             let held = live() - before;
             println!("kept after {size} bytes in fragments of {fragment}: {held}");
-            // Small buffers stay in the pool in any case.
+            // The pool always keeps small buffers too, so `held` is compared with half a MiB and not with zero.
             assert_eq!(held > MIB / 2, kept, "{held} after {size} in fragments of {fragment}");
             assert!(held <= 2 * 2 * MIB);
         }
     });
 }
 
-/// The memory includes the timer of the connection, and the headers of the request that it keeps.
+/// The limit includes the timer of the connection, and the headers of the request, which the connection keeps.
 async fn a_connection_that_waits_holds_less_than_a_kibibyte() {
     let server = Server::new();
-    // The first connection allocates what the thread-local pool keeps.
+    // The first connection fills the thread-local pool, so it is not measured.
     drop(echoed(&server, SHORT).await);
     for request in [SHORT, CHROMIUM] {
         let before = live();
@@ -177,7 +177,8 @@ static WIRE: [u8; 14 + LARGE] = {
     wire
 };
 
-/// A part of a message has arrived. The test runs on a whole connection and on a reader.
+/// A part of a message has arrived. The memory for the rest is freed after one second of waiting. The test runs on a
+/// whole WebSocket and on a reader half.
 async fn memory_for_the_rest_of_a_message_is_kept_for_a_second() {
     let server = Server::new();
     let (head, rest) = WIRE.split_at(100_000);
@@ -188,7 +189,7 @@ async fn memory_for_the_rest_of_a_message_is_kept_for_a_second() {
         assert_eq!(message.as_bytes().len(), LARGE);
         drop(message);
         ws.stream_mut().arrived = head;
-        // Only the WebSocket's own timer makes the task poll.
+        // The stream wakes no task, so only the WebSocket's own timer can cause the poll that frees the memory.
         let later = async {
             time::sleep(Duration::from_millis(10)).await;
             let held = live();
@@ -213,7 +214,7 @@ async fn memory_for_the_rest_of_a_message_is_kept_for_a_second() {
     }
 }
 
-/// The size of a task's future adds to the memory of the WebSocket as long as the task lives.
+/// A task stores its future as long as it runs, so each byte of the future adds to the memory of a connection.
 async fn the_futures_of_a_task_are_small() {
     async fn echo(ws: &mut WebSocket<Stream>) -> Result<(), hybi::adapters::tokio::Error> {
         while let Some((event, mut answer)) = ws.next_event().await? {
@@ -236,7 +237,7 @@ async fn the_futures_of_a_task_are_small() {
     assert!(accepting <= 128);
     assert!(next.max(recv).max(close) <= 32);
     assert!(send <= 64);
-    // The loop does not keep an event while it waits for the next one.
+    // The limit shows that the loop does not store an event while it waits for the next one.
     assert!(loops <= 280);
 }
 
