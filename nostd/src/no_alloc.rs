@@ -30,7 +30,7 @@ type Control = ([u8; 508], ControlPayload);
 
 const CONTROL: Control = ([0; 508], ControlPayload::EMPTY);
 
-/// One end of a connection, with the memory that it borrows.
+/// One endpoint of a connection, with the memory that it borrows.
 struct Peer<'m> {
     name: &'static str,
     machine: Connection<SliceOutbox<'m>>,

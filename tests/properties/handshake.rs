@@ -265,8 +265,8 @@ proptest! {
         is_monotone(&head, |head| replied(&mut handshake, head), |head| replied(&mut client(), head))?;
     }
 
-    /// A server chooses a subprotocol that both ends have, if there is one. A subprotocol that was not offered cannot
-    /// be written.
+    /// A server chooses a subprotocol that client and server have in common, if there is one. A subprotocol that was
+    /// not offered cannot be written.
     #[test]
     fn s4_2_2_a_server_chooses_only_a_subprotocol_that_was_offered(offered in subprotocols(), has in subprotocols()) {
         let request = head_with("GET / HTTP/1.1", &[

@@ -51,8 +51,8 @@ fn s5_5_1_an_empty_close_is_answered_with_an_empty_one() {
 fn s5_5_1_an_answer_echoes_the_reason_but_our_own_close_keeps_its_reason() {
     let longest = "€".repeat(41);
     for role in ROLES {
-        // The queue holds nothing, or one message that is partly written, or two. A server keeps a reference to
-        // such a message instead of copying it into the queue.
+        // The queue is empty, or it holds one or two messages, of which the first is partly written. A server stores a
+        // reference to a message of this size instead of copying it into the queue.
         for waits in [0, 1, 2] {
             for own in [None, Some("own"), Some(&*longest)] {
                 let mut end = Scenario::of(role).open();
@@ -577,7 +577,8 @@ fn s7_1_6_peer_close_is_none_without_a_valid_close() {
         let close = |body: &[u8]| frame(role.peer(), Opcode::Close, true, body);
         let whole = close(b"\x03\xe8bye");
         let cut = whole[..whole.len() - 1].to_vec();
-        // The three ways in which the connection ends after the input.
+        // After the input the connection ends in one of three ways: by the end of the stream, by timers, or by our own
+        // Close.
         let eof = |mut end: End| (end.eof(), end);
         let silence = |mut end: End| (end.advance(secs(100)), end);
         let own = |mut end: End| {
@@ -589,7 +590,7 @@ fn s7_1_6_peer_close_is_none_without_a_valid_close() {
             vec![],
             cut,
             whole[..2].to_vec(),
-            // Payloads of other control frames are not taken for a Close.
+            // Pings and Pongs with the payload of a Close must not be recorded as a Close.
             frame(role.peer(), Opcode::Ping, true, b"\x03\xe8bye"),
             frame(role.peer(), Opcode::Pong, true, b"\x03\xe8bye"),
         ] {
@@ -753,8 +754,8 @@ fn s7_1_4_an_end_before_our_close_is_written_is_not_clean() {
     assert_eq!((unanswered.code(), unanswered.is_clean()), (CloseCode::new(4400), false));
     for role in ROLES {
         for own in [false, true] {
-            // The four cases when the stream ends: nothing of our Close was written, a part was written, the
-            // transport holds all of it back, and all of it was sent.
+            // When the stream ends, our Close was in one of four states: not written, partly written, written but held
+            // back by the transport, or sent completely.
             for (written, held_back, clean) in
                 [(0, false, false), (1, false, false), (200, true, false), (200, false, true)]
             {

@@ -562,7 +562,7 @@ fn s7692_7_2_2_a_message_must_end_with_a_complete_block() {
         ("the fixed block has no end", vec![0xf2, 0x48, 0xcd, 0xc9, 0xc9]),
         ("the final block ends within the appended tail", vec![0x03]),
     ];
-    // The first byte is kept, because alone it is a valid empty message.
+    // At least two bytes are kept, because the first byte alone is a valid empty message.
     for by in 1..stored.len() - 1 {
         cases.push(("a stored block is cut", cut(&stored, by)));
     }
@@ -626,7 +626,7 @@ fn s7692_7_2_2_the_appended_tail_does_not_complete_a_match_or_a_code() {
                     1
                 );
                 let mut wire = compressed(Role::Client, Opcode::Binary, true, &payload);
-                // The data of the match would appear in this second message.
+                // If the tail completed the match, the data of the match would appear in this second message.
                 wire.extend(compressed(Role::Client, Opcode::Binary, true, &[0x00, 0x00]));
                 let mut seen = end.feed_in(&wire, size);
                 seen.retain(|event| !matches!(event, Seen::Chunk { fin: false, .. }));
@@ -710,7 +710,7 @@ fn s10_4_the_frame_limit_counts_bytes_on_the_wire() {
         let mut end = open(Role::Server, true, config(limit - 1));
         let header_len = wire.len() - payload.len();
         assert_eq!(end.feed(&wire[..header_len]), [Seen::Failed(ProtocolError::FrameTooBig)]);
-        // The allowance applies to each fragment of a compressed message, and to no uncompressed one.
+        // The higher limit applies to each fragment of a compressed message, and to no uncompressed frame.
         let empty_blocks = [0, 0, 0, 0xFF, 0xFF].repeat(37);
         for (first, rsv, next, fails) in [(185, RSV1, 185, false), (5, RSV1, 190, true), (5, 0, 101, true)] {
             let mut end = open(Role::Server, true, config(100));

@@ -90,7 +90,7 @@ fn s10_4_a_turn_inflates_no_more_than_its_budget() {
     }
 }
 
-/// Blocks without data also cost budget, because copying the window or building code tables takes time.
+/// Blocks without data also use up the budget, because the inflater copies the window or builds code tables for them.
 #[test]
 fn s7692_7_2_2_empty_blocks_cost_budget() {
     let empty = |kind, last| {
@@ -167,7 +167,8 @@ fn s7692_7_2_2_any_budget_gives_the_same_events() {
     }
 }
 
-/// Memory of exactly the size of a message is enough, whatever blocks follow and wherever inflating pauses.
+/// Memory of exactly the size of a message is enough to deliver it whole. Empty blocks after the data and pauses need
+/// no additional memory.
 #[test]
 fn s7692_7_2_2_a_budget_needs_no_additional_memory() {
     let payload = (0..20).fold(Blocks::new().fixed(false, &[Token::Bytes(&[5; 300])]), |blocks, n| {
@@ -241,7 +242,8 @@ fn s7692_7_2_2_paused_means_that_polling_makes_progress() {
     assert!(!conn.is_paused());
     let (mut bytes, mut message) = (wire.clone(), VecMessage::new());
     let (head, rest) = bytes.split_at_mut(2000);
-    // This budget is used up exactly by the input that has arrived. Another poll would not progress.
+    // This loop finds the budget that the first part of the input uses up exactly. After it another poll would not
+    // progress, so the connection is not paused.
     let mut budget = 1;
     loop {
         let mut probe = open(Role::Server, Config::new());

@@ -347,7 +347,7 @@ fn s7692_8_declining_compression_affects_one_message_only() {
 
 // --- limits ---
 
-/// Sends `data` between two ends with this configuration. Returns whether it arrives whole.
+/// Sends `data` between two endpoints with this configuration. Returns whether it arrives whole.
 fn arrives(role: Role, config: &Config, takeover: bool, data: &[u8], fragments: &[usize]) -> bool {
     let (client, server) = (config.clone(), config.clone());
     let mut pair = Pair::deflate(client, server, agreed(takeover, 15));

@@ -702,7 +702,7 @@ fn s5_5_1_nothing_is_compressed_after_a_close() {
     }
 }
 
-// --- both ends ---
+// --- both endpoints ---
 
 #[test]
 fn s7692_7_messages_of_all_sizes_arrive() {

@@ -24,7 +24,7 @@ fn holds(end: &End) -> (bool, bool) {
     (end.conn.sender().holds_window(), end.conn.receiver().holds_window())
 }
 
-/// Returns an end that has sent a message and received one.
+/// Returns an endpoint that has sent a message and received one.
 fn used(role: Role, release_after: Option<Duration>) -> End {
     let mut end = open(role, true, quiet(release_after));
     assert_eq!(holds(&end), (false, false));
@@ -47,7 +47,7 @@ fn s7692_7_1_windows_are_released_after_a_time_without_data() {
         end.advance_to(at(secs(60)));
         assert_eq!(holds(&end), (false, false));
         assert_eq!(end.conn.poll_timeout(), None);
-        // The peer may still refer to its earlier data. Our next message refers to nothing.
+        // The peer's next message may still refer to its earlier data. Our next message refers to no earlier data.
         let again = end.feed(&compressed(role.peer(), Opcode::Text, true, &HELLO_AGAIN));
         assert_eq!(again, [text("Hello")]);
         assert_eq!(holds(&end), (false, true));
@@ -82,7 +82,8 @@ fn s7692_7_1_data_postpones_the_release_and_control_frames_do_not() {
             let due = at(secs(if data { 100 } else { 60 }));
             assert_eq!(end.conn.poll_timeout(), Some(due), "way {way}");
             end.advance_to(due);
-            // The windows are released although an uncompressed message may be open, which refers to no earlier data.
+            // An uncompressed message may still be open here. It does not delay the release, because it refers to no
+            // earlier data.
             assert_eq!(holds(&end), (false, false));
         }
     }
@@ -201,7 +202,7 @@ fn s7692_7_1_1_without_takeover_no_window_is_kept_between_messages() {
 
 #[test]
 fn s7692_7_1_releasing_windows_changes_no_message() {
-    // Each end releases its windows in a different pattern. The delivered messages are the same.
+    // Each endpoint releases its windows in a different pattern. The delivered messages are the same.
     for bits in [8, 9, 11, 15] {
         for pattern in 0..16usize {
             let mut pair = Pair::deflate(quiet(None), quiet(None), agreed(true, bits));
@@ -308,7 +309,7 @@ fn s7692_7_2_2_a_half_that_fails_or_ends_keeps_no_window() {
 fn s7692_7_1_no_window_is_released_while_a_message_is_queued() {
     for role in ROLES {
         let mut end = open(role, true, quiet(Some(secs(60))));
-        // The last data was long ago. The release still waits until the message is written.
+        // The last data was long ago. The release still has to wait until the message is written.
         end.advance_to(at(secs(100)));
         end.conn.send_text(&words(1000)).unwrap();
         assert_eq!(end.conn.poll_timeout(), None);

@@ -12,13 +12,13 @@ use hybi::{Config, Connection, EofPosition, Event, Inbox, Instant, Message, Outc
 use crate::pair::{connection, frame};
 
 const ROLES: [Role; 2] = [Role::Server, Role::Client];
-/// Lengths around every border at which a message is received differently: header sizes, the read buffer, and the
-/// sizes that are kept in it.
+/// Lengths around each size at which a message is received in another way: the limits of the header forms, the size of
+/// the read buffer, and the largest message that stays in the read buffer.
 const LENGTHS: [usize; 12] = [0, 1, 125, 126, 5000, 16_376, 16_384, 16_448, 40_000, 65_535, 65_537, 200_000];
 
 fn payload(len: usize) -> Vec<u8> {
     let mut text = "plain text, κόσμε 𝄞 €; ".bytes().cycle().take(len).collect::<Vec<_>>();
-    // The last code point is replaced if it is cut off.
+    // If the length cuts the last code point, ASCII characters replace its bytes.
     let whole = std::str::from_utf8(&text).map_or_else(|error| error.valid_up_to(), str::len);
     text.truncate(whole);
     text.resize(len, b'!');
@@ -207,7 +207,7 @@ fn in_two(role: Role, opcode: Opcode, data: &[u8], cut: usize) {
     let wire = frame(role.peer(), opcode, true, data);
     let what = format!("{role:?} {opcode:?} {} cut at {cut} of {}", data.len(), wire.len());
     let head = wire.len() - data.len();
-    // Another message precedes it, so the message does not begin at the start of the buffer.
+    // Another message comes first, so this message does not begin at the start of the buffer.
     let mut first = frame(role.peer(), Opcode::Binary, true, &[1; 40]);
     first.extend(&wire[..cut]);
     for (owned, swap) in [(false, false), (true, false), (false, true)] {
@@ -344,7 +344,7 @@ fn a_buffer_is_reused_after_all_its_messages_are_dropped() {
         };
         let places: Vec<_> = (0..8).map(|_| receive().as_bytes().as_ptr()).collect();
         assert!(places[4..].iter().all(|place| places[..4].contains(place)), "{len}");
-        // A kept message keeps its content.
+        // A message that the application keeps does not change when later messages arrive.
         let kept: Vec<_> = (0..3).map(|_| receive()).collect();
         drop(receive());
         assert!(kept.iter().all(|message| message.as_bytes() == payload(len)), "{len}");
@@ -411,8 +411,8 @@ fn s5_4_reads_may_run_ahead_of_polls() {
     }
 }
 
-/// The memory of a large message serves the next one. While only a part of the next one has arrived, it must not
-/// hold all of that memory.
+/// The inbox reuses the memory of a large message for the next message. If only a part of the next message has arrived,
+/// `release_idle` must free the memory that this part does not need.
 #[test]
 fn s10_4_a_partial_message_does_not_keep_the_memory_of_a_larger_one() {
     for role in ROLES {

@@ -121,7 +121,8 @@ fn s5_5_1_a_received_close_drops_all_frames_but_the_partly_written_one() {
 #[test]
 fn s5_5_1_a_close_is_not_counted_as_dropped() {
     for role in ROLES {
-        // Both ends close while the transport accepts nothing. The queued message is dropped, but our Close is not.
+        // Both endpoints close while the transport accepts nothing. The queued message is dropped, but our Close is
+        // not.
         let mut end = Scenario::of(role).open();
         end.conn.send_text("not for you").unwrap();
         let message = end.conn.buffered_amount() as u64;
@@ -354,7 +355,7 @@ fn s5_6_release_idle_keeps_queued_output() {
 
 // --- anything in any order ---
 
-/// The frames that the wire must or may contain.
+/// The data frames that the output must contain, and the control frames that it may contain.
 #[derive(Default)]
 struct Model {
     /// Data frames in order, with their FIN bit.
@@ -365,8 +366,7 @@ struct Model {
     open: bool,
 }
 
-/// Lets a connection do anything in any order, writes in pieces of any length, and compares the wire with a
-/// model.
+/// Makes random calls of a connection, writes in pieces of random length, and compares the written bytes with a model.
 fn torture<O: WriteQueue>(
     seed: u64,
     conn: Connection<O>,

@@ -13,7 +13,7 @@ use crate::pair::{End, Scenario, secs};
 
 const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
-/// The ways in which sending ends: our Close, both Closes, a failure, the end of the stream, a timeout.
+/// The events after which nothing can be sent: our Close, both Closes, a failure, the end of the stream, a timeout.
 const OVER: [&str; 5] = ["sent", "both", "failed", "ended", "gone"];
 
 /// A call that must be refused, with its name.
@@ -61,7 +61,7 @@ fn is_over(mut end: End, how: &str) -> End {
         "both" => drop(end.receive_close(1000, "")),
         "failed" => drop(end.feed(&[0x83])),
         "ended" => drop(end.eof()),
-        // A timer ended the connection, and `Closed` was delivered.
+        // The close timeout ends the connection, and `Closed` is delivered.
         _ => {
             end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
             end.advance(secs(10));
@@ -100,7 +100,7 @@ fn s5_5_1_closed_is_reported_before_every_other_reason() {
                 }
                 assert_eq!(end.conn.sender().can_send(), Err(SendError::Closed));
                 assert_eq!((end.conn.buffered_amount(), end.conn.sent()), before);
-                // The connection does not become writable either.
+                // A refusal with `Closed` also causes no `Writable` event later.
                 assert!(!end.poll().contains(&crate::pair::Seen::Writable));
             }
         }

@@ -93,8 +93,8 @@ fn s5_5_3_a_silent_peer_that_reads_is_given_up_later() {
         end.write_all();
         let mut died = None;
         for second in 30..300 {
-            // The application always queues more than the transport accepts. The transport is full, then accepts a
-            // part, then is full again.
+            // The application always queues more than the transport accepts. Every seven seconds the transport accepts
+            // a part of the queue, so the peer seems to read.
             while end.conn.send_binary(&[0; 1000]).is_ok() {}
             end.write(0);
             if second % 7 == 0 {
@@ -120,7 +120,8 @@ fn s5_5_3_a_write_to_a_transport_that_is_not_full_is_no_sign_of_life() {
     for _ in 30..60 {
         assert_eq!(end.conn.sender().close_state(), hybi::CloseState::Open);
         end.conn.send_binary(&[0; 1000]).unwrap();
-        // Neither the partial nor the complete write found the transport full.
+        // The transport accepts all bytes of both writes. So they do not show that the peer reads, and do not extend
+        // the pong timeout.
         end.write(300);
         end.write_all();
         end.advance(secs(1));
@@ -205,7 +206,7 @@ fn s5_5_2_a_peer_that_reads_a_large_frame_is_not_dead() {
 
 #[test]
 fn s5_5_2_a_peer_that_reads_a_large_frame_is_not_dead_with_pongs_queued_after_it() {
-    // The Pongs for the peer's Pings must leave space for a Ping of ours.
+    // The control queue is full of Pongs. Our keepalive Ping must still be queued and sent.
     let mut end = Scenario::server().open();
     end.conn.send_binary(&vec![0; 2 << 20]).unwrap();
     end.write(1);
@@ -439,7 +440,7 @@ fn s7_1_1_a_clock_at_the_end_of_its_range_causes_no_panic() {
 #[test]
 fn s7_1_1_a_driver_that_wakes_late_does_not_give_up_the_peer() {
     let mut end = Scenario::server().open();
-    // The machine slept for a day.
+    // The driver did not run for a day, for example because the computer was suspended.
     end.now = at(secs(86_400));
     end.conn.handle_timeout(end.now);
     assert_eq!(end.conn.sender().close_state(), hybi::CloseState::Open);
@@ -456,14 +457,15 @@ fn s5_5_2_keepalive_keeps_an_idle_pair_open() {
         for end in [&pair.client, &pair.server] {
             assert_eq!(end.conn.sender().close_state(), hybi::CloseState::Open);
         }
-        // The connection between both ends is cut.
+        // The network between the endpoints is cut.
         pair.cut();
         pair.drive();
         assert!(matches!(pair.server.seen.last(), Some(Seen::Closed(Outcome::Abnormal(_)))));
     }
 }
 
-/// Otherwise a peer could stop the pong timeout without reading our Pings.
+/// A Pong with the right payload counts only after its Ping was written. Otherwise a peer could stop the pong timeout
+/// without reading our Pings.
 #[test]
 fn s5_5_3_a_pong_before_its_ping_was_written_answers_nothing() {
     let mut end = Scenario::server().open();
