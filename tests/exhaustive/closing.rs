@@ -56,10 +56,10 @@ struct Model {
     /// Number of queued Pongs.
     pongs: usize,
     half_closed: bool,
-    /// The outcome if the stream ended now.
+    /// The outcome that the connection must report if the stream ends now.
     outcome: Outcome,
     over: bool,
-    /// The time at which closing began.
+    /// The time at which closing began, which is when the first Close was queued or received, or the connection failed.
     since: Option<Instant>,
 }
 
@@ -209,7 +209,8 @@ impl Bench {
                 if let Some(deadline) = deadline {
                     self.now = deadline;
                     let flushed = !self.model.queued && self.model.pongs == 0;
-                    // If the peer never accepted our Close, the end is not clean.
+                    // The timeout becomes the outcome if the peer has not answered our Close, or if our answer to the
+                    // peer's Close was not written.
                     let given_up = self.model.state == CloseState::Sent
                         || self.model.state == CloseState::Both && !flushed;
                     self.model.ends(if given_up {

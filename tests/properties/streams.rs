@@ -38,7 +38,8 @@ struct Stream {
 #[derive(Clone, Debug)]
 enum Item {
     Control(Control),
-    /// A message, the places at which it is cut into fragments, and the control frames after each cut.
+    /// A message, and the places at which it is cut into fragments. Each place has the control frames that follow this
+    /// fragment.
     Message(Seen, Vec<(Index, Vec<Control>)>),
 }
 
@@ -58,7 +59,7 @@ enum End {
     Violation(Violation),
 }
 
-/// One violation for each kind of error, and two for some.
+/// The violations of the protocol. Each kind of error has at least one.
 #[derive(Clone, Copy, Debug)]
 enum Violation {
     ReservedBits,
@@ -428,7 +429,7 @@ fn config(delivery: Delivery) -> SharedConfig {
         .max_message(MAX_MESSAGE)
         .max_fragments(MAX_FRAGMENTS)
         .delivery(delivery)
-        // Otherwise the splits would decide which sends are refused as `Blocked`.
+        // With a limit, the places of the splits would decide which sends are refused as `Blocked`.
         .high_water(usize::MAX)
         .into()
 }
@@ -445,8 +446,8 @@ fn receive(
     drive(&mut connection, &mut VecMessage::new(), input, cuts, (form, drain), habits)
 }
 
-/// Receives `input` through an inbox, with reads and polls in random order. So reads run ahead of events, and events
-/// are polled later.
+/// Receives `input` through an inbox, with reads and polls in random order. So the connection may read more input
+/// before earlier events are polled.
 pub fn through_inbox(
     role: Role,
     config: &SharedConfig,
@@ -504,8 +505,8 @@ fn sent(role: Role, out: &[u8]) -> Vec<(u8, Vec<u8>)> {
     frames.into_iter().map(|frame| (frame.first, frame.payload)).collect()
 }
 
-/// Returns whether partial writes may lead to this output. Pongs may be missing and may overtake messages. If the
-/// stream ends with a Close, the last messages may be missing.
+/// Returns whether a correct connection may produce this output if its writes are partial. Some Pongs may be missing,
+/// and Pongs may overtake messages. If the stream ends with a Close, the last messages may be missing.
 fn may_be_sent(stream: &Stream, run: &Run) -> bool {
     let (mut sent, answers) = (sent(stream.role, &run.out), stream.answers());
     let ended = matches!(stream.end, End::Close(_) | End::Violation(_));
@@ -654,7 +655,8 @@ proptest! {
         };
         let (server, mut client) = (run(Role::Server), run(Role::Client));
         if client.1 == Some(ProtocolError::Masked) {
-            // Masking is the only rule that depends on the role. Its error text appears in the Close too.
+            // Masking is the only rule that depends on the role. The Close contains the text of the error, so the
+            // Closes differ too.
             prop_assert_eq!(server.1, Some(ProtocolError::NotMasked));
             client.1 = server.1;
             let (was, is) = (client.2.pop().unwrap(), server.2.last().unwrap().clone());
@@ -681,7 +683,7 @@ proptest! {
         }
     }
 
-    /// After a Close or a violation there is no event, whatever arrives, and nothing can be sent.
+    /// After a Close or a violation no input causes an event, and nothing can be sent.
     #[test]
     fn s7_1_7_no_event_follows_the_end(
         items in vec(item(), 0..4),

@@ -37,9 +37,9 @@ fn timeouts() -> impl Strategy<Value = Timeouts> {
 
 #[derive(Clone, Debug)]
 enum Action {
-    /// Time passes in one step. So the driver calls before, at or after a deadline.
+    /// Time passes in one step, which may end before, at or after a deadline. So `handle_timeout` may be called late.
     Wait(u64),
-    /// Time passes from deadline to deadline.
+    /// Time passes in steps that end at each deadline, so each `handle_timeout` is in time.
     Follow(u64),
     Receive(Received),
     SendText,
@@ -214,7 +214,7 @@ impl Watch {
                 prop_assert!(past(self.received_data, idle), "the idle timer fired early")
             }
             (CloseState::Open, CloseState::Open) => {
-                // No Ping is added while another waits to be written.
+                // At most one Ping is queued, because no Ping is added while another one is queued.
                 prop_assert!(frames <= 1);
                 prop_assert!(
                     past(self.received.max(self.pinged.unwrap_or(0)), ping),
@@ -235,12 +235,12 @@ impl Watch {
         Ok(())
     }
 
-    /// Lets time pass from deadline to deadline, with a driver that is in time.
+    /// Lets time pass, and calls `handle_timeout` one millisecond before each deadline and at the deadline.
     fn follow(&mut self, by: u64) -> Result<(), TestCaseError> {
         let end = self.now + by;
         while let Some(next) = self.deadline().filter(|next| *next <= end) {
             if next > self.now + 1 {
-                // One millisecond earlier nothing happens.
+                // One millisecond before the deadline the call must have no effect.
                 self.now = next - 1;
                 self.tick()?;
             }
@@ -327,7 +327,7 @@ proptest! {
         for action in &actions {
             watch.run(action)?;
         }
-        // The peer is silent from here on. The connection ends, unless it has no timer that could end it.
+        // From now on the peer is silent. The connection must end if one of its timers can end it.
         watch.write(usize::MAX);
         watch.follow(1_000)?;
         let Timeouts { ping, pong, close, idle, .. } = timeouts;

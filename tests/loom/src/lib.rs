@@ -1,10 +1,11 @@
 //! State that tasks share, checked by loom in all interleavings.
 //!
 //! The models compile three source files of the adapters with the locks and atomics of loom. `shared_lock.rs` belongs
-//! to the halves of a WebSocket. `tasks.rs` belongs to two tasks that use one whole WebSocket in turn, and
-//! `notify_once.rs` to a group of WebSockets. Every model must end, so every task that waits must be woken.
+//! to the halves of a WebSocket. `tasks.rs` belongs to a whole WebSocket that two tasks use in turn. `notify_once.rs`
+//! belongs to a group of WebSockets. A model ends only if every task that waits is woken, so a lost wakeup fails the
+//! test.
 
-/// Has the structure of the library's module `adapters`, with the locks of loom.
+/// A copy of the structure of the library's module `adapters`. Its module `sync` has the locks of loom.
 #[cfg(test)]
 mod adapters {
     #[path = "../../../../src/adapters/lock.rs"]
@@ -18,10 +19,10 @@ mod adapters {
     }
 
     pub(crate) mod async_driver {
-        #[allow(dead_code, reason = "the model does not ask for all of it")]
+        #[allow(dead_code, reason = "the models do not use all of its items")]
         #[path = "../../../../../src/adapters/async_driver/notify_once.rs"]
         pub(crate) mod notify_once;
-        #[allow(dead_code, reason = "the model does not ask for all of it")]
+        #[allow(dead_code, reason = "the models do not use all of its items")]
         #[path = "../../../../../src/adapters/async_driver/shared_lock.rs"]
         pub(crate) mod shared_lock;
         #[path = "../../../../../src/adapters/async_driver/tasks.rs"]

@@ -1,4 +1,5 @@
-//! The models. In most of them, tasks share a queue and a full pipe, and another thread empties the pipe.
+//! Models of the state that tasks share. In most models, two tasks share a queue and a full pipe, and another thread
+//! empties the pipe.
 //!
 //! Each model runs two or three threads. It ends only if every task that waits is woken, so a lost wakeup shows
 //! as a deadlock. Some models limit the number of preemptions, because all interleavings would take too long.
@@ -79,7 +80,7 @@ fn model(name: &str, bound: Option<usize>, test: impl Fn() + Send + Sync + 'stat
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = bound;
     builder.check(test);
-    println!("{name}: every interleaving has ended");
+    println!("{name}: all tasks end in every explored interleaving");
 }
 
 #[test]
@@ -102,7 +103,8 @@ fn two_tasks_that_wait_to_write_are_both_woken() {
 
 #[test]
 fn two_tasks_that_wait_for_the_same_byte_are_both_woken() {
-    // Neither task makes progress for the other one. The wakeup of the pipe must reach both.
+    // Both tasks wait for the pipe, and neither reports progress to the other one. The pipe stores one waker, but its
+    // wakeup must reach both tasks.
     model("both wait", Some(3), || {
         let pipe = Arc::new(Mutex::new(Pipe { full: true, ..Pipe::default() }));
         let shared_lock =
@@ -149,7 +151,8 @@ fn write_whole(whole: &Mutex<Whole>, side: Side, mut what: Option<u8>) {
     }));
 }
 
-/// One task may write the byte that the other one has queued, or replace the other's waker at the pipe. Both must end.
+/// One task may write the byte that the other task has queued. It may also replace the other task's waker at the pipe.
+/// In each case both tasks must end.
 #[test]
 fn two_tasks_that_use_one_websocket_are_both_woken() {
     for (first, second) in [(None, Some(1)), (Some(2), Some(1)), (Some(2), None)] {
@@ -170,10 +173,10 @@ fn two_tasks_that_use_one_websocket_are_both_woken() {
     }
 }
 
-/// One task polls last, replaces the other's waker at the pipe, and never polls again. The other task must still be
-/// woken.
+/// The last poll is that of a task which never polls again. It replaces the other task's waker at the pipe. The other
+/// task must still be woken.
 #[test]
-fn a_task_that_never_polls_again_does_not_take_the_wakeup_of_the_other() {
+fn a_task_that_never_polls_again_does_not_take_the_other_tasks_wakeup() {
     for (stays, goes) in [(Side::Writer, Side::Reader), (Side::Reader, Side::Writer)] {
         model("a task that stops polling", Some(3), move || {
             let pipe = Arc::new(Mutex::new(Pipe { full: true, ..Pipe::default() }));
@@ -194,8 +197,9 @@ fn a_task_that_never_polls_again_does_not_take_the_wakeup_of_the_other() {
     }
 }
 
-/// Polls until `side` gets the lock. Each task increments `both` before it has the lock and while it has the lock.
-/// Without these accesses loom would not explore the case in which one task finds the lock taken.
+/// Polls until `side` gets the lock. Each task increments `both` before it asks for the lock, and again while it holds
+/// the lock. loom switches between threads at such shared accesses. Without them it would not explore the case in which
+/// one task finds the lock taken.
 fn take_lock(shared_lock: &SharedLock<()>, side: Side, both: &AtomicUsize) {
     block_on(poll_fn(|cx| {
         increment(both);
@@ -222,7 +226,7 @@ fn a_task_that_finds_the_lock_taken_gets_it_later() {
 }
 
 #[test]
-fn a_peek_does_not_leave_a_task_waiting() {
+fn a_try_lock_with_does_not_leave_a_task_waiting() {
     model("a try_lock_with", None, || {
         let shared = Arc::new((SharedLock::new(()), AtomicUsize::new(0)));
         let other = Arc::clone(&shared);
@@ -233,8 +237,9 @@ fn a_peek_does_not_leave_a_task_waiting() {
 }
 
 #[test]
-fn a_task_is_woken_when_the_other_makes_progress() {
-    // One task waits for something that only the other task does, as a send waits for space or for the end.
+fn a_task_is_woken_when_the_other_task_makes_progress() {
+    // One task waits for a change that only the other task makes. A send waits in this way for space in the queue, or
+    // for the end of the connection.
     for (waits, does) in [(Side::Writer, Side::Reader), (Side::Reader, Side::Writer)] {
         model("progress", None, move || {
             let shared_lock = Arc::new(SharedLock::new(false));
@@ -279,7 +284,7 @@ fn every_listener_is_notified() {
 
 #[test]
 fn a_listener_that_moves_to_another_task_is_notified_there() {
-    // A future may be polled in one task and then in another. The first task polls it twice.
+    // A future may be polled in one task, and then moved to another task. Here the first task polls it up to two times.
     model("notification, two tasks", None, || {
         let signal = NotifyOnce::default();
         let mut listener = signal.listen();
