@@ -660,7 +660,7 @@ impl Write for WrongCounts {
 }
 
 fn is_wrong_count(error: &io::Error) -> bool {
-    error.kind() == ErrorKind::InvalidData && error.to_string().contains("claims")
+    error.kind() == ErrorKind::InvalidData && error.to_string().contains("has a bug")
 }
 
 #[test]

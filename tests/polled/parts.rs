@@ -136,7 +136,7 @@ fn a_stream_that_reports_too_many_bytes_is_an_error() {
     let lied = |result: Result<(), Error>| match result {
         Err(Error::Io(error)) => {
             assert_eq!(error.kind(), ErrorKind::InvalidData);
-            assert!(error.to_string().contains("claims"), "{error}");
+            assert!(error.to_string().contains("has a bug"), "{error}");
         }
         other => panic!("{other:?}"),
     };
