@@ -17,8 +17,9 @@
 //!
 //! Invariants:
 //! - The reader stores replies while it decodes. The next task that takes the lock queues them.
-//! - The reader keeps the lock from the read until it has registered to wait. If the reader released the lock in
-//!   between, the writer could poll the stream and replace the reader's waker. Then input would wake no task.
+//! - If a read is pending, the reader keeps the lock until it waits. If the reader released the lock in between, the
+//!   writer could read ahead the next input. A stream stores a waker only at a pending read, so further input would
+//!   then wake no task.
 //! - All state is in `Inner`, not in a future. So dropping a future loses no event.
 
 use core::pin::Pin;
@@ -304,8 +305,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
         let must_close = self.group.must_close(cx);
         let Self { receiver, shared, inbox, turn, outcome, group, .. } = self;
         let mut parts = ReaderParts { receiver, inbox, outcome, group: must_close.then_some(group) };
-        // The lock is held from the read until the task has registered to wait. Otherwise the writer could replace the
-        // reader's waker in between, and input would wake no task.
+        // If the read is pending, the lock is held until the task waits. Otherwise the writer could read ahead the next
+        // input in between. A stream stores a waker only at a pending read, so further input would then wake no task.
         let turned = shared.poll_reader(cx, |out, cx, wake_other| {
             let space = parts.receiver.read_space(parts.inbox.get());
             if let Poll::Ready(read) = out.wire.poll_read(&mut out.stream, cx, space) {
