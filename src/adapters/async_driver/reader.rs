@@ -407,7 +407,7 @@ struct ReaderParts<'r> {
 }
 
 impl ReaderParts<'_> {
-    /// Writes the queue, half-closes the stream if the core asks for it, runs the timers that are due, and waits.
+    /// Writes the queue, half-closes the stream if the connection asks for it, runs the timers that are due, and waits.
     /// Returns `Ready` when the caller should poll for an event.
     fn poll_drive<S, R: Transport<S>>(
         &mut self,

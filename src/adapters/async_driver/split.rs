@@ -224,8 +224,8 @@ impl<S, R: Transport<S>> Shared<S, R> {
         })
     }
 
-    /// Calls `poll` under the lock for the writer. Then half-closes the stream if the core asks for it, and wakes the
-    /// reader if it must act.
+    /// Calls `poll` under the lock for the writer. Then half-closes the stream if the connection asks for it, and wakes
+    /// the reader if it must act.
     fn poll_out<T>(
         &self,
         cx: &mut Context<'_>,

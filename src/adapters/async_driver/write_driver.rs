@@ -308,7 +308,7 @@ impl<R: Timer> WriteDriver<R> {
         error
     }
 
-    /// Closes the sending direction of the stream if the core asks for it and the stream is flushed.
+    /// Closes the sending direction of the stream if the connection asks for it and the stream is flushed.
     pub(super) fn poll_half_close<S>(
         &mut self,
         stream: &mut S,
@@ -331,7 +331,8 @@ impl<R: Timer> WriteDriver<R> {
         !self.unflushed || self.closed || self.error.is_some()
     }
 
-    /// Closes the stream after the end of the connection. If closing is pending, dropping the stream completes it.
+    /// Closes the stream after the end of the connection. If the stream cannot be closed at once, it is closed when it
+    /// is dropped.
     pub(super) fn end<S>(&mut self, stream: &mut S, half: &impl SendingHalf, cx: &mut Context<'_>)
     where
         R: Transport<S>,

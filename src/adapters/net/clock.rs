@@ -1,8 +1,8 @@
 //! The clock of a connection over a blocking stream.
 //!
-//! The core gets the time as an [`Instant`], which may have any origin. This clock starts at the latest instant that
-//! the connection knows. Its source is the monotonic clock of the system, or the stream's own clock if the stream has
-//! one. A simulated network has its own virtual time, so a test of timers takes no real time.
+//! The connection gets the time as an [`Instant`], which may have any origin. This clock starts at the latest instant
+//! that the connection knows. Its source is the monotonic clock of the system, or the stream's own clock if the stream
+//! has one. A simulated network has its own virtual time, so a test of timers takes no real time.
 //!
 //! `deadline_stream.rs` decides when the clock is read, and stores the time.
 //!

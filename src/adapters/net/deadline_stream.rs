@@ -1,7 +1,7 @@
 //! A blocking stream with a clock, whose calls end at a deadline.
 //!
-//! [`DeadlineStream`] converts the deadlines of the core to timeouts of the stream. If the deadline has passed, the
-//! call must not block. The stream is then switched to non-blocking mode for this call.
+//! [`DeadlineStream`] converts the deadlines of the connection to timeouts of the stream. If the deadline has passed,
+//! the call must not block. The stream is then switched to non-blocking mode for this call.
 //!
 //! This file does not depend on the WebSocket protocol. The loops in `run_loop.rs`, `reader.rs`, `write_driver.rs` and
 //! `handshake.rs` decide what to read and write. `stream.rs` adapts streams of other crates, and `timeouts.rs` chooses
@@ -266,7 +266,7 @@ impl<S> DeadlineStream<S> {
 
     // --- calls on the stream ---
 
-    /// Reads once, and does not block beyond `deadline`. If the deadline has passed, it reads input that has already
+    /// Reads once, and does not block beyond `deadline`. If the deadline has passed, only reads input that has already
     /// arrived.
     ///
     /// Returns `None` if no input has arrived before the deadline, or if the call was interrupted.
@@ -383,7 +383,7 @@ impl<S> DeadlineStream<S> {
     /// Closes both directions so that the peer sees a regular end. If the stream has no half-close, leaves the stream
     /// open: the application must then shut down its TLS layer.
     pub(super) fn close(&mut self) {
-        // The connection has ended, so this call does not block.
+        // The connection has ended, so this call must not block. Its deadline is therefore the current time.
         if self.half_close(Some(self.now)) != HalfClose::Impossible {
             self.abort();
         }

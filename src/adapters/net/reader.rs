@@ -298,7 +298,7 @@ impl Reader {
             }
             Ok(None) if stalled || deadline != due => {}
             Ok(None) => {
-                // No input has arrived until a timer was due. So the connection is idle, and empty buffers are freed.
+                // A timer was due before any input arrived. So the connection is idle, and empty buffers are freed.
                 self.inbox.release_idle();
                 if let Some(mut out) = self.shared.try_lock() {
                     out.sender().release_idle();
@@ -323,8 +323,9 @@ impl Reader {
     /// Handles the end of the stream. The queue is written first, because a peer that has half-closed the stream may
     /// still read.
     ///
-    /// If another thread is writing, this call waits for that thread, for at most [`WRITE_TIME_SLICE`] and not beyond
-    /// `deadline`. The next read then returns the end again. The close timeout bounds the writing thread.
+    /// Another thread may be writing. If the peer has sent a Close, or the stream did not take the whole queue before,
+    /// this call waits for that thread, for at most [`WRITE_TIME_SLICE`] and not beyond `deadline`. The next read then
+    /// returns the end again. The close timeout bounds the writing thread. In all other cases its write is aborted.
     fn end_input(&mut self, stalled: bool, deadline: Option<Instant>) {
         let Self { link, receiver, shared, .. } = self;
         let (cut, now) = (receiver.cut(), link.now());

@@ -6,7 +6,7 @@
 //!   ┌──▶ decode ── event ──▶ the caller
 //!   │       │ no event
 //!   │       ▼
-//!   │    timers that are due ──▶ write ──▶ half-close, if the core asks ──▶ read
+//!   │    timers that are due ──▶ write ──▶ half-close, if asked ──────────▶ read
 //!   └───────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
@@ -100,8 +100,8 @@ impl<S> RunLoop<S> {
         (stream, connection, inbox)
     }
 
-    /// Performs one turn of the loop: runs the timers, writes, half-closes if the core asks for it, and reads once.
-    /// Call this only when all input is decoded. Does not block beyond `until`.
+    /// Performs one turn of the loop: runs the timers, writes, half-closes if the connection asks for it, and reads
+    /// once. Call this only when all input is decoded. Does not block beyond `until`.
     fn turn(&mut self, until: Option<Instant>) -> Result<(), Error> {
         let written = self.write(until);
         let write_blocks = written.as_ref().is_err_and(would_block);
@@ -124,7 +124,7 @@ impl<S> RunLoop<S> {
             Ok(Some(n)) => self.inbox.handle_read(n),
             Ok(None) if deadline != due => {}
             Ok(None) => {
-                // No input has arrived until a timer was due. So the connection is idle, and empty buffers are freed.
+                // A timer was due before any input arrived. So the connection is idle, and empty buffers are freed.
                 self.connection.release_idle();
                 self.inbox.release_idle();
             }
@@ -171,7 +171,7 @@ impl<S> RunLoop<S> {
         if write_blocks { Err(self.output().interest().into()) } else { Ok(()) }
     }
 
-    /// Half-closes the stream if the core asks for it. Returns when to try again if the stream is full.
+    /// Half-closes the stream if the connection asks for it. Returns when to try again if the stream is full.
     fn half_close(&mut self, until: Option<Instant>) -> Option<Instant> {
         if self.connection.poll_transport() != Some(TransportAction::HalfClose) {
             return None;

@@ -82,11 +82,12 @@ impl Shared {
     /// Calls `write` while there are stored replies or waiting messages. `write` returns whether the stream took
     /// everything.
     ///
-    /// If another thread holds the lock, this method returns, and that thread writes the replies and messages. For
-    /// this, each thread calls this method after it has released the lock.
+    /// If another thread holds the lock, this method returns, and that thread writes the replies and messages. So each
+    /// thread must call this method after it has released the lock.
     pub(super) fn write_replies(&self, mut write: impl FnMut(&mut LockedOut<'_>) -> bool) {
         let mut takes_more = true;
-        // If the stream is full, waiting messages are left. The next call, or the next turn of the reader, writes them.
+        // If the stream is full, waiting messages stay stored. The next call, or the next turn of the reader, writes
+        // them.
         while self.pending.has_replies() || takes_more && self.pending.messages().came_meanwhile() {
             let Some(mut out) = self.try_lock() else { return };
             takes_more = write(&mut out) && !out.write_failed();
@@ -131,8 +132,8 @@ impl LockedOut<'_> {
         Output::new(link, sender, Some(self.pending))
     }
 
-    /// Writes the whole queue. Then half-closes or ends the stream if the core asks for it, because the reader may
-    /// block until then.
+    /// Writes the whole queue. Then half-closes or ends the stream if the connection asks for it, because the reader
+    /// may block in a read until this is done.
     pub(super) fn write(&mut self) -> Result<(), Error> {
         let written = self.output().flush();
         self.end_transport();
@@ -158,8 +159,8 @@ impl LockedOut<'_> {
         Ok(self.end_transport() && written)
     }
 
-    /// Half-closes or ends the stream if the core asks for it. Returns `false` if the stream is full. The caller must
-    /// then call this again later.
+    /// Half-closes or ends the stream if the connection asks for it. Returns `false` if the stream is full. The caller
+    /// must then call this again later.
     fn end_transport(&mut self) -> bool {
         let Out { link, sender } = &mut *self.out;
         match sender.poll_transport() {

@@ -113,7 +113,7 @@ impl ThreadReplies {
     /// Asks the writing thread to queue a Close. Returns a reference to the result, which that thread stores.
     ///
     /// Returns `None` if the reason is too long, or if another thread has already requested a Close. The caller must
-    /// then wait for the lock, and send the Close itself. The core returns the error.
+    /// then wait for the lock, and send the Close itself. `Sender::close` then returns the error.
     pub(super) fn request_close(&self, code: Option<CloseCode>, reason: &str) -> Option<CloseResult> {
         let reason = CloseReason::new(reason)?;
         let mut close = lock(&self.close);

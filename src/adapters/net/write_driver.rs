@@ -160,8 +160,8 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
             return Ok(());
         }
         self.handle_due();
-        // This write must not block, because the caller must queue its frame soon. If the frame is a Close, it starts
-        // the close timeout.
+        // This write must not block: the caller must queue its frame soon, because the frame can be a Close, which
+        // starts the close timeout.
         match self.write_now() {
             Err(error) if !would_block(&error) => Err(error),
             _ => Ok(()),

@@ -239,7 +239,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
         Poll::Ready(())
     }
 
-    /// Writes the queue, half-closes the stream if the core asks for it, runs the timers that are due, and waits.
+    /// Writes the queue, half-closes the stream if the connection asks for it, runs the timers that are due, and waits.
     /// Returns `Ready` when the caller should poll for an event.
     #[inline(always)]
     fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -291,8 +291,8 @@ impl<S, R: Timer> UsedByTasks for Inner<S, R> {
 /// A copy of the state that one task can change while another task waits for a change.
 ///
 /// Two copies are compared: one from before a poll, and one from after it. If they differ, the other task is woken,
-/// because the poll has changed something that it may wait for: a shorter queue, a new ready state, another deadline, a
-/// failure of the stream, or input that was read ahead.
+/// because the poll has changed something that the other task may wait for: a shorter queue, a new ready state, another
+/// deadline, a failure of the stream, or input that was read ahead.
 #[derive(PartialEq, Eq)]
 pub(super) struct Snapshot {
     buffered: usize,
