@@ -324,8 +324,9 @@ impl Scanner {
             (State::Status(0), b'1'..=b'9') => Ok(State::Status(1)),
             (State::Status(seen @ 1..=2), b'0'..=b'9') => Ok(State::Status(seen + 1)),
             (State::Status(3), b' ') => Ok(State::Reason),
-            // RFC 9112 4: a server MUST send the space even without a reason phrase. Some servers omit both,
-            // and refusing them would hide their status. The line ends here, so nothing is ambiguous.
+            // RFC 9112 4: a server MUST send the space even without a reason phrase. Some servers omit both the space
+            // and the phrase. Refusing these responses would hide their status. The line ends here, so nothing is
+            // ambiguous.
             (State::Status(3) | State::Reason, b'\r') => Ok(State::FirstLineCr),
             (State::Status(3) | State::Reason, b'\n') => Err(HeadError::LineEnd),
             _ => Err(HeadError::StartLine),

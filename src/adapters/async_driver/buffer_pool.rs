@@ -25,9 +25,9 @@ use crate::{Event, EventIndex, Inbox, Instant, MessageIndex, Outbox, SendingHalf
 /// A buffer of this size has space for a message of 1 MiB, compressed or not. Each thread has four buffers, so it keeps
 /// 8 MiB at most.
 ///
-/// A limit of 8 MiB was also measured. Messages of 4 MiB cost 38 % more processor time with the limit of 2 MiB than
-/// with 8 MiB, because the system provides new memory for each message. Messages of 1 MiB and 1.9 MiB cost the same
-/// with both limits. But with a limit of 8 MiB, a server with 16 threads could keep 512 MiB.
+/// A limit of 8 MiB was also measured. With the limit of 2 MiB, messages of 4 MiB cost 38 % more processor time than
+/// with 8 MiB: the system provides new memory for each message. Messages of 1 MiB and 1.9 MiB cost the same with both
+/// limits. But with a limit of 8 MiB, a server with 16 threads could keep 512 MiB.
 const LARGEST: usize = 2 << 20;
 
 /// Spare memory of at most this many bytes is freed as soon as a connection waits. More spare memory is kept for

@@ -155,7 +155,7 @@ impl Settings {
         Acceptance { subprotocol: chosen.map(Into::into), ..Acceptance::new() }
     }
 
-    /// Returns the settings for permessage-deflate: those of `acceptance` if it has any, else those of the server.
+    /// Returns the settings for permessage-deflate: those of `acceptance` if it has any, otherwise those of the server.
     #[cfg(feature = "deflate")]
     pub(super) fn deflate_for(&self, acceptance: &Acceptance) -> Option<DeflateConfig> {
         match acceptance.deflate {
