@@ -476,7 +476,7 @@ fn the_docs_of_queues_and_messages_state_their_sizes() {
         .says(format!("or if the message is of {large} or more"));
     Page::new("src/connection/buffer/inbox.rs")
         .says(format!(
-            "at most as much as the part and {}.",
+            "at most as many bytes as the part has, plus {}.",
             size(constant("src/connection/buffer/vec_message.rs", "MIN_FREED_BY_MOVE"))
         ))
         .says("about 16 KiB are allocated for the first read");

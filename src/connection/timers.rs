@@ -178,7 +178,7 @@ impl Timers {
         self.end_at(now.min(Instant::LAST) + ONE_WRITE);
     }
 
-    /// Shortens the close timeout to `end_timeout`, when only the end of the stream is missing.
+    /// Shortens the close timeout to `end_timeout`, because only the end of the stream is missing.
     pub(super) fn await_end(&mut self, now: Instant, config: &Config) {
         if self.pings.marks.is_closing() {
             let end = now.min(Instant::LAST) + config.end_timeout;
@@ -242,8 +242,8 @@ impl Timers {
         if idle <= alive.0 { (idle, Due::Expired(TimerKind::Idle)) } else { alive }
     }
 
-    /// Returns the time from which the Pong timeout is counted. No byte was received since `silent_from`. A later write
-    /// into a full transport moves the time, by at most [`MOST_EXTENSIONS`] timeouts.
+    /// Returns the time from which the Pong timeout is counted. No byte was received since `silent_from`. If a full
+    /// transport has accepted bytes since then, the time is later, by at most [`MOST_EXTENSIONS`] timeouts.
     #[inline]
     fn extended(&self, silent_from: Instant, config: &Config) -> Instant {
         if self.progress_or_end <= silent_from {
@@ -267,8 +267,8 @@ struct Pings {
     /// A hash of each Ping's payload.
     tags: [u16; TRACKED],
     marks: Marks,
-    /// Number of keepalive Pings so far, modulo 256. Each keepalive Ping has it as its payload, so that a Pong can be
-    /// matched with its Ping.
+    /// Number of keepalive Pings so far, modulo 256. This number is the payload of each keepalive Ping, so that a Pong
+    /// can be matched with its Ping.
     count: u8,
 }
 

@@ -30,11 +30,11 @@
 //! # Data that does not become shorter
 //!
 //! If compression does not make a whole message shorter, the message is sent uncompressed, with RSV1 = 0. To find this
-//! out, the sender first compresses the first 32 KiB of a message of more than 64 KiB. If these do not become shorter,
-//! and a sample of the rest looks similar, the rest is not compressed. So sending 16 MiB of images costs one
-//! millisecond at level 4 instead of 600. Messages of up to 64 KiB are compressed completely before this is decided. If
-//! the application knows that its data does not become shorter, [`SendOptions::compress`](crate::SendOptions::compress)
-//! saves this time.
+//! out, the sender first compresses the first 32 KiB of a message of more than 64 KiB. If these become shorter by less
+//! than a sixteenth, and a sample of the rest looks like random bytes, the rest is not compressed. So sending 16 MiB of
+//! images costs one millisecond at level 4 instead of 600. Messages of up to 64 KiB are compressed completely before
+//! this is decided. If the application knows that its data does not become shorter,
+//! [`SendOptions::compress`](crate::SendOptions::compress) saves this time.
 //!
 //! With context takeover, a message may refer to the recent data of earlier messages, which is called the window. If a
 //! message is sent uncompressed, it is removed from the compressor's window, because the peer's inflater has not seen

@@ -123,8 +123,8 @@ impl Inbox {
 
     /// Frees heap memory that is not needed.
     ///
-    /// If a part of a message has arrived, some free space is kept for the rest: at most as much as the part and 1 KiB.
-    /// Otherwise a peer that sends a few bytes at a time would cause the part to be copied at each read.
+    /// If a part of a message has arrived, some free space is kept for the rest: at most as many bytes as the part has,
+    /// plus 1 KiB. Otherwise a peer that sends a few bytes at a time would cause the part to be copied at each read.
     pub fn release_idle(&mut self) {
         if self.spare_window() > 0 {
             self.keep_from(self.message_start.unwrap_or(self.end));
@@ -170,7 +170,7 @@ impl Inbox {
     /// being copied.
     fn is_filled_by(&self, start: usize, end: usize) -> bool {
         let (len, rest) = (end.saturating_sub(start), self.end - self.at);
-        // A partial message after it must stay in the window.
+        // A partial message after this message must stay in the window.
         self.message_start.is_none()
             && len >= WINDOW / 4
             && len >= self.window.bytes().len() / 2
@@ -212,8 +212,8 @@ impl Inbox {
         space.get_mut(..most).unwrap_or_default()
     }
 
-    /// Makes space for some of the `left` missing bytes of a message, if the free space `room` is too small. Returns
-    /// the number of bytes for which there is space then.
+    /// Makes space for some of the `left` missing bytes of a message, if the free space of `room` bytes is too small.
+    /// Returns the number of bytes for which there is space afterwards.
     #[inline(never)]
     fn make_room(&mut self, room: usize, left: usize) -> usize {
         let (start, part) = (self.message_start.unwrap_or(self.at), self.part());
@@ -300,7 +300,7 @@ mod tests {
         assert_eq!(inbox.window.bytes().len(), 2 * WINDOW);
     }
 
-    /// Returns how many bytes a step has moved, within the window or to another one.
+    /// Returns how many bytes a step has moved, within the window or to another window.
     fn moved(inbox: &mut Inbox, step: impl FnOnce(&mut Inbox)) -> usize {
         let (capacity, message_start, part) = (inbox.window.capacity(), inbox.message_start, inbox.part());
         step(inbox);
@@ -310,8 +310,8 @@ mod tests {
         within + other
     }
 
-    /// Receives a message of `first` bytes and then a large message. Of the large one, `behind` bytes arrive at once,
-    /// and more bytes arrive in `reads` reads of `read` bytes each.
+    /// Receives a message of `first` bytes and then a large message. The first `behind` bytes of the large message
+    /// arrive together with the other message. More bytes arrive in `reads` reads of `read` bytes each.
     fn receive_in_small_reads(first: usize, behind: usize, read: usize, reads: usize) {
         let header = |payload_len, to: &mut Vec<u8>| {
             let masking_key = Some([0; 4]);

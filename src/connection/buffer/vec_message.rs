@@ -259,12 +259,12 @@ impl VecMessage {
         self.direct_len > 0
     }
 
-    /// Records that the space will not be used.
+    /// Records that the returned space will not be used.
     pub(super) const fn cancel_space(&mut self) {
         self.space_is_lent = false;
     }
 
-    /// Returns whether space was returned and its length has not been reported.
+    /// Returns whether space for a direct read was returned and the length of the read has not been reported.
     pub(super) const fn is_space_lent(&self) -> bool {
         self.space_is_lent
     }
@@ -392,7 +392,7 @@ mod tests {
         let Event::Text(text) = input.event(index) else { panic!("text was produced") };
         connection.send_text(text).unwrap();
         assert_eq!(text, "é".repeat(50_000));
-        // Text of another length than the validated one is not returned.
+        // If the index has another length than the validated text, no text is returned.
         let other = EventIndex::message(Place::gathered(99_999), MessageKind::Text);
         assert_eq!(input.event(other), Event::Text(""));
     }

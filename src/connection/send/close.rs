@@ -122,7 +122,7 @@ impl<O: WriteQueue> Sender<O> {
     }
 
     /// Counts the last `len` bytes of the queue as dropped. Our Close, which is the last frame, is not counted, because
-    /// it is no message.
+    /// it is not a message.
     fn count_dropped(&mut self, len: usize) {
         self.dropped += len.saturating_sub(self.own_close.queued_len()) as u64;
     }

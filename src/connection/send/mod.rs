@@ -307,7 +307,7 @@ impl<O: WriteQueue> Sender<O> {
         self.timers.close(now, &self.config);
     }
 
-    /// Records whether the transport holds back bytes that it has accepted, until it is flushed.
+    /// Records whether the transport holds back accepted bytes until it is flushed.
     ///
     /// This is needed while the connection closes, for transports that have a buffer, such as TLS libraries. Pass
     /// `true` before [`transmitted`](Self::transmitted), and `false` when the flush is done. In between, our Close does
