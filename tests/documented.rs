@@ -204,7 +204,7 @@ fn allowance() -> String {
     size(window)
 }
 
-/// Returns this number for a partial message that is not compressed.
+/// Returns the number of bytes that an uncompressed partial message may hold in addition to twice the received bytes.
 fn gathered_allowance() -> String {
     size(constant("src/connection/buffer/vec_message.rs", "ALLOWANCE"))
 }

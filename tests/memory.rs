@@ -129,7 +129,7 @@ fn a_connection_owns_no_heap_before_use_and_after_release() {
         conn.release_idle();
         assert_eq!(live() - before, 0);
     }
-    // Connections with the same configuration share it, so its memory is counted only once.
+    // Connections can share one configuration, so that they allocate no memory for it.
     let config: SharedConfig = Config::new().max_message(1000).into();
     let (all, kept, _) = measure(|| {
         let mut all = Vec::with_capacity(1000);
@@ -195,7 +195,7 @@ fn s10_4_an_announced_length_allocates_nothing() {
                 PEAK.get() - before
             );
             assert!(!conn.payload_space(&mut message).is_empty());
-            assert!(PEAK.get() - before <= 64 * KIB, "{} bytes after space for more payload was requested", PEAK.get() - before);
+            assert!(PEAK.get() - before <= 64 * KIB, "{} bytes for more payload space", PEAK.get() - before);
 
             // The same check follows with an inbox. Its read buffer counts too.
             let (mut conn, mut inbox) = (server(), Inbox::default());

@@ -1,7 +1,7 @@
-//! The application of one end. It sends messages, and checks that it receives exactly the messages of the other end.
+//! The application of one endpoint. It sends messages, and checks that it receives exactly the messages of its peer.
 //!
-//! Each application keeps the messages that it has sent. The other application compares each received message with
-//! them, so a lost, repeated or changed message is noticed at once.
+//! Each application keeps the messages that it has sent. Its peer compares each received message with this list, so a
+//! lost, repeated or changed message is noticed at once.
 
 use hybi::{Event, MessageKind, Outcome, Prepared, SendError, SendOptions, SendingHalf};
 
@@ -16,7 +16,7 @@ pub struct Said {
     pub whole: bool,
 }
 
-/// Everything that the application of one end has sent and received.
+/// Everything that the application of one endpoint has sent and received.
 #[derive(Debug, Default)]
 pub struct App {
     /// The messages that were accepted, in order.
@@ -64,10 +64,10 @@ impl App {
         self.said.last().is_some_and(|said| !said.whole)
     }
 
-    /// Sends a message with one of the methods of the crate, which `way` chooses.
+    /// Sends a message. `way` chooses the method of the crate.
     pub fn say(&mut self, half: &mut impl SendingHalf, way: usize, (kind, data): (MessageKind, Vec<u8>)) {
         let text = || std::str::from_utf8(&data).unwrap().to_owned();
-        // A fragment would continue a message that is open, instead of being refused.
+        // While a fragmented message is open, a fragment would continue it instead of being refused.
         let options = SendOptions::new().compress(way % 4 != 0 || self.is_open());
         let sent = match (way % 3, kind) {
             (0, _) if !options.compress => half.send_fragment_with(kind, &data, true, options),
@@ -129,7 +129,7 @@ impl App {
         sent.is_ok()
     }
 
-    /// Receives an event, and compares it with what the other end has sent.
+    /// Receives an event, and compares it with the messages that the other application has sent.
     pub fn hear(&mut self, event: &Event<'_>, other: &Self) {
         assert!(self.outcome.is_none(), "{event:?} after Closed");
         match *event {

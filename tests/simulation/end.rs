@@ -1,7 +1,7 @@
-//! One end of the simulation: a connection, whole or in halves, with its driver and its application.
+//! One endpoint of the simulation: a connection, whole or in halves, with its driver and its application.
 //!
-//! The driver reads, writes, and handles timers and the transport, as a program would. It drives a whole connection,
-//! or two halves that exchange messages. It checks bounds on memory and output after each step.
+//! The driver reads, writes, and handles timers and the transport, as a program would. It drives a whole connection, or
+//! two halves that exchange messages. After each step it checks bounds on memory and output.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::network::Pipe;
 use crate::support::cuts::Xorshift;
 use crate::watch::{OWN, UNASKED, Watch};
 
-/// The parameters of an end.
+/// The parameters of an endpoint.
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub role: Role,
@@ -76,7 +76,7 @@ pub struct End {
     /// Length of the longest message that arrived.
     longest: usize,
     read: u64,
-    /// Alternates between taking a message from the inbox and borrowing it.
+    /// Alternates at each message: the driver either takes the message out of the inbox, or borrows it.
     turn: bool,
     knows_end: bool,
     /// The write half of the transport is closed.
@@ -200,7 +200,7 @@ impl End {
         !matches!(&self.machine, Ends::Halves { for_sender, .. } if !for_sender.is_empty())
     }
 
-    /// Returns whether the application has seen the end.
+    /// Returns whether the application knows that the connection has ended.
     pub fn is_over(&self) -> bool {
         self.app.outcome.is_some()
     }
@@ -227,7 +227,7 @@ impl End {
         }
     }
 
-    /// Ends the open message.
+    /// Sends the last fragment of the open message.
     pub fn finish_message(&mut self) {
         if self.app.is_open() {
             self.say_part((MessageKind::Binary, Vec::new()), true);
@@ -392,7 +392,7 @@ impl End {
     }
 
     /// Lets the sending half process the next message of the receiving half. If a timer has ended the connection, the
-    /// receiving half learns of the end.
+    /// receiving half learns that the connection has ended.
     pub fn apply_next(&mut self, now: Instant) -> bool {
         let Ends::Halves { receiver, sender, for_sender } = &mut self.machine else { return false };
         if matches!(sender.close_state(), CloseState::Failed | CloseState::Ended) {
@@ -479,10 +479,10 @@ impl End {
         );
     }
 
-    /// Checks the bounds that hold at any time.
+    /// Checks the bounds that must hold at any time.
     pub fn check(&self, now: Instant, other: &App, close_timeout: Duration, since: &mut Option<Instant>) {
-        // Memory is bounded by the longest message. An inbox may hold the longest message of its read buffer and
-        // one more read.
+        // Memory is bounded by the longest message. The read buffer of an inbox may hold this message and one more
+        // read.
         let longest = self.longest.max(other.said.get(self.app.heard).map_or(0, |said| said.data.len()));
         let (message, window) = (2 * longest + (64 << 10), 2 * ((64 << 10) + (17 << 10)));
         let held = (self.message.capacity(), self.inbox.capacity());

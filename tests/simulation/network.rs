@@ -1,4 +1,5 @@
-//! One direction of the network. It delivers bytes late, in different pieces, or not at all, but never changes them.
+//! One direction of the network. It delivers bytes late, in other pieces than they were written, or not at all. It
+//! never changes bytes.
 //!
 //! The world decides when bytes are sent, delayed or lost. A pipe only keeps their order and their times of
 //! arrival.
@@ -41,7 +42,7 @@ impl Pipe {
         }
     }
 
-    /// Drops the bytes in flight, and reports the end to the reader.
+    /// Drops the bytes in flight, and reports the end of the stream to the reader.
     pub fn reset(&mut self, now: Instant) {
         self.lose();
         if !self.dead {
@@ -91,7 +92,7 @@ impl Pipe {
         bytes
     }
 
-    /// Returns whether everything was read and the end has arrived.
+    /// Returns whether everything was read and the end of the stream has arrived.
     pub fn has_ended(&self, now: Instant) -> bool {
         self.segments.is_empty() && self.end.is_some_and(|end| end <= now)
     }

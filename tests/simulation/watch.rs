@@ -1,7 +1,7 @@
-//! Checks everything that an end writes, byte by byte, with code that is independent of the crate.
+//! Checks everything that an endpoint writes, byte by byte, with code that is independent of the crate.
 //!
-//! It checks masks, lengths, opcodes, the order of fragments, and that nothing follows a Close. It matches each
-//! Pong with a Ping. The content of data messages is checked by the receiving application in `app.rs`.
+//! The check covers masks, lengths, opcodes, the order of fragments, and that nothing follows a Close. Each
+//! Pong must match a Ping. The receiving application in `app.rs` checks the content of data messages.
 
 use std::collections::VecDeque;
 
@@ -11,7 +11,7 @@ use crate::support::wire;
 
 /// Prefix of the payloads of unsolicited Pongs.
 pub const UNASKED: &[u8] = b"unasked ";
-/// Prefix of the payloads of the application's Pings. All others are keepalive Pings.
+/// Prefix of the payloads of the application's Pings. All other Pings are keepalive Pings.
 pub const OWN: &[u8] = b"own ";
 
 #[derive(Debug)]

@@ -1,7 +1,7 @@
-//! The whole simulation: two ends, the network between them, and the clock.
+//! The whole simulation: two endpoints, the network between them, and the clock.
 //!
-//! A run performs random steps, lets the ends come to rest, closes them, and then judges whether every message
-//! arrived or the outcome explains why not. Invariants are checked after each step.
+//! A run performs random steps, and waits until both endpoints have nothing left to do. Then it closes them, and checks
+//! that every message has arrived or that the outcome explains why not. Invariants are checked after each step.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,7 +16,8 @@ use crate::support::cuts::Xorshift;
 /// Maximum number of steps of a phase. No run needs more.
 const MAX_STEPS: usize = 100_000;
 
-/// Number of times that each kind of event happened, in all runs and at both ends. Shows that the runs are broad.
+/// Number of times that each kind of event happened, in all runs and at both endpoints. Each kind must happen at least
+/// once, because otherwise the simulation would not test it.
 #[derive(Default, Debug)]
 pub struct Tally(BTreeMap<&'static str, usize>);
 
@@ -280,12 +281,12 @@ impl World {
         acted
     }
 
-    /// Moves the clock to `now`, and handles due timers of both ends.
+    /// Moves the clock to `now`, and handles due timers of both endpoints.
     fn pass(&mut self, now: Instant) {
         self.now = now;
         for side in 0..2 {
             let due = self.ends[side].deadline().is_some_and(|at| at <= now);
-            // Some drivers call late, and some call without need.
+            // Some drivers call `handle_timeout` late, and some call it although no deadline is due.
             if due && self.random.below(5) > 0 || self.random.below(10) == 0 {
                 self.note(|| format!("{side}: a timer, due {due}"));
                 self.ends[side].handle_timeout(now);
@@ -325,7 +326,8 @@ impl World {
         busy
     }
 
-    /// Lets the ends come to rest without new messages. Returns whether everything could be received.
+    /// Exchanges the remaining output until both endpoints have nothing left to do. Returns whether everything could be
+    /// received.
     fn come_to_rest(&mut self) -> bool {
         for _ in 0..MAX_STEPS {
             if self.exchange() {
@@ -348,7 +350,7 @@ impl World {
         panic!("the ends do not come to rest");
     }
 
-    /// Checks that everything was written and read, and that both ends are open.
+    /// Checks that everything was written and read, and that both connections are open.
     fn is_quiet(&self) {
         for (one, other) in [(0, 1), (1, 0)] {
             let (end, other) = (&self.ends[one], &self.ends[other]);
@@ -365,7 +367,7 @@ impl World {
         }
     }
 
-    /// Closes both ends, unless they have ended before.
+    /// Closes both connections, unless they have ended before.
     fn come_to_an_end(&mut self) {
         let first = self.random.below(2);
         let both = self.dead || self.random.below(4) == 0;
@@ -381,7 +383,7 @@ impl World {
             if self.ends.iter().all(End::is_over) && self.ends.iter().all(End::has_applied_all) {
                 return;
             }
-            // One end may learn of the end only by the end of the stream.
+            // An endpoint may learn that its peer has ended only from the end of the stream.
             assert!(
                 self.pass_to_next(Duration::from_secs(3600)),
                 "nothing is due, but the ends are not closed"
@@ -401,7 +403,7 @@ impl World {
                 (other.app.said.iter().filter(|said| said.whole).count(), other.sender().dropped());
             match outcome {
                 Outcome::Clean { code } | Outcome::Unanswered { code } => {
-                    // RFC 6455 7.1.4: for a clean end both sides have sent a Close.
+                    // RFC 6455 7.1.4: a connection is closed cleanly only if both sides have sent a Close.
                     assert_eq!(outcome.is_clean(), end.watch.close.is_some(), "{outcome:?}");
                     let sent = other.watch.close.as_ref().expect("a Close that the other one sent");
                     let sent = sent.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code));

@@ -1,11 +1,11 @@
-//! Parts of the vector format that all files share, and the verdict on a case.
+//! Parts of the format of test vectors that all files of vectors share, and the verdict on a case.
 //!
 //! `tests/vectors/README.md` describes the format. Each kind of file has a module of its own: `frames.rs`,
 //! `handshake.rs` and `inflate.rs`.
 
 use serde_json::Value;
 
-/// The result of a case. An error describes what is wrong.
+/// The result of a case. The error describes how the result differs from the expected one.
 pub type Judged = Result<Verdict, String>;
 
 #[derive(Clone, PartialEq, Eq, Debug)]

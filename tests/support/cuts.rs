@@ -1,14 +1,14 @@
 //! Ways to split an input into pieces.
 //!
-//! The result of a case must not depend on the sizes of reads. [`plan`] returns the splits to run, which are the
-//! same in each run of the program: everything at once, byte by byte, one cut at each place, and pseudo-random
-//! cuts.
+//! The result of a case must not depend on the sizes of reads. [`plan`] returns the splits to run: everything at once,
+//! byte by byte, one cut at each place, and pseudo-random cuts. The splits are the same in each run of the program.
 
 use std::fmt;
 
 /// Maximum length of an input that is cut in two at every place.
 const EVERY_PLACE: usize = 4 << 10;
-/// A longer input is cut in two at this many places at each end, and at as many places between.
+/// A longer input is cut in two at each of its first and last places, and at places between. There are this many places
+/// of each of the three kinds.
 const PLACES: usize = 64;
 /// The number of pseudo-random splits of each input.
 const RANDOM: usize = 32;
@@ -57,8 +57,8 @@ impl fmt::Display for Cuts {
     }
 }
 
-/// Returns the splits of a case: the whole input first, then byte by byte, then one cut at each place unless it
-/// is a `stress` case, and pseudo-random cuts that depend only on `id`.
+/// Returns the splits of a case: first the whole input, then byte by byte, then one cut at each place, then
+/// pseudo-random cuts that depend only on `id`. A `stress` case has no splits with one cut at each place.
 pub fn plan(id: &str, len: usize, stress: bool) -> Vec<Cuts> {
     let mut plan = vec![Cuts::Whole, Cuts::EachByte];
     if !stress {

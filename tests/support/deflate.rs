@@ -1,8 +1,8 @@
 //! DEFLATE (RFC 1951) for tests: an encoder that writes chosen blocks, and a slow decoder that records how data
 //! was compressed.
 //!
-//! This code shares nothing with the crate, or with the library that the crate uses, because tests compare both with
-//! it.
+//! Tests compare the crate, and the compression library that the crate uses, with this code. So this code shares
+//! nothing with them.
 
 /// The end of each message, which the sender removes (RFC 7692 section 7.2.1).
 pub const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
@@ -38,8 +38,8 @@ fn fixed() -> (Vec<u8>, Vec<u8>) {
     (lengths.collect(), vec![5; 30])
 }
 
-/// Returns the lengths of complete codes other than the fixed ones: 226 of 8 bits and 60 of 9 for literals and
-/// lengths, 2 of 4 bits and 28 of 5 for distances.
+/// Returns the lengths of complete codes that are not the fixed ones. For literals and lengths, 226 codes have 8 bits
+/// and 60 have 9 bits. For distances, 2 codes have 4 bits and 28 have 5 bits.
 fn own() -> (Vec<u8>, Vec<u8>) {
     let lengths = (0..286).map(|symbol| if symbol < 226 { 8 } else { 9 });
     let distances = (0..30).map(|symbol| if symbol < 2 { 4 } else { 5 });
@@ -103,14 +103,14 @@ impl Blocks {
         self.ended(last)
     }
 
-    /// Returns the payload of a message, ended as RFC 7692 section 7.2.1 requires: with the header of an empty
-    /// block, and without the bytes after it.
+    /// Returns the payload of a message. As RFC 7692 section 7.2.1 requires, the payload ends with the header of an
+    /// empty block, and the four bytes after this header are removed.
     pub fn message(mut self) -> Vec<u8> {
         self.header(false, STORED);
         self.bytes
     }
 
-    /// Returns the written bytes, and adds nothing to them.
+    /// Returns the written bytes without the end of a message.
     pub fn raw(self) -> Vec<u8> {
         self.bytes
     }

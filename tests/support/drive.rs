@@ -17,7 +17,7 @@ use super::wire;
 
 const NOW: Instant = Instant::ZERO;
 
-/// Returns an endpoint. A client always draws the same masking keys, so that output can be compared.
+/// Returns an endpoint. A client has the same masking keys in each run, so that output can be compared.
 pub fn machine<O: WriteQueue>(role: Role, config: &SharedConfig, out: O) -> Connection<O> {
     match role {
         Role::Server => Connection::server(NOW, config.clone(), out),
@@ -108,14 +108,14 @@ impl fmt::Debug for Run {
 pub enum Form {
     Whole,
     Chunks,
-    /// Whole if a message fits into the memory, in chunks otherwise.
+    /// Messages that fit into the memory are delivered whole, and all others in chunks.
     AsFits,
 }
 
 /// The times at which output is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Drain {
-    /// All output is written at each event, except chunks inside a message, and after each piece of input.
+    /// All output is written after each piece of input and at each event, except at chunks inside a message.
     Always,
     /// At most `bytes` bytes are written at each `every`th event, and the rest at the end.
     Sometimes { every: usize, bytes: usize },
@@ -178,9 +178,9 @@ impl<O: WriteQueue, M: MessageBuffer> Habits<O, M> for Echo {
 
 /// Runs `machine` over `input`, split by `cuts`, to the end of the stream.
 ///
-/// Checks rules that hold for every input, and describes a violation in the error. No event follows a Close or a
-/// failure. Chunks form messages. All input is consumed. The stream ends with one `Closed`, and the requests to the
-/// transport are right.
+/// Checks rules that must hold for every input. If one is violated, the error describes the violation. The rules are:
+/// no event follows a Close or a failure, chunks form messages, all input is consumed, the events end with one
+/// `Closed`, and the requests to the transport are right.
 pub fn drive<O: WriteQueue, M: MessageBuffer>(
     machine: &mut Connection<O>,
     message: &mut M,
@@ -200,7 +200,7 @@ pub fn drive<O: WriteQueue, M: MessageBuffer>(
     recorder.end(machine, message)
 }
 
-/// Like [`drive`], with borrowed memory for messages of at most `room` bytes.
+/// Like [`drive`], but the connection uses borrowed memory for messages of at most `room` bytes.
 pub fn drive_lent(
     new: impl for<'m> FnOnce(SliceOutbox<'m>) -> Connection<SliceOutbox<'m>>,
     room: usize,
@@ -208,7 +208,8 @@ pub fn drive_lent(
     cuts: &Cuts,
     form: Form,
 ) -> Result<Run, String> {
-    // The application sends nothing, so the output has only control frames. They have memory of their own.
+    // The application sends nothing, so the output has only control frames. They have a buffer of their own, `queue`, and
+    // the buffer for data is empty.
     let (mut queue, mut control) = ([0; 508], ControlPayload::EMPTY);
     let mut machine = new(SliceOutbox::new(&mut [], &mut queue));
     let mut memory = vec![0xA5; room];

@@ -47,7 +47,7 @@ fn verdict(case: &Value, role: Role, run: &Run) -> Judged {
     }
 }
 
-/// The endpoint under test.
+/// The parameters of the endpoint under test.
 struct Endpoint {
     role: Role,
     whole: SharedConfig,
@@ -113,7 +113,8 @@ impl Endpoint {
         let plan = plan(case["id"].as_str().unwrap_or_default(), input.len(), stress);
         for (n, cuts) in plan.iter().enumerate() {
             same("whole messages", cuts, self.whole(input, cuts))?;
-            // A stress case has many small frames, which every delivery handles alike. A few splits are enough.
+            // A stress case has many small frames, and every delivery handles them in the same way. So a few splits are
+            // enough.
             if stress && n >= 8 {
                 continue;
             }
@@ -125,7 +126,7 @@ impl Endpoint {
         self.undrained(input, first)?;
         if input.len() <= LENT {
             for cuts in &[Cuts::Whole, Cuts::EachByte] {
-                // Inflated data is not part of the input, so it needs memory in every form.
+                // Inflated data does not exist in the input, so it needs memory in every form of delivery.
                 let (whole, least) = if self.deflate.is_some() { (1 << 17, 1) } else { (input.len(), 0) };
                 same("borrowed memory", cuts, self.lent(whole, Form::Whole, input, cuts))?;
                 same("borrowed memory, chunks", cuts, self.lent(least, Form::Chunks, input, cuts))?;

@@ -50,7 +50,7 @@ fn judge(case: &Value, outcome: &Value, is_met: impl Fn(&Value) -> bool) -> Judg
     }
 }
 
-/// Returns whether the refusal has one of the expected statuses, and the required headers.
+/// Returns whether the refusal has one of the expected statuses, and all required headers.
 fn rejects(expected: &Value, outcome: &Value, response: &[u8]) -> bool {
     check_keys(expected, &["outcome", "status", "status_any", "headers"]);
     let any = expected["status_any"].as_array().into_iter().flatten();

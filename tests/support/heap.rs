@@ -1,4 +1,4 @@
-//! An allocator that counts the heap of the current thread. Other threads of the test harness do not affect the
+//! An allocator that counts the heap memory of the current thread. Other threads of the test harness do not affect the
 //! counts.
 //!
 //! [`measure`] returns how many bytes a closure leaves allocated, and the peak while it runs. A target that includes
@@ -16,7 +16,7 @@ thread_local! {
     pub static PEAK: Cell<isize> = const { Cell::new(0) };
     /// Number of allocations.
     pub static ASKED: Cell<usize> = const { Cell::new(0) };
-    /// Number of bytes that reallocations copy if each of them moves its block.
+    /// Number of bytes that reallocations would copy if each of them moved its block.
     pub static MOVED: Cell<usize> = const { Cell::new(0) };
 }
 

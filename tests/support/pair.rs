@@ -59,8 +59,8 @@ pub struct Sent {
     pub payload: Vec<u8>,
 }
 
-/// Splits `wire`, written by an endpoint in role `from`, into frames. Panics on an incomplete frame and on
-/// anything that a peer would refuse in a single frame, except RSV1.
+/// Splits `wire`, written by an endpoint in role `from`, into frames. Panics if a frame is incomplete, or if a peer
+/// would refuse the frame by itself. RSV1 is allowed.
 pub fn parse(from: Role, wire: &[u8]) -> Vec<Sent> {
     let (mut rest, mut frames) = (wire, Vec::new());
     while !rest.is_empty() {
@@ -165,7 +165,7 @@ pub fn joined(seen: &[Seen]) -> (Vec<u8>, bool) {
     (all, ended)
 }
 
-// --- one end ---
+// --- one endpoint ---
 
 /// One endpoint with its clock, its events and its output.
 #[derive(Debug)]
@@ -359,7 +359,7 @@ impl Scenario {
         End::new(conn, VecMessage::new())
     }
 
-    /// Returns an endpoint that has sent a Close with 1000 and waits for the peer's.
+    /// Returns an endpoint that has sent a Close with 1000 and waits for the peer's Close.
     pub fn closing(self) -> End {
         let mut end = self.open();
         end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
@@ -395,14 +395,14 @@ pub fn connection(role: Role, config: impl Into<SharedConfig>) -> Connection {
     }
 }
 
-// --- two ends ---
+// --- two endpoints ---
 
 /// A client and a server, the bytes between them, and one clock for both.
 #[derive(Debug)]
 pub struct Pair {
     pub client: End,
     pub server: End,
-    /// Maximum number of bytes that each end writes and reads in a step.
+    /// Maximum number of bytes that each endpoint writes and reads in a step.
     pub cap: usize,
     to_server: Stream,
     to_client: Stream,
@@ -414,7 +414,7 @@ struct Stream {
     bytes: VecDeque<u8>,
     /// True after the writer has closed its half.
     ended: bool,
-    /// True after the reader has handled the end.
+    /// True after the reader has handled the end of the stream.
     eof_handled: bool,
 }
 
@@ -456,7 +456,7 @@ impl Pair {
         self.client.now
     }
 
-    /// Lets each end write, handle the transport, and read once. Returns whether anything happened.
+    /// Lets each endpoint write, handle the transport, and read once. Returns whether anything happened.
     pub fn step(&mut self) -> bool {
         let cap = self.cap;
         let client = act(&mut self.client, &mut self.to_server, cap);
@@ -489,7 +489,7 @@ impl Pair {
         limit
     }
 
-    /// Moves the time of both ends, and handles due timers.
+    /// Moves the time of both endpoints, and handles due timers.
     pub fn advance_to(&mut self, now: Instant) {
         for end in [&mut self.client, &mut self.server] {
             let mut seen = std::mem::take(&mut end.seen);
@@ -507,7 +507,7 @@ impl Pair {
     }
 }
 
-/// Does the work of a driver for one end, except reading.
+/// Does the work of a driver for one endpoint, except reading.
 fn act(end: &mut End, stream: &mut Stream, cap: usize) -> bool {
     let mut busy = false;
     if !stream.ended {

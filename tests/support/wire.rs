@@ -1,7 +1,7 @@
 //! An encoder and a decoder of frames for tests, independent of the crate's own code, which is under test.
 //!
-//! A caller chooses the first byte of a frame, which holds FIN, the reserved bits and the opcode. The decoder
-//! accepts any first byte and leaves its judgement to the caller.
+//! The caller of the encoder chooses the first byte of a frame, which holds FIN, the reserved bits and the opcode. The
+//! decoder accepts any first byte, and its caller checks this byte.
 
 /// A frame as it is on the wire.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,7 +47,7 @@ pub fn head(first: u8, len: u64, key: Option<[u8; 4]>) -> Vec<u8> {
     head
 }
 
-/// Decodes frames. `bytes` must end at the end of a frame.
+/// Decodes frames. The last frame in `bytes` must be complete.
 pub fn decode(mut bytes: &[u8]) -> Result<Vec<Frame>, String> {
     let mut frames = Vec::new();
     while !bytes.is_empty() {
