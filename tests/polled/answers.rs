@@ -1,7 +1,7 @@
 //! HTTP responses other than 101, sent to peers that read slowly or not at all.
 //!
 //! A server sends such a response when the application rejects a call or the handshake fails. These tests check
-//! that a slow reader receives all of it, that a stalled peer is given up in time, and that input after the
+//! that a slow reader receives the whole response, that a stalled peer is given up in time, and that input after the
 //! response is discarded for a limited time. Requests and responses of the handshake itself are tested in
 //! `open.rs`.
 
@@ -113,7 +113,8 @@ fn a_peer_that_stops_reading_is_given_up_with_an_error() {
             assert_eq!(error.kind(), ErrorKind::TimedOut);
             assert!(error.to_string().contains("response"), "{error}");
             let pauses = if patience == Some(Duration::ZERO) { 0 } else { most as u128 / 10_000 };
-            // The time limit starts again whenever bytes are written. Even without any time, one write is attempted.
+            // The time limit starts again whenever bytes are written. Even if the limit is zero, one write is
+            // attempted.
             let patience = patience.unwrap_or(seconds(PATIENCE)).as_millis().max(1);
             assert_eq!(time, pauses * 2500 + patience, "{most}");
             assert_eq!(got.len() as u128, pauses * 10_000);

@@ -1,8 +1,8 @@
 //! Cancellation: futures that are dropped before they are done.
 //!
-//! A future may be dropped at any place where it waits. The peer must still receive an intact stream of bytes,
-//! and no message may be lost or doubled. These tests drop futures after a given number of polls, with streams
-//! that move few bytes per call. `dropped.rs` does the same systematically for every operation.
+//! A future may be dropped at any place where it waits. The peer must still receive an intact stream of bytes, and no
+//! message may be lost or doubled. These tests drop futures after a given number of polls, over streams that move few
+//! bytes per call. `dropped.rs` drops the future of every operation after every possible number of polls.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -26,8 +26,8 @@ fn behaviors() -> impl Iterator<Item = Behavior> {
     })
 }
 
-/// Sends messages of the peer, with fragments and Pings between them. The frame header or the buffers differ for each
-/// of their lengths. Returns the messages.
+/// Sends messages of the peer, with fragments and Pings between them. Returns the messages. Each length of a message
+/// needs another frame header or other buffers.
 fn say_much(peer: &mut Peer, behavior: &Behavior) -> Vec<Heard> {
     let mut said = Vec::new();
     // Over a stream that moves few bytes per call, the largest message is smaller.
@@ -36,7 +36,8 @@ fn say_much(peer: &mut Peer, behavior: &Behavior) -> Vec<Heard> {
         let text = letters(len);
         peer.connection.send_text(&text).unwrap();
         peer.connection.ping(hybi::Instant::ZERO, text.as_bytes().get(..len.min(5)).unwrap()).unwrap();
-        // A Ping overtakes queued messages. Each Ping is sent at once, so that the Pings stay between the messages.
+        // A Ping overtakes queued messages. So the output is written after each Ping, and the Pings stay between the
+        // messages.
         peer.say();
         peer.connection.send_fragment(MessageKind::Binary, text.as_bytes(), false).unwrap();
         peer.connection.send_fragment(MessageKind::Binary, b"end", true).unwrap();
@@ -278,7 +279,7 @@ fn futures_of_both_halves_can_be_dropped_while_they_wait() {
                     got.push(of_message(message.unwrap().unwrap()));
                 }
                 if let Some(text) = texts.get(sent) {
-                    // A message that is fed was accepted if and only if the call is ready.
+                    // `feed` has accepted the message if and only if its future is ready.
                     if !fed {
                         fed = poll_once(writer.feed(text.clone())).is_ready();
                     } else if poll_once(writer.flush()).is_ready() {

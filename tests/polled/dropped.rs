@@ -1,6 +1,6 @@
 //! Every operation, dropped at every place where it can wait.
 //!
-//! A case drops the future of an operation after 0, 1, 2, … polls, until that many polls complete the operation.
+//! A case drops the future of an operation after 0, 1, 2, … polls, until the number of polls is enough to complete it.
 //! After each drop, other calls continue. The peer must receive an intact stream of bytes, and no message may be lost
 //! or doubled in either direction. `cancel.rs` checks the same with streams that move few bytes per call.
 
@@ -248,8 +248,8 @@ fn say(peer: &mut Peer, len: usize) -> Vec<Heard> {
     vec![Heard::Text(small), Heard::Binary(large.clone().into_bytes()), Heard::Text(large)]
 }
 
-/// Checks the events of the peer. `sent` tells whether the message of the operation was accepted, if the caller
-/// knows.
+/// Checks the events of the peer. `sent` tells whether the message of the operation was accepted. It is `None` if the
+/// caller does not know.
 fn judge(what: &str, case: &Case, done: bool, sent: Option<bool>, peer: &Peer) {
     let (before, after) = (Heard::Text("before".into()), Heard::Text("after".into()));
     let messages = peer.messages();
@@ -287,8 +287,8 @@ const fn sends(name: &str) -> bool {
     )
 }
 
-/// Returns whether all messages were received, in order and once. Pings are skipped, because only some calls
-/// return them.
+/// Returns whether all messages were received once and in order. Pings are skipped, because only some calls return
+/// them.
 fn all_received(got: &RefCell<Vec<Heard>>, said: &[Heard], closing: bool) -> bool {
     got.borrow_mut().retain(|heard| matches!(heard, Heard::Text(_) | Heard::Binary(_)));
     let got = got.borrow();

@@ -1,6 +1,6 @@
 //! Batched writes, the closing handshake and the end of a WebSocket.
 //!
-//! These tests check that replies are written together, which outcome each end of a connection has, and which
+//! These tests check that replies are written together, which outcome each kind of end of a connection has, and which
 //! errors the application sees. Faults of the stream at each call are tested in `faults.rs`, timeouts in
 //! `liveness.rs` and `timers.rs`.
 
@@ -149,7 +149,7 @@ fn a_websocket_continues_after_into_parts_and_from_parts() {
     assert_eq!(peer.heard, [Heard::Text("four".into())]);
 }
 
-/// Services put their errors into the reason of a Close. The application can read it without looking at events.
+/// Services put their errors into the reason of a Close. The application can read the reason without handling events.
 #[test]
 fn s7_1_6_the_reason_of_the_peers_close_is_available_at_the_end() {
     for halves in [false, true] {
@@ -229,8 +229,8 @@ fn s7_1_4_an_end_is_not_clean_while_the_stream_holds_our_close_back() {
     }
 }
 
-/// RFC 6455 7.1.4 calls an end clean if both Closes were sent. A peer that closes and ends its half at once may
-/// still read our Close.
+/// By RFC 6455 7.1.4 a connection is closed cleanly if both Closes were sent. A peer that sends a Close and at once
+/// ends its direction of the stream may still read our Close.
 #[test]
 fn s7_1_4_a_peer_that_closes_and_ends_the_stream_ends_clean_if_our_close_is_sent() {
     // Runs a closing handshake over a stream with `behavior`. If `own` is set, the WebSocket has queued a Close
@@ -261,7 +261,7 @@ fn s7_1_4_a_peer_that_closes_and_ends_the_stream_ends_clean_if_our_close_is_sent
                 (ws.outcome().unwrap(), ws.recv().await)
             }
         });
-        // The peer sent a Close, so all its messages have arrived.
+        // A Close of the peer was read, so all messages before it have arrived.
         let complete = matches!(outcome, Outcome::Clean { .. } | Outcome::Unanswered { .. });
         assert_eq!(received.is_ok(), complete, "{outcome:?}, {received:?}");
         let calls = peer.end.state.lock().unwrap().calls;

@@ -1,8 +1,8 @@
 //! One fault at each call of the stream.
 //!
-//! A conversation runs once without a fault and then once per call and kind of fault. It must end with a typed
-//! outcome, must not hang and must not call the stream much more often than without the fault. Faults of the
-//! opening handshake are tested in `open.rs`.
+//! A conversation runs once without a fault, and then once for each call of the stream and each kind of fault. It must
+//! end with an outcome, must not hang, and must not call the stream much more often than without the fault. Faults of
+//! the opening handshake are tested in `open.rs`.
 
 use std::io::ErrorKind;
 use std::pin::pin;
@@ -37,7 +37,7 @@ async fn conversation(ws: &mut Ws) -> (Option<Outcome>, Option<Error>, usize) {
     }
 }
 
-/// Like [`conversation`], with two halves.
+/// Like [`conversation`], with the two halves of a WebSocket.
 async fn in_halves(ws: Ws) -> (Option<Outcome>, Option<Error>, usize) {
     let (mut reader, mut writer) = ws.split();
     let (mut first, mut echoed) = (None, 0);
@@ -75,7 +75,7 @@ struct Case {
 /// Runs a conversation with one fault. Returns its result and the number of calls.
 fn with_fault(case: Case, fault: Option<(usize, Fault)>) -> ((Option<Outcome>, Option<Error>, usize), usize) {
     let behavior = Behavior { piece: case.piece, fault, ..Behavior::default() };
-    // If the peer waits as well, this timeout ends the conversation.
+    // If after the fault both sides wait for each other, this timeout ends the conversation.
     let config = patient().close_timeout(Some(ms(1000)));
     let (clock, mut ws, mut peer) = pair_with(case.role, behavior, config, case.deflate);
     let state = peer.end.state.clone();

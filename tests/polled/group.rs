@@ -70,7 +70,7 @@ fn a_member_that_waits_to_receive_closes_at_once() {
                     tick().await;
                     assert!(peer.heard.is_empty());
                     group.close(CloseCode::GOING_AWAY, AWAY).unwrap();
-                    // The other task takes two turns: one to write the Close, and one to read the answer.
+                    // The other task needs two polls: one to write the Close, and one to read the answer.
                     for _ in 0..4 {
                         tick().await;
                         peer.pump();
@@ -93,7 +93,7 @@ fn queued_messages_are_sent_before_the_close() {
     let (group, _, mut ws, mut peer) = member(Role::Server);
     block_on(&Clock::default(), ws.feed("first")).unwrap();
     group.close(CloseCode::GOING_AWAY, AWAY).unwrap();
-    // A send does not check the group. Only receiving does.
+    // Only a receiving call checks the group. A send still succeeds.
     block_on(&Clock::default(), ws.send("second")).unwrap();
     assert!(poll_once(ws.next_event()).is_pending());
     assert!(matches!(poll_once(ws.send("third")), Poll::Ready(Err(Error::Send(SendError::Closed)))));
@@ -107,7 +107,7 @@ fn a_message_that_arrives_while_closing_is_delivered_and_not_answered() {
     let (group, clock, mut ws, mut peer) = member(Role::Server);
     group.close(CloseCode::GOING_AWAY, AWAY).unwrap();
     assert!(poll_once(ws.next_event()).is_pending());
-    // The peer sent this message before it read the Close.
+    // The peer sends this message before it reads the Close.
     peer.connection.send_text("on its way").unwrap();
     peer.say();
     let Poll::Ready(Ok(Some((Event::Text(text), mut answer)))) = poll_once(ws.next_event()) else {
@@ -183,7 +183,7 @@ fn a_code_that_only_the_other_role_may_send_is_replaced_by_going_away() {
     let (group, _, mut ws, mut peer) = member(Role::Server);
     group.close(CloseCode::MANDATORY_EXTENSION, "it is missing").unwrap();
     closes_with(&mut ws, &mut peer, 1001);
-    // All other codes are valid for both roles.
+    // All codes except the one above are valid for both roles.
     let (group, _, mut ws, mut peer) = member(Role::Client);
     group.close(CloseCode::TRY_AGAIN_LATER, "full").unwrap();
     closes_with(&mut ws, &mut peer, 1013);

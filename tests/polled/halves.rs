@@ -1,9 +1,8 @@
 //! The halves [`Reader`] and [`Writer`] of a WebSocket.
 //!
-//! Each half must do its duties while the other one is not polled: the reader answers Pings and Closes, the
-//! writer sends. These tests also check what one half learns from the other: a Close, the end of the stream, or a
-//! failed write. Wakeups between two tasks are tested in `two_tasks.rs`, and in all interleavings in
-//! `tests/loom/`.
+//! Each half must work while the other one is not polled: the reader answers Pings and Closes, and the writer sends.
+//! These tests also check what one half learns from the other: a Close, the end of the stream, or a failed write.
+//! Wakeups between two tasks are tested in `two_tasks.rs`, and in all interleavings in `tests/loom/`.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -49,7 +48,7 @@ fn a_close_is_answered_while_only_the_reader_is_polled() {
     peer.pump();
     let Poll::Ready(event) = poll_once(reader.next_event()) else { panic!("no event") };
     assert_eq!(heard(event.unwrap().unwrap()), Heard::Close(1000));
-    // The writer learns of the Close at once, whether or not the reader continues.
+    // The writer learns of the Close at once, even if the reader is not polled again.
     assert_eq!(refused(poll_once(writer.send_text("too late"))), SendError::Closed);
     assert!(poll_once(reader.next_event()).is_pending());
     peer.pump();
@@ -91,7 +90,8 @@ fn a_waiting_writer_learns_of_a_close() {
         }
     });
     let sent = run(&clock, writer.send_text(&letters(1000)), &mut [receiving.as_mut(), taking.as_mut()]);
-    // The frame was partly written, so it was finished and the send succeeds. The next send is refused.
+    // One frame was partly written, so the connection still completed this frame, and its send succeeds. The next send
+    // is refused.
     sent.unwrap();
     assert_eq!(refused(poll_once(writer.send_text("no"))), SendError::Closed);
 }
@@ -114,8 +114,8 @@ fn a_message_dropped_for_a_close_is_not_reported_as_sent() {
     let behavior = Behavior { capacity: 400, ..Behavior::default() };
     let (clock, ws, mut peer) = pair(Role::Server, behavior, patient());
     let (mut reader, mut writer) = ws.split();
-    // This message is partly written, and longer than one write can pass to the stream. So no byte of the next
-    // message was passed to the stream.
+    // This message is partly written, and longer than one write can pass to the stream. So the stream has received no
+    // byte of the next message.
     assert!(poll_once(writer.send_text(&letters(20_000))).is_pending());
     peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
     peer.say();

@@ -114,7 +114,8 @@ fn s5_6_partial_messages_of_connections_on_one_thread_do_not_mix() {
                 };
                 let wires = [wire(MessageKind::Text), wire(MessageKind::Binary)];
                 let step = if len < 100 { 1 } else { wires[0].len() / 6 };
-                // Short messages are cut everywhere, long ones at a few places and inside the last code point.
+                // Short messages are cut at every place, and long messages at a few places and inside the last code
+                // point.
                 let last = wires[0].len() - 3..wires[0].len();
                 for cut in (1..wires[0].len()).step_by(step).chain(last) {
                     let arrived = receive_by_turns(role, halves, &wires, cut);
@@ -126,7 +127,7 @@ fn s5_6_partial_messages_of_connections_on_one_thread_do_not_mix() {
     }
 }
 
-/// Receives one message on each of two connections, in turn. Each message arrives in two parts.
+/// Receives one message on each of two connections, alternately. Each message arrives in two parts.
 fn receive_by_turns(role: Role, halves: bool, wires: &[Vec<u8>; 2], cut: usize) -> Vec<Heard> {
     let mut all: Vec<_> = wires
         .iter()

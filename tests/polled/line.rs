@@ -1,6 +1,7 @@
 //! Fairness between connections with endless input.
 //!
-//! Such a connection ends its turn after a bounded amount of work, and yields. It then waits in a queue for its next
+//! A turn is the work that a connection does before it yields. A connection with endless input ends its turn after a
+//! bounded amount of work. It then waits in a queue for its next
 //! turn. A round is one poll of every connection, and only a few connections begin a turn in each round. So one poll
 //! of a task with many of these connections does bounded work. These tests check this on every executor. They also
 //! check that a connection in the queue delays neither deadlines nor sends.
@@ -26,8 +27,8 @@ const MOST_POLLS: usize = 49;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Returns a stream of endless Pings, and its counters. A turn ends with a write of Pongs, so the counter of written
-/// bytes shows each turn.
+/// Returns a stream of endless Pings, and its counters. Each turn ends with a write of Pongs. So the test can count
+/// turns by the number of written bytes.
 fn flood() -> (Flood, Arc<Mutex<Counts>>) {
     let counts = Arc::<Mutex<Counts>>::default();
     let frames = Arc::new(b"\x89\x00".repeat(1000));
@@ -134,7 +135,8 @@ fn connections_progress_if_polled_only_after_wakeups() {
     }
 }
 
-/// The connection owns the position in the queue, so dropping the future of a call does not lose the position.
+/// The connection, and not the future of a call, owns the position in the queue. So dropping the future does not lose
+/// the position.
 #[test]
 fn dropping_a_call_keeps_its_position_in_the_queue() {
     // These connections are ahead in the queue, and are never polled again.

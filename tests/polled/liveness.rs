@@ -27,7 +27,7 @@ fn millis(clock: &Clock) -> u128 {
     clock.now().since_origin().as_millis()
 }
 
-/// A dead peer does not answer a Close, so the end does not wait for `close_timeout`.
+/// A dead peer does not answer a Close, so the connection ends without waiting for `close_timeout`.
 #[test]
 fn s7_1_1_a_dead_peer_is_reported_when_its_pong_is_overdue() {
     for role in ROLES {
@@ -70,7 +70,7 @@ fn s7_1_1_a_dead_peer_ends_a_waiting_send() {
             assert_eq!(block_on(&clock, ws.wait_closed()).unwrap(), Outcome::TimedOut(Which::Pong));
             assert_eq!(millis(&clock), 1200);
 
-            // One half waits in a send. The other half receives or does not.
+            // One half waits in a send. The other half may also wait in a receive.
             for receives in [false, true] {
                 let (clock, ws, _peer) = pair(role, behavior(), impatient());
                 let (mut reader, mut writer) = ws.split();
@@ -98,7 +98,7 @@ async fn slow(clock: &Clock, peer: &mut Peer, piece: usize, every: Duration) {
     }
 }
 
-/// The server only sends. The peer's Pongs stay unread unless the waiting send reads them.
+/// The server only sends. If the waiting send did not read, the peer's Pongs would stay unread.
 #[test]
 fn s5_5_2_a_peer_that_reads_and_answers_is_never_given_up() {
     for keeps in [false, true] {
@@ -178,7 +178,7 @@ fn s5_5_2_pings_are_sent_while_no_send_has_to_wait() {
     assert!((2..=4).contains(&pings), "{pings}");
 }
 
-/// A waiting send reads a bounded number of bytes ahead. The next receive delivers all of them, in order.
+/// A send that waits for space also reads a bounded number of bytes. The next receive delivers these bytes, in order.
 #[test]
 fn s5_4_messages_read_by_a_waiting_send_are_received_later() {
     for halves in [false, true] {
@@ -312,7 +312,7 @@ fn s5_5_2_a_slow_large_fragment_counts_as_traffic_and_as_data() {
     }
 }
 
-/// With the close timeout as the only timer, a peer that sent its FIN and does not read cannot delay the end.
+/// The close timeout is the only timer. It must end the connection even if the peer has sent its FIN and does not read.
 #[test]
 fn s7_1_1_a_peer_that_half_closed_and_does_not_read_is_given_up() {
     for halves in [false, true] {
@@ -364,8 +364,8 @@ fn the_clock_of_a_fresh_connection_begins_at_zero() {
     assert_eq!(clock.now(), Instant::ZERO);
 }
 
-/// The whole message is written at the instant when a Ping is due. Input has arrived that makes the Ping
-/// unnecessary, so nothing is left to wait for.
+/// The whole message is written at the instant when a Ping is due. Input has arrived, so the Ping is unnecessary, and
+/// the send has nothing left to wait for.
 #[test]
 fn a_send_that_wrote_everything_returns_although_a_timer_was_due() {
     let config = || Config::new().ping_interval(Some(ms(500))).pong_timeout(Some(ms(500)));
@@ -396,9 +396,9 @@ fn a_feed_below_the_high_water_mark_returns_although_a_timer_was_due() {
     assert!(poll_once(ws.feed("now")).is_ready());
 }
 
-/// The next deadline of the connection is the release of compression memory, before that of the Pong. The receiving
-/// half has no such memory and would wait without a deadline. So it must learn of the Ping that the sending half
-/// writes.
+/// The sending half must release compression memory before the Pong is due. So its next deadline is not that of the
+/// Pong. The receiving half has no such memory, and would wait without a deadline. So the receiving half must learn
+/// that the sending half has written a Ping.
 #[cfg(feature = "deflate")]
 #[test]
 fn s5_5_3_the_reader_waits_for_the_pong_of_the_writers_ping() {

@@ -180,7 +180,7 @@ fn s5_5_1_nothing_is_accepted_after_closing_has_begun() {
     }
 }
 
-/// Otherwise messages would be queued for a stream that accepts nothing any more.
+/// If `try_send` did not return an error, messages would be queued for a stream that accepts nothing any more.
 #[test]
 fn s7_1_7_nothing_is_accepted_after_a_write_has_failed() {
     let outs = Out::all(|| {
@@ -189,7 +189,7 @@ fn s7_1_7_nothing_is_accepted_after_a_write_has_failed() {
     });
     for (mut out, peer) in outs {
         peer.end.reset();
-        // These calls may only then find that the stream has failed.
+        // These calls may be the first to find that the stream has failed.
         let _ = out.try_send(numbered(0));
         let _ = out.try_send(numbered(1));
         let refused = out.try_send("lost").unwrap_err();
@@ -325,7 +325,7 @@ fn try_send_keeps_a_message_while_the_other_half_holds_the_lock() {
         }
         assert!(writer.buffered_amount() >= 3 * 102);
     });
-    // The reader has written the messages already, or was woken to write them.
+    // The reader has already written the messages, or was woken so that it writes them.
     block_on(&locked.clock, locked.writer.lock().unwrap().send("next")).unwrap();
     assert_eq!(locked.writer.lock().unwrap().buffered_amount(), 0);
     locked.peer.pump();
@@ -334,7 +334,7 @@ fn try_send_keeps_a_message_while_the_other_half_holds_the_lock() {
     assert_eq!(locked.peer.messages(), expected);
 }
 
-/// The writing task makes no further call. The wakeup makes the reader write.
+/// The writing task makes no further call. So the reader must be woken, and must write the message.
 #[test]
 fn a_reader_writes_the_messages_that_waited_for_its_lock() {
     let Locked { clock, mut reader, writer, mut peer, hook } = Locked::new(Behavior::default(), patient());

@@ -68,7 +68,7 @@ fn a_server_sends_a_response_other_than_101() {
         let request = block_on(&clock, server(&clock).receive(end.clone())).unwrap();
         block_on(&clock, request.reject(&HttpResponse::new(401))).unwrap();
         assert!(end.take_written().starts_with(b"HTTP/1.1 401 "));
-        // The peer keeps its end open. The server reads for one second and then ends.
+        // The peer does not end the stream. The server reads for one second and then gives up.
         assert_eq!(clock.seconds(), 1);
 
         for (target, status) in [("/", "200"), ("/none", "404"), ("/chat", "426")] {
@@ -159,7 +159,7 @@ fn a_handshake_ends_at_its_timeout() {
 
 type Accepted = Result<Ws, AcceptError<End, Clock>>;
 
-/// Runs both ends until they are open, or until either fails.
+/// Runs both endpoints until they are open, or until either fails.
 fn open_both(
     near: &End,
     far: &End,
@@ -251,7 +251,7 @@ fn a_fault_at_any_call_of_a_handshake_has_a_typed_error() {
                 assert_eq!(open(Some((at, fault))).0, None, "{fault:?} at {at}");
             }
             assert_eq!(open(Some((at, Fault::Reset))).0, Some(ErrorKind::ConnectionReset), "at {at}");
-            // A flush moves no bytes, so this fault has no effect on it.
+            // If this call is a flush, the fault has no effect, because a flush moves no bytes.
             seen.insert(open(Some((at, Fault::Zero))).0);
         }
         assert!(seen.into_iter().eq([None, Some(ErrorKind::WriteZero), Some(ErrorKind::UnexpectedEof)]));

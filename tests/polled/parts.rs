@@ -26,7 +26,7 @@ fn s5_5_2_timers_continue_with_another_clock() {
     for age in [3, 3600, 1_000_000] {
         let config = Config::new().ping_interval(Some(ms(300))).pong_timeout(None);
         let (clock, mut ws, mut peer) = pair(Role::Server, Behavior::default(), config);
-        // The connection receives a message at this age, so its timers do not start at zero.
+        // The connection receives a message `age` seconds after the start, so its timers do not start at zero.
         clock.advance(ms(age * 1000));
         peer.connection.send_text("x").unwrap();
         peer.say();
@@ -88,7 +88,7 @@ fn s5_4_no_accepted_message_is_lost_by_into_parts() {
     }
 }
 
-/// A waiting send reads ahead. The inbox of the parts has these bytes.
+/// A send that waits for space also reads. After `into_parts` these bytes are in the inbox.
 #[test]
 fn s5_4_bytes_read_ahead_are_in_the_parts() {
     let behavior = Behavior { capacity: 10, ..Behavior::default() };
@@ -155,7 +155,7 @@ fn a_stream_that_reports_too_many_bytes_is_an_error() {
         } else {
             lied(block_on(&clock, start(true).recv()).map(|_| ()));
             lied(block_on(&clock, start(false).send("x")));
-            // A large payload is written without being copied, by another function.
+            // Another function writes a large payload, without copying it.
             let mut ws = start(false);
             let sent = block_on(&clock, ws.send_binary(&[0; 100_000]));
             assert!(matches!(sent, Err(Error::Io(_))), "{sent:?}");
@@ -168,7 +168,7 @@ fn a_stream_that_reports_too_many_bytes_is_an_error() {
     assert!(accepted.is_err());
 }
 
-/// The stream never accepts the answer to the peer's Close. Such an end is not clean.
+/// The stream never accepts the answer to the peer's Close. So the outcome is not clean.
 #[test]
 fn s7_1_4_an_end_is_not_clean_if_the_stream_never_accepts_our_close() {
     for (keeps, halves) in [(false, false), (false, true), (true, false), (true, true)] {

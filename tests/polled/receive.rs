@@ -1,8 +1,8 @@
 //! Servers that receive a request first, and accept or reject it later.
 //!
-//! `Server::receive` returns the request, and the application then decides. Between these two phases time passes, input
-//! arrives, the peer goes away, or the application drops the request or a future. Handshakes in one phase are tested in
-//! `open.rs`, and the blocking adapter is tested in `tests/net/receive.rs`.
+//! `Server::receive` returns the request, and the application then decides. Until it decides, time may pass, input may
+//! arrive, the peer may leave, or the application may drop the request or a future. Handshakes that accept at once are
+//! tested in `open.rs`, and the blocking adapter is tested in `tests/net/receive.rs`.
 
 use std::io::ErrorKind;
 use std::pin::pin;

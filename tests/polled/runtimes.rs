@@ -109,7 +109,7 @@ mod on_tokio {
         assert!(server.await.unwrap().is_clean());
     }
 
-    /// The application decides in a task that waits for something else. The peer has sent more, or has gone.
+    /// The application decides in another task, and later. Meanwhile the peer has sent more, or has left.
     #[tokio::test]
     async fn a_request_over_tcp_waits_for_a_decision() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -161,7 +161,7 @@ mod on_tokio {
         Box::new(stream)
     }
 
-    /// Streams other than TCP have the same calls, halves and timers.
+    /// A WebSocket over another stream than TCP has the same calls, halves and timers.
     #[tokio::test(start_paused = true)]
     async fn any_stream_can_be_split_and_has_timers() {
         async fn talks(
@@ -216,7 +216,7 @@ mod on_tokio {
         let (near, _far) = duplex(1 << 16);
         let connection = hybi::Connection::server(hybi::Instant::ZERO, Config::new(), hybi::Outbox::new());
         let mut ws = WebSocket::from_parts(near, connection, hybi::Inbox::empty());
-        // First another task waits, so that the alarm holds the waker of a task that is gone.
+        // First another task waits, so that the alarm holds the waker of a task that has ended.
         ws = tokio::spawn(async move {
             assert!(timeout(Duration::from_secs(20), ws.recv()).await.is_err());
             ws

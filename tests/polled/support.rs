@@ -1,11 +1,11 @@
 //! A stream, a clock, an executor and a peer, all of them deterministic.
 //!
 //! - [`Clock`] is virtual. It moves to the next alarm when all tasks wait.
-//! - [`run`] polls a task only after a wakeup. If all tasks wait and there is no alarm, it panics: the tasks
-//!   would hang.
+//! - [`run`] polls a task only after a wakeup. If all tasks wait and there is no alarm, the tasks would hang, so
+//!   [`run`] panics.
 //! - [`End`] is one end of a stream in memory. A [`Behavior`] can limit or delay the calls of the stream, or make one
 //!   call fail.
-//! - [`Peer`] is a connection of the core at the other end, which records its events.
+//! - [`Peer`] is a connection of the core at the other end of the stream. It records its events.
 //!
 //! Calls and polls are bounded, so a busy loop fails a test instead of hanging it.
 
@@ -290,7 +290,7 @@ impl End {
         Poll::Ready(Ok(self.behavior.piece))
     }
 
-    // --- the far end ---
+    // --- calls of the peer ---
 
     /// Returns the number of bytes that have arrived and were not read.
     pub fn unread(&self) -> usize {
@@ -425,7 +425,7 @@ impl AsyncWrite for End {
     }
 }
 
-// --- both ends ---
+// --- the peer, and pairs ---
 
 /// The peer: a connection that records its events.
 pub struct Peer {
@@ -487,8 +487,8 @@ impl Peer {
 
     /// Passes `written` to the connection.
     pub fn take_in(&mut self, written: &[u8]) {
-        // Short input is passed byte by byte, because the cuts must not matter. For long input that would take too
-        // long.
+        // Short input is passed byte by byte, because the result must not depend on how the input is cut. Long input
+        // would take too long byte by byte.
         let mut rest = written;
         while !rest.is_empty() {
             let space = self.connection.read_space(&mut self.inbox);

@@ -23,8 +23,8 @@ fn a_silent_peer_is_pinged_and_then_given_up() {
             block_on(&clock, ws.wait_closed()).unwrap()
         };
         assert_eq!(outcome, Outcome::TimedOut(Which::Pong));
-        // The Ping is sent after 30 seconds and its Pong is due 30 seconds later. The end does not wait for a
-        // Close of a dead peer.
+        // The Ping is sent after 30 seconds, and its Pong is due 30 seconds later. The connection then ends at once: it
+        // does not wait for a Close of a dead peer.
         assert_eq!(clock.seconds(), 60);
         peer.pump();
         assert_eq!(peer.heard[..2], [Heard::Ping(vec![0, 0, 0, 1]), Heard::Close(1011)]);

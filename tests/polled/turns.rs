@@ -134,8 +134,8 @@ fn most_work(frames: Vec<u8>, deflate: bool, halves: bool) -> Work {
     most
 }
 
-/// A turn may make sixteen reads of 16 KiB, which hold 130,000 empty frames. So a limit of bytes is not enough, and
-/// the number of frames is limited too.
+/// A turn may contain sixteen reads of 16 KiB, which can hold 130,000 empty frames. So a limit on bytes is not enough,
+/// and the number of frames is limited too.
 #[test]
 fn s5_5_2_a_turn_is_bounded_by_the_number_of_small_frames() {
     let floods: [&[u8]; 4] = [
@@ -241,7 +241,7 @@ fn s7692_a_turn_is_bounded_by_the_number_of_empty_blocks() {
     }
 }
 
-/// Each message has at least one block, and a block costs budget however little it inflates to.
+/// Each message has at least one block. A block uses up a part of the budget even if it inflates to little data.
 #[cfg(feature = "deflate")]
 #[test]
 fn s7692_a_turn_is_bounded_by_the_blocks_of_small_compressed_messages() {
@@ -267,8 +267,8 @@ fn s7692_a_turn_is_bounded_by_the_blocks_of_small_compressed_messages() {
     }
 }
 
-/// When 100 connections have endless input, another connection does not wait until all of them had a turn. In each
-/// round only a few connections have a turn, in order.
+/// Even if 100 connections have endless input, another connection does not wait until each of them had a turn. In each
+/// round only a few connections have a turn, in the order of a queue.
 #[test]
 fn s5_5_2_only_a_few_connections_with_endless_input_progress_in_each_round() {
     // In each round a sixteenth of the waiting connections have a turn, but never fewer than four.

@@ -1,7 +1,7 @@
 //! Two tasks that share one WebSocket, by our halves or by those of `futures_util`.
 //!
-//! Each task may do work that the other one waits for, and must wake it exactly then. These tests check that no
-//! wakeup is lost, that two tasks do not wake each other endlessly, and how closing a sink ends. All
+//! One task may do work that the other task waits for. Then, and only then, it must wake the other task. These tests
+//! check that no wakeup is lost, that two tasks do not wake each other endlessly, and how closing a sink ends. All
 //! interleavings are tested in `tests/loom/`.
 
 use std::pin::{Pin, pin};
@@ -77,8 +77,8 @@ fn halves_of_futures_util_send_and_receive_over_a_narrow_pipe() {
     assert_eq!(run(&clock, receiving, &mut [sending.as_mut(), pumping.as_mut()]), 100);
 }
 
-/// Both sides run in one joined task. The side that is polled first must be polled again after the second side has
-/// made progress.
+/// Both endpoints run in one joined task. The endpoint that is polled first must be polled again after the second
+/// endpoint has made progress.
 #[test]
 fn both_sides_in_one_task_progress() {
     let behavior = Behavior { capacity: 20, ..Behavior::default() };
@@ -117,7 +117,7 @@ impl SplitByFutures for Ws {
     }
 }
 
-/// The deadline of a waiting send ends the connection. The receiving task must learn of it.
+/// The deadline of a waiting send ends the connection. The receiving task must learn that the connection has ended.
 #[test]
 fn halves_of_futures_util_learn_of_the_end_from_each_other() {
     for role in [Role::Server, Role::Client] {
@@ -256,7 +256,7 @@ fn a_send_behind_unread_input_does_not_wake_its_task_endlessly() {
     assert!(times <= 2, "woken {times} times");
 }
 
-/// Both tasks have seen the end of the stream, and both wait to write. So no task has a reason to wake the other.
+/// Both tasks have seen the end of the stream, and both wait for space to write. So neither may wake the other.
 #[test]
 fn halves_of_futures_util_do_not_wake_each_other_endlessly_at_the_end() {
     let (clock, ws, peer) = pair(Role::Server, Behavior { capacity: 10, ..Behavior::default() }, patient());
@@ -290,8 +290,8 @@ enum Meanwhile {
     Nothing,
 }
 
-/// Closes a sink that holds a message, in turn with a receiving half. Returns two results of closing, and the
-/// bytes that the peer received.
+/// Closes a sink that holds a message, while a receiving half is polled in turn. Returns the results of two calls that
+/// close the sink, and the bytes that the peer received.
 fn close_of(
     sink: &mut (impl Sink<Message, Error = Error> + Unpin),
     stream: impl futures_core::Stream<Item = Result<Message, Error>> + Unpin,

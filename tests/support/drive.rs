@@ -208,8 +208,8 @@ pub fn drive_lent(
     cuts: &Cuts,
     form: Form,
 ) -> Result<Run, String> {
-    // The application sends nothing, so the output has only control frames. They have a buffer of their own, `queue`, and
-    // the buffer for data is empty.
+    // The application sends nothing, so the output has only control frames. They have a buffer of their own, `queue`,
+    // and the buffer for data is empty.
     let (mut queue, mut control) = ([0; 508], ControlPayload::EMPTY);
     let mut machine = new(SliceOutbox::new(&mut [], &mut queue));
     let mut memory = vec![0xA5; room];
