@@ -2,8 +2,7 @@
 //!
 //! The cases are those of `benches/peers/`, which compares more implementations. A contender that receives reads the
 //! same frames from memory, at most 64 KiB at a time, and inspects every message. A contender that sends flushes each
-//! message.
-//! `hybi` delivers borrowed events, `hybi-owned` messages that own their data.
+//! message. `hybi` delivers borrowed events, and `hybi-owned` delivers messages that own their data.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -33,7 +32,7 @@ const BATCH: usize = 1 << 20;
 const LARGE: usize = 4 << 10;
 const NOW: Instant = Instant::ZERO;
 
-/// A case of receiving: the role, the kind of message, and how it arrives.
+/// A case of receiving: the role of the receiver, the kind of message, and how the messages arrive.
 #[derive(Clone, Copy)]
 struct Receive {
     group: &'static str,

@@ -2,9 +2,9 @@
 //! deflate`.
 //!
 //! The messages resemble JSON, and each is different. The context is taken over from message to message. `hybi`
-//! measures the whole path: frames from memory to validated text, and text to frames. `zlib-rs` is one call of
-//! the library, with memory that was allocated before. First a table of sizes is printed. It is the same on every
-//! machine.
+//! measures the whole path: frames from memory to validated text, and text to frames. `zlib-rs` measures one call of
+//! the library, with memory that was allocated before. First the program prints a table of compressed sizes, which are
+//! the same on every machine.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -23,8 +23,8 @@ use hybi::{Config, Connection, Event, Inbox, Instant, Outbox};
 use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Inflate, InflateFlush};
 
 const SIZES: [(usize, &str); 2] = [(1024, "1KiB"), (64 << 10, "64KiB")];
-/// Number of payload bytes in a batch. It is more than a window holds, so that a repeated batch is not compressed by
-/// references to itself.
+/// Number of payload bytes in a batch. It is larger than the window of compression. So a batch that is repeated cannot
+/// be compressed by references to the previous repetition.
 const BATCH: usize = 256 << 10;
 const NOW: Instant = Instant::ZERO;
 
@@ -191,7 +191,7 @@ fn cost(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Compression levels, with context takeover or without.
+/// Compression levels, and whether the context is taken over.
 const SETTINGS: [(u8, bool); 7] =
     [(1, true), (2, true), (3, true), (4, true), (6, true), (9, true), (6, false)];
 
@@ -250,7 +250,7 @@ fn noise(len: usize) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
-/// Prints the same for messages that alternate with random bytes. The random bytes are not counted.
+/// Prints the table of [`sizes`] for messages that alternate with random bytes. The random bytes are not counted.
 fn noisy() {
     for level in [1, 4, 6, 9] {
         print!("{:38}", format!("level {level}, noise of 1 KiB after each"));

@@ -1,9 +1,9 @@
 //! Counts how often each byte of a message that arrives slowly is moved: `cargo bench --all-features --bench
 //! moved`.
 //!
-//! Before each slow read two seconds of virtual time pass, so the adapter frees unused memory. The allocator
-//! always moves a block that grows or shrinks, and counts the moved bytes. The numbers are the same on every machine.
-//! `tests/memory/moved.rs` asserts a bound on them.
+//! Before each slow read two seconds of virtual time pass, so the adapter frees unused memory. The allocator always
+//! moves a block that grows or shrinks, and counts the moved bytes. So the numbers are the same on every machine.
+//! `tests/memory/moved.rs` asserts an upper bound on these numbers.
 #![allow(
     unsafe_code,
     missing_docs,
@@ -56,7 +56,8 @@ unsafe impl GlobalAlloc for Moving {
 #[global_allocator]
 static ALLOCATOR: Moving = Moving;
 
-/// Bytes before the first pause, bytes of a slow read, and number of slow reads.
+/// For each column: the bytes that arrive before the first pause, the bytes of a slow read, and the number of slow
+/// reads.
 const COLUMNS: [(usize, usize, usize); 7] = [
     (0, 1, 20_000),
     (0, 100, 2000),

@@ -1,10 +1,10 @@
-//! Checks that twice the input takes at most 2.2 times as long, for every shape of input: `cargo bench --bench
-//! scaling`. With `--features deflate` it also checks compressed shapes.
+//! Checks for many kinds of input that twice the input takes at most 2.2 times as long: `cargo bench --bench scaling`.
+//! With `--features deflate` the program also checks compressed input.
 //!
-//! A shape is a kind of input that costs the peer little but has been expensive for some implementation. Each shape
-//! runs many times, alternately with n and with 2n units, and the median ratio counts. A ratio that is too large is
-//! measured again a few times, because a busy machine also causes such ratios. If it stays too large, the program
-//! exits with 1. Words after `--` select shapes by a part of their names.
+//! A *shape* is a kind of input that costs the peer little but has been expensive for some implementation. Each shape
+//! runs many times, alternately with n and with 2n units, and the median ratio counts. If a ratio is too large, it is
+//! measured again a few times, because a busy machine also causes large ratios. If the ratio stays too large, the
+//! program exits with 1. Words after `--` select shapes by a part of their names.
 //!
 //! `-- --count` counts instructions instead of time, once for each shape. The counts are correct on a busy machine
 //! too. This needs valgrind.
@@ -26,8 +26,8 @@ use hybi::handshake::{
 use hybi::utf8::Validator;
 use hybi::{Config, Connection, Delivery, Inbox, Instant, MessageKind, Outbox};
 
-/// An allocator that always copies a block that grows. Whether a block can grow in place depends on chance, so the
-/// results would vary.
+/// An allocator that always copies a block that grows. With another allocator it depends on chance whether a block can
+/// grow in place, so the results would vary.
 struct Moving;
 
 // SAFETY: each request is passed unchanged to the system's allocator.
@@ -164,7 +164,7 @@ fn shapes() -> Vec<Shape> {
                 assert_eq!(connection.buffered_amount(), 0);
             })
         }),
-        // The UTF-8 validator gets this shape.
+        // The UTF-8 validator receives this shape.
         shape("text validated a byte at a time", 64 << 10, "bytes", |n| {
             let text = symbols(n);
             Box::new(move || {
@@ -230,7 +230,7 @@ fn chunks() -> Connection {
     Connection::server(NOW, unlimited().delivery(Delivery::Chunks), Outbox::new())
 }
 
-/// Returns a server with `n` queued messages. One byte of the first one has been written.
+/// Returns a server with `n` queued messages. One byte of the first message has been written.
 fn stuck(n: usize) -> Connection {
     let mut connection = server();
     for _ in 0..n {
@@ -240,7 +240,7 @@ fn stuck(n: usize) -> Connection {
     connection
 }
 
-/// Writes to a transport that takes `most` bytes.
+/// Writes to a transport that accepts `most` bytes.
 fn transmit(connection: &mut Connection, most: usize) {
     let mut slices = [&[][..]; 4];
     let len = connection.poll_transmit(&mut slices);
@@ -343,13 +343,13 @@ fn with_headers(lines: &str) -> String {
     REQUEST.replace("\r\n\r\n", &format!("\r\n{lines}\r\n"))
 }
 
-/// Returns a server's handshake with these additional header lines, in reads of `read` bytes.
+/// Returns a run of a server's handshake with these additional header lines, in reads of `read` bytes.
 fn request(lines: String, read: usize) -> Run {
     let head = with_headers(&lines);
     Box::new(move || assert!(opens(head.as_bytes(), read)))
 }
 
-/// Returns a server's handshake with `n` subprotocols that have a common prefix.
+/// Returns a run of a server's handshake with `n` subprotocols that have a common prefix.
 fn subprotocols(begin: &str, n: usize) -> Run {
     let names: Vec<String> = (0..n).map(|at| format!("{begin}{at}")).collect();
     request(format!("Sec-WebSocket-Protocol: {}\r\n", names.join(", ")), ALL)
@@ -370,7 +370,7 @@ fn opens(head: &[u8], read: usize) -> bool {
     opened
 }
 
-/// Returns a client's handshake that gets this response a byte at a time.
+/// Returns a run of a client's handshake that receives this response a byte at a time.
 fn response(head: String) -> Run {
     Box::new(move || {
         let limits = HeadLimits::new().max_head(ALL);
@@ -482,7 +482,7 @@ mod deflate {
         payload
     }
 
-    /// Returns `len` random letters, compressed. Most of their length remains.
+    /// Returns `len` random letters, compressed. The result is nearly as long as the letters.
     fn letters(len: usize) -> Vec<u8> {
         let mut random = 88_172_645_463_325_252_u64;
         let text = (0..len).map(|_| {
@@ -504,8 +504,8 @@ fn ratio(&(once, twice): &Pair) -> f64 {
     twice / once
 }
 
-/// Returns the times of the median ratio of alternating runs, from the first round whose ratio is small enough,
-/// or from the best round.
+/// Returns the two times that have the median ratio of a round. This is the first round whose ratio is small enough, or
+/// else the best round.
 fn time(shape: &Shape) -> Pair {
     let (mut once, mut twice) = ((shape.make)(shape.n), (shape.make)(2 * shape.n));
     let time = |run: &mut Run| {
@@ -531,8 +531,8 @@ fn time(shape: &Shape) -> Pair {
     best
 }
 
-/// Runs this program again under valgrind, which records the instructions of each call of [`counted`]. Returns
-/// the pairs of all shapes.
+/// Runs this program again under valgrind, which records the instructions of each call of [`counted`]. Returns the
+/// counts for n and 2n of each shape.
 fn count(words: &[&String]) -> io::Result<Vec<Pair>> {
     let folder = env::temp_dir().join(format!("hybi-scaling-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
@@ -570,7 +570,7 @@ fn instructions(dump: &str) -> Option<f64> {
 #[inline(never)]
 fn counted(run: &mut Run) {
     run();
-    // Using `run` here keeps the call from becoming a tail call, so that the instructions count for this
+    // Without this use of `run`, the call would become a tail call, and its instructions would not count for this
     // function.
     black_box(run);
 }

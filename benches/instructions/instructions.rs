@@ -3,8 +3,8 @@
 //!     cargo install --locked gungraun-runner@0.20.0
 //!     (cd benches/instructions && cargo bench)
 //!
-//! Each benchmark processes 10,000 messages. So the printed number without its last four digits is the count for one
-//! message. The count of the previous run is printed beside it.
+//! Each benchmark processes 10,000 messages. So the count for one message is the printed number without its last four
+//! digits. The count of the previous run is printed beside it.
 //!
 //! The cases are those of `benches/peers/`, whose `targets.json` has the required (`must`) and desired (`aim`)
 //! counts. The program fails if a count exceeds `must`. `benches/peers/callgrind.sh` also counts other libraries.
@@ -34,7 +34,7 @@ fn connection(role: Role) -> Connection {
     }
 }
 
-// --- receiving: each read returns the bytes that fit, and every message is inspected ---
+// --- receiving: each read fills the read buffer, and every message is inspected ---
 
 struct Receiving {
     wire: Vec<u8>,
@@ -61,8 +61,8 @@ impl Receiving {
         receiving
     }
 
-    // Kept out of line, so that the program has one call of `poll_event`, as most programs have. The compiler can then
-    // inline that call.
+    // This function is kept out of line, so that the program has only one call of `poll_event`, as most programs have.
+    // The compiler can then inline that call.
     #[inline(never)]
     fn run(&mut self) {
         let Self { wire, connection, inbox } = self;
@@ -193,7 +193,7 @@ impl Sending {
     }
 }
 
-/// Sends messages with a call that also writes them.
+/// Sends messages with `transmit`, which also writes them.
 struct Transmitting(Sending);
 
 impl Transmitting {

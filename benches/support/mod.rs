@@ -41,7 +41,7 @@ pub(crate) fn mixed(size: usize) -> Vec<u8> {
         }
         text.push(' ');
     }
-    // Cut the text after a whole character, and fill it with dots up to the length.
+    // Cut the text after a whole character, and append dots until it has the right length.
     let end = (0..=size).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     text.truncate(end);
     let mut text = text.into_bytes();

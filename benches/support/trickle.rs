@@ -1,7 +1,7 @@
 //! Receives a message that arrives slowly, with pauses, through each adapter. A bench and a test use this file.
 //!
-//! Time is virtual. For tokio the clock is paused, and for futures-io the test sets the clock. For `net`, reads of
-//! the stream return at once as if a timer had expired.
+//! Time is virtual. For tokio the clock is paused, and for futures-io the test sets the clock. For `net`, a read
+//! returns at once, as if its timeout had passed.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::pin::{Pin, pin};
@@ -32,7 +32,7 @@ pub(crate) const ADAPTERS: [Adapter; 5] =
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Form {
     OneFrame,
-    /// In fragments of this many bytes.
+    /// The message has fragments of this many bytes.
     Fragments(usize),
     #[cfg(feature = "deflate")]
     Compressed,
@@ -215,7 +215,7 @@ impl Read for Stream {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         let mut trickle = self.0.lock().unwrap();
         if !trickle.goes_on() {
-            // The read ends as if a timer had expired, but no real time passes.
+            // The read ends as if its timeout had passed, but no real time passes.
             let mut now = trickle.clock.0.lock().unwrap();
             *now = *now + PAUSE;
             return Err(ErrorKind::Interrupted.into());

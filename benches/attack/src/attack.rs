@@ -21,8 +21,8 @@ pub struct Attack {
     pub first: Vec<u8>,
     /// The data that is sent repeatedly.
     pub again: Vec<u8>,
-    /// Number of bytes of answers that must arrive before `again` is sent the next time. With 0 it is sent as fast as
-    /// the server takes it.
+    /// Number of bytes of answers that must arrive before `again` is sent the next time. If this is 0, `again` is
+    /// sent as fast as the server accepts it.
     pub waits: usize,
 }
 

@@ -28,8 +28,8 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 const RESERVED: u64 = 300;
 /// Maximum number of connections that are opened from one address.
 const PER_ADDRESS: usize = 20_000;
-/// Duration of the honest connections before the attack, and of the attack before the measurement. So memory that an
-/// attack makes the server allocate once is not measured.
+/// How long the honest connections run before the attack, and how long the attack runs before the measurement. So work
+/// that an attack causes only once, such as an allocation, is not measured.
 const WARM_UP: Duration = Duration::from_secs(1);
 /// Maximum wait for the last echoes, while the attack continues.
 const GRACE: Duration = Duration::from_secs(2);
@@ -45,7 +45,7 @@ struct Options {
     /// The core that the server runs on.
     core: usize,
     only: String,
-    /// Whether the generator has priority over other processes, so that it does not wait for its core.
+    /// Whether the generator gets a realtime priority, so that it does not wait for its core.
     realtime: bool,
 }
 
@@ -87,7 +87,8 @@ fn main() -> Result<()> {
     }
     let attacks = attack::all();
     let attacks = attacks.iter().filter(|attack| attack.name.contains(&options.only));
-    // Measure twice without an attack. The difference shows how much other processes use the machine.
+    // Measure without an attack at the beginning and at the end. The difference between the two results shows how much
+    // other processes disturb the measurement.
     let runs = std::iter::once(None).chain(attacks.map(Some)).chain([None]);
     let mut rows = Vec::new();
     for attack in runs {
@@ -120,7 +121,7 @@ struct Row {
     rate: f64,
     /// Number of attackers that the server has disconnected.
     lost: u64,
-    /// Maximum delay of the generator itself.
+    /// Maximum time by which the generator sent a message too late.
     late: Duration,
     /// Fraction of a core that the server used.
     busy: f64,
@@ -271,8 +272,8 @@ fn connect(port: u16, host: u8) -> io::Result<TcpStream> {
             return Err(io::Error::last_os_error());
         }
         let stream = TcpStream::from_raw_fd(socket);
-        // The system chooses the port only in `connect`. So the port may also be in use by a connection to another
-        // server.
+        // With this option the system chooses the port in `connect`, and not in `bind`. So it can choose a port that a
+        // connection to another server uses.
         set(socket, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, (&raw const one).cast(), 4);
         set(socket, libc::SOL_SOCKET, libc::SO_LINGER, (&raw const reset).cast(), size_of::<libc::linger>());
         let (from, to) = (address(host, 0), address(1, port));
@@ -377,7 +378,7 @@ impl Drop for Attackers {
     }
 }
 
-/// Writes as much as the server takes, at most 16 KiB in each write, until `stop` is set.
+/// Writes as much as the server accepts, at most 16 KiB in each write, until `stop` is set.
 fn attack_until(
     poller: &Poller,
     all: &mut [Attacker],
@@ -541,7 +542,7 @@ impl Honest {
     }
 
     fn send(&mut self) -> Result<()> {
-        // Send in another order than that in which the connections were opened.
+        // Use the connections in another order than that in which they were opened.
         let index = (self.due as usize).wrapping_mul(7919) % self.all.len();
         self.due += 1;
         let one = &mut self.all[index];
@@ -571,7 +572,7 @@ fn run(attack: Option<&Attack>, options: &Options) -> Result<Row> {
     let attackers =
         attack.map(|attack| Attackers::start(attack, server.port, options.honest, options.realtime));
     let attackers = attackers.transpose()?;
-    // Opening the attackers took a moment, in which nothing was sent. Move the schedule by that time.
+    // While the attackers were opened, nothing was sent. Move the schedule of the messages by that time.
     let now = Instant::now();
     honest.start = now - honest.interval.mul_f64(honest.due as f64);
     honest.run(now + WARM_UP, now + WARM_UP)?;
