@@ -13,7 +13,7 @@ use crate::support::drive::machine;
 
 pub const KIB: usize = 1 << 10;
 
-/// A connection whose peer attacks.
+/// A connection whose peer attacks it, and what the attack has cost so far.
 pub struct Victim {
     pub connection: Connection,
     message: VecMessage,

@@ -28,7 +28,8 @@ fn bomb(count: usize) -> Vec<u8> {
     Blocks::new().fixed(false, &tokens).message()
 }
 
-/// A bomb is stopped at the limit while it inflates. If messages are delivered in chunks, no part of the bomb is kept.
+/// A message that would inflate to more than the limit fails at the limit, before the rest is inflated. If messages are
+/// delivered in chunks, no part of this message is kept.
 #[test]
 fn s10_4_decompression_bombs_stop_at_the_limit() {
     let payload = bomb(200_000); // 51 MB
@@ -55,7 +56,8 @@ fn s10_4_decompression_bombs_stop_at_the_limit() {
             }
         }
     }
-    // Bombs below the limit are delivered as messages. All of them use the same memory.
+    // Messages below the limit are delivered, although they inflate to many times their length. They reuse the same
+    // memory, one after another.
     let small = bomb(300);
     let mut flood = wire::encode(wire::BINARY | RSV1, &small, key(Role::Server)).repeat(200);
     let mut victim = victim(Role::Server, Config::new().max_message(100_000));
@@ -64,7 +66,7 @@ fn s10_4_decompression_bombs_stop_at_the_limit() {
     assert!(victim.peak() <= 2 * 100_000 + 64 * KIB + INFLATER, "{}", victim.peak());
 }
 
-/// Blocks without data cost steps in proportion to their bytes.
+/// Blocks without data cost a number of steps that is proportional to their length on the wire.
 #[test]
 fn s7692_7_2_2_floods_of_empty_blocks_cost_steps_in_proportion_to_their_bytes() {
     for last in [false, true] {
@@ -121,7 +123,7 @@ fn s7692_6_1_control_frames_inside_compressed_messages_are_not_inflated() {
     }
 }
 
-/// Data that is not DEFLATE fails the connection, and nothing of it is delivered.
+/// Data that is not DEFLATE fails the connection, and no part of it is delivered.
 #[test]
 fn s7692_7_2_2_invalid_deflate_data_is_not_delivered() {
     let before_the_window = Blocks::new().fixed(false, &[Token::Back { distance: 1, len: 3 }]).message();
@@ -133,7 +135,7 @@ fn s7692_7_2_2_invalid_deflate_data_is_not_delivered() {
     }
 }
 
-/// UTF-8 is checked after inflating.
+/// The inflated text is validated, not the compressed bytes.
 #[test]
 fn s8_1_inflated_text_that_is_not_utf8_fails() {
     let payload = Blocks::new().fixed(false, &[Token::Bytes(b"fine until \xED\xA0\x80")]).message();

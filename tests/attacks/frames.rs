@@ -51,14 +51,14 @@ fn s5_2_lengths_at_integer_limits_do_not_overflow() {
     victim.has_failed(ProtocolError::MessageTooBig);
 }
 
-/// An announced length allocates nothing. Memory follows what has arrived.
+/// An announced length allocates nothing. Memory depends only on the bytes that have arrived.
 #[test]
 fn s10_4_announced_payloads_allocate_nothing() {
     for role in ROLES {
         for fin in [0x80, 0] {
             let mut victim = Victim::new(role, Config::new());
             victim.feed(&mut wire::head(0x02 | fin, 16 << 20, key(role)));
-            assert_eq!(victim.peak(), 0, "for a header");
+            assert_eq!(victim.peak(), 0, "the header has allocated memory");
             let mut arrived = 0;
             for size in [1, 10, 1000, 10_000, 100_000] {
                 victim.feed(&mut vec![0; size]);
@@ -68,7 +68,7 @@ fn s10_4_announced_payloads_allocate_nothing() {
             assert_eq!((victim.error, victim.events), (None, 0));
         }
     }
-    // A thousand connections with an announced message hold nothing.
+    // A thousand connections that have received only a header hold no heap memory.
     let mut victims: Vec<_> = (0..1000).map(|_| Victim::new(Role::Server, Config::new())).collect();
     victims.iter_mut().for_each(|victim| victim.feed(&mut wire::head(0x82, 16 << 20, key(Role::Server))));
     assert!(victims.iter().all(|victim| victim.peak() == 0));
@@ -88,7 +88,7 @@ fn s5_5_oversized_control_frames_fail_at_the_second_byte() {
                 victim.has_failed(ProtocolError::ControlTooLong);
             }
         }
-        // Fragments of a control frame would have no limit.
+        // A control frame must not be fragmented, because the number of its fragments would have no limit.
         for first in [0x08, 0x09, 0x0A] {
             let mut victim = Victim::new(role, Config::new());
             victim.feed(&mut [first]);
@@ -97,7 +97,7 @@ fn s5_5_oversized_control_frames_fail_at_the_second_byte() {
     }
 }
 
-/// Empty fragments count as fragments, so they fail at the limit. Before that they hold no memory.
+/// Empty fragments count as fragments, so they fail at the limit. Before the limit they hold no memory.
 #[test]
 fn s10_4_floods_of_empty_fragments_end_at_the_limit() {
     for role in ROLES {
@@ -131,7 +131,7 @@ fn s10_4_floods_of_empty_messages_hold_no_memory() {
     }
 }
 
-/// The text arrives in fragments of one byte. Each byte is examined once and moved a bounded number of times.
+/// The text arrives in fragments of one byte. Each byte is validated once, and moved at most twice.
 #[test]
 fn s8_1_long_text_in_tiny_fragments_is_examined_once() {
     const LEN: usize = 60_000;
@@ -267,7 +267,7 @@ fn s1_4_data_after_a_close_is_discarded() {
     }
 }
 
-/// A peer that does not answer the Close, or does not read it, is given up at the deadline.
+/// If the peer does not answer our Close, or does not read it, the connection ends at the deadline.
 #[test]
 fn s7_1_1_a_peer_that_does_not_end_is_given_up() {
     for role in ROLES {
@@ -293,7 +293,8 @@ fn s7_1_1_a_peer_that_does_not_end_is_given_up() {
     }
 }
 
-/// Without a mask, a page could write any bytes to a proxy between the browser and the server (RFC 6455 10.3).
+/// Without masking, a web page could choose the bytes that a proxy between the browser and the server sees (RFC 6455
+/// 10.3).
 #[test]
 fn s5_1_frames_without_a_mask_are_refused() {
     let mut victim = Victim::new(Role::Server, Config::new());

@@ -48,7 +48,7 @@ fn s10_4_heads_without_an_end_are_refused_at_the_limit() {
             assert!([status, 431].contains(&rejection.status()), "{rejection:?}");
         }
     }
-    // A client refuses an endless response in the same way.
+    // A client refuses an endless response at the limit too.
     for (start, more) in [
         ("HTTP/1.1 101 ", "a"),
         ("HTTP/1.1 101 OK\r\nX: ", "a"),
@@ -88,7 +88,8 @@ fn s10_4_floods_of_headers_are_refused_while_they_arrive() {
         assert!(matches!(handshake.poll(head(most).as_bytes()), Ok(Some(Incoming::Upgrade(_)))));
         let more = head(most + 1);
         let refused = (0..=more.len()).find_map(|len| {
-            // A new handshake polls each prefix, because this test is about the limit and not about the cost.
+            // Each prefix is passed to a new handshake. This is slow, but the test is about the limit and not about the
+            // cost.
             ServerHandshake::new(HeadLimits::new().max_headers(limit)).poll(&more.as_bytes()[..len]).err()
         });
         assert_eq!(refused.unwrap().status(), 431);

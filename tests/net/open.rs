@@ -26,7 +26,7 @@ fn both_ends_learn_the_subprotocol_and_the_headers() {
             .handshake_timeout(None);
         let (server, client) = pair_of(server.handshake_timeout(None), &client);
         for ws in [&server, &client] {
-            // The client's order of preference decides.
+            // Both roles support v1 and v2. The client lists v2 first, and its order of preference decides.
             assert_eq!(ws.subprotocol(), Some("v2"));
             assert!(ws.stream().nodelay().unwrap());
         }
@@ -105,7 +105,7 @@ fn the_application_can_refuse() {
         assert_eq!(answer.status, 401);
         let head = String::from_utf8(answer.received[..answer.head_len].to_vec()).unwrap();
         assert!(head.contains("\r\nWWW-Authenticate: Basic\r\n") && head.ends_with("\r\n\r\n"), "{head}");
-        // The rest of the body can still be read, and the timeouts of the handshake are removed.
+        // The client can still read the rest of the body. The timeouts of the handshake no longer apply to the stream.
         assert_eq!(answer.stream.read_timeout().unwrap(), None);
         assert_eq!(answer.stream.write_timeout().unwrap(), None);
         let mut got = answer.received.split_off(answer.head_len);
@@ -127,7 +127,7 @@ fn an_invalid_acceptance_is_answered_with_500() {
         assert!(matches!(thread.join().unwrap(), Err(AcceptError::Response(_))));
         assert!(matches!(&client, Err(ConnectError::Http(answer)) if answer.status == 500), "{client:?}");
 
-        // The server adds this invalid header to each of its responses.
+        // The invalid header in this part of the test is one that the server adds to each of its responses.
         let (address, thread) = serve(|stream| Server::new().header("Bad Name", "x").accept(stream));
         let client = net::connect(&url(address));
         assert!(matches!(thread.join().unwrap(), Err(AcceptError::Response(_))));
@@ -300,7 +300,8 @@ fn a_slow_reader_receives_the_whole_answer() {
             move |call| call.respond(&HttpResponse::new(200).body("a/b", &body))
         });
         assert!(raw.head().starts_with("HTTP/1.1 200 "));
-        // The client reads nothing for longer than the second in which a server discards input after its answer.
+        // After its answer a server discards input for one second. The client reads nothing for longer than this
+        // second.
         let (_nobody, wait) = channel::<()>();
         assert!(wait.recv_timeout(ms(1200)).is_err());
         assert!(raw.rest() == body, "the answer is not complete");
@@ -579,7 +580,7 @@ fn a_server_survives_clients_that_disconnect_after_any_byte() {
                     assert!(ws.next_event().unwrap().is_none());
                 }
             }
-            // The next client is served.
+            // The server still serves the next client.
             echo(&mut net::accept(listener.accept().unwrap().0).unwrap());
             opened
         });
@@ -587,7 +588,8 @@ fn a_server_survives_clients_that_disconnect_after_any_byte() {
             let mut raw = Raw::connect(address);
             raw.write(&all[..at]);
             if at % 2 == 0 {
-                // This end is orderly. Without it, dropping a socket with unread answers sends a reset.
+                // Half of the clients shut down the connection in an orderly way. The others drop a socket that may
+                // have unread answers, which sends a reset.
                 let _ = raw.stream.shutdown(Shutdown::Both);
             }
         }
@@ -604,7 +606,7 @@ fn a_server_survives_clients_that_disconnect_after_any_byte() {
 #[test]
 fn a_handshake_runs_over_a_stream_that_the_caller_made() {
     timed(|| {
-        /// A stream around a socket, like that of a TLS library.
+        /// A stream that contains a socket, as the stream of a TLS library does.
         #[derive(Debug)]
         struct Wrapped(TcpStream);
         impl Read for Wrapped {
