@@ -195,7 +195,11 @@ fn s10_4_an_announced_length_allocates_nothing() {
                 PEAK.get() - before
             );
             assert!(!conn.payload_space(&mut message).is_empty());
-            assert!(PEAK.get() - before <= 64 * KIB, "{} bytes for more payload space", PEAK.get() - before);
+            assert!(
+                PEAK.get() - before <= 64 * KIB,
+                "{} bytes after space for more payload was requested",
+                PEAK.get() - before
+            );
 
             // The same check follows with an inbox. Its read buffer counts too.
             let (mut conn, mut inbox) = (server(), Inbox::default());

@@ -586,8 +586,8 @@ fn compression_windows_are_released_while_a_read_waits() {
             let text = text(1000);
             client.send_text(&text).unwrap();
             assert_eq!(client.recv().unwrap(), Some(Message::from(text.clone())));
-            // The read wakes up to release the windows. It may wake up several times, because the system can end a
-            // timeout early. After that it must not wake up again.
+            // The waiting read wakes up to release the windows. It may wake up several times, because the operating
+            // system can end a timeout early. After the release it must not wake up again.
             wakes.recv().unwrap();
             let mut count = 1;
             while wakes.recv_timeout(ms(300)).is_ok() {
@@ -605,7 +605,8 @@ fn compression_windows_are_released_while_a_read_waits() {
     });
 }
 
-/// The reader half handles the timers. It already waits in a read when a message of the writer creates the window.
+/// The reader half runs the timer that releases the windows. It already waits in a read when a message of the writer
+/// creates the window.
 #[test]
 fn a_waiting_reader_half_releases_the_compression_windows() {
     timed(|| {

@@ -405,7 +405,7 @@ fn a_peer_that_half_closed_and_does_not_read_is_given_up_in_time() {
         for wait in [None, Some(ms(700))] {
             let stream = peer_that_sends_and_reads(frame(0x89, true, &[7; 100]).repeat(3), 50, 0);
             let mut ws = stream.server(patient());
-            // Each call with a timeout returns in time.
+            // Each call with a timeout returns within this timeout, although the connection is being closed.
             let outcome = if halves {
                 let (mut reader, _writer) = ws.split().unwrap();
                 while let (None, Some(wait)) = (reader.outcome(), wait) {
@@ -433,8 +433,8 @@ fn ended(mut wait: impl FnMut() -> Result<Outcome, Error>) -> Outcome {
     std::iter::repeat_with(|| wait().ok()).flatten().next().unwrap()
 }
 
-/// RFC 6455 7.1.4 calls an end clean if both Closes were sent. A peer that half-closes the stream directly after its
-/// Close may still read our Close.
+/// RFC 6455 7.1.4: an end is clean if both endpoints have sent a Close. A peer that half-closes the stream directly
+/// after its Close may still read our Close.
 #[test]
 fn s7_1_4_a_peer_that_closes_and_ends_the_stream_ends_clean_if_our_close_is_sent() {
     let code = CloseCode::new(4000);
@@ -446,7 +446,7 @@ fn s7_1_4_a_peer_that_closes_and_ends_the_stream_ends_clean_if_our_close_is_sent
         (true, true, false),
         (true, false, true),
     ] {
-        // The peer reads, or is gone, or does not read.
+        // The peer reads our Close, or has gone, or does not read. Only in the first case our Close is sent.
         for (capacity, is_gone) in [(1 << 20, false), (1 << 20, true), (0, false)] {
             let stream = Virtual::new(capacity, move |peer| {
                 peer.send(&frame(0x88, true, &close_body(4000, "")));
@@ -465,7 +465,8 @@ fn s7_1_4_a_peer_that_closes_and_ends_the_stream_ends_clean_if_our_close_is_sent
             } else {
                 (ended(|| ws.wait_closed()), ws.recv())
             };
-            // All messages of the peer arrive before its Close, so only a timeout is an error for the receiver.
+            // The peer has sent its Close, so all its messages have arrived. So only a timeout is an error for the
+            // receiver.
             assert_eq!(received.is_err(), matches!(outcome, Outcome::TimedOut(_)));
             let expected = match (capacity, is_gone) {
                 (0, _) => Outcome::TimedOut(TimerKind::Close),

@@ -127,7 +127,7 @@ fn an_invalid_acceptance_is_answered_with_500() {
         assert!(matches!(thread.join().unwrap(), Err(AcceptError::Response(_))));
         assert!(matches!(&client, Err(ConnectError::Http(answer)) if answer.status == 500), "{client:?}");
 
-        // The invalid header in this part of the test is one that the server adds to each of its responses.
+        // Here the server is configured with an invalid header, which it adds to each of its responses.
         let (address, thread) = serve(|stream| Server::new().header("Bad Name", "x").accept(stream));
         let client = net::connect(&url(address));
         assert!(matches!(thread.join().unwrap(), Err(AcceptError::Response(_))));

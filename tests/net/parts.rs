@@ -49,14 +49,15 @@ fn pings_continue_after_the_parts_are_joined() {
 fn a_dead_peer_is_given_up_in_time_after_the_parts_are_joined() {
     let stream = Virtual::with_idle_peer(1 << 20);
     let mut ws = stream.server(Config::new());
-    // The application does something else for an hour.
+    // The application makes no call for an hour.
     stream.pass(3600 * SECOND);
     ws = rejoined(ws);
     assert!(ws.recv_timeout(29 * SECOND).is_err());
     ws = rejoined(ws);
     let before = stream.now();
     assert_eq!(ws.wait_closed().unwrap(), Outcome::TimedOut(TimerKind::Pong));
-    // The WebSocket does not know how much time passed without traffic. It must not count any part of this time twice.
+    // A WebSocket does not know how much time passed before its parts were joined. From then on it gives up the peer
+    // after at most the ping interval and the pong timeout, which are 30 seconds each.
     assert!(stream.now() - before <= 61 * SECOND, "{:?}", stream.now() - before);
 }
 
@@ -91,7 +92,7 @@ fn bytes_that_a_stream_holds_back_are_sent_after_the_parts_are_joined() {
 
 #[test]
 fn input_that_was_read_ahead_is_in_the_inbox() {
-    // The two messages are larger than one read.
+    // The two messages together are larger than one read.
     let peer_bytes = [frame(0x82, true, &[5; 40_000]), frame(0x81, true, b"end")].concat();
     let stream = Virtual::new(1000, move |peer| {
         if peer.now == Duration::ZERO {

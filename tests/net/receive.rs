@@ -111,7 +111,7 @@ fn a_peer_that_disconnects_before_the_decision_is_not_accepted() {
     stream.peer(|peer| peer.is_gone = true);
     assert_eq!(failed(request.accept()), ErrorKind::BrokenPipe);
 
-    // A peer that sent a message before it half-closed the stream is accepted.
+    // If the peer sent a message before it half-closed the stream, the request is accepted.
     let stream = requested(1 << 20, b"");
     let request = receive(&stream);
     stream.peer(|peer| {
@@ -128,7 +128,7 @@ fn a_peer_that_has_closed_its_socket_is_not_accepted() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             let request = Server::new().receive(stream).unwrap();
-            // If `peek` returns 0, the end of the stream has arrived.
+            // This `peek` waits until the end of the stream has arrived, and then returns 0.
             assert_eq!(request.stream().peek(&mut [0]).unwrap(), 0);
             request.accept()
         });
@@ -156,7 +156,7 @@ fn both_phases_have_the_whole_timeout() {
     stream.pass(10 * SECOND - stream.now());
     assert!(request.accept().is_ok());
 
-    // A peer that does not read the response is given up.
+    // If the peer does not read the response, accepting fails after the handshake timeout of three seconds.
     let stream = requested(10, b"");
     let request = receive(&stream);
     stream.pass(5 * SECOND);
@@ -183,7 +183,7 @@ fn a_request_can_be_rejected_or_dropped() {
                 raw.half_close();
                 assert_eq!(raw.rest(), b"no");
             } else {
-                // The stream ends without a response.
+                // If the request is dropped, the stream ends without a response.
                 assert_eq!(raw.rest(), b"");
             }
             thread.join().unwrap();

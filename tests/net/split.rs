@@ -1,8 +1,8 @@
 //! The halves of a blocking WebSocket, each in a thread of its own.
 //!
-//! A reader answers Pings and Closes itself, also while a writer is blocked by a peer that does not read. These
-//! tests check that neither half blocks the other, and that both end in time. Halves on virtual time are tested
-//! in `liveness.rs` and `end.rs`.
+//! A reader answers Pings and Closes itself, also while a peer that does not read blocks a writer. These tests check
+//! that neither half blocks the other one, and that both halves end in time. Halves on virtual time are tested in
+//! `liveness.rs` and `end.rs`.
 
 use std::io::{ErrorKind, Read};
 use std::sync::mpsc::channel;
@@ -132,7 +132,8 @@ fn two_peers_can_both_send_before_they_read() {
     });
 }
 
-/// The peer has one thread, and writes everything before it reads. The Pong for its Ping must wait for a frame.
+/// The peer writes all its messages before it reads. Its Ping arrives while a frame of the server is partly written, so
+/// the Pong can only follow this frame.
 #[test]
 fn a_peer_can_write_first_and_read_later() {
     const LEN: usize = 8 << 20;
@@ -147,7 +148,8 @@ fn a_peer_can_write_first_and_read_later() {
             reader.outcome()
         });
         let mut raw = Raw::client(address);
-        // The server's frame is partly written, so its Pong must wait.
+        // When the first byte has arrived, the server has begun to write its large frame. A Pong cannot be written
+        // inside this frame.
         raw.stream.peek(&mut [0]).unwrap();
         raw.send(0x89, b"?");
         raw.send(0x82, &vec![1; LEN]);
@@ -226,7 +228,7 @@ fn a_protocol_error_ends_both_halves() {
     });
 }
 
-/// The reader half reads the bytes that arrived before the reset, and then ends.
+/// The reader half reads the bytes that arrived before the reset. Then it reports the end of the connection.
 #[test]
 fn a_reader_ends_after_its_peer_has_disconnected() {
     timed(|| {
@@ -305,7 +307,7 @@ fn small_messages_restart_the_idle_timer() {
         assert_eq!(raw.frame(), (0x8A, Vec::new()));
         raw.stream.set_read_timeout(Some(ms(40))).unwrap();
         for _ in 0..10 {
-            // The server sends nothing meanwhile.
+            // The server sends nothing during this wait.
             let error = raw.stream.read(&mut [0]).unwrap_err();
             assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
             raw.write(&[frame(0x81, true, b"x"), frame(0x8A, true, b"")].concat());

@@ -33,7 +33,7 @@ fn a_silent_peer_is_pinged_and_given_up() {
     timed(|| {
         let config = Config::new().ping_interval(Some(ms(30))).pong_timeout(Some(ms(300)));
         let outcome = with(config, |raw| {
-            // The server keeps a peer that answers.
+            // While the peer answers each Ping, the server does not give it up.
             for _ in 0..5 {
                 let (first, payload) = raw.frame();
                 assert_eq!(first, 0x89);
@@ -135,18 +135,19 @@ fn a_peer_that_does_not_read_is_given_up() {
     });
 }
 
-/// Input that has arrived counts, however late the application reads it.
+/// Input that arrived before a timer was due counts as received in time, even if the application reads the input later.
 #[test]
 fn a_pong_that_arrived_in_time_counts_if_it_is_read_late() {
     timed(|| {
         let (answered, wait) = channel();
         let (address, thread) = serve(move |stream| {
-            // The Pong is due at once.
+            // With a timeout of zero, the Pong is overdue as soon as the Ping is sent.
             let config = Config::new().ping_interval(None).pong_timeout(Some(ms(0)));
             let mut ws = Server::new().config(config).accept(stream).unwrap();
             ws.ping(b"?").unwrap();
             wait.recv().unwrap();
-            // This call reads the clock when the Pong is overdue. It must not end the connection.
+            // By the clock that this call reads, the Pong is overdue. But the Pong has arrived, so the call must not
+            // end the connection.
             ws.send_text("busy").unwrap();
             assert!(matches!(ws.next_event().unwrap(), Some((Event::Pong(_), _))));
             ws.wait_closed().unwrap()
@@ -164,7 +165,7 @@ fn a_pong_that_arrived_in_time_counts_if_it_is_read_late() {
     });
 }
 
-/// Time that the application takes before it closes does not count against the close timeout.
+/// The close timeout starts when the application calls `close`, however much time passed since its last call.
 #[test]
 fn the_close_timeout_starts_when_the_application_closes() {
     timed(|| {
@@ -204,7 +205,7 @@ fn without_timers_the_socket_has_no_read_timeout() {
         server.send_text("b").unwrap();
         client.recv().unwrap();
         for ws in [&client, &server] {
-            // A timeout that is left from the handshake would wake a read again and again.
+            // If the handshake left its timeout on the socket, each read would return after this timeout.
             assert_eq!(ws.stream().read_timeout().unwrap(), None);
         }
     });
