@@ -15,7 +15,8 @@ fn main() {
         "-nostdlib",
         "-static",
         "-no-pie",
-        // The precompiled `core` refers to these two symbols. With `panic = "abort"` nothing calls them.
+        // The precompiled `core` refers to these two symbols, so the linker needs them. With `panic = "abort"` nothing
+        // calls them.
         "-Wl,--defsym=rust_eh_personality=0",
         "-Wl,--defsym=_Unwind_Resume=0",
     ] {

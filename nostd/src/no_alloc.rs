@@ -1,6 +1,7 @@
 //! Runs a WebSocket server and a client without an allocator. All their memory is borrowed arrays.
 //!
-//! First each of them gets fixed bytes. Then they are connected to each other.
+//! First the server and the client each receive fixed bytes. Then a server and a client exchange messages with each
+//! other.
 #![no_std]
 #![no_main]
 
@@ -119,7 +120,7 @@ impl<'m> Peer<'m> {
     }
 }
 
-/// Runs a server with fixed bytes, among them the examples of RFC 6455 sections 1.2 and 5.7.
+/// Runs a server that receives fixed bytes, among them the examples of RFC 6455 sections 1.2 and 5.7.
 fn server() {
     say!("--- server");
     let head = b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\n\
@@ -138,7 +139,8 @@ fn server() {
     server.receive(&mut [b'l', 0x89, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58]);
     server.receive(&mut [0x80, 0x82, 0, 0, 0, 0, b'l', b'o']);
     server.show_output();
-    // This message has 24 bytes in two fragments, more than the 16 bytes of memory.
+    // This message has two fragments with 24 bytes together. The memory has 16 bytes, so the message is delivered in
+    // chunks.
     let mut long = *b"\x02\x8c\0\0\0\0abcdefghijkl\x80\x8c\0\0\0\0mnopqrstuvwx";
     server.receive(&mut long);
     server.show_output();
@@ -167,7 +169,7 @@ fn answer(head: &[u8], piece: usize, reply: &mut [u8]) -> usize {
     request.accept().subprotocol(request.select_subprotocol(&["superchat"])).write(reply).unwrap()
 }
 
-/// Runs a client with a fixed response.
+/// Runs a client that receives a fixed response and fixed frames.
 fn client() {
     say!("--- client");
     let request = ClientRequest::new("server.example.com", "/chat").subprotocols(&["chat"]);
@@ -233,7 +235,7 @@ fn both() {
         exchange(&mut client, &mut server, piece);
         exchange(&mut server, &mut client, piece);
     }
-    // Nothing happens for a long time, so the client sends a keepalive Ping.
+    // No byte arrives until the next deadline, so the client sends a keepalive Ping.
     let later = client.machine.poll_timeout().unwrap();
     say!("at {later:?}");
     client.machine.handle_timeout(later);

@@ -20,8 +20,8 @@ macro_rules! say {
     }};
 }
 
-/// Prints the panic and exits with 101. If the standard library is linked in, there are two panic handlers, which is an
-/// error.
+/// Prints the panic and exits with 101. If the standard library is linked in, there are two panic handlers, and the
+/// build fails.
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     let _ = writeln!(Stdout, "{info}");

@@ -1,5 +1,5 @@
-//! Runs a server and a client with an allocator, but without the standard library. Messages and output grow, and idle
-//! connections hold no heap memory.
+//! Runs a server and a client with an allocator, but without the standard library. The memory for messages and output
+//! grows as needed. An idle connection frees its heap memory, except a client's masking keys.
 #![no_std]
 #![no_main]
 

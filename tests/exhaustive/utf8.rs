@@ -6,7 +6,8 @@
 use hybi::utf8::Validator;
 
 /// Returns the verdict of the standard library: `Some(true)` for complete text, `Some(false)` for text that ends inside
-/// a code point, and `None` for invalid text. All shorter prefixes of `bytes` must get `Some`.
+/// a code point, and `None` for invalid text. The caller passes only sequences whose shorter prefixes are all valid or
+/// incomplete.
 fn verdict_of_std(bytes: &[u8]) -> Option<bool> {
     match std::str::from_utf8(bytes) {
         Ok(_) => Some(true),
@@ -15,8 +16,8 @@ fn verdict_of_std(bytes: &[u8]) -> Option<bool> {
     }
 }
 
-/// Returns the verdict of the validator in the same form. Checks that one piece and single bytes get the same verdict.
-/// `before` has read all bytes except the last one.
+/// Returns the verdict of the validator in the same form. Checks that the verdict is the same for one piece and for
+/// single bytes. `before` is a validator that has read all bytes except the last one.
 fn verdict_of_validator(bytes: &[u8], before: Validator) -> Option<bool> {
     let (last, head) = bytes.split_last().unwrap();
     let mut whole = Validator::new();

@@ -50,7 +50,7 @@ fn main() -> Result<(), Failure> {
     talk(ws, role == "client", &sends, &awaits)
 }
 
-/// Parses the argument DEFLATE: an offer of permessage-deflate as in the header, or nothing.
+/// Parses the argument DEFLATE. It is an offer of permessage-deflate in the syntax of the header, or empty.
 fn parse_offer(text: &str) -> Result<Option<DeflateOffer>, Failure> {
     if text.is_empty() {
         return Ok(None);
@@ -125,12 +125,13 @@ impl Record {
     }
 }
 
-/// Sends one message after each message that arrives, so reading and writing take turns. The peer reads and writes at
-/// the same time.
+/// Sends one message after each message that arrives, so this program never reads and writes at the same time. The peer
+/// does both at the same time.
 fn talk(mut ws: Ws, client: bool, sends: &[Record], awaits: &[Record]) -> Result<(), Failure> {
     let (mut sends, mut awaits) = (sends.iter(), awaits.iter().enumerate());
     if client {
-        // The client sends the first message. This message is owned, and is sent without an event to answer.
+        // The client sends the first message, because no event has arrived that it could answer. This also tests
+        // `send`, which takes an owned message.
         ws.send(sends.next().ok_or("SENDS has no message")?.message()?)?;
     }
     let mut outcome = None;

@@ -78,7 +78,7 @@ fn cost(ws: &mut Ws, send: impl FnOnce(&mut Ws)) -> u64 {
 // --- negotiation ---
 
 #[test]
-fn s7692_5_compression_needs_both_sides() {
+fn s7692_5_compression_is_used_only_if_both_sides_support_it() {
     timed(|| {
         let plain = (Server::new(), Client::new());
         let cases = [

@@ -15,7 +15,7 @@ use hybi::{Message, Outcome, ProtocolError, SendError};
 use crate::common::*;
 
 #[test]
-fn both_ends_learn_the_subprotocol_and_the_headers() {
+fn client_and_server_know_the_subprotocol_and_the_headers() {
     timed(|| {
         let server = Server::new().subprotocols(["v1", "v2"]).header("X-Server", "s");
         let client = Client::new()

@@ -238,7 +238,7 @@ impl Write for Tls {
 }
 
 #[test]
-fn s7_1_1_tls_is_half_closed_with_close_notify_by_both_ends() {
+fn s7_1_1_both_endpoints_half_close_tls_with_close_notify() {
     timed(|| {
         for by_client in [true, false] {
             let (near, far) = sockets();

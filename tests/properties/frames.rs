@@ -144,7 +144,8 @@ proptest! {
         }
     }
 
-    /// As bytes are added, the result changes at most once, from "incomplete" to a verdict: a header or an error.
+    /// As bytes are added, the result changes at most once, from "incomplete" to a header or an error. It never changes
+    /// again.
     #[test]
     fn s5_2_more_of_a_header_never_changes_a_verdict(bytes in heads()) {
         let mut verdict = Ok(None);

@@ -1,6 +1,6 @@
 //! Properties of the opening handshake: heads that arrive in pieces, and negotiation.
 //!
-//! A request or response is valid at first, and some of its bytes may then be changed. Negotiated parameters are
+//! The generated requests and responses are valid, or valid except for some changed bytes. Negotiated parameters are
 //! compared with a second, plain parser of extension headers.
 
 use hybi::handshake::{
@@ -79,7 +79,8 @@ fn altered((mut head, edits, rest): (Vec<u8>, Vec<Edit>, Vec<u8>)) -> Vec<u8> {
     head
 }
 
-/// Returns the verdict of a server on `head`, in a form that can be compared, or `None` if the head is incomplete.
+/// Returns the result of a server for `head` as text, so that two results can be compared. Returns `None` if the head
+/// is incomplete.
 fn served(handshake: &mut ServerHandshake, head: &[u8]) -> Option<String> {
     match handshake.poll(head) {
         Ok(None) => None,
@@ -94,7 +95,7 @@ fn client() -> ClientHandshake<'static> {
     ClientHandshake::new(request, NONCE, HeadLimits::new()).unwrap()
 }
 
-/// Like [`served`], for a client.
+/// Returns the result of a client for `head`, in the form of [`served`].
 fn replied(handshake: &mut ClientHandshake<'_>, head: &[u8]) -> Option<String> {
     match handshake.poll(head) {
         Ok(None) => None,
@@ -105,7 +106,8 @@ fn replied(handshake: &mut ClientHandshake<'_>, head: &[u8]) -> Option<String> {
 }
 
 /// Checks that the result changes at most once as the input grows, from "incomplete" to a verdict. `so_far` passes
-/// every prefix to the same handshake, and `at_once` passes each prefix to a new one. Both must agree.
+/// every prefix to the same handshake, and `at_once` passes each prefix to a new handshake. Their results must be
+/// equal.
 fn is_monotone(
     input: &[u8],
     mut so_far: impl FnMut(&[u8]) -> Option<String>,
@@ -152,8 +154,8 @@ fn extension() -> impl Strategy<Value = String> {
     })
 }
 
-/// The parameters of a permessage-deflate extension, as a plain parser reads them. An extension that is not valid by
-/// RFC 7692 section 7 has none.
+/// The parameters of a permessage-deflate extension, as a plain parser reads them. If an extension is not valid by RFC
+/// 7692 section 7, the parser returns no parameters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Parsed {
     server_no_takeover: bool,

@@ -34,7 +34,7 @@ fn nearly_text() -> impl Strategy<Value = Vec<u8>> {
         1 => cut,
         1 => vec(select(&BOUNDARY_BYTES[..]), 1..4),
     ];
-    // Half of the texts have only valid pieces.
+    // Half of the generated texts have only valid pieces.
     prop_oneof![vec(text(), 0..60), vec(piece, 0..40)].prop_map(|pieces| pieces.concat())
 }
 

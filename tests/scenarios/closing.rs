@@ -182,7 +182,7 @@ fn s5_5_a_reason_has_at_most_123_bytes() {
 }
 
 #[test]
-fn s7_1_2_both_ends_send_a_close() {
+fn s7_1_2_both_endpoints_send_a_close() {
     for (code, reason) in [(Some(1000), "bye"), (Some(3000), ""), (None, "")] {
         for server_first in [false, true] {
             for cap in [1, 3, usize::MAX] {

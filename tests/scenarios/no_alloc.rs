@@ -251,7 +251,7 @@ fn s5_5_2_a_keepalive_ping_waits_for_space_in_the_output() {
 }
 
 #[test]
-fn s7_1_2_both_ends_send_a_close_without_an_allocator() {
+fn s7_1_2_both_endpoints_send_a_close_without_an_allocator() {
     let (mut out, mut memory) = ([0; 400], [0; 16]);
     let mut control = ([0; 508], ControlPayload::EMPTY);
     let mut server = end(Role::Server, Config::new(), &mut out, &mut memory, &mut control);

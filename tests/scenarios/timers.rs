@@ -19,7 +19,7 @@ fn quiet() -> Config {
 }
 
 #[test]
-fn s5_5_2_a_silent_peer_is_pinged_and_not_early() {
+fn s5_5_2_a_silent_peer_is_pinged_after_the_interval_and_not_before() {
     for role in ROLES {
         let mut end = Scenario::of(role).open();
         assert_eq!(end.conn.poll_timeout(), Some(at(secs(30))));

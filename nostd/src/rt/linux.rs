@@ -6,8 +6,8 @@ use core::fmt::{self, Write};
 #[cfg(not(target_arch = "x86_64"))]
 compile_error!("this file has system calls of Linux on x86-64 only");
 
-// The kernel starts the program here, with the stack aligned to 16 bytes. A function expects the alignment that `call`
-// leaves.
+// The kernel starts the program here, with the stack aligned to 16 bytes. A compiled function expects that a `call` has
+// pushed the return address after this alignment, so `_start` calls `enter` instead of being it.
 global_asm!(
     ".globl _start",
     "_start:",
@@ -50,7 +50,7 @@ pub fn exit(status: usize) -> ! {
 ///
 /// # Safety
 ///
-/// The effect of the system call with these arguments must be sound.
+/// The system call with these arguments must not break Rust's rules for memory.
 unsafe fn syscall(number: usize, a: usize, b: usize, c: usize) -> isize {
     let result;
     // SAFETY: this is the calling convention of the kernel. Number and result are in rax, and arguments in rdi, rsi,
@@ -69,7 +69,7 @@ unsafe fn syscall(number: usize, a: usize, b: usize, c: usize) -> isize {
 
 /// # Safety
 ///
-/// As the function of this name in C.
+/// The arguments must be valid for the C function of the same name.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, len: usize) -> *mut u8 {
     // SAFETY: both pointers are valid for `len` bytes, and the ranges do not overlap. The direction flag is clear.
@@ -85,7 +85,7 @@ unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, len: usize) -> *mut u8
 
 /// # Safety
 ///
-/// As the function of this name in C.
+/// The arguments must be valid for the C function of the same name.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, len: usize) -> *mut u8 {
     if (to as usize).wrapping_sub(from as usize) >= len {
@@ -110,7 +110,7 @@ unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, len: usize) -> *mut u
 
 /// # Safety
 ///
-/// As the function of this name in C.
+/// The arguments must be valid for the C function of the same name.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memset(to: *mut u8, byte: i32, len: usize) -> *mut u8 {
     // SAFETY: `to` is valid for `len` bytes, and the direction flag is clear.
@@ -126,7 +126,7 @@ unsafe extern "C" fn memset(to: *mut u8, byte: i32, len: usize) -> *mut u8 {
 
 /// # Safety
 ///
-/// As the function of this name in C.
+/// The arguments must be valid for the C function of the same name.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, len: usize) -> i32 {
     for at in 0..len {
@@ -143,7 +143,7 @@ unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, len: usize) -> i32 {
 
 /// # Safety
 ///
-/// As the function of this name in C.
+/// The arguments must be valid for the C function of the same name.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, len: usize) -> i32 {
     // SAFETY: the caller upholds the same contract.
@@ -152,7 +152,7 @@ unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, len: usize) -> i32 {
 
 /// # Safety
 ///
-/// As the function of this name in C.
+/// The arguments must be valid for the C function of the same name.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn strlen(text: *const u8) -> usize {
     let mut len = 0;

@@ -176,7 +176,8 @@ fn client<S>(tls: Over<S>) -> WebSocket<S> {
 /// a write that fails accepts no byte of it.
 const MESSAGES: usize = 8000;
 
-/// Makes writes time out because the peer does not read, while Pings become due. All messages must arrive unchanged.
+/// Runs a peer that pauses its reads, so that writes time out and Pings become due meanwhile. All messages must arrive
+/// unchanged.
 fn stall<A: Debug + Send + 'static, B: Debug>(near: Over<A>, far: Over<B>) {
     let sending = thread::spawn(move || {
         let config = Config::new().ping_interval(Some(Duration::from_millis(20)));
