@@ -324,7 +324,7 @@ impl Reader {
     /// still read.
     ///
     /// Another thread may be writing. If the peer has sent a Close, or the stream did not take the whole queue before,
-    /// this call waits for that thread, for at most [`WRITE_TIME_SLICE`] and not beyond `deadline`. The next read then
+    /// this call waits for that thread. The wait ends after [`WRITE_TIME_SLICE`] or at `deadline`. The next read then
     /// returns the end again. The close timeout bounds the writing thread. In all other cases its write is aborted.
     fn end_input(&mut self, stalled: bool, deadline: Option<Instant>) {
         let Self { link, receiver, shared, .. } = self;
