@@ -10,7 +10,7 @@
 //! | limiting memory and time | [`limits`], [`security`] |
 //! | avoiding copies | [`zero_copy`] |
 //! | compressing messages | `compression` (feature `deflate`) |
-//! | using a WebSocket behind an HTTP server | [`upgrades`] |
+//! | using a WebSocket behind an HTTP server | `upgrades` (feature `alloc`) |
 //! | testing an application | [`testing`] |
 //! | migrating from tokio-tungstenite | `from_tokio_tungstenite` (feature `tokio`) |
 
@@ -32,5 +32,7 @@ pub mod shared_buffer;
 pub mod surface;
 pub mod testing;
 pub mod timeouts;
+#[cfg(feature = "alloc")]
+#[cfg_attr(docsrs, doc(cfg(feature = "alloc")))]
 pub mod upgrades;
 pub mod zero_copy;

@@ -61,7 +61,7 @@ impl<O: WriteQueue> Sender<O> {
     /// The options of the first fragment apply to the whole message. The options of the other fragments are ignored.
     ///
     /// A fragment that is both the first and the last is a whole message. So this method can send a borrowed message
-    /// with options, while [`send_with`](Self::send_with) needs an owned [`Message`](crate::Message).
+    /// with options, while `send_with` needs an owned `Message`.
     ///
     /// # Errors
     ///
