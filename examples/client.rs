@@ -28,7 +28,7 @@ Each line is sent as a text message, except
 
 The exit status is 0 if the connection was closed by both sides, and 1 otherwise.";
 
-/// Maximum number of bytes that are shown of the body of a refusal.
+/// Maximum number of bytes of a refusal's body that are shown.
 const MOST_SHOWN: usize = 16 << 10;
 /// How long to wait for the body of a refusal.
 const BODY_TIME: Duration = Duration::from_secs(2);
@@ -205,8 +205,8 @@ fn send_lines(writer: &mut Writer) {
 
 /// Closes the connection, and records that this side closed first.
 fn close(writer: &mut Writer, code: CloseCode, reason: &str) -> Result<(), WsError> {
-    // Keep the lock during the call: the server's Close may arrive before the call returns, and `receive` must not
-    // read the flag before it is set.
+    // Keep the lock during the call. The server's Close may arrive before the call returns, and `receive` must not read
+    // the flag before it is set.
     let mut closing = CLOSING.lock().unwrap_or_else(PoisonError::into_inner);
     let closed = writer.close(code, reason);
     *closing |= closed.is_ok();

@@ -94,7 +94,7 @@
 //! # Scope
 //!
 //! The crate implements all of RFC 6455 for both roles, and RFC 7692 with the feature `deflate`. It does not implement
-//! HTTP beyond the handshake, TLS, reconnecting or connection pools. Only `connect` of `net` and `tokio` resolves
+//! HTTP beyond the handshake, TLS, reconnecting or connection pools. Only `connect` of `net` and `tokio` resolves host
 //! names.
 //!
 //! # Limits

@@ -4,7 +4,7 @@
 //!
 //! Each connection has a task, which waits for messages of its client and for messages of the room at the same time. A
 //! message of the room is encoded once, as a [`Prepared`], and passed to all tasks through a channel of fixed size. No
-//! client waits for a slow client: if a client has too many unread bytes or messages, its connection is closed with
+//! client waits for a slow client. If a client has too many unread bytes or messages, its connection is closed with
 //! 1013 (try again later).
 //!
 //! Upon Ctrl-C the server closes each connection with 1001 (going away), and waits ten seconds for the clients to

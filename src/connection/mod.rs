@@ -1,8 +1,8 @@
 //! A connection as a state machine without I/O: receiving, sending, closing and timers, for both roles.
 //!
-//! A [`Connection`] consists of a [`Receiver`] and a [`Sender`], passes the receiver's replies to the sender, and
-//! passes a failure of one half to the other. It does not read, write or ask for the time. The driver is the code that
-//! calls the connection. It reads and writes the bytes, and passes the current time to the calls.
+//! A [`Connection`] consists of a [`Receiver`] and a [`Sender`]. It passes the receiver's replies to the sender, and a
+//! failure of one half to the other half. The connection itself does no I/O and reads no clock. The code that calls the
+//! connection is the driver. The driver reads and writes the bytes, and passes the current time to the calls.
 //!
 //! ```text
 //!         close()                 Close received

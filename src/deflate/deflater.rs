@@ -41,9 +41,9 @@ const DRAIN_LEN: usize = 4 << 10;
 /// The bits of the window that is restored after a message was sent uncompressed: 2 KiB.
 ///
 /// A larger window would cost more time than it is worth. This was measured at level 4, with messages of JSON that
-/// alternate with messages of random bytes. JSON of 180 bytes is compressed to 65 % of its length with an empty window,
-/// to 31 % with the last 2 KiB, and to 28 % with the last 32 KiB. Restoring 2 KiB takes 4 µs, and restoring 32 KiB
-/// takes 64 µs. Compressing the JSON takes 7 µs.
+/// alternate with messages of random bytes. With an empty window, JSON of 180 bytes is compressed to 65 % of its
+/// length. With the last 2 KiB it is compressed to 31 %, and with the last 32 KiB to 28 %. Restoring 2 KiB takes 4 µs,
+/// and restoring 32 KiB takes 64 µs. Compressing the JSON takes 7 µs.
 const RESTORED_WINDOW_BITS: u8 = 11;
 
 /// The settings of compression.

@@ -6,10 +6,10 @@
 //! Terms: the tail is the bytes 00 00 FF FF, which the sender removes from the end of a message. The window is the
 //! recent data to which later data may refer.
 //!
-//! Fast path: a message of at most [`SMALL_MESSAGE_LEN`] bytes is copied into a buffer, followed by the tail and by
-//! padding, and inflated in one pass. zlib is slow near the end of its input, and the padding keeps that end away from
-//! the message. If anything is unusual, the result is discarded. The slow path then inflates the message again, and
-//! finds the exact position of the error.
+//! Fast path: a message of at most [`SMALL_MESSAGE_LEN`] bytes is copied into a buffer. The tail and some padding are
+//! appended there, and all of it is inflated in one pass. The padding is needed because zlib is slow near the end of
+//! its input. If anything is unusual, the result is discarded. The slow path then inflates the message again, and finds
+//! the exact position of the error.
 //!
 //! Invariants:
 //! - `window_copy` contains all recent data that was returned, up to the size of the window. So zlib can be freed and
@@ -147,9 +147,9 @@ impl Inflater {
     ) -> Result<Step, InvalidDeflate> {
         self.in_message = true;
         let mut done = Step::default();
-        // With `Block`, zlib stops at the end of each block, so that the blocks can be counted. It is used only if
-        // blocks are limited, because stopping costs time: 1 % for a message of 16 KiB, and 12 % for 64 KiB in blocks
-        // of 7 KiB. The reason is that zlib reads data before the output of the current call from its window.
+        // With `Block`, zlib stops at the end of each block, so that the blocks can be counted. `Block` is used only if
+        // blocks are limited, because each stop costs time: 1 % for a message of 16 KiB, and 12 % for 64 KiB in blocks
+        // of 7 KiB. After a stop, zlib must read earlier data from its window instead of from the output.
         let mut flush = if max_blocks.is_some() { InflateFlush::Block } else { InflateFlush::NoFlush };
         let end = loop {
             let from = input.get(done.consumed..).unwrap_or_default();

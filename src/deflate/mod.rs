@@ -48,8 +48,8 @@ pub(crate) const RSV1: u8 = 4;
 
 /// Returns the maximum payload length of a compressed message of `len` bytes: a quarter more, plus 64 bytes.
 ///
-/// Compression makes some data longer. The output of zlib is closest to this bound if the memory level is low, so that
-/// the blocks are short, and if the fixed code needs nine bits for each byte.
+/// Compression makes some data longer. The output of zlib is closest to this bound under two conditions: the memory
+/// level is low, so that blocks are short, and the fixed code needs nine bits for each byte.
 pub(crate) const fn longest_payload(len: u64) -> u64 {
     len.saturating_add(len / 4).saturating_add(64)
 }

@@ -235,8 +235,8 @@ impl Decoder {
         }
     }
 
-    /// Checks the first two bytes of a header, as far as they have arrived, against the role, the allowed reserved bits
-    /// and the open message.
+    /// Checks the first two bytes of a header, as far as they have arrived. They must agree with the role, the allowed
+    /// reserved bits and the open message.
     #[inline]
     fn check_start(&self, bytes: &[u8]) -> Result<(), ProtocolError> {
         let Some(&first) = bytes.first() else { return Ok(()) };

@@ -38,8 +38,8 @@
 //!
 //! With context takeover, a message may refer to the recent data of earlier messages, which is called the window. If a
 //! message is sent uncompressed, it is removed from the compressor's window, because the peer's inflater has not seen
-//! it. The last 2 KiB of the earlier data remain in the window. So if a message is sent often, but does not become
-//! shorter by itself, it never enters the window, and no repetition can refer to it.
+//! it. The last 2 KiB of the earlier data remain in the window. So a message that does not become shorter by itself
+//! never enters the window. Even if it is sent often, no repetition can refer to it.
 //!
 //! **Fragments** are always compressed. RFC 7692 section 6.1 requires that either all of a message is compressed or
 //! nothing of it. When a later fragment does not become shorter, the first fragment has already been sent. The data of
@@ -130,9 +130,9 @@
 //! fails with 1009. With [`Delivery::Chunks`](crate::Delivery::Chunks) a message of any size needs only a buffer of 16
 //! KiB. UTF-8 is validated during inflation. Data that is not valid DEFLATE fails the connection with 1007.
 //!
-//! One received byte can take as much time as inflating about a thousand bytes. Two bytes can be a final block, which
-//! takes the time to copy a window. If your peers must not be able to cause this cost, agree on smaller windows for
-//! their messages (`client_max_window_bits`), or on no compression.
+//! One received byte can take as much time as inflating about a thousand bytes. For example, two bytes can be a final
+//! block, after which a window is copied. If your peers must not be able to cause this cost, agree on smaller windows
+//! for their messages (`client_max_window_bits`), or on no compression.
 //!
 //! So the bytes of one read can take milliseconds, during which the thread serves no other connection.
 //! [`Connection::set_inflate_budget`](crate::Connection::set_inflate_budget) limits how much is inflated before the

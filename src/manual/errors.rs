@@ -25,13 +25,13 @@
 //!
 //! | variant | cause | what to do |
 //! | --- | --- | --- |
-//! | `Blocked` | the peer reads too slowly | write, wait for [`Event::Writable`](crate::Event::Writable), and send again. Calls of the adapters wait by themselves; only `try_send`, and `Sink::start_send` without `poll_ready`, return it |
+//! | `Blocked` | the peer reads too slowly | write, wait for [`Event::Writable`](crate::Event::Writable), and send again. Most calls of the adapters wait instead of returning `Blocked`. Only `try_send`, and `Sink::start_send` without `poll_ready`, return it |
 //! | `Closed` | closing has begun | stop sending, and receive until the end |
 //! | `TooLarge` | the memory of a `SliceOutbox` is too small | send the message in fragments, or provide more memory |
 //! | `MessageOpen` | a mistake of the application | finish the fragmented message first |
 //! | `ControlTooLong`, `ReasonTooLong`, `CodeNotAllowed` | a mistake of the application | correct the call |
 //!
-//! If a call of an adapter returns `Closed`, messages that were accepted before may also have been dropped, because the
+//! If a call of an adapter returns `Closed`, earlier accepted messages may also have been dropped, because the
 //! connection ended before they were written.
 //!
 //! # Calls of the adapters: `Error`

@@ -139,7 +139,7 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         (code, core::str::from_utf8(reason).unwrap_or_default())
     }
 
-    /// Returns the bytes at `place`, or an empty slice if the place does not exist.
+    /// Returns the bytes at `place`, or an empty slice if there are no such bytes.
     #[inline]
     pub(in crate::connection) fn data(&self, place: Place) -> &[u8] {
         match place.memory {
@@ -228,8 +228,8 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         if end <= self.end { Some(Place::arrived(start, end)) } else { None }
     }
 
-    /// Returns whether a part of a message of `len` bytes after a header of `head` bytes has arrived, and the missing
-    /// part will arrive directly after it.
+    /// Returns whether a part of a message has arrived, and the missing part will arrive directly after it. The message
+    /// has `len` bytes, after a header of `head` bytes.
     #[inline]
     pub(in crate::connection) fn has_part_behind(&self, head: usize, len: usize) -> bool {
         self.at + head < self.end && self.can_hold(len as u64)
@@ -345,8 +345,8 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         self.message.set_control_waits(false);
     }
 
-    /// Consumes `len` bytes of the payload of a control frame. `whole` says whether they complete it. Returns the place
-    /// of the payload that has arrived. A payload that arrives in one piece is not copied.
+    /// Consumes `len` bytes of the payload of a control frame. `whole` says whether they complete it. Returns the
+    /// position of the payload that has arrived. A payload that arrives in one piece is not copied.
     pub(in crate::connection) fn take_control(&mut self, len: usize, whole: bool, mask: &mut Mask) -> Place {
         let has_part = self.message.control_waits();
         if whole && !has_part {

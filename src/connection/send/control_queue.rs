@@ -5,8 +5,8 @@
 //! memory of fixed size. Our own Pings are queued here too, and a Close that must be written before queued data.
 //! `transmit.rs` decides when the frames are written.
 //!
-//! A frame is *started* once a byte of it was written. For a transport that may keep bytes which it did not accept, a
-//! frame is already started once a byte of it was passed to a write.
+//! A frame is *started* once a byte of it was written. A transport such as TLS may keep bytes that it did not accept.
+//! For such a transport, a frame is started once a byte of it was passed to a write.
 //!
 //! Invariants:
 //! - There is always space for a started frame, for one more Pong or Close, and for a Ping. So the memory is at least

@@ -1,9 +1,9 @@
 //! Bytes to the transport: which bytes to write next, and how many of them were written.
 //!
 //! The order is: the rest of the frame that was started, then control frames, then the write queue. A frame is started
-//! once a byte of it was written. For a transport that may keep bytes which it did not accept, a frame is already
-//! started once a byte of it was passed to a write. The functions here only read and advance the queues. `commands.rs`
-//! and `close.rs` fill them.
+//! once a byte of it was written. A transport such as TLS may keep bytes that it did not accept. For such a transport,
+//! a frame is started once a byte of it was passed to a write. The functions here only read and advance the queues.
+//! `commands.rs` and `close.rs` fill them.
 //!
 //! Invariants:
 //! - A control frame is never written inside another frame: `boundary` is the end of the frame that was started.
@@ -144,8 +144,8 @@ impl<O: WriteQueue> Sender<O> {
 
     /// Records that the first `n` bytes of [`Self::poll_offer`] were passed to the transport, which accepted nothing.
     ///
-    /// The frames of these bytes count as started: no frame that is queued later is written before them, and a Close
-    /// does not drop them.
+    /// The frames of these bytes count as started. No frame that is queued later is written before these frames, and a
+    /// Close does not drop them.
     pub fn offered(&mut self, now: Instant, n: usize) {
         let waiting = self.out.len();
         if self.out.control().is_empty() {
