@@ -1,9 +1,9 @@
-//! Fast path of receiving: a complete message in one frame, with nothing else in progress.
+//! Fast path of receiving: a complete message in one frame, while no other frame or message is in progress.
 //!
 //! Most messages are small, unfragmented and uncompressed, and lie in the read buffer together with their header. For
 //! these messages, [`Receiver::poll_message`] does in a few branches what `mod.rs` does step by step. It compares the
-//! first byte with the only two values that qualify, reads the length, and computes the position of the payload. Then
-//! it unmasks the payload in place, and validates text in the same pass.
+//! first byte with the two values that the fast path accepts, reads the length, and computes the position of the
+//! payload. Then it unmasks the payload in place, and validates text in the same pass.
 //!
 //! Some checks of the slow path are simplified here. This is safe for these reasons:
 //! - *FIN, reserved bits and opcode* are checked by one comparison. `0x81` and `0x82` are the first bytes of a final
@@ -16,10 +16,10 @@
 //! - *The limits* are checked by one comparison with `fast_below`, which is 0 if messages are delivered in chunks or if
 //!   no fragment is allowed.
 //!
-//! The slow path starts wherever a function here returns `None`. Normally no byte has been consumed then, so the slow
-//! path sees the same bytes. There are two exceptions, which `message` records. In the first, the header of a message
-//! is consumed, and the rest of the message will arrive after it ([`DeliveryState::InPlace`]). In the second, a text is
-//! not UTF-8 ([`DeliveryState::Refused`]). Only the slow path reports violations.
+//! If a function of this file returns `None`, the slow path starts. Normally no byte has been consumed at this point,
+//! so the slow path sees the same bytes. There are two exceptions, and the field `message` records them. In the first,
+//! the header of a message is consumed, and the rest of the message will arrive after it ([`DeliveryState::InPlace`]).
+//! In the second, a text is not UTF-8 ([`DeliveryState::Refused`]). Only the slow path reports violations.
 //!
 //! Measured: a masked message of 16 bytes took 187 instructions on the slow path and takes 148 on this path. Both
 //! numbers include a copy that simulates the read. `docs/decisions/0003-small-messages-take-a-fast-path.md` has the
@@ -163,7 +163,8 @@ impl Receiver {
     }
 
     /// Records that a text is not UTF-8. [`Self::poll_any`], which the caller calls next, returns the error.
-    // The fast path does not return a `Result`, because every message would then be moved with the space for an error.
+    // The fast path does not return a `Result`. With a `Result`, every returned message would also have space for an
+    // error, and moving it would cost more.
     #[cold]
     #[inline(never)]
     pub(super) const fn refuse_text(&mut self) -> Option<MessageIndex> {

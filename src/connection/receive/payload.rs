@@ -70,7 +70,8 @@ impl Receiver {
         }
         if self.message == DeliveryState::Untouched {
             self.message = match self.config.delivery {
-                // An untouched message is in its first frame. So `fin` means that the message has only this frame.
+                // No payload of the message has been seen yet, so this is its first frame. If `fin` is true, the
+                // message has only this frame.
                 Delivery::Whole if self.fin() && input.will_hold(self.decoder.payload_left()) => {
                     input.begin_message();
                     DeliveryState::InPlace
@@ -100,7 +101,8 @@ impl Receiver {
         let fin = self.decoder.consume(len) && self.fin();
         let place = input.take_chunk(len, self.decoder.mask_mut());
         if self.kind == MessageKind::Text {
-            // RFC 6455 8.1: text must be UTF-8. A wrong byte is found at once, and a cut code point at the end.
+            // RFC 6455 8.1: text must be UTF-8. A wrong byte is found at once. An incomplete code point is found at the
+            // end of the message.
             if self.utf8.push(input.data(place)).is_err() || fin && !self.utf8.is_complete() {
                 return Err(ProtocolError::InvalidUtf8);
             }

@@ -118,9 +118,9 @@ impl<O: WriteQueue> Sender<O> {
     /// Closes the connection: sends a Close after all accepted messages, and waits for the peer's Close until the close
     /// timeout.
     ///
-    /// Until the peer's Close, messages are still received. Without a code the Close has no body, and the peer reports
-    /// 1005. The reason is a string or a [`CloseReason`]. To forward a Close of another peer, pass the code and the
-    ///       reason of its [`CloseFrame`].
+    /// Until the peer's Close, messages are still received. If there is no code, the Close has no body, and the peer
+    /// reports the code 1005. The reason is a string or a [`CloseReason`]. To forward a Close of another peer, pass the
+    /// code and the reason of its [`CloseFrame`].
     ///
     /// # Errors
     ///
@@ -139,7 +139,8 @@ impl<O: WriteQueue> Sender<O> {
     // This is called once for each connection. `cold` keeps it apart from the code that runs for each message.
     #[cold]
     fn start_close(&mut self, now: Instant, code: Option<CloseCode>, reason: &str) -> Result<(), SendError> {
-        // RFC 6455 5.5.1: a Close is sent once. This is checked first, so a second Close is always refused as `Closed`.
+        // RFC 6455 5.5.1: a Close is sent once. Closing is checked first, so a second Close is always refused as
+        // `Closed`.
         if self.closing.state() != CloseState::Open {
             return Err(SendError::Closed);
         }

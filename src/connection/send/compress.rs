@@ -6,8 +6,8 @@
 //! Invariants:
 //! - Either all fragments of a message are compressed or none of them (RFC 7692 section 6.1).
 //! - A whole message is sent compressed only if compression makes it shorter.
-//! - The compressor refers only to data that it compressed itself. After a prepared frame, which another compressor
-//!   produced, it forgets all earlier data.
+//! - The compressor refers only to data that it compressed itself. Another compressor produced the frame of a prepared
+//!   message. So after such a frame, the compressor forgets all earlier data.
 
 use std::vec::Vec;
 
@@ -61,7 +61,7 @@ impl<O: WriteQueue> Sender<O> {
         (at != Instant::NEVER).then_some(at)
     }
 
-    /// Returns the parameters to compress a data frame with; `None` if the frame is sent uncompressed.
+    /// Returns the parameters with which to compress a data frame; `None` if the frame is sent uncompressed.
     #[inline]
     pub(super) fn compression_for(
         &self,
@@ -99,7 +99,7 @@ impl<O: WriteQueue> Sender<O> {
     ) -> Result<bool, SendError> {
         let whole = fin && opcode != Opcode::Continuation;
         let longest = if whole {
-            // The compressed form is used only if it is shorter.
+            // The compressed form is used only if it is shorter than the message.
             data.len()
         } else {
             usize::try_from(longest_payload(data.len() as u64)).unwrap_or(usize::MAX)

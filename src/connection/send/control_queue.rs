@@ -67,8 +67,8 @@ impl<B: Borrow<[u8]>> ControlQueue<B> {
 
     /// Returns how many bytes [`poll_offer`](super::Sender::poll_offer) may return now.
     ///
-    /// The result covers whole frames from the front whose total length is at most that of the longest control frame.
-    /// These frames become started, and there is still space for a Close.
+    /// The result covers whole frames from the front. Their total length is at most that of the longest control frame.
+    /// So when these frames are started, there is still space for a Close.
     pub(super) fn offer_len(&self) -> usize {
         let ends = self.frames().map(|(at, len, _)| at + len);
         let fits = ends.take_while(|end| *end <= MAX_CONTROL_FRAME).last().unwrap_or(0);
@@ -105,8 +105,8 @@ impl<B: BorrowMut<[u8]>> ControlQueue<B> {
         self.started = self.started.max(u16::try_from(end).unwrap_or(self.len));
     }
 
-    /// Appends a Ping if it leaves space for a started frame and a Pong. Returns whether the Ping was appended. If
-    /// there is no free space, drops all Pongs except the newest one.
+    /// Appends a Ping if the queue then still has space for a started frame and a Pong. Returns whether the Ping was
+    /// appended. If there is no free space, drops all Pongs except the newest one.
     pub(super) fn push_ping(&mut self, frame: &[u8]) -> bool {
         let pings = self.frames().filter(|(_, _, opcode)| *opcode == Opcode::Ping).map(|(_, len, _)| len);
         let fits = pings.sum::<usize>() + frame.len()
@@ -160,8 +160,8 @@ impl<B: BorrowMut<[u8]>> ControlQueue<B> {
         true
     }
 
-    /// Drops the frames that `drop` selects, except started frames. `drop` gets the number of bytes that follow the
-    /// frame, and its opcode.
+    /// Drops the frames that `drop` selects, except started frames. The arguments of `drop` are the number of bytes
+    /// that follow the frame, and the opcode of the frame.
     fn drop_unstarted_if(&mut self, drop: impl Fn(usize, Opcode) -> bool) {
         let next = |queue: &Self| {
             queue

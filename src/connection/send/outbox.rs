@@ -8,8 +8,8 @@
 //! - `start <= end <= memory.len()`, and all of `memory` is initialised.
 //! - The positions of payloads increase, and lie between `start` and `end`.
 //! - The ends of frames are not stored. After an incomplete write, the end of the started frame is found by reading the
-//!   headers of the frames. Control frames may be written at that position. A write usually accepts all bytes, and then
-//!   no header is read.
+//!   headers of the frames. Control frames may be written at that position. Usually the transport accepts all bytes,
+//!   and no header is read.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -42,8 +42,8 @@ pub struct Outbox {
 #[derive(Debug)]
 struct Rare {
     control: ControlQueue<Control>,
-    /// Number of bytes at the front of `Outbox::memory` that have been written. It is kept here because incomplete
-    /// writes are rare.
+    /// Number of bytes at the front of `Outbox::memory` that have been written. It is stored in this box because
+    /// incomplete writes are rare.
     start: usize,
     /// The shared payloads.
     queue: VecDeque<Payload>,
@@ -285,7 +285,7 @@ impl sealed::Queue for Outbox {
             }
         }
         if start == self.end {
-            // The rest of a payload may still be queued. It is written before the bytes that are pushed next.
+            // The rest of a payload may still be queued. This rest is written before the bytes that are pushed next.
             for payload in self.payloads_mut() {
                 payload.at = 0;
             }

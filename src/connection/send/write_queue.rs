@@ -4,7 +4,7 @@
 //! caller provides. Both hold encoded frames and a [`ControlQueue`]. Neither knows the rules of the protocol.
 //!
 //! Invariants:
-//! - Offsets are counted in bytes from the front of the queue, which moves with each write.
+//! - Offsets are counted in bytes from the front of the queue. The front moves with each write.
 //! - Frames are contiguous: each frame begins where the frame before it ends.
 
 use core::fmt;
@@ -13,7 +13,7 @@ use core::ops::ControlFlow;
 use super::control_queue::ControlQueue;
 
 /// Messages of at least this many bytes are written without being copied into the queue. For a shorter message, a copy
-/// costs less than one more slice in a vectored write.
+/// costs less than an additional slice in a vectored write.
 pub(super) const LARGE: usize = 4 << 10;
 
 /// A queue of frames that are not written yet. The implementations are [`SliceOutbox`](crate::SliceOutbox), and with an
