@@ -445,12 +445,12 @@ pub enum EofPosition {
     InFrame,
 }
 
-/// The timers of a connection that can end it.
+/// The timers that can end a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum TimerKind {
-    /// Runs from a Ping until its Pong; each received byte restarts it. When it expires, the connection fails with
-    /// 1011.
+    /// Runs from a Ping until its Pong. Each received byte restarts the timer. When it expires, the connection fails
+    /// with 1011.
     Pong,
     /// Runs from the first Close in either direction until the end of the stream. When it expires, the connection ends.
     Close,

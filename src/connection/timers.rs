@@ -256,8 +256,8 @@ impl Timers {
 
 /// The unanswered Pings, in the order in which they were queued.
 ///
-/// If there are more than [`TRACKED`] Pings, the newest replaces the one before it. So the oldest and the newest are
-/// always stored. The oldest decides whether the peer is dead. The newest is the only one that the peer must answer
+/// If there are more than [`TRACKED`] Pings, the newest Ping replaces the Ping before it. So the oldest and the newest
+/// are always stored. The oldest decides whether the peer is dead. The newest is the only one that the peer must answer
 /// (RFC 6455 section 5.5.3).
 #[derive(Debug)]
 struct Pings {
@@ -356,7 +356,7 @@ impl Pings {
     fn push(&mut self, now: Instant, tag: u16) {
         let is_full = self.len() == TRACKED;
         let at = if is_full {
-            // The new Ping replaces the newest one. The two numbers must not count the removed entry.
+            // The new Ping replaces the newest stored Ping. The two numbers must not count the replaced Ping.
             self.marks.set_unwritten(self.marks.unwritten().saturating_sub(1));
             self.marks.set_maybe_answered(self.marks.maybe_answered().min(LAST_TRACKED));
             LAST_TRACKED.into()

@@ -26,8 +26,8 @@ impl Receiver {
         }
     }
 
-    /// Returns the space for the next read. It lies in the read buffer of `inbox`, or in its message buffer if a large
-    /// part of a payload is missing there. It is never empty. Report the length of the read with
+    /// Returns the space for the next read. The space lies in the read buffer of `inbox`, or in its message buffer if a
+    /// large part of a payload is missing there. The space is never empty. Report the length of the read with
     /// [`Inbox::handle_read`](crate::Inbox::handle_read).
     #[inline]
     pub fn read_space<'i>(&self, inbox: &'i mut Inbox) -> &'i mut [u8] {

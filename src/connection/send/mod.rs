@@ -371,7 +371,8 @@ impl<O: WriteQueue> Sender<O> {
             CloseState::Ended if self.transport == Transport::Aborted => Some(TransportAction::Abort),
             CloseState::Ended => Some(TransportAction::Close),
             // RFC 6455 7.1.1: the server closes TCP first, and the client waits for that. An endpoint that fails the
-            // connection closes TCP too. The Close must be flushed before, because a reset could destroy it.
+            // connection closes TCP too. The Close must be flushed before that, because a reset could destroy the
+            // Close.
             CloseState::Both if self.encoder.role() == Role::Client => None,
             CloseState::Both | CloseState::Failed
                 if self.is_flushed() && self.transport == Transport::Open =>

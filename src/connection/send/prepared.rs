@@ -1,7 +1,7 @@
 //! A message encoded once for many connections.
 //!
 //! [`Prepared`] stores the uncompressed frame of a server. For each window size of compression, it also stores a
-//! compressed frame once a connection needs it. It does not send: `send_message.rs::send_prepared` queues the frames.
+//! compressed frame once a connection needs it. It does not queue these frames: `send_message.rs::send_prepared` does.
 //!
 //! Invariant: a compressed frame does not refer to earlier data. So every peer whose window is large enough can inflate
 //! it.
