@@ -50,7 +50,7 @@ impl Task {
                 if sent != code.map(CloseCode::get) {
                     fail!(
                         "4 another Close",
-                        "end {} received {code:?} {reason:?}, but {sent:?} was sent",
+                        "endpoint {} received {code:?} {reason:?}, but {sent:?} was sent",
                         self.end
                     );
                 }
@@ -184,7 +184,7 @@ impl Task {
             dropped = !dropped;
             failures += 1;
             if failures > 100_000 {
-                fail!("5 no end", "end {} receives endlessly", self.end);
+                fail!("5 no end", "endpoint {} receives endlessly", self.end);
             }
             if !self.receive(input, plan, patience).await {
                 return false;
@@ -359,7 +359,11 @@ impl Task {
         let most = record.promise.high_water + longest + longest / 8 + 14 + 600;
         let amount = ws.buffered_amount();
         if amount > most {
-            fail!("35 output", "end {}: {amount} bytes are queued, at most {most} are allowed", self.end);
+            fail!(
+                "35 output",
+                "endpoint {}: {amount} bytes are queued, at most {most} are allowed",
+                self.end
+            );
         }
     }
 }

@@ -55,10 +55,13 @@ impl World {
                 match call.kind {
                     CallKind::Receive if readable => {
                         let bytes = self.links[1 - end].borrow().readable();
-                        fail!("8 hang in receive", "end {end} waits, but {bytes} bytes can be read")
+                        fail!("8 hang in receive", "endpoint {end} waits, but {bytes} bytes can be read")
                     }
                     CallKind::Send if writable => {
-                        fail!("8 hang in send", "a call of end {end} waits, but its stream can be written")
+                        fail!(
+                            "8 hang in send",
+                            "a call of endpoint {end} waits, but its stream can be written"
+                        )
                     }
                     CallKind::Receive if writable => self.check_written(end, &record),
                     _ => {}
@@ -94,12 +97,15 @@ impl World {
         };
         if feeds && sent.messages < accepted {
             let messages = sent.messages;
-            fail!("33 fed and kept", "end {end} waits: {accepted} messages accepted, {messages} written");
+            fail!(
+                "33 fed and kept",
+                "endpoint {end} waits: {accepted} messages accepted, {messages} written"
+            );
         }
         // RFC 6455 5.5.3: at least the newest Ping is answered.
         if let Some((_, ping)) = read.pings.last() {
             if !sent.pongs.iter().rev().any(|(_, pong)| pong == ping) {
-                fail!("10 no Pong", "end {end} waits, and has not answered {ping:?}");
+                fail!("10 no Pong", "endpoint {end} waits, and has not answered {ping:?}");
             }
         }
     }
@@ -151,7 +157,7 @@ impl World {
         if waits > most {
             fail!(
                 "35 output",
-                "end {end}: {waits} bytes were accepted and not written, at most {most} are allowed"
+                "endpoint {end}: {waits} bytes were accepted and not written, at most {most} are allowed"
             );
         }
     }
@@ -175,7 +181,7 @@ impl World {
     fn check_given_up(&self, view: &View<'_>) {
         let View { end, record, out, source, .. } = *view;
         if self.answers_in_time(end, record) {
-            fail!("2 live peer", "end {end} gave up a peer that answers each Ping at once");
+            fail!("2 live peer", "endpoint {end} gave up a peer that answers each Ping at once");
         }
         let Some(pong) = record.promise.pong else { fail!("2 live peer", "no Pong was waited for") };
         let (readable, _) = self.readiness_of(end, source);
@@ -230,7 +236,7 @@ impl World {
         let unknowing = record.dropped.is_none() && !record.flushed;
         let said = record.loss_reported || record.dropped.is_some_and(|dropped| dropped > 0) || unknowing;
         if self.has_crossed(end) && self.has_crossed(1 - end) && !said && !self.reset.get() {
-            fail!("1 lost", "{missing} messages of end {end} are missing, but nothing reports that");
+            fail!("1 lost", "{missing} messages of endpoint {end} are missing, but nothing reports that");
         }
     }
 }

@@ -399,5 +399,5 @@ async fn next(task: &Task, ws: &mut Ws, patience: Patience, hear: Hear<'_>) -> G
 
 /// Fails the run because nothing in the run explains this error.
 pub fn unexplained(task: &Task, doing: &str, error: &Error) -> ! {
-    fail!("3 strange error", "end {} while it {doing}: {error:?}", task.end)
+    fail!("3 strange error", "endpoint {} while it {doing}: {error:?}", task.end)
 }

@@ -56,7 +56,7 @@ impl View<'_> {
                 if now > known_end.max(call.since) + slack {
                     fail!(
                         "1 waits behind the end",
-                        "end {end} waits {} although it has seen {how:?}",
+                        "endpoint {end} waits {} although it has seen {how:?}",
                         ms(now - known_end)
                     );
                 }
@@ -70,7 +70,7 @@ impl View<'_> {
             if took > promise.close + slack {
                 fail!(
                     "7 closing",
-                    "end {end} has been closing since {}, for {}, and {} are allowed",
+                    "endpoint {end} has been closing since {}, for {}, and {} are allowed",
                     ms(at),
                     ms(took),
                     ms(promise.close)
@@ -98,7 +98,7 @@ impl View<'_> {
             if waits && sent.is_between_frames() && now > (since + ping).max(self.rested) + slack {
                 fail!(
                     "5 no Ping",
-                    "end {end} has sent none for {}, the interval is {}",
+                    "endpoint {end} has sent none for {}, the interval is {}",
                     ms(now - since),
                     ms(ping)
                 );
@@ -107,7 +107,7 @@ impl View<'_> {
         if let Some(idle) = promise.idle.filter(|_| sent.close.is_none()) {
             let since = self.data_at().max(record.ahead_at).max(record.reassembled).max(record.heard);
             if waits && now > (since + idle).max(self.rested) + slack {
-                fail!("3 idle", "end {end} was idle for {} of {}", ms(now - since), ms(idle));
+                fail!("3 idle", "endpoint {end} was idle for {} of {}", ms(now - since), ms(idle));
             }
         }
     }
@@ -127,7 +127,7 @@ impl View<'_> {
             let took = ms(self.now - since);
             fail!(
                 "7 end",
-                "end {} waits {took} for the end of the stream, and {} are allowed",
+                "endpoint {} waits {took} for the end of the stream, and {} are allowed",
                 self.end,
                 ms(most)
             );
@@ -153,7 +153,7 @@ impl View<'_> {
         if silence > pong + more + self.slack {
             fail!(
                 "1 dead peer",
-                "end {}: {} of silence after a Ping, {} are allowed",
+                "endpoint {}: {} of silence after a Ping, {} are allowed",
                 self.end,
                 ms(silence),
                 ms(pong)
@@ -173,7 +173,7 @@ impl View<'_> {
             // If the stream was full, the Close was queued some time ago.
             let waited = self.record.progress_mark == self.record.attentive(self.now) || self.blocked;
             if !waited && gap > self.slack && gap + self.slack < promise {
-                fail!("3 idle early", "end {} was idle for {} of {}", self.end, ms(gap), ms(promise));
+                fail!("3 idle early", "endpoint {} was idle for {} of {}", self.end, ms(gap), ms(promise));
             }
         }
     }
@@ -186,46 +186,52 @@ impl View<'_> {
             Outcome::TimedOut(TimerKind::Pong) => {}
             Outcome::TimedOut(TimerKind::Idle) => {
                 if record.promise.idle.is_none() {
-                    fail!("3 idle early", "end {end} has no idle timeout");
+                    fail!("3 idle early", "endpoint {end} has no idle timeout");
                 }
             }
             Outcome::TimedOut(_) => {
                 let took = self.now - record.closing.map_or(0, |(at, _)| at);
                 if record.closing_exact && took < record.promise.close {
-                    fail!("7 closing early", "end {end} gives up closing after {}", ms(took));
+                    fail!("7 closing early", "endpoint {end} gives up closing after {}", ms(took));
                 }
             }
             Outcome::Abnormal(_) => {
                 if !source.has_ended() && !out.broken && !lied {
-                    fail!("3 abnormal", "end {end} has the outcome {outcome}, but its stream has not ended");
+                    fail!(
+                        "3 abnormal",
+                        "endpoint {end} has the outcome {outcome}, but its stream has not ended"
+                    );
                 }
             }
             Outcome::Failed(_) => {
                 if !source.sent.garbled && !lied {
-                    fail!("3 failed", "end {end} has the outcome {outcome}, but the peer broke no rule");
+                    fail!("3 failed", "endpoint {end} has the outcome {outcome}, but the peer broke no rule");
                 }
             }
-            _ => fail!("3 strange outcome", "end {end}: {outcome:?}"),
+            _ => fail!("3 strange outcome", "endpoint {end}: {outcome:?}"),
         }
     }
 
     fn check_clean(&self, outcome: Outcome, code: CloseCode) {
         let Self { end, out, source, lied, .. } = *self;
         let Some((_, body)) = &source.read.close else {
-            fail!("26 Clean", "end {end} has the outcome {outcome}, but has read no Close");
+            fail!("26 Clean", "endpoint {end} has the outcome {outcome}, but has read no Close");
         };
         let sent = body.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code));
         if sent != code.get() {
-            fail!("25 code", "end {end} has the outcome {outcome}, but the peer's Close has code {sent}");
+            fail!(
+                "25 code",
+                "endpoint {end} has the outcome {outcome}, but the peer's Close has code {sent}"
+            );
         }
         // RFC 6455 7.1.4: a connection is closed cleanly only if both sides have sent a Close.
         if outcome.is_clean() && out.sent.close.is_none() && !lied {
-            fail!("26 Clean", "end {end} has the outcome {outcome}, but has written no Close");
+            fail!("26 Clean", "endpoint {end} has the outcome {outcome}, but has written no Close");
         }
         // A peer that has ended its direction of the stream may still read our Close.
         let reset = source.reset || out.broken || lied;
         if !outcome.is_clean() && !reset {
-            fail!("26 Clean", "end {end} has the outcome {outcome}, but nothing prevented its Close");
+            fail!("26 Clean", "endpoint {end} has the outcome {outcome}, but nothing prevented its Close");
         }
     }
 
@@ -236,7 +242,7 @@ impl View<'_> {
         let (end, record) = (self.end, self.record);
         let excused = excused || record.was_full || self.lied || record.reader_rests();
         if quiet + margin < pong && !excused {
-            fail!("2 live peer", "end {end} gives up, {} after a byte arrived; {}", ms(quiet), ms(pong));
+            fail!("2 live peer", "endpoint {end} gives up, {} after a byte arrived; {}", ms(quiet), ms(pong));
         }
         if let Some(progress) = record.progress {
             let (since, limit) = (self.now - progress, record.life + 4 * pong);
@@ -244,7 +250,7 @@ impl View<'_> {
             // the Close for the dead peer and the queue before this Close.
             let early = since > self.slack && since + MS < pong && self.now + MS < limit;
             if early && !self.lied && keeps_time {
-                fail!("2 progress", "end {end} gives up {} after a write progressed", ms(since));
+                fail!("2 progress", "endpoint {end} gives up {} after a write progressed", ms(since));
             }
         }
     }
@@ -253,10 +259,10 @@ impl View<'_> {
     pub fn check_end(&self) {
         let (end, sent) = (self.end, &self.out.sent);
         if sent.behind_close > 0 {
-            fail!("32 behind the Close", "end {end} wrote {} bytes", sent.behind_close);
+            fail!("32 behind the Close", "endpoint {end} wrote {} bytes", sent.behind_close);
         }
         if sent.garbled {
-            fail!("15 garbled", "end {end} wrote bytes that are no frame");
+            fail!("15 garbled", "endpoint {end} wrote bytes that are no frame");
         }
         self.check_round_trip();
         self.check_answer();
@@ -275,7 +281,11 @@ impl View<'_> {
         let answered = |(_, pong): &(u64, Vec<u8>)| sent.pings.iter().any(|(_, ping)| ping == pong);
         let closing = record.closing.map_or(u64::MAX, |(at, _)| at);
         if read.pongs.iter().any(|pong| pong.0 < closing && answered(pong)) {
-            fail!("6 round trip", "end {} has read a Pong to its Ping, but no round trip is known", self.end);
+            fail!(
+                "6 round trip",
+                "endpoint {} has read a Pong to its Ping, but no round trip is known",
+                self.end
+            );
         }
     }
 
@@ -289,10 +299,10 @@ impl View<'_> {
         }
         let idle = is_for_idleness(answer);
         if answer.get(..2) != close.get(..2) && !idle {
-            fail!("25 answer", "end {end} answers a Close of {close:?} with {answer:?}");
+            fail!("25 answer", "endpoint {end} answers a Close of {close:?} with {answer:?}");
         }
         if answer != close && !idle {
-            fail!("25 reason", "end {end} answers a Close of {close:?} with {answer:?}");
+            fail!("25 reason", "endpoint {end} answers a Close of {close:?} with {answer:?}");
         }
     }
 

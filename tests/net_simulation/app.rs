@@ -193,7 +193,7 @@ impl Task {
                 if sent != code.map(CloseCode::get) {
                     fail!(
                         "4 another Close",
-                        "end {} received {code:?} {reason:?}, but {sent:?} was sent",
+                        "endpoint {} received {code:?} {reason:?}, but {sent:?} was sent",
                         self.end
                     );
                 }
@@ -247,7 +247,7 @@ impl Task {
             _ => false,
         };
         if !explained {
-            fail!("3 strange error", "end {} while it {doing}: {error:?}", self.end);
+            fail!("3 strange error", "endpoint {} while it {doing}: {error:?}", self.end);
         }
     }
 
@@ -328,7 +328,7 @@ impl Task {
                     let until = self.now() + 1 + pause;
                     self.sleep_until(at.map_or(until, |at| at.min(until)));
                 } else if at.is_some_and(|at| at > self.now()) && !self.nonblocking {
-                    fail!("3 early", "end {}: a call ends before its timeout", self.end);
+                    fail!("3 early", "endpoint {}: a call ends before its timeout", self.end);
                 }
                 true
             }
@@ -387,7 +387,7 @@ impl Task {
         while at.is_none_or(|at| self.now() < at) {
             calls += 1;
             if calls > 300_000 {
-                fail!("5 no end", "end {} receives endlessly", self.end);
+                fail!("5 no end", "endpoint {} receives endlessly", self.end);
             }
             // Sometimes this endpoint waits in several short calls instead of one.
             let short = (self.random.below(100) < plan.short_calls)
@@ -594,7 +594,11 @@ impl Task {
         let most = world.ends[self.end].promise.high_water + longest + longest / 8 + 14 + 600;
         let amount = ws.buffered_amount();
         if amount > most {
-            fail!("35 output", "end {}: {amount} bytes are queued, at most {most} are allowed", self.end);
+            fail!(
+                "35 output",
+                "endpoint {}: {amount} bytes are queued, at most {most} are allowed",
+                self.end
+            );
         }
     }
 

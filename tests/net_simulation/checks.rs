@@ -57,21 +57,21 @@ impl World {
             CallKind::Receive if readable > SLACK && reads => {
                 fail!(
                     "10 hang in receive",
-                    "end {end} waits, but {bytes} bytes have been readable for {}",
+                    "endpoint {end} waits, but {bytes} bytes have been readable for {}",
                     ms(readable)
                 );
             }
             CallKind::Send if whole && stalled > SLACK && reads && self.streams[end].ahead < MOST_AHEAD => {
                 fail!(
                     "2 send reads nothing",
-                    "end {end} waits, but {bytes} bytes have been readable for {}",
+                    "endpoint {end} waits, but {bytes} bytes have been readable for {}",
                     ms(readable)
                 );
             }
             CallKind::Send if writable > SLACK && !self.links[end].broken => {
                 fail!(
                     "8 hang in send",
-                    "a call of end {end} waits, but its stream has been writable for {}",
+                    "a call of endpoint {end} waits, but its stream has been writable for {}",
                     ms(writable)
                 );
             }
@@ -92,7 +92,10 @@ impl World {
         let accepted = self.journals[end].entries.iter().filter(|entry| entry.fate == Fate::Accepted).count();
         if sent.messages < accepted {
             let messages = sent.messages;
-            fail!("33 fed and kept", "end {end} waits: {accepted} messages accepted, {messages} written");
+            fail!(
+                "33 fed and kept",
+                "endpoint {end} waits: {accepted} messages accepted, {messages} written"
+            );
         }
         // RFC 6455 5.5.3: at least the newest Ping is answered.
         let answered = |ping: &Vec<u8>| sent.pongs.iter().rev().any(|(_, pong)| pong == ping);
@@ -101,7 +104,7 @@ impl World {
             Some((at, ping))
                 if self.now() > at + SLACK && self.streams[end].ahead == 0 && !answered(ping) =>
             {
-                fail!("10 no Pong", "end {end} waits, and has not answered {ping:?}");
+                fail!("10 no Pong", "endpoint {end} waits, and has not answered {ping:?}");
             }
             _ => {}
         }
@@ -153,7 +156,7 @@ impl World {
         if waits > most {
             fail!(
                 "35 output",
-                "end {end}: {waits} bytes were accepted and not written, at most {most} are allowed"
+                "endpoint {end}: {waits} bytes were accepted and not written, at most {most} are allowed"
             );
         }
     }
@@ -181,7 +184,7 @@ impl World {
     fn check_given_up(&self, view: &View<'_>) {
         let View { end, record, out, source, .. } = *view;
         if self.answers_in_time(end) {
-            fail!("2 live peer", "end {end} gave up a peer that answers each Ping at once");
+            fail!("2 live peer", "endpoint {end} gave up a peer that answers each Ping at once");
         }
         let Some(pong) = record.promise.pong else { fail!("2 live peer", "no Pong was waited for") };
         let life = if source.is_readable() { record.life } else { source.read.at.unwrap_or(0) };
@@ -222,7 +225,7 @@ impl World {
         let unknowing = record.dropped.is_none() && !record.flushed;
         let said = record.loss_reported || record.dropped.is_some_and(|dropped| dropped > 0) || unknowing;
         if self.view(end).has_crossed() && self.view(1 - end).has_crossed() && !said && !self.reset {
-            fail!("1 lost", "{missing} messages of end {end} are missing, but nothing reports that");
+            fail!("1 lost", "{missing} messages of endpoint {end} are missing, but nothing reports that");
         }
     }
 }
