@@ -1,6 +1,6 @@
-//! No timer fires early while a task waits for the stream or for the other half.
+//! No timer fires early while a task waits for the stream or for the other half of the WebSocket.
 //!
-//! A deadline that was computed from an old reading of the clock could be early. These tests let a task wait on
+//! If a deadline were computed from an old reading of the clock, it could be early. These tests let a task wait on
 //! the stream or on its other half, make data arrive, and check that the idle timer restarts at that moment. They
 //! run on tokio's paused clock.
 
@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::support::ms;
 
-/// Returns a client on which only the idle timer runs, for ten seconds.
+/// Returns a client whose only timer is an idle timeout of ten seconds.
 fn idle() -> Connection {
     let config = Config::new().ping_interval(None).pong_timeout(None).close_timeout(None);
     let config = config.idle_timeout(Some(Duration::from_secs(10)));

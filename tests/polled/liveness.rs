@@ -103,7 +103,7 @@ async fn slow(clock: &Clock, peer: &mut Peer, piece: usize, every: Duration) {
 fn s5_5_2_a_peer_that_reads_and_answers_is_never_given_up() {
     for keeps in [false, true] {
         for halves in [false, true] {
-            // The socket buffers of both systems hold half a megabyte. The peer reads 160 KiB per second.
+            // The stream holds 512 KiB, as the socket buffers of two systems may do. The peer reads 160 KiB per second.
             let behavior = Behavior { capacity: 512 << 10, keeps, ..Behavior::default() };
             let (clock, mut ws, mut peer) = pair(Role::Server, behavior, Config::new());
             let mut taking = pin!(slow(&clock, &mut peer, 8 << 10, ms(50)));
@@ -165,7 +165,8 @@ fn s5_5_3_a_peer_that_only_reads_is_given_up_in_bounded_time() {
     assert!((30 + 30..=30 + 30 + 90 + 8).contains(&died), "{died}");
 }
 
-/// Pings are sent while writes progress, so that an idle proxy sees traffic in both directions.
+/// Pings are sent even while writes progress. The Pongs are then traffic in the other direction, so that a proxy does
+/// not consider the connection idle.
 #[test]
 fn s5_5_2_pings_are_sent_while_no_send_has_to_wait() {
     let (clock, mut ws, mut peer) = pair(Role::Server, Behavior::default(), Config::new());

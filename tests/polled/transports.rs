@@ -1,8 +1,8 @@
 //! Implementations of `Transport` for other kinds of stream: TLS records, an HTTP/2 stream and a serial line.
 //!
-//! The runtime `Board` is a type of this file. It shows that an application can supply a stream and a clock of its
-//! own. A WebSocket ends such a stream only through methods of the trait. `tests/net/streams.rs` has the same streams
-//! for the blocking adapter.
+//! This file defines the runtime `Board`, to show that an application can supply a stream and a clock of its own. A
+//! WebSocket ends such a stream only through methods of the trait. `tests/net/streams.rs` has the same streams for the
+//! blocking adapter.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -76,7 +76,7 @@ impl Line {
 
 type Shared = Rc<RefCell<Line>>;
 
-/// Returns the two ends of a stream. Each end has the line that it reads and the line that it writes.
+/// Returns the two ends of a stream. Each end is a pair of the line that it reads and the line that it writes.
 fn lines() -> [(Shared, Shared); 2] {
     let (there, back) = (Shared::default(), Shared::default());
     [(Rc::clone(&there), Rc::clone(&back)), (back, there)]

@@ -1,4 +1,4 @@
-//! Two tasks that share one WebSocket, by our halves or by those of `futures_util`.
+//! Two tasks that share one WebSocket, through the crate's halves or those of `futures_util`.
 //!
 //! One task may do work that the other task waits for. Then, and only then, it must wake the other task. These tests
 //! check that no wakeup is lost, that two tasks do not wake each other endlessly, and how closing a sink ends. All
@@ -16,8 +16,8 @@ use hybi::{CloseCode, Config, Message, Role, SendError};
 
 use super::support::*;
 
-/// The receiving task answers Pings and thereby writes what the other task has queued. The other task must be
-/// woken.
+/// When the receiving task answers a Ping, it also writes what the sending task has queued. So it must wake the sending
+/// task.
 #[test]
 fn both_halves_of_futures_util_progress() {
     for capacity in [10, 100, 1000, usize::MAX] {
@@ -73,12 +73,13 @@ fn halves_of_futures_util_send_and_receive_over_a_narrow_pipe() {
         }
         received
     };
-    // The peer answers the Close but keeps its stream open. The client waits for the end for at most two seconds.
+    // The peer answers the Close but keeps its stream open. The client waits for the end of the stream, for at most two
+    // seconds.
     assert_eq!(run(&clock, receiving, &mut [sending.as_mut(), pumping.as_mut()]), 100);
 }
 
-/// Both endpoints run in one joined task. The endpoint that is polled first must be polled again after the second
-/// endpoint has made progress.
+/// The sending and the receiving half run in one joined task. The half that is polled first must be polled again after
+/// the other half has made progress.
 #[test]
 fn both_sides_in_one_task_progress() {
     let behavior = Behavior { capacity: 20, ..Behavior::default() };
@@ -307,7 +308,8 @@ fn close_of(
         }
     };
     look(1);
-    // One message fills the pipe, another the queue. A third one waits in the sink if the sink can hold it.
+    // The first message fills the pipe, and the second one the write queue. The third one waits in the sink, if the
+    // sink can hold a message.
     for n in 0..3 {
         let noop = &mut Context::from_waker(Waker::noop());
         if Pin::new(&mut *sink).poll_ready(noop).is_ready() {
