@@ -1,10 +1,10 @@
 //! Fairness between connections with endless input.
 //!
 //! A turn is the work that a connection does before it yields. A connection with endless input ends its turn after a
-//! bounded amount of work. It then waits in a queue for its next
-//! turn. A round is one poll of every connection, and only a few connections begin a turn in each round. So one poll
-//! of a task with many of these connections does bounded work. These tests check this on every executor. They also
-//! check that a connection in the queue delays neither deadlines nor sends.
+//! bounded amount of work. It then waits in a queue for its next turn. A round is one poll of every connection, and
+//! only a few connections begin a turn in each round. So one poll of a task with many of these connections does bounded
+//! work. These tests check this on every executor. They also check that a connection in the queue delays neither
+//! deadlines nor sends.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
