@@ -54,7 +54,7 @@ fn s7_1_1_a_silent_peer_is_reported_when_the_pong_is_overdue() {
         let mut ws = stream.server(config.clone());
         assert!(matches!(ws.next_event().unwrap(), Some((Event::Closed(DEAD), _))));
         near(stream.now(), died);
-        // The connection ended at once, but the Close was written.
+        // The connection ended without waiting for the peer's Close, but our Close was written.
         let last = stream.peer(|peer| {
             peer.read(usize::MAX);
             peer.frames().pop().unwrap()
@@ -156,7 +156,7 @@ fn a_live_peer_that_stalls_is_kept_while_we_only_send() {
     });
     let mut ws = stream.server(Config::new());
     push(&stream, &mut ws).unwrap();
-    // Pings were sent. Their Pongs are received now.
+    // The peer has answered the Pings that were sent between the messages. These Pongs are received only now.
     let mut pongs = 0;
     while let Ok(Some((event, _))) = ws.next_event_timeout(ms(1)) {
         pongs += usize::from(matches!(event, Event::Pong(_)));

@@ -293,7 +293,8 @@ fn s5_5_3_a_pong_answers_only_a_ping_that_was_written() {
     assert_eq!(end.conn.round_trip(), None);
     end.receive(Opcode::Pong, "A");
     assert_eq!(end.conn.round_trip(), Some(secs(2)));
-    // The pong timeout of the queued Ping has not started, because the write before it makes progress.
+    // The frame before the queued Ping is still being written, and the peer takes some of its bytes. Meanwhile the pong
+    // timeout of this Ping does not run.
     for _ in 0..60 {
         end.advance(secs(1));
         end.write(10);

@@ -92,7 +92,7 @@ fn sent(end: &mut End, way: Way, data: &[u8]) -> Sent {
     frames.remove(0)
 }
 
-/// Two independent inflaters.
+/// Two independent inflaters, which decode the same messages.
 struct Inflaters {
     own: Decoder,
     zlib: Inflate,
@@ -104,7 +104,7 @@ impl Inflaters {
         Self { own: Decoder::new(takeover), zlib: Inflate::new(false, 15), takeover }
     }
 
-    /// Returns the message in `frame`. Both inflaters must agree on a compressed one.
+    /// Returns the message in `frame`. If it is compressed, both inflaters must give the same data.
     fn read(&mut self, frame: &Sent) -> Vec<u8> {
         if frame.header.rsv != RSV1 {
             return frame.payload.clone();
@@ -139,7 +139,7 @@ fn s7692_6_1_a_message_that_compression_does_not_shorten_is_sent_uncompressed() 
                         let said = format!("{role:?} {takeover} level {level} {way:?}: {len}");
                         assert_eq!(frame.header.rsv, 0, "{said}");
                         assert!(frame.payload == data, "{said}");
-                        // Text still compresses, except at level 0, which only stores.
+                        // A text after it is still compressed, except at level 0, which never shortens data.
                         let text = text(300 + len / 100);
                         let frame = sent(&mut end, way, &text);
                         assert_eq!(frame.header.rsv == RSV1, level > 0, "{said}");
@@ -182,8 +182,8 @@ fn s7692_6_1_compression_never_makes_a_whole_message_longer() {
 
 #[test]
 fn s7692_6_1_a_message_is_compressed_if_that_makes_it_shorter() {
-    // The expected size comes from a compressor without context, for each length around the point where
-    // compression begins to pay.
+    // The expected size is that of a compressor without earlier data. The lengths are around the one from which on
+    // compression makes a message shorter.
     for level in [1, 4, 6, 9] {
         let mut compressed = 0;
         for len in 0..200 {
@@ -302,7 +302,7 @@ fn s7692_6_1_the_beginning_of_a_large_message_alone_does_not_decide_about_compre
                 assert!(frame.header.rsv == RSV1 && inflaters.read(&frame) == text(1000));
             }
         }
-        // Compression that is given up early must not allocate much.
+        // The attempt to compress random data ends early. It must not allocate memory for the whole output.
         let mut out = Vec::new();
         let mut deflater = Deflater::new(15, true, &Compression::new().level(level));
         assert!(!deflater.deflate_if_shorter(&random(1 << 20, 7), &mut out));
@@ -347,7 +347,7 @@ fn s7692_8_declining_compression_affects_one_message_only() {
 
 // --- limits ---
 
-/// Sends `data` between two endpoints with this configuration. Returns whether it arrives whole.
+/// Sends `data` between two endpoints with this configuration. Returns whether it arrives as one unchanged message.
 fn arrives(role: Role, config: &Config, takeover: bool, data: &[u8], fragments: &[usize]) -> bool {
     let (client, server) = (config.clone(), config.clone());
     let mut pair = Pair::deflate(client, server, agreed(takeover, 15));
@@ -376,7 +376,8 @@ fn s10_4_a_message_of_the_maximum_size_arrives_with_any_content() {
                 let config = config(level, 0).max_message(1000).max_frame(1000).high_water(usize::MAX);
                 for data in [random(1000, 1), vec![7; 1000], text(1000)] {
                     assert!(arrives(role, &config, takeover, &data, &[]), "{role:?} level {level}");
-                    // A fragmented message cannot fall back to uncompressed after its first frame.
+                    // If the first fragment is compressed, all later ones are compressed too, even if this makes them
+                    // longer.
                     for first in [1000, 999, 500, 1, 0] {
                         let arrives = arrives(role, &config, takeover, &data, &[first]);
                         assert!(arrives, "{role:?} level {level}, {first} of 1000 first");
@@ -399,7 +400,8 @@ fn s10_4_sixteen_mebibytes_of_noise_arrive_with_the_default_limits() {
         server.send_binary(&data).unwrap();
         assert_eq!(server.buffered_amount(), 10 + data.len());
         carry(&mut server, &mut client, &data);
-        // The next message is the largest fragment that the limits allow, and an empty fragment that ends it.
+        // The next message has two fragments. The first is the largest that the limits allow, and an empty one ends the
+        // message.
         server.send_fragment(MessageKind::Binary, &data, false).unwrap();
         server.send_fragment(MessageKind::Binary, b"", true).unwrap();
         carry(&mut server, &mut client, &data);

@@ -106,7 +106,7 @@ fn s7692_7_2_1_exactly_the_tail_is_removed() {
             let config = all().compression(Compression::new().level(level).min_size(0));
             let mut end = open(Role::Server, takeover, config.high_water(usize::MAX));
             let mut decoder = Decoder::new(takeover);
-            // The data ends like the tail, is empty, or has a size near the end of a block or buffer.
+            // The data is empty, or ends with the bytes of the tail, or has a size near the end of a block or buffer.
             let mut data = vec![Vec::new(), TAIL.to_vec(), vec![0; 70_000], noise(70_000), TAIL.repeat(500)];
             data.extend((0..40).map(noise));
             data.extend((100..140).map(|len| words(len).into_bytes()));
@@ -275,7 +275,8 @@ fn s7692_6_messages_below_the_minimum_size_are_not_compressed() {
             assert_eq!(sent.len(), 3 * lens.len());
             for ((data, compressed), i) in sent.iter().zip(0..) {
                 assert_eq!(data.len(), lens[i / 3]);
-                // Above the minimum size, very short data may or may not shrink, depending on the window.
+                // Whether compression shortens very short data depends on the window, so the test does not check these
+                // messages.
                 if data.len() > 20 || data.len() < min_size {
                     assert_eq!(*compressed, data.len() >= min_size, "{} of {min_size}", data.len());
                 }
@@ -632,7 +633,7 @@ fn s5_6_a_message_that_does_not_fit_borrowed_memory_is_refused_without_effect() 
                             assert!(len + 145 > room, "{len} in {room}");
                         }
                     }
-                    // The same holds for a fragment.
+                    // A fragment may be refused in the same way. If it is accepted, an empty fragment ends the message.
                     let fragment = end.conn.send_fragment(MessageKind::Binary, &data, false);
                     if fragment.is_ok() {
                         end.write_all();
@@ -660,7 +661,7 @@ fn s5_6_a_compressed_message_grows_by_at_most_the_reserved_space() {
                 let compression = Compression::new().level(level).memory_level(memory_level).min_size(0);
                 let mut deflater = Deflater::new(bits, true, &compression);
                 for len in [0, 1, 2, 63, 64, 65, 127, 128, 129, 500, 1000, 4000, 20_000] {
-                    // Bytes from 144 on take nine bits in the fixed code, the longest.
+                    // In the fixed code, bytes of 144 and above have the longest codes, with nine bits.
                     let high: Vec<u8> = noise(len).iter().map(|byte| 144 + byte % 112).collect();
                     for data in [noise(len), high] {
                         for fin in [false, false, true] {

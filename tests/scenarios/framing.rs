@@ -41,8 +41,8 @@ fn s5_2_reserved_bits_fail_the_connection() {
         for rsv in 1..8u8 {
             for opcode in [0x81, 0x82, 0x88, 0x89, 0x8A, 0x01] {
                 let bytes = [opcode | rsv << 4, masked_bit(role)];
-                // RSV1 on a fragment means a compressed message without negotiation. The first bytes with other
-                // bits are printable, which suggests plain text.
+                // A first byte that is a printable character suggests plain text instead of a frame. 0x41 is printable
+                // too, but a peer that compresses without negotiation begins a text fragment with it.
                 let error = match bytes[0] {
                     first @ (0x21 | 0x31 | 0x51 | 0x61 | 0x71) => ProtocolError::NotAFrame(first),
                     _ => ProtocolError::ReservedBits(rsv),
@@ -67,8 +67,8 @@ fn s5_2_plain_text_instead_of_a_frame_is_recognized_by_its_first_byte() {
             };
             match error {
                 Some(ProtocolError::NotAFrame(byte)) => assert!(printable && byte == first),
-                // RSV1 on Continuation, Text or Binary is the mistake of a peer that compresses without
-                // negotiation.
+                // These three bytes have RSV1 and the opcode Continuation, Text or Binary. A peer that compresses
+                // without negotiation sends them.
                 Some(ProtocolError::ReservedBits(4)) if printable => assert!(b"@AB".contains(&first)),
                 Some(ProtocolError::ReservedBits(bits)) => {
                     assert_eq!((bits, printable), (first >> 4 & 7, false))
@@ -250,7 +250,7 @@ fn s5_3_every_frame_of_a_client_has_a_fresh_key() {
     }
     assert_eq!((frames, keys.len()), (50 * 12, 50 * 12));
 
-    // Within one connection no key repeats, and the keys do not differ by a fixed step.
+    // The keys of one connection look random: very few repeat, and they do not differ by a fixed step.
     let mut end = Scenario::client().open();
     for _ in 0..20_000 {
         end.conn.send_binary(b"").unwrap();

@@ -194,7 +194,7 @@ fn s5_4_a_thousand_connections_share_one_read_buffer() {
             Peer { end: Scenario::server().open(), wire, at: 0, expected }
         })
         .collect();
-    // The dice choose the next connection and the number of bytes that it reads.
+    // The next connection and the number of bytes that it reads are random.
     let mut waiting: Vec<usize> = (0..CONNECTIONS).collect();
     while !waiting.is_empty() {
         let turn = dice.below(waiting.len());
@@ -206,7 +206,7 @@ fn s5_4_a_thousand_connections_share_one_read_buffer() {
         if peer.at == peer.wire.len() {
             waiting.swap_remove(turn);
         }
-        // A connection must not depend on bytes that it left in the shared buffer.
+        // The other connections overwrite the shared buffer, so a connection must not need bytes that it left there.
         buffer.fill(0xEE);
     }
     for Peer { mut end, expected, .. } in peers {
@@ -299,7 +299,7 @@ fn s7_1_7_an_error_after_a_timer_failed_the_connection_changes_nothing() {
         sender.transmitted(now, sender.buffered_amount());
     }
     assert_eq!(sender.close_state(), CloseState::Failed);
-    // The receiving task does not know about the failure yet.
+    // The receiving task does not know about the failure yet, and reports another error.
     let masked = ProtocolError::Masked;
     sender.apply(now, masked);
     assert_eq!((sender.buffered_amount(), sender.close_state()), (0, CloseState::Failed));

@@ -38,7 +38,7 @@ fn assemble(seen: &[Seen]) -> Vec<Seen> {
                 MessageKind::Binary => Seen::Binary(data),
             });
         } else if *kind == MessageKind::Text {
-            // The text is valid up to a code point that the chunk cuts.
+            // Only the last code point may be incomplete, because the chunk may cut it.
             let error = std::str::from_utf8(gathered).err();
             assert!(error.is_none_or(|error| error.error_len().is_none()));
         }
@@ -91,7 +91,7 @@ fn s5_4_chunks_add_up_to_the_same_messages() {
             let mut end = Scenario::of(role).config(chunks()).open();
             let seen = end.feed_in(&wire, size);
             assert_eq!(assemble(&seen), expected, "in reads of {size}");
-            // Chunked delivery gathers nothing.
+            // Chunks are delivered from the input, so no memory is allocated for messages.
             assert_eq!(end.message.capacity(), 0);
         }
     }
@@ -294,7 +294,7 @@ fn s5_6_a_gathered_message_is_taken_with_its_buffer() {
         assert_eq!(matches!(message, Message::Text(_)), opcode == Opcode::Text);
         assert_eq!(end.message.capacity(), 0);
         assert_eq!(end.message.take(ready), None, "the message was taken twice");
-        // The memory serves the next message.
+        // The taken message owns its buffer, so the next message is received in a new buffer.
         assert_eq!(end.feed_in(&frame(Role::Client, Opcode::Text, true, b"next"), 7), [text("next")]);
     }
 }
@@ -302,7 +302,8 @@ fn s5_6_a_gathered_message_is_taken_with_its_buffer() {
 #[test]
 fn s5_6_only_a_gathered_message_can_be_taken() {
     let mut end = Scenario::server().open();
-    // A gathered message is not taken. Then a small message is delivered in place.
+    // The application does not take the gathered message. The next message is delivered in place, so its index must not
+    // give the earlier message.
     let mut first = frame(Role::Client, Opcode::Text, false, b"gathered");
     first.extend(frame(Role::Client, Opcode::Continuation, true, b""));
     assert!(poll(&mut end, &mut first).is_some());
@@ -520,12 +521,13 @@ fn s5_6_the_wrong_inbox_gives_no_panic() {
         let (mut inbox, mut left, mut other) = (Inbox::empty(), &left[..], &other[..]);
         read(&mut one, &mut inbox, &mut left);
         while one.poll(Instant::ZERO, &mut inbox).unwrap().is_some() {}
-        // The second connection reads more than it polls, so the inbox must move the remaining bytes.
+        // The second connection makes one poll for each read, which leaves bytes in the inbox. So the inbox must move
+        // the remaining bytes.
         for _ in 0..polls {
             read(&mut two, &mut inbox, &mut other);
             let _ = two.poll(Instant::ZERO, &mut inbox);
         }
-        // The first connection continues with the inbox.
+        // The first connection then uses the inbox again, although the second connection has changed it.
         assert!(!two.read_space(&mut inbox).is_empty());
         assert!(!one.read_space(&mut inbox).is_empty());
         inbox.handle_read(10);

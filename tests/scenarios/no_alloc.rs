@@ -150,7 +150,7 @@ fn s5_5_1_a_close_always_fits_into_the_output() {
     let longest = "r".repeat(123);
     for role in ROLES {
         for room in [131, 145, 146, 262, 300, 500] {
-            // The output is full: data, our Pings, a Pong that is partly written, and another Pong.
+            // The output is full. It holds data, our Pings, a partly written Pong, and another Pong.
             for begun in 0..140 {
                 for by_peer in [false, true] {
                     let (mut out, mut memory) = (vec![0; room], [0; 8]);
@@ -234,7 +234,7 @@ fn s5_5_2_a_keepalive_ping_waits_for_space_in_the_output() {
     end.conn.send_binary(&[0; 400]).unwrap();
     end.write(1);
     end.advance(secs(30));
-    // The frame is written slowly, and the Ping follows as soon as there is space.
+    // The frame is written slowly. As soon as the output has space, the Ping is queued after it.
     for _ in 0..10 {
         end.write(10);
         end.advance(secs(20));
