@@ -381,7 +381,7 @@ fn half_closes_while_a_writer_is_blocked(
     let mut got = Vec::new();
     if reads {
         let mut rest = Vec::new();
-        // After an end that is not clean the stream may be reset.
+        // If the connection did not end clean, the server may reset the stream. So an error is ignored here.
         let _ = raw.stream.read_to_end(&mut rest);
         let mut rest = &rest[..];
         while let [first, len, ..] = *rest {

@@ -143,8 +143,8 @@ fn a_stream_without_try_clone_cannot_be_split() {
 
 /// An imitation of TLS without encryption. A record is a type, a length of two bytes, and the content.
 ///
-/// This stream keeps a record that it could not send, as OpenSSL does. It reports an end without `close_notify` as an
-/// error, because an attacker may have cut off the stream.
+/// If this stream cannot send a whole record, it keeps the rest, as OpenSSL does. The next write must begin with the
+/// same bytes. It reports an end without `close_notify` as an error, because an attacker may have cut off the stream.
 #[derive(Debug)]
 struct Tls {
     socket: TcpStream,
@@ -280,7 +280,7 @@ fn without_a_close_function_the_application_ends_tls() {
             let mut tls = Tls::new(far);
             tls.write_all(&frame(0x88, true, &close_body(1000, ""))).unwrap();
             let mut rest = Vec::new();
-            // This is no error, because the application sends `close_notify` below.
+            // The read returns no error, because the application sends `close_notify` below.
             tls.read_to_end(&mut rest).unwrap();
             assert_eq!(rest, frame(0x88, false, &close_body(1000, "")));
         });

@@ -22,7 +22,7 @@ fn open(role: Role, config: Config) -> Connection {
     connection(role, config).with_deflate(agreed(true, 15))
 }
 
-/// Collects the result of an input, turn by turn.
+/// The data that one input has delivered, in total and in each turn.
 #[derive(Default, Debug)]
 struct Turns {
     /// Number of bytes that each turn delivered.
@@ -114,7 +114,8 @@ fn s7692_7_2_2_empty_blocks_cost_budget() {
     }
 }
 
-/// Many small messages share one budget, because each of them has a block.
+/// All messages of a turn share one budget. A small message costs at least the price of its block, so many small
+/// messages also use up the budget.
 #[test]
 fn s10_4_all_messages_of_a_turn_share_the_budget() {
     for (data, final_block) in [(&b"x"[..], false), (b"x", true), (&[7; 900], false)] {
@@ -310,7 +311,7 @@ fn s7692_7_2_2_bytes_read_while_paused_are_decoded_later() {
     }
 }
 
-/// A driver reports the end of the stream only after the pause. Otherwise the paused data is lost.
+/// A driver must report the end of the stream only after the pause, because it would lose the paused data.
 #[test]
 fn s7_1_5_the_end_is_reported_after_the_pause() {
     let wire = compressed(Role::Client, Opcode::Binary, true, &deflated(&[0; 100_000]));
@@ -329,7 +330,7 @@ fn s7_1_5_the_end_is_reported_after_the_pause() {
     let closed = conn.poll_event(Instant::ZERO, &mut input).unwrap();
     assert_eq!(closed, Some(Event::Closed(Outcome::Abnormal(EofPosition::BetweenMessages))));
 
-    // An end that is reported too early counts as an end inside a frame, and ends the pause.
+    // If the end of the stream is reported during the pause, it counts as an end inside a frame, and ends the pause.
     let (mut bytes, mut message) = (wire, VecMessage::new());
     let mut input = Input::new(&mut bytes, &mut message);
     let mut conn = open(Role::Server, Config::new());
@@ -342,7 +343,7 @@ fn s7_1_5_the_end_is_reported_after_the_pause() {
     assert_eq!(input.remaining(), 0);
 }
 
-/// Errors are the same as without a budget: the same data before the error, and the error once.
+/// With a budget the same error is reported, and only once. At least the same data is delivered before the error.
 #[test]
 fn s7692_7_2_2_errors_are_the_same_with_a_budget() {
     let bad = Blocks::new().stored(false, &noise(9000)).fixed(false, &[Token::Bytes(b"so far")]).raw();
