@@ -496,7 +496,8 @@ fn s5_5_1_our_queued_close_answers_the_peers_close() {
             };
             assert_eq!(end.sent(), expected, "{begun} bytes written");
             assert_eq!(end.conn.sent().frames, 3, "one Close, counted once");
-            // The dropped count covers messages only. Our Close replaced them and was written.
+            // The count of dropped bytes includes the messages that were not started. It does not include our Close,
+            // which was written.
             let dropped = match begun {
                 0 => two,
                 _ if begun <= one => two - one,
@@ -643,7 +644,7 @@ fn s7_1_5_an_end_without_a_close_is_abnormal_and_reports_its_position() {
         assert_eq!((outcome.code(), outcome.is_clean()), (CloseCode::ABNORMAL, false));
         assert_eq!(end.conn.poll_transport(), Some(TransportAction::Close));
     }
-    // The end is also not clean if only our Close was sent.
+    // If only our Close was sent, the end is not clean either.
     let mut end = Scenario::server().closing();
     assert_eq!(end.eof(), [Seen::Closed(Outcome::Abnormal(EofPosition::BetweenMessages))]);
 }
@@ -740,7 +741,7 @@ fn s7_1_1_our_close_counts_as_sent_after_the_transport_forwarded_it() {
                 assert_eq!(late.conn.poll_transport(), Some(TransportAction::HalfClose));
                 secs(5)
             }
-            // The end timeout of a client starts when the Close has left.
+            // The end timeout of a client starts when the transport has forwarded our Close.
             Role::Client => secs(2),
         };
         assert_eq!(late.conn.poll_timeout(), Some(late.now + wait));
