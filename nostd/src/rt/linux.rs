@@ -7,7 +7,7 @@ use core::fmt::{self, Write};
 compile_error!("this file has system calls of Linux on x86-64 only");
 
 // The kernel starts the program here, with the stack aligned to 16 bytes. A compiled function expects that a `call` has
-// pushed the return address after this alignment, so `_start` calls `enter` instead of being it.
+// pushed a return address onto the aligned stack. So `_start` is not a Rust function, but calls one.
 global_asm!(
     ".globl _start",
     "_start:",
