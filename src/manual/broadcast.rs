@@ -63,7 +63,8 @@
 //! fixed size, so the producer never waits. A call that sends waits while the write queue is full, so the task would
 //! not notice a slow peer. Therefore check `buffered_amount` first. A call that receives writes the queue, so the bytes
 //! that are still queued afterwards are those that the peer has not read. `Lagged` means that the task itself was too
-//! slow. `examples/chat` is a complete server of this kind.
+//! slow. `examples/chat` is a complete server of this kind. For a message that is not prepared, `try_send` checks and
+//! sends in one call.
 //!
 //! ```
 //! # #[cfg(feature = "tokio")] {
