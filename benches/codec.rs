@@ -1,8 +1,9 @@
 //! Receiving and sending without a socket, compared with one other implementation: `cargo bench --bench codec`.
 //!
-//! The cases are those of `benches/peers/`, which compares more implementations. A contender that receives reads the
-//! same frames from memory, at most 64 KiB at a time, and inspects every message. A contender that sends flushes each
-//! message. `hybi` delivers borrowed events, and `hybi-owned` delivers messages that own their data.
+//! The cases are those of `benches/peers/`, which compares more implementations. A contender is an implementation in
+//! one configuration. When it receives, it reads the same frames from memory again and again, at most 64 KiB at a time,
+//! and inspects every message. When it sends, it flushes each message. `hybi` delivers borrowed events, and
+//! `hybi-owned` delivers messages that own their data.
 #![allow(
     missing_docs,
     clippy::unwrap_used,

@@ -61,7 +61,7 @@ struct End {
     pipe: VecDeque<u8>,
     /// Whether the peer has closed its half, or the pipe is dead.
     pipe_ended: bool,
-    told: bool,
+    eof_handled: bool,
     /// Messages of this endpoint that were accepted, and the open fragmented message.
     sent: Vec<Seen>,
     open: Option<(MessageKind, Vec<u8>)>,
@@ -80,7 +80,7 @@ impl End {
             meter: Meter::default(),
             pipe: VecDeque::new(),
             pipe_ended: false,
-            told: false,
+            eof_handled: false,
             sent: Vec::new(),
             open: None,
             received: Vec::new(),
@@ -102,8 +102,8 @@ impl End {
             left -= len;
             self.poll(now);
         }
-        if self.pipe.is_empty() && self.pipe_ended && !self.told {
-            self.told = true;
+        if self.pipe.is_empty() && self.pipe_ended && !self.eof_handled {
+            self.eof_handled = true;
             self.connection.handle_eof();
             self.poll(now);
             return true;

@@ -58,7 +58,7 @@ pub enum Shape {
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum KnownEnd {
     Outcome(Outcome),
-    /// The end of all messages, without an outcome.
+    /// A call has reported that no more messages follow, but no outcome.
     End,
 }
 
@@ -83,12 +83,13 @@ pub struct Record {
     pub hears: bool,
     /// Time of the last write that progressed after the stream was full.
     pub progress: Option<u64>,
+    /// Attentive time of the last write that progressed after the stream was full.
     pub progress_mark: u64,
     /// Attentive time at which the first Ping after the peer's last byte was written.
     pub pinged: Option<u64>,
     /// Time at which either side began to close, and the attentive time at that moment.
     pub closing: Option<(u64, u64)>,
-    /// `closing` is exact. Otherwise closing may have begun earlier.
+    /// Whether `closing` is exact. If not, closing may have begun earlier.
     pub closing_exact: bool,
     /// The application has closed the connection, or its group was closed.
     pub asked_to_close: bool,
@@ -102,6 +103,7 @@ pub struct Record {
     /// Time at which the WebSocket was last taken apart and put together. Its clock then continues from the latest
     /// event that the connection knew, so timers may be late.
     pub reassembled: u64,
+    /// Attentive time at `reassembled`.
     pub reassembled_mark: u64,
     /// Time at which a sending call last read bytes. For the idle timeout, the library may count these bytes as data.
     pub ahead_at: u64,
@@ -125,9 +127,9 @@ pub struct Record {
     /// The reader was dropped, if there are two halves.
     pub reader_gone: bool,
     pub writer_gone: bool,
-    /// The reader pauses from time to time.
+    /// Whether the reader pauses from time to time.
     pub rests: bool,
-    /// The last send has written everything that was accepted.
+    /// Whether the last send has written everything that was accepted.
     pub flushed: bool,
 }
 

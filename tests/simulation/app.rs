@@ -27,7 +27,7 @@ pub struct App {
     chunked: Option<usize>,
     pub pings: usize,
     pub pongs: usize,
-    /// A send was refused as blocked, so a `Writable` must follow.
+    /// A send failed with `SendError::Blocked`, so an `Event::Writable` must follow.
     pub blocked: bool,
     pub close_received: Option<Option<u16>>,
     pub outcome: Option<Outcome>,

@@ -16,8 +16,8 @@ use crate::support::cuts::Xorshift;
 /// Maximum number of steps of a phase. No run needs more.
 const MAX_STEPS: usize = 100_000;
 
-/// Number of times that each kind of event happened, in all runs and at both endpoints. Each kind must happen at least
-/// once, because otherwise the simulation would not test it.
+/// Number of times that each kind of event happened, in all runs and at both endpoints. The test fails if a kind never
+/// happened, because such an event would not be tested.
 #[derive(Default, Debug)]
 pub struct Tally(BTreeMap<&'static str, usize>);
 
@@ -55,7 +55,7 @@ pub struct World {
     reset: bool,
     dead: bool,
     trace: bool,
-    /// Number of sends that were refused as blocked.
+    /// Number of sends that failed with `SendError::Blocked`.
     held_back: usize,
 }
 

@@ -1,4 +1,5 @@
-//! Code that the programs share: contenders, the transport in memory, frames, and the kernels of the floor.
+//! Code that the programs share: the contenders (libraries in one configuration), the transport in memory, frames, and
+//! the kernels of the floor. The floor is a contender that does only the work that every correct codec must do.
 pub mod contenders;
 pub mod io;
 pub mod limits;

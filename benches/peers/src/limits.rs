@@ -15,7 +15,7 @@ pub fn run(op: &str, size: usize, n: u64) -> Option<f64> {
     let mut a = wire::payload(wire::Content::Ascii, size, 7);
     let mut b = vec![0u8; size + 64];
     let mixed = wire::payload(wire::Content::Mixed, size, 9);
-    // An even count of XOR passes, so that `a` stays ASCII for the checks.
+    // The number of XOR passes is even, because two passes restore `a`. The checks need it to be ASCII.
     let n = n.max(2) & !1;
     let start = Instant::now();
     macro_rules! repeat {
@@ -35,7 +35,7 @@ pub fn run(op: &str, size: usize, n: u64) -> Option<f64> {
         "copy+xor" => repeat!(simd::copy_xor(black_box(&mut b), black_box(&a), KEY)),
         "utf8" => repeat!(simdutf8::basic::from_utf8(black_box(&a)).is_ok()),
         "utf8-mixed" => repeat!(simdutf8::basic::from_utf8(black_box(&mixed)).is_ok()),
-        // Bytes arrive in pieces of at most 64 KiB and are unmasked while hot.
+        // Bytes arrive in pieces of at most 64 KiB, and are unmasked while they are in the cache.
         "arrive-64KiB+xor+ascii" => repeat!({
             let mut all = true;
             for (to, from) in b[..size].chunks_mut(65536).zip(black_box(&a).chunks(65536)) {

@@ -1,5 +1,6 @@
-//! Measures all contenders in all cells, without a socket, on one thread. It prints the results as JSON;
-//! `results.py` makes tables of them.
+//! Measures all contenders in all cells, without a socket, on one thread. A contender is a library in one
+//! configuration. A cell is one task with one size of message. The program prints the results as JSON, and `results.py`
+//! makes tables of them.
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -189,7 +190,7 @@ impl Effort {
             Op::Handshake => 40_000,
             Op::RecvDeflate | Op::SendDeflate => (self.budget / 4 / size).max(4),
             // A contender that does not copy needs only some nanoseconds for a message of any size. So send many
-            // messages, so that starting a connection does not dominate the time.
+            // messages. Otherwise the start of a connection would take most of the measured time.
             Op::Send { .. } => (self.budget / size).clamp(if self.quick { 50 } else { 1_000 }, self.max_n),
             _ => (self.budget / size).clamp(4, self.max_n),
         }
@@ -223,7 +224,7 @@ fn measure(list: &List, cell: &Cell, effort: &Effort, rows: &mut Vec<Row>) -> bo
     let (mut able, mut fine) = (Vec::new(), true);
     for k in list {
         match check(*k, cell, &data, n) {
-            // The count of reads or writes comes from this run, because it is longer than the check.
+            // The count of reads or writes comes from this run. It is more exact than that of the shorter check.
             Ok(Some(_)) => {
                 able.extend(exec(*k, cell, &data, n / 8 + 1, false).map(|extra| (*k, extra, vec![])))
             }

@@ -108,7 +108,7 @@ enum Hybi {
     Borrowed,
     /// Received messages own their data and are sent as they are.
     Owned,
-    /// As `Borrowed`; in addition, a connection frees its memory before it waits.
+    /// Like `Borrowed`. In addition, a connection frees its memory before it waits.
     Release,
 }
 
@@ -138,7 +138,8 @@ async fn hybi(mut s: TcpStream, how: Hybi) -> R {
 
     const LARGE: usize = 16 << 10;
 
-    /// Writes what the socket takes. An error can be ignored by the caller, because the next call returns it again.
+    /// Writes as many bytes as the socket accepts. The caller may ignore an error, because the next call returns it
+    /// again.
     fn try_write(s: &TcpStream, slices: &[&[u8]]) -> std::io::Result<usize> {
         let mut vectors = [std::io::IoSlice::new(&[]); 16];
         for (to, from) in vectors.iter_mut().zip(slices) {
@@ -177,7 +178,7 @@ async fn hybi(mut s: TcpStream, how: Hybi) -> R {
         } else {
             while let Some(event) = connection.poll_event(now, &mut inbox)? {
                 loop {
-                    // Large messages are written from the read buffer, as far as the socket takes them.
+                    // Large messages are written from the read buffer, as many bytes as the socket accepts.
                     let write = |slices: &[&[u8]]| try_write(&s, slices).unwrap_or(0);
                     let sent = match event {
                         Event::Text(text) if text.len() < LARGE => connection.send_text(text),
