@@ -56,7 +56,7 @@ impl View<'_> {
                 if now > known_end.max(call.since) + slack {
                     fail!(
                         "1 waits behind the end",
-                        "endpoint {end} waits {} although it has seen {how:?}",
+                        "endpoint {end} waits, {} after it has seen {how:?}",
                         ms(now - known_end)
                     );
                 }
@@ -98,7 +98,7 @@ impl View<'_> {
             if waits && sent.is_between_frames() && now > (since + ping).max(self.rested) + slack {
                 fail!(
                     "5 no Ping",
-                    "endpoint {end} has sent none for {}, the interval is {}",
+                    "endpoint {end} has sent no Ping for {}, but the interval is {}",
                     ms(now - since),
                     ms(ping)
                 );
@@ -107,12 +107,17 @@ impl View<'_> {
         if let Some(idle) = promise.idle.filter(|_| sent.close.is_none()) {
             let since = self.data_at().max(record.ahead_at).max(record.reassembled).max(record.heard);
             if waits && now > (since + idle).max(self.rested) + slack {
-                fail!("3 idle", "endpoint {end} was idle for {} of {}", ms(now - since), ms(idle));
+                fail!(
+                    "3 idle",
+                    "endpoint {end} was idle for {}, but may be idle for {}",
+                    ms(now - since),
+                    ms(idle)
+                );
             }
         }
     }
 
-    /// Checks that a client does not wait long for a server that does not end the stream.
+    /// Checks that a client whose server does not end the stream waits no longer than its `end_timeout`.
     fn check_end_of_stream(&self) {
         let (sent, read) = (&self.out.sent, &self.source.read);
         let (Some(most), Some((written, _)), Some((heard, _))) =
@@ -173,7 +178,13 @@ impl View<'_> {
             // If the stream was full, the Close was queued some time ago.
             let waited = self.record.progress_mark == self.record.attentive(self.now) || self.blocked;
             if !waited && gap > self.slack && gap + self.slack < promise {
-                fail!("3 idle early", "endpoint {} was idle for {} of {}", self.end, ms(gap), ms(promise));
+                fail!(
+                    "3 idle early",
+                    "endpoint {} closes after {} without data, but may be idle for {}",
+                    self.end,
+                    ms(gap),
+                    ms(promise)
+                );
             }
         }
     }
@@ -242,7 +253,12 @@ impl View<'_> {
         let (end, record) = (self.end, self.record);
         let excused = excused || record.was_full || self.lied || record.reader_rests();
         if quiet + margin < pong && !excused {
-            fail!("2 live peer", "endpoint {end} gives up, {} after a byte arrived; {}", ms(quiet), ms(pong));
+            fail!(
+                "2 live peer",
+                "endpoint {end} gives up its peer {} after a byte arrived, but must wait {}",
+                ms(quiet),
+                ms(pong)
+            );
         }
         if let Some(progress) = record.progress {
             let (since, limit) = (self.now - progress, record.life + 4 * pong);
@@ -250,7 +266,11 @@ impl View<'_> {
             // the Close for the dead peer and the queue before this Close.
             let early = since > self.slack && since + MS < pong && self.now + MS < limit;
             if early && !self.lied && keeps_time {
-                fail!("2 progress", "endpoint {end} gives up {} after a write progressed", ms(since));
+                fail!(
+                    "2 progress",
+                    "endpoint {end} gives up its peer {} after a write progressed",
+                    ms(since)
+                );
             }
         }
     }
@@ -259,7 +279,7 @@ impl View<'_> {
     pub fn check_end(&self) {
         let (end, sent) = (self.end, &self.out.sent);
         if sent.behind_close > 0 {
-            fail!("32 behind the Close", "endpoint {end} wrote {} bytes", sent.behind_close);
+            fail!("32 behind the Close", "endpoint {end} wrote {} bytes after its Close", sent.behind_close);
         }
         if sent.garbled {
             fail!("15 garbled", "endpoint {end} wrote bytes that are no frame");

@@ -114,7 +114,7 @@ impl Sim {
         }
     }
 
-    /// Records that a thread has failed, and ends all others.
+    /// Records that a thread has failed, and makes all other threads end.
     fn fail(&self, panic: &(dyn Any + Send)) {
         let mut world = self.lock();
         if !panic.is::<Over>() {

@@ -236,7 +236,7 @@ impl World {
         self.ends[side].close(self.now, code);
     }
 
-    /// Writes some of the queued output, as far as the network accepts it.
+    /// Writes some of the queued output, at most as much as the network accepts.
     fn write(&mut self, side: usize) -> bool {
         let room = self.window.saturating_sub(self.pipes[side].in_flight());
         let most = [1 + self.random.below(20), 1400, usize::MAX][self.random.below(3)].min(room);
@@ -295,7 +295,8 @@ impl World {
         }
     }
 
-    /// Moves the clock to the next deadline or arrival, by at most `most`. Returns whether there was one.
+    /// Moves the clock to the next deadline or arrival, by at most `most`. Returns whether there was a deadline or
+    /// arrival.
     fn pass_to_next(&mut self, most: Duration) -> bool {
         let arrivals = self.pipes.iter().filter_map(Pipe::next_arrival).filter(|at| *at > self.now);
         let deadlines = self.ends.iter().filter_map(End::deadline);
