@@ -507,7 +507,7 @@ fn the_docs_of_the_adapters_state_timeouts_and_kept_memory() {
             size(constant(memory, "LARGEST"))
         ))
         .says("For a second it also keeps memory that the rest of a large message may need.")
-        // `tests/memory/polled.rs` measures this number.
+        // `tests/memory/async_adapters.rs` measures this number.
         .says("a connection that waits holds less than 900 bytes, its timer included")
         .and_no_more();
     assert_eq!(constant(memory, "SPARE_TIMEOUT"), 1);

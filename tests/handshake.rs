@@ -1,8 +1,8 @@
 //! The opening handshake of both roles: tables of requests and responses, refusals, and mutated heads.
 //!
 //! Each input is cut into reads in many ways, and the outcome must always be the same. `tests/vectors.rs` runs the test
-//! vectors in the same way. Grammars have unit tests beside their code. `tests/net/open.rs` and `tests/polled/open.rs`
-//! test the handshakes of the adapters.
+//! vectors in the same way. Grammars have unit tests beside their code. `tests/net/open.rs` and
+//! `tests/async_adapters/open.rs` test the handshakes of the adapters.
 #![allow(
     missing_docs,
     clippy::unwrap_used,

@@ -85,7 +85,7 @@ fn connections_and_adapters_hold_bounded_memory() {
     #[cfg(feature = "net")]
     net::memory();
     #[cfg(feature = "tokio")]
-    polled::memory();
+    async_adapters::memory();
 }
 
 fn a_connection_is_small() {
@@ -461,8 +461,8 @@ mod deflate;
 mod net;
 
 #[cfg(feature = "tokio")]
-#[path = "memory/polled.rs"]
-mod polled;
+#[path = "memory/async_adapters.rs"]
+mod async_adapters;
 
 #[cfg(all(feature = "net", feature = "tokio", feature = "futures-io", feature = "deflate"))]
 #[path = "memory/moved.rs"]

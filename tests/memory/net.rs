@@ -1,7 +1,7 @@
 //! Memory of an idle blocking WebSocket and of its halves, on virtual time.
 //!
 //! After a time without input a blocking connection must release its buffers, whether the application waits in
-//! one long call or in many short ones. The asynchronous adapters are measured in `polled.rs`.
+//! one long call or in many short ones. The asynchronous adapters are measured in `async_adapters.rs`.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};

@@ -1,8 +1,8 @@
 //! Liveness in the blocking adapter: dead peers are detected in time, and live peers are never given up.
 //!
 //! All tests run on the virtual time of `virtual_stream.rs`. They cover calls that only send, only receive or do
-//! both. Streams are blocking or nonblocking, and some WebSockets are split. `tests/polled/liveness.rs` has the same
-//! tests for the asynchronous adapters.
+//! both. Streams are blocking or nonblocking, and some WebSockets are split. `tests/async_adapters/liveness.rs` has the
+//! same tests for the asynchronous adapters.
 
 use std::io::ErrorKind;
 use std::sync::mpsc::channel;

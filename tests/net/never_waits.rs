@@ -1,8 +1,8 @@
 //! `try_send`, `buffered_amount` and `ready_state`: calls that return at once. They wait neither for the stream nor for
 //! another thread that is blocked in a write.
 //!
-//! Tests with one thread run on virtual time. Tests with several threads use TCP. `tests/polled/never_waits.rs` has the
-//! same tests for the asynchronous adapters.
+//! Tests with one thread run on virtual time. Tests with several threads use TCP. `tests/async_adapters/never_waits.rs`
+//! has the same tests for the asynchronous adapters.
 
 use std::sync::mpsc::channel;
 use std::thread;

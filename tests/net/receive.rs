@@ -1,7 +1,7 @@
 //! Tests of accepting in two phases with the blocking adapter: a request arrives, and the application decides later.
 //!
-//! Most tests run on virtual time. Handshakes in one phase are tested in `open.rs`. `tests/polled/receive.rs` has the
-//! same tests for the asynchronous adapters.
+//! Most tests run on virtual time. Handshakes in one phase are tested in `open.rs`. `tests/async_adapters/receive.rs`
+//! has the same tests for the asynchronous adapters.
 
 use std::io::ErrorKind;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Program structures that a connection must support: two tasks with a half each, a thousand connections that
 //! share one read buffer, and a readiness loop whose reads and writes may stop anywhere.
 //!
-//! These tests use the core without an adapter. The halves of the adapters are tested in `tests/polled/halves.rs`
-//! and `tests/net/split.rs`.
+//! These tests use the core without an adapter. The halves of the adapters are tested in
+//! `tests/async_adapters/halves.rs` and `tests/net/split.rs`.
 
 use std::sync::{Arc, mpsc};
 

@@ -2,7 +2,7 @@
 //!
 //! Buffers belong to a thread-local pool. A connection that waits returns its read buffer to the pool and keeps
 //! only a partial message. These tests check capacities and the content of partial messages. The heap is measured
-//! in `tests/memory/polled.rs`.
+//! in `tests/memory/async_adapters.rs`.
 
 use std::task::Poll;
 
