@@ -56,7 +56,7 @@ impl Drop for Replay {
 }
 
 fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|value| value.parse().expect("a number"))
+    std::env::var(variable).ok().map(|value| value.parse().expect("the variable must be a number"))
 }
 
 fn run(seed: u64, trace: bool) -> world::Tally {

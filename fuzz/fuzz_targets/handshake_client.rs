@@ -96,7 +96,7 @@ fn last_head(bytes: &[u8], len: usize, headers: Headers<'_>) -> u16 {
             Err(httparse::Error::Version) => return status_by_hand(bytes, len),
             Err(error) => panic!("{error}"),
         }
-        let code = head.code.expect("a complete head has a status");
+        let code = head.code.expect("httparse found no status");
         if rest.is_empty() {
             http::are_same(head.headers, headers);
             return code;

@@ -61,7 +61,7 @@ pub fn read_answer(response: &[u8], is_head: bool) -> u16 {
         None => assert!(body.is_empty()),
     }
     assert!(lengths.next().is_none());
-    head.code.expect("a complete response has a status")
+    head.code.expect("httparse found no status")
 }
 
 /// Returns the 16 bytes that a key encodes.

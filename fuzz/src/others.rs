@@ -155,7 +155,7 @@ pub fn tungstenite_writes(role: Role, messages: &[Seen]) -> Vec<u8> {
             Seen::Pong(payload) => Message::Pong(payload.into()),
             Seen::Close(..) => Message::Close(None),
         };
-        socket.send(message).expect("a stream over memory takes all bytes");
+        socket.send(message).expect("tungstenite did not send the message");
     }
     std::mem::take(&mut socket.get_mut().output)
 }
@@ -222,7 +222,7 @@ pub fn fastwebsockets_writes(role: Role, messages: &[Seen]) -> Vec<u8> {
             Seen::Pong(data) => Frame::pong(payload(data)),
             Seen::Close(..) => Frame::close_raw(payload(&[])),
         };
-        run(socket.write_frame(frame)).expect("a stream over memory takes all bytes");
+        run(socket.write_frame(frame)).expect("fastwebsockets did not write the frame");
     }
     socket.into_inner().output
 }

@@ -29,7 +29,7 @@ fn replay(name: &str, seed: u64) -> String {
 }
 
 fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|value| value.parse().expect("a number"))
+    std::env::var(variable).ok().map(|value| value.parse().expect("the variable must be a number"))
 }
 
 /// The current seed, for the watchdog.

@@ -113,7 +113,7 @@ fn a_poll_of_100_connections_with_endless_input_begins_few_turns() {
             tasks.iter_mut().for_each(|task| assert!(task.as_mut().poll(cx).is_pending()));
             watch.turns.load(Ordering::Relaxed) - before
         };
-        assert_eq!(poll(), 100, "each connection begins with a turn");
+        assert_eq!(poll(), 100, "a connection did not begin with a turn");
         // The queue belongs to the thread and still has connections of earlier tests. They use up the first rounds.
         let turns: Vec<_> = (0..150).map(|_| poll()).skip(50).collect();
         assert!(turns.iter().all(|turns| (1..=12).contains(turns)), "halves: {halves}: {turns:?}");
@@ -161,14 +161,14 @@ fn dropping_a_call_keeps_its_position_in_the_queue() {
             assert!(poll_once(reader.recv()).is_pending());
             let before = written();
             assert!(poll_once(writer.send("now")).is_ready());
-            assert_eq!(written() - before, 9, "a send does not wait for a turn");
+            assert_eq!(written() - before, 9, "the send waited for a turn");
             begins(Box::new(|| assert!(poll_once(reader.recv()).is_pending())));
         } else {
             assert!(poll_once(ws.recv()).is_pending());
             assert!(poll_once(ws.recv()).is_pending());
             let before = written();
             assert!(poll_once(ws.send("now")).is_ready());
-            assert_eq!(written() - before, 9, "a send does not wait for a turn");
+            assert_eq!(written() - before, 9, "the send waited for a turn");
             begins(Box::new(|| assert!(poll_once(ws.recv()).is_pending())));
         }
     }

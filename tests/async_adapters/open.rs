@@ -235,7 +235,7 @@ fn a_fault_at_any_call_of_a_handshake_has_a_typed_error() {
                     other => panic!("{other:?}"),
                 })
             } else {
-                served.expect("the handshake of the server ends").err().map(|error| match error {
+                served.expect("the handshake of the server has not ended").err().map(|error| match error {
                     AcceptError::Io(error) => error.kind(),
                     other => panic!("{other:?}"),
                 })

@@ -81,7 +81,7 @@ mod on_tokio {
                 _ => {}
             }
         }
-        panic!("no end")
+        panic!("the connection has not ended")
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -231,7 +231,10 @@ mod on_tokio {
             while turns == 1 && pin!(tokio::task::coop::consume_budget()).poll(cx).is_ready() {}
             waiting.as_mut().poll(cx)
         });
-        assert_eq!(outcome.await.expect("the alarm fires").unwrap(), Outcome::TimedOut(TimerKind::Pong));
+        assert_eq!(
+            outcome.await.expect("the alarm did not fire").unwrap(),
+            Outcome::TimedOut(TimerKind::Pong)
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -124,7 +124,7 @@ impl Transport<Tls> for Board {
     }
 
     fn poll_close_write(tls: &mut Tls, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        assert!(tls.record.is_empty(), "close_notify in the middle of a record");
+        assert!(tls.record.is_empty(), "close_notify was sent in the middle of a record");
         tls.notified = true;
         let mut line = tls.outgoing.borrow_mut();
         line.ended = true;

@@ -140,7 +140,7 @@ impl App {
             Event::Pong(_) => self.pongs += 1,
             Event::CloseReceived { code, .. } => {
                 let code = code.map(hybi::CloseCode::get);
-                assert_eq!(self.close_received.replace(code), None, "a second Close");
+                assert_eq!(self.close_received.replace(code), None, "a second Close was received");
             }
             Event::Writable => {
                 assert!(std::mem::take(&mut self.blocked), "Writable without a blocked send")
@@ -152,7 +152,7 @@ impl App {
 
     pub fn hear_whole(&mut self, kind: MessageKind, data: &[u8], other: &Self) {
         assert!(self.close_received.is_none() && self.chunked.is_none());
-        let said = other.said.get(self.heard).expect("a message that nobody sent");
+        let said = other.said.get(self.heard).expect("nobody sent this message");
         assert!(
             said.whole && said.kind == kind && said.data == data,
             "message {} differs from the one that was sent",
@@ -165,7 +165,7 @@ impl App {
         assert!(self.close_received.is_none());
         assert_eq!(first, self.chunked.is_none());
         let at = self.chunked.unwrap_or(0);
-        let said = other.said.get(self.heard).expect("a chunk of a message that nobody sent");
+        let said = other.said.get(self.heard).expect("nobody sent the message of this chunk");
         assert!(
             said.kind == kind && said.data[at..].starts_with(data),
             "message {} differs from the one that was sent",

@@ -492,7 +492,7 @@ impl End {
             *since = None;
         } else {
             let since = *since.get_or_insert(now);
-            let end = self.deadline().expect("closing has a deadline");
+            let end = self.deadline().expect("a connection that is closing has no deadline");
             assert!(end <= since + close_timeout, "the deadline of closing was postponed");
         }
         let dropped = self.sender().dropped();

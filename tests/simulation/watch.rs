@@ -89,7 +89,7 @@ impl Watch {
         let &[first, second, ref rest @ ..] = &self.bytes[..] else { return };
         let masked = second & 0x80 != 0;
         // RFC 6455 5.1
-        assert_eq!(masked, self.role == Role::Client, "a client masks its frames, and a server does not");
+        assert_eq!(masked, self.role == Role::Client, "a client must mask its frames, and a server must not");
         let len_len = match second & 0x7F {
             126 => 2,
             127 => 8,
@@ -108,19 +108,22 @@ impl Watch {
         assert_eq!(wire::head(first, len, key), self.bytes);
         if let Some(key) = key {
             // RFC 6455 5.3: a fresh key for each frame.
-            assert_ne!(key, self.last_key, "a key was used again");
+            assert_ne!(key, self.last_key, "a masking key was used again");
             self.last_key = key;
         }
         let (fin, rsv, opcode) = (first & 0x80 != 0, first & 0x70, first & 0x0F);
         match opcode {
             // RFC 6455 5.4
-            0 => assert!(self.in_message && rsv == 0, "a continuation outside of a message"),
+            0 => assert!(self.in_message && rsv == 0, "a continuation frame is outside of a message"),
             1 | 2 => {
                 assert!(!self.in_message, "a message begins inside another one");
-                assert!(rsv == 0 || self.deflate && rsv == 0x40, "reserved bits");
+                assert!(rsv == 0 || self.deflate && rsv == 0x40, "reserved bits are set");
             }
             // RFC 6455 5.5
-            8..=10 => assert!(fin && rsv == 0 && len <= 125, "a control frame that is not small and whole"),
+            8..=10 => assert!(
+                fin && rsv == 0 && len <= 125,
+                "a control frame is too long, fragmented, or has reserved bits"
+            ),
             _ => panic!("opcode {opcode}"),
         }
         if opcode < 8 {

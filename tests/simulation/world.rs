@@ -348,7 +348,7 @@ impl World {
                 return true;
             }
         }
-        panic!("the ends do not come to rest");
+        panic!("the endpoints exchange output without end");
     }
 
     /// Checks that everything was written and read, and that both connections are open.
@@ -357,7 +357,7 @@ impl World {
             let (end, other) = (&self.ends[one], &self.ends[other]);
             self.note(|| format!("{one} is at rest"));
             assert_eq!(end.sender().buffered_amount(), 0);
-            assert!(!end.app.blocked, "a blocked send got no Writable");
+            assert!(!end.app.blocked, "no Writable followed a blocked send");
             assert_eq!(end.app.heard, other.app.said.len(), "a message was not received");
             assert_eq!(end.app.heard, other.watch.messages);
             assert_eq!((end.app.pings, end.app.pongs), (other.watch.pings, other.watch.pongs));
@@ -387,10 +387,13 @@ impl World {
             // An endpoint may learn that its peer has ended only from the end of the stream.
             assert!(
                 self.pass_to_next(Duration::from_secs(3600)),
-                "nothing is due, but the ends are not closed"
+                "nothing is due, but the connections are not closed"
             );
         }
-        panic!("the ends do not close: {:?}", self.ends.each_ref().map(|end| (end.state(), end.app.outcome)));
+        panic!(
+            "the connections do not close: {:?}",
+            self.ends.each_ref().map(|end| (end.state(), end.app.outcome))
+        );
     }
 
     /// Checks that every message was received, or that the outcome explains why not.
@@ -406,7 +409,7 @@ impl World {
                 Outcome::Clean { code } | Outcome::Unanswered { code } => {
                     // RFC 6455 7.1.4: a connection is closed cleanly only if both sides have sent a Close.
                     assert_eq!(outcome.is_clean(), end.watch.close.is_some(), "{outcome:?}");
-                    let sent = other.watch.close.as_ref().expect("a Close that the other one sent");
+                    let sent = other.watch.close.as_ref().expect("the peer sent no Close");
                     let sent = sent.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code));
                     assert_eq!(code.get(), sent);
                     assert!(end.app.close_received.is_some());

@@ -64,12 +64,13 @@ pub struct Sent {
 pub fn parse(from: Role, wire: &[u8]) -> Vec<Sent> {
     let (mut rest, mut frames) = (wire, Vec::new());
     while !rest.is_empty() {
-        let (header, header_len) =
-            Header::decode(rest).expect("a frame of ours is legal").expect("a whole header");
+        let (header, header_len) = Header::decode(rest)
+            .expect("the endpoint wrote an invalid frame")
+            .expect("the last header is incomplete");
         assert_eq!(
             header.masking_key.is_some(),
             from == Role::Client,
-            "5.1: a client masks its frames, and a server does not"
+            "5.1: a client must mask its frames, and a server must not"
         );
         assert_eq!(header.rsv & !RSV1, 0);
         let end = header_len + usize::try_from(header.payload_len).unwrap();
@@ -308,7 +309,7 @@ impl<O: WriteQueue, M: MessageBuffer> End<O, M> {
             );
             self.read(&[]);
         }
-        panic!("there is always another deadline");
+        panic!("a handled deadline is always followed by another one");
     }
 }
 
@@ -473,7 +474,7 @@ impl Pair {
                 return;
             }
         }
-        panic!("the two ends never stop");
+        panic!("the endpoints exchange output without end");
     }
 
     /// Steps until nothing happens, then moves time to the next deadline, at most `limit` times. Returns the
