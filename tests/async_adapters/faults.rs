@@ -13,7 +13,8 @@ use hybi::{CloseCode, EofPosition, Event, Outcome, Role, SendError};
 use super::halves::tick;
 use super::support::*;
 
-/// Echoes three messages, then closes. Returns the outcome, the first error, and the number of echoed messages.
+/// Echoes three messages, and then closes the connection. Returns the outcome, the first error, and the number of
+/// echoed messages.
 async fn conversation(ws: &mut Ws) -> (Option<Outcome>, Option<Error>, usize) {
     let (mut first, mut echoed) = (None, 0);
     loop {
@@ -72,7 +73,7 @@ struct Case {
     piece: usize,
 }
 
-/// Runs a conversation with one fault. Returns its result and the number of calls.
+/// Runs a conversation with one fault, or without a fault. Returns its result and the number of calls of the stream.
 fn with_fault(case: Case, fault: Option<(usize, Fault)>) -> ((Option<Outcome>, Option<Error>, usize), usize) {
     let behavior = Behavior { piece: case.piece, fault, ..Behavior::default() };
     // If after the fault both sides wait for each other, this timeout ends the conversation.
@@ -89,7 +90,7 @@ fn with_fault(case: Case, fault: Option<(usize, Fault)>) -> ((Option<Outcome>, O
             peer.pump();
             tick().await;
         }
-        // The input ends, so the WebSocket cannot wait for more.
+        // The input ends, so that the WebSocket does not wait for more input.
         peer.end.end();
     });
     let others: &mut [_] = &mut [far.as_mut() as std::pin::Pin<&mut dyn Future<Output = ()>>];

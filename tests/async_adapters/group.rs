@@ -183,7 +183,7 @@ fn a_code_that_only_the_other_role_may_send_is_replaced_by_going_away() {
     let (group, _, mut ws, mut peer) = member(Role::Server);
     group.close(CloseCode::MANDATORY_EXTENSION, "it is missing").unwrap();
     closes_with(&mut ws, &mut peer, 1001);
-    // All codes except the one above are valid for both roles.
+    // Both roles may send every other code that may be sent at all.
     let (group, _, mut ws, mut peer) = member(Role::Client);
     group.close(CloseCode::TRY_AGAIN_LATER, "full").unwrap();
     closes_with(&mut ws, &mut peer, 1013);
@@ -200,7 +200,7 @@ fn a_group_is_closed_once_with_valid_arguments() {
     assert_eq!(peer.heard, []);
     assert_eq!(group.close(None, ""), Ok(()));
     assert_eq!(group.close(CloseCode::NORMAL, ""), Err(SendError::Closed));
-    // `Closed` is reported before any mistake in the arguments.
+    // After the group was closed, the error is `Closed` even if the arguments are invalid.
     assert_eq!(group.close(CloseCode::new(1005), ""), Err(SendError::Closed));
     assert_eq!(group.close(CloseCode::NORMAL, letters(124)), Err(SendError::Closed));
     closes_with(&mut ws, &mut peer, 1005);

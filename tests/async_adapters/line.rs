@@ -122,7 +122,7 @@ fn a_poll_of_100_connections_with_endless_input_begins_few_turns() {
     }
 }
 
-/// `FuturesUnordered` polls only futures that were woken. It yields after two of them have woken themselves.
+/// `FuturesUnordered` polls only futures that were woken. It yields after two futures have woken themselves.
 #[test]
 fn connections_progress_if_polled_only_after_wakeups() {
     for halves in [false, true] {
@@ -139,7 +139,7 @@ fn connections_progress_if_polled_only_after_wakeups() {
 /// the position.
 #[test]
 fn dropping_a_call_keeps_its_position_in_the_queue() {
-    // These connections are ahead in the queue, and are never polled again.
+    // These connections come first in the queue, and are never polled again.
     let (mut others, _) = tasks(100, usize::MAX, false);
     let cx = &mut Context::from_waker(Waker::noop());
     others.iter_mut().for_each(|task| assert!(task.as_mut().poll(cx).is_pending()));
@@ -174,7 +174,8 @@ fn dropping_a_call_keeps_its_position_in_the_queue() {
     }
 }
 
-/// A connection in the queue is taken apart, and put together again or split. It has a turn at once.
+/// A connection that waits in the queue is taken apart and put together again, and later split. After each of these
+/// steps it has a turn at once.
 #[test]
 fn a_websocket_made_from_parts_has_a_turn_at_once() {
     let (mut ws, counts) = flooded(&Clock::default(), patient());

@@ -53,8 +53,8 @@ fn s7_1_1_a_running_close_timer_continues_with_another_clock() {
     assert_eq!(clock.now().since_origin(), ms(10_000));
 }
 
-/// The WebSocket is taken apart after the peer has read `taken` bytes, at many places of the frames. If `keeps` is
-/// set, the stream has kept the bytes of a write that waits.
+/// The WebSocket is taken apart after the peer has read `taken` bytes. The values of `taken` are at many places of the
+/// frames. If `keeps` is set, the stream has stored the bytes of a write that returned `Pending`.
 #[test]
 fn s5_4_no_accepted_message_is_lost_by_into_parts() {
     for keeps in [false, true] {
