@@ -26,7 +26,11 @@ struct Case<'a> {
 fuzz_target!(|case: Case<'_>| {
     let mut lines = case.text.splitn(2, |byte| *byte == b'\n');
     let (offer, response) = (lines.next().unwrap_or_default(), lines.next());
-    let config = DeflateConfig::new().server_no_context_takeover(bit(case.choice, 0)).client_no_context_takeover(bit(case.choice, 1)).server_max_window_bits(case.bits & 15).client_max_window_bits(case.bits >> 4);
+    let config = DeflateConfig::new()
+        .server_no_context_takeover(bit(case.choice, 0))
+        .client_no_context_takeover(bit(case.choice, 1))
+        .server_max_window_bits(case.bits & 15)
+        .client_max_window_bits(case.bits >> 4);
 
     let expected = parse(offer).filter(|list| !list.is_empty());
     let parsed = no_heap(|| Extensions::parse(offer));

@@ -8,7 +8,7 @@
 use arbitrary::Arbitrary;
 use hybi::handshake::{
     ClientHandshake, ClientRequest, DeflateConfig, DeflateOffer, HandshakeError, HeadLimits, Headers,
-    Incoming, HttpResponse, Reply, Request, ServerHandshake, WsUrl,
+    HttpResponse, Incoming, Reply, Request, ServerHandshake, WsUrl,
 };
 use hybi_fuzz::bit;
 use libfuzzer_sys::fuzz_target;

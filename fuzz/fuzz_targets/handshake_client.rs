@@ -26,7 +26,9 @@ struct Case<'a> {
 
 fuzz_target!(|case: Case<'_>| {
     let subprotocols = if bit(case.choice, 0) { &["chat", "superchat"][..] } else { &[] };
-    let offer = DeflateOffer::default().server_no_context_takeover(bit(case.choice, 2)).server_max_window_bits(bit(case.choice, 3).then_some(10));
+    let offer = DeflateOffer::default()
+        .server_no_context_takeover(bit(case.choice, 2))
+        .server_max_window_bits(bit(case.choice, 3).then_some(10));
     let request = ClientRequest::new("server.example.com", "/chat")
         .subprotocols(subprotocols)
         .deflate(bit(case.choice, 1).then_some(offer))
