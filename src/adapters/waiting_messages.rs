@@ -38,7 +38,7 @@ pub(super) struct WaitingMessages {
     non_empty: AtomicBool,
     /// True if the first message waits for the end of a fragmented message, false if it waits for space in the queue.
     behind_fragments: AtomicBool,
-    /// True if the write queue has refused a message that was accepted here. The next flush reports the refusal.
+    /// True if the write queue has refused a message that was accepted here. Each later flush reports the refusal.
     refused: AtomicBool,
 }
 
@@ -119,6 +119,8 @@ impl WaitingMessages {
                     moved = true;
                     stored.bytes = stored.bytes.saturating_sub(len);
                     self.non_empty.store(!stored.messages.is_empty(), Ordering::Release);
+                    // The next first message may not have to wait for fragments.
+                    self.behind_fragments.store(false, Ordering::Relaxed);
                     if sent.is_err() {
                         self.refused.store(true, Ordering::Relaxed);
                     }
@@ -153,11 +155,12 @@ impl WaitingMessages {
         if self.is_empty() { 0 } else { lock(&self.stored).bytes }
     }
 
-    /// Returns whether the write queue has refused an accepted message, because closing had begun in the meantime. The
-    /// next call returns `false`.
+    /// Returns whether the write queue has ever refused an accepted message, because closing had begun in the meantime.
+    ///
+    /// The result stays `true`. So the thread that sent the message learns of the loss, whichever thread flushes first.
     #[inline]
-    pub(super) fn take_refused(&self) -> bool {
-        self.refused.load(Ordering::Relaxed) && self.refused.swap(false, Ordering::Relaxed)
+    pub(super) fn has_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
     }
 }
 
@@ -231,7 +234,7 @@ mod tests {
         sender.transmitted(Instant::ZERO, large);
         waiting.apply(&mut sender);
         assert_eq!(sender.buffered_amount(), 5);
-        assert!(!waiting.take_refused());
+        assert!(!waiting.has_refused());
     }
 
     #[test]
@@ -246,6 +249,9 @@ mod tests {
         sender.send_fragment(MessageKind::Text, b"b", true).unwrap();
         assert!(waiting.apply(&mut sender) && waiting.is_empty());
         assert_eq!(sender.buffered_amount(), 3 + 3 + 7);
+        // A message that is stored later does not wait for fragments.
+        waiting.push(Message::from("later")).unwrap();
+        assert!(waiting.need_room());
     }
 
     #[test]
@@ -258,7 +264,8 @@ mod tests {
         let buffered = sender.buffered_amount();
         assert!(waiting.apply(&mut sender));
         assert_eq!((sender.buffered_amount(), waiting.bytes()), (buffered, 0));
-        assert!(waiting.is_empty() && waiting.take_refused() && !waiting.take_refused());
+        // Every flush reports the loss, not only the first one.
+        assert!(waiting.is_empty() && waiting.has_refused() && waiting.has_refused());
     }
 
     #[test]

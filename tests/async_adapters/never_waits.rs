@@ -396,6 +396,31 @@ fn messages_that_wait_for_the_lock_are_bounded() {
     assert_eq!(last[2], &Heard::Binary(vec![0; 1000]));
 }
 
+/// A peer that does not read must not keep the Close out of the queue, because the close timeout starts with it.
+#[test]
+fn s7_1_1_a_close_does_not_wait_for_messages_that_find_no_space() {
+    let narrow = Behavior { capacity: 100, ..Behavior::default() };
+    let mut locked = Locked::new(narrow, patient().high_water(1000));
+    {
+        let mut writer = locked.writer.lock().unwrap();
+        while writer.try_send(numbered(0)).is_ok() {}
+    }
+    locked.while_reading(|writer| writer.try_send("stored").unwrap());
+    let mut writer = locked.writer.lock().unwrap();
+    assert!(poll_once(writer.close(CloseCode::NORMAL, "")).is_pending());
+    assert_eq!(writer.ready_state(), ReadyState::Closing);
+}
+
+#[test]
+fn s5_5_1_no_message_is_stored_once_closing_has_begun() {
+    let mut locked = Locked::new(Behavior::default(), patient());
+    block_on(&locked.clock, locked.writer.lock().unwrap().close(CloseCode::NORMAL, "")).unwrap();
+    locked.while_reading(|writer| {
+        let refused = writer.try_send("late").unwrap_err();
+        assert_eq!(refused, UnsentMessage { error: SendError::Closed, message: "late".into() });
+    });
+}
+
 #[test]
 fn s5_5_1_a_message_that_waits_for_the_lock_is_sent_before_the_answer_to_a_close() {
     let mut locked = Locked::new(Behavior::default(), patient());

@@ -24,7 +24,7 @@ use crate::CloseState;
 use crate::adapters::error::Error;
 use crate::adapters::pending_replies::PendingReplies;
 use crate::adapters::waiting_messages::{SenderStatus, WaitingMessages};
-use crate::{Instant, Message, Outbox, SendError, Sender, UnsentMessage};
+use crate::{Instant, Message, Outbox, ReadyState, SendError, Sender, UnsentMessage};
 
 /// The shared state of the two halves.
 #[derive(Debug)]
@@ -119,12 +119,25 @@ impl<S, R: Transport<S>> Shared<S, R> {
         cx: &mut Context<'_>,
         mut send: impl FnMut(&mut Sender<Outbox>, Instant) -> Result<(), SendError>,
     ) -> Poll<Result<(), Error>> {
+        // Earlier messages are sent first.
+        let in_order = |sender: &mut Sender<Outbox>, now| {
+            if self.messages.need_room() { Err(SendError::Blocked) } else { send(sender, now) }
+        };
+        self.poll_feed_control(cx, in_order)
+    }
+
+    /// Queues a control frame like [`Self::poll_feed`], and does not wait for stored messages that find no space in the
+    /// queue. Otherwise a peer that does not read could keep a Close from being queued, and its timeout from starting.
+    pub(super) fn poll_feed_control(
+        &self,
+        cx: &mut Context<'_>,
+        mut send: impl FnMut(&mut Sender<Outbox>, Instant) -> Result<(), SendError>,
+    ) -> Poll<Result<(), Error>> {
         self.poll_out(cx, |Out { stream, wire, sender }, cx| {
             let now = wire.clock().now();
             let fed = wire.poll_feed(stream, sender, cx, |sender| {
-                // Earlier messages are sent first.
                 self.apply_messages(sender);
-                if self.messages.need_room() { Err(SendError::Blocked) } else { send(sender, now) }
+                send(sender, now)
             });
             if let Poll::Ready(Err(_)) = fed {
                 // The answer to a Close may be in the queue, and the reader may have been dropped. So the queue is
@@ -177,6 +190,9 @@ impl<S, R: Transport<S>> Shared<S, R> {
             })
         });
         let (None, Some(message)) = (&sent, waiting) else { return sent.unwrap_or(Ok(())) };
+        if self.status.ready_state() != ReadyState::Open {
+            return Err(UnsentMessage { error: SendError::Closed, message });
+        }
         self.messages.push(message)?;
         self.out.wake(Side::Reader);
         Ok(())
@@ -200,7 +216,7 @@ impl<S, R: Transport<S>> Shared<S, R> {
                 if flushed.is_ok() && self.apply_messages(sender) {
                     continue;
                 }
-                let refused = self.messages.take_refused();
+                let refused = self.messages.has_refused();
                 return Poll::Ready(if refused {
                     flushed.and(Err(SendError::Closed.into()))
                 } else {

@@ -313,7 +313,7 @@ impl<S, R: Transport<S>> Writer<S, R> {
     ///
     /// If the future is dropped, the Ping is sent either completely or not at all.
     pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
-        self.queue_and_write(|sender, now| sender.ping(now, payload)).await
+        self.queue_control(|sender, now| sender.ping(now, payload)).await
     }
 
     /// Sends an unsolicited Pong (RFC 6455 section 5.5.3), and writes the whole write queue; see [`Sender::pong`].
@@ -330,7 +330,7 @@ impl<S, R: Transport<S>> Writer<S, R> {
     ///
     /// If the future is dropped, the Pong is sent either completely or not at all.
     pub async fn pong(&mut self, payload: &[u8]) -> Result<(), Error> {
-        self.queue_and_write(|sender, _| sender.pong(payload)).await
+        self.queue_control(|sender, _| sender.pong(payload)).await
     }
 
     /// Sends a Close, and writes the whole write queue; see [`Sender::close`]. The [`Reader`](super::Reader) receives
@@ -356,7 +356,7 @@ impl<S, R: Transport<S>> Writer<S, R> {
         reason: impl AsRef<str>,
     ) -> Result<(), Error> {
         let code = code.into();
-        self.queue_and_write(|sender, now| sender.close(now, code, &reason)).await
+        self.queue_control(|sender, now| sender.close(now, code, &reason)).await
     }
 
     /// Writes the whole write queue, and flushes the stream.
@@ -380,6 +380,14 @@ impl<S, R: Transport<S>> Writer<S, R> {
         mut send: impl FnMut(&mut Sender<Outbox>, Instant) -> Result<(), SendError>,
     ) -> Result<(), Error> {
         poll_fn(|cx| self.poll_feed(cx, &mut send)).await
+    }
+
+    async fn queue_control(
+        &mut self,
+        mut send: impl FnMut(&mut Sender<Outbox>, Instant) -> Result<(), SendError>,
+    ) -> Result<(), Error> {
+        poll_fn(|cx| self.shared.poll_feed_control(cx, &mut send)).await?;
+        poll_fn(|cx| self.shared.poll_flush(cx)).await
     }
 
     async fn queue_and_write(
@@ -425,9 +433,11 @@ impl<S, R: Transport<S>> Sink<Message> for Writer<S, R> {
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        ready!(self.poll_feed(cx, |sender, now| match sender.close(now, CloseCode::NORMAL, "") {
-            Err(SendError::Closed) => Ok(()),
-            closed => closed,
+        ready!(self.shared.poll_feed_control(cx, |sender, now| {
+            match sender.close(now, CloseCode::NORMAL, "") {
+                Err(SendError::Closed) => Ok(()),
+                closed => closed,
+            }
         }))?;
         self.as_mut().poll_flush(cx)
     }

@@ -86,9 +86,15 @@ impl Shared {
     /// thread must call this method after it has released the lock.
     pub(super) fn write_replies(&self, mut write: impl FnMut(&mut LockedOut<'_>) -> bool) {
         let mut takes_more = true;
-        // If the stream is full, waiting messages stay stored. The next call, or the next turn of the reader, writes
-        // them.
-        while self.pending.has_replies() || takes_more && self.pending.messages().came_meanwhile() {
+        loop {
+            // This call has the fence that orders the release of the lock before both loads.
+            let messages = self.pending.messages().came_meanwhile();
+            // If the stream is full, waiting messages stay stored. The next call, or the next turn of the reader, writes
+            // them.
+            let is_done = !(self.pending.has_replies() || takes_more && messages);
+            if is_done {
+                return;
+            }
             let Some(mut out) = self.try_lock() else { return };
             takes_more = write(&mut out) && !out.write_failed();
         }

@@ -18,10 +18,11 @@ use super::split::{Half, LockedOut, Shared};
 use super::write_driver::Output;
 use crate::adapters::error::Error;
 use crate::{
-    CloseCode, Message, MessageKind, Outbox, Prepared, ReadyState, SendOptions, Sender, UnsentMessage,
+    CloseCode, Message, MessageKind, Outbox, Prepared, ReadyState, SendError, SendOptions, Sender,
+    UnsentMessage,
 };
 #[cfg(doc)]
-use crate::{Event, Outcome, SendError};
+use crate::{Event, Outcome};
 
 /// The sending half of a blocking WebSocket, made by [`WebSocket::split`](super::WebSocket::split). Clones share the
 /// connection.
@@ -231,6 +232,9 @@ impl Writer {
         let message = message.into();
         let sent = match self.shared.try_lock() {
             Some(mut out) => out.output().try_queue(message).map(|()| _ = out.write_now()),
+            None if self.ready_state() != ReadyState::Open => {
+                Err(UnsentMessage { error: SendError::Closed, message })
+            }
             None => self.shared.pending().messages().push(message),
         };
         self.after_release(|out| out.write_now());
@@ -298,7 +302,7 @@ impl Writer {
     ) -> Result<(), Error> {
         let (code, reason) = (code.into(), reason.as_ref());
         if let Some(out) = self.shared.try_lock() {
-            return self.run(out, |out| out.queue_close(code, reason), |out| out.write());
+            return self.run(out, |out| out.queue_close(code, reason), |out, _| out.write());
         }
         // Another thread has the lock. It queues the Close, and the close timeout then bounds its write.
         let requested = self.shared.pending().request_close(code, reason);
@@ -306,7 +310,7 @@ impl Writer {
             Some(result) => Ok((*result)?),
             None => out.queue_close(code, reason),
         };
-        self.run(self.shared.lock(), close, |out| out.write())
+        self.run(self.shared.lock(), close, |out, _| out.write())
     }
 
     /// Writes the whole queue, and flushes the stream. Blocks until other threads that are sending have finished, and
@@ -352,25 +356,36 @@ impl Writer {
 
     /// Locks the sending side, and calls [`Self::run`] to queue a frame and write the queue.
     fn with(&self, send: impl FnOnce(&mut WriterOutput<'_>) -> Result<(), Error>) -> Result<(), Error> {
-        self.run(self.shared.lock(), |out| out.make_room().and_then(|()| send(out)), |out| out.write())
+        self.run(self.shared.lock(), |out| out.make_room().and_then(|()| send(out)), |out, _| out.write())
     }
 
-    /// Locks the sending side, and calls [`Self::run`] to queue a frame without writing.
+    /// Locks the sending side, and calls [`Self::run`] to queue a frame without writing it.
+    ///
+    /// If other threads had stored replies or messages, which this call moves into the queue, it also writes as much as
+    /// the stream takes now. Their threads expect this of the thread that holds the lock.
     fn only_queue(&self, send: impl FnOnce(&mut WriterOutput<'_>) -> Result<(), Error>) -> Result<(), Error> {
-        self.run(self.shared.lock(), |out| out.make_room().and_then(|()| send(out)), |_| Ok(()))
+        let write = |out: &mut LockedOut<'_>, moved| {
+            if moved {
+                out.write_now();
+            }
+            Ok(())
+        };
+        self.run(self.shared.lock(), |out| out.make_room().and_then(|()| send(out)), write)
     }
 
     /// Runs the timers that are due, queues a frame with `send`, calls `write`, and wakes a reader that waits for the
-    /// lock.
+    /// lock. The second argument of `write` is true if replies or messages of other threads were moved into the queue.
     fn run(
         &self,
         mut out: LockedOut<'_>,
         send: impl FnOnce(&mut WriterOutput<'_>) -> Result<(), Error>,
-        write: impl FnOnce(&mut LockedOut<'_>) -> Result<(), Error>,
+        write: impl FnOnce(&mut LockedOut<'_>, bool) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        let before = out.sender().buffered_amount();
         let on_time = out.output().keep_time();
+        let moved = out.sender().buffered_amount() > before;
         let sent = on_time.and_then(|()| send(&mut out.output()));
-        let sent = sent.and(write(&mut out));
+        let sent = sent.and(write(&mut out, moved));
         drop(out);
         // An error is ignored, because the next read or send reports the failed stream.
         self.after_release(|out| out.write().is_ok());
@@ -412,5 +427,40 @@ mod tests {
         writer.close(CloseCode::NORMAL, "").unwrap();
         while reader.next_event().unwrap().is_some() {}
         server.join().unwrap();
+    }
+
+    /// A split WebSocket over TCP, and the stream of its peer.
+    fn halves() -> (crate::adapters::net::Reader, Writer, std::net::TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let connection = crate::Connection::server(crate::Instant::ZERO, crate::Config::new(), Outbox::new());
+        let inbox = crate::Inbox::empty();
+        let ws = crate::adapters::net::WebSocket::from_stream(stream, connection, inbox);
+        let (reader, writer) = ws.split().unwrap();
+        (reader, writer, listener.accept().unwrap().0)
+    }
+
+    /// The thread that stored the message has found the lock taken, and expects that the holder of the lock writes it.
+    #[test]
+    fn a_feed_writes_the_messages_that_other_threads_have_stored() {
+        let (_reader, mut writer, _peer) = halves();
+        writer.shared.pending().messages().push(Message::from("stored")).unwrap();
+        writer.feed("fed").unwrap();
+        assert_eq!(writer.buffered_amount(), 0);
+        writer.feed("fed").unwrap();
+        assert_eq!(writer.buffered_amount(), 5);
+    }
+
+    #[test]
+    fn s5_5_1_no_message_is_stored_for_a_thread_that_closes() {
+        let (_reader, mut writer, _peer) = halves();
+        let mut other = writer.clone();
+        let writing = writer.shared.lock();
+        other.try_send("in time").unwrap();
+        drop(writing);
+        writer.close(CloseCode::NORMAL, "").unwrap();
+        let _writing = writer.shared.lock();
+        let refused = other.try_send("late").unwrap_err();
+        assert_eq!(refused, UnsentMessage { error: SendError::Closed, message: "late".into() });
     }
 }
