@@ -223,7 +223,7 @@ async fn tungstenite(s: TcpStream, batch: bool, buf: usize) -> R {
     if batch { echo_batch!(ws, map) } else { echo_send!(ws, map) }
 }
 async fn tokio_ws(s: TcpStream, batch: bool) -> R {
-    use tokio_websockets::{HeadLimits, Message, ServerBuilder};
+    use tokio_websockets::{Limits, Message, ServerBuilder};
     let (_, ws) = ServerBuilder::new().limits(Limits::unlimited()).accept(s).await?;
     let map = |m: Message| (m.is_text() || m.is_binary()).then_some(m);
     if batch { echo_batch!(ws, map) } else { echo_send!(ws, map) }
