@@ -411,8 +411,8 @@ impl<O: WriteQueue> Connection<O> {
     }
 
     /// Records that the transport did not accept the first `n` bytes of [`Self::poll_offer`]: see [`Sender::offered`].
-    pub fn offered(&mut self, now: Instant, n: usize) {
-        self.sender.offered(now, n);
+    pub fn offered(&mut self, n: usize) {
+        self.sender.offered(n);
     }
 
     /// Returns when to call [`Self::handle_timeout`] next; `None` if no timer runs.

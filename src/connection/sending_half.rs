@@ -89,7 +89,7 @@ pub trait SendingHalf: sealed::Sealed {
 
     /// Records that the transport did not accept the first `n` bytes of [`poll_offer`](Self::poll_offer): see
     /// [`Sender::offered`].
-    fn offered(&mut self, now: Instant, n: usize);
+    fn offered(&mut self, n: usize);
 
     // --- commands ---
 
@@ -236,8 +236,8 @@ macro_rules! implement {
             fn transmitted(&mut self, now: Instant, n: usize) {
                 self.transmitted(now, n);
             }
-            fn offered(&mut self, now: Instant, n: usize) {
-                self.offered(now, n);
+            fn offered(&mut self, n: usize) {
+                self.offered(n);
             }
 
             #[inline]

@@ -94,6 +94,20 @@ fn s7_1_1_a_dead_peer_is_reported_to_a_call_that_only_sends() {
 }
 
 #[test]
+fn s7_1_1_an_interrupted_call_does_not_delay_the_report_of_a_dead_peer() {
+    // A write after an interrupted call is no sign of life: the stream was not full.
+    for stream in [silent(), silent().that_may_keep(), silent().holding_back(), silent().keeping()] {
+        let stream = stream.interrupted();
+        let mut ws = stream.server(quick());
+        while ws.send_text("x").is_ok() {
+            stream.pass(ms(10));
+        }
+        near(stream.now(), ms(1200));
+        assert_eq!(ws.wait_closed().unwrap(), DEAD);
+    }
+}
+
+#[test]
 fn s7_1_1_a_send_to_a_dead_peer_that_does_not_read_ends_when_the_pong_is_overdue() {
     for halves in [false, true] {
         let stream = Virtual::with_idle_peer(1000);

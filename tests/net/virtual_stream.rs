@@ -120,6 +120,10 @@ struct Shared {
     always_blocks: bool,
     /// The stream reports that it may keep the bytes of a failed write, which is the default of `Stream`.
     keeps_refused_bytes: bool,
+    /// Every second write and flush is interrupted before it does anything.
+    interrupts: bool,
+    /// Number of writes and flushes, if `interrupts` is set.
+    outputs: usize,
     calls: usize,
 }
 
@@ -147,6 +151,8 @@ impl Virtual {
             takes_parts: false,
             always_blocks: false,
             keeps_refused_bytes: false,
+            interrupts: false,
+            outputs: 0,
             calls: 0,
         })))
     }
@@ -187,6 +193,12 @@ impl Virtual {
         self
     }
 
+    /// Makes a signal interrupt every second write and flush before it does anything.
+    pub fn interrupted(self) -> Self {
+        self.lock().interrupts = true;
+        self
+    }
+
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.0.lock().unwrap()
     }
@@ -219,6 +231,12 @@ impl Virtual {
 }
 
 impl Shared {
+    /// Returns an error if a signal interrupts this write or flush.
+    fn interrupt(&mut self) -> io::Result<()> {
+        self.outputs += usize::from(self.interrupts);
+        if self.outputs % 2 == 1 { Err(ErrorKind::Interrupted.into()) } else { Ok(()) }
+    }
+
     fn begin(&mut self) {
         self.calls += 1;
         assert!(self.calls < 10_000_000, "the adapter has made 10,000,000 calls and does not end");
@@ -302,6 +320,7 @@ impl Write for Virtual {
         if shared.peer.is_gone {
             return Err(ErrorKind::BrokenPipe.into());
         }
+        shared.interrupt()?;
         let timeout = shared.write_timeout;
         if shared.peer.breaks {
             return Err(ErrorKind::BrokenPipe.into());
@@ -341,6 +360,7 @@ impl Write for Virtual {
         if shared.peer.is_gone {
             return Err(ErrorKind::BrokenPipe.into());
         }
+        shared.interrupt()?;
         let timeout = shared.write_timeout;
         let Some(held_back) = shared.held_back.take() else { return Ok(()) };
         let mut sent = 0;

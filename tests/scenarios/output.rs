@@ -567,7 +567,8 @@ fn write_to_a_transport_that_keeps<O: WriteQueue, M: hybi::MessageBuffer>(
         return;
     }
     if dice.below(3) == 0 {
-        end.conn.offered(end.now, offered.len());
+        end.conn.offered(offered.len());
+        end.conn.transmitted(end.now, 0);
         *kept = offered;
     } else {
         let taken = kept.len().max(1 + dice.below(offered.len()));
@@ -626,7 +627,8 @@ fn s5_5_1_a_close_replaces_control_frames_that_were_not_passed_to_a_write() {
     let count = end.conn.poll_offer(&mut slices);
     let offered = slices[..count].concat();
     assert_eq!(offered.len(), 127, "one write commits to more than one frame of the largest size");
-    end.conn.offered(end.now, offered.len());
+    end.conn.offered(offered.len());
+    end.conn.transmitted(end.now, 0);
     end.receive_close(1000, "");
     assert_eq!(end.flush().len(), 2, "one Pong and the Close");
     assert!(end.wire.starts_with(&offered));

@@ -221,7 +221,10 @@ impl<R: Timer> WriteDriver<R> {
         let written = poll_write_slices::<R, S>(stream, cx, slices);
         match written {
             Poll::Ready(Ok(n)) if n > 0 => self.transmitted(half, n),
-            Poll::Pending => half.offered(self.clock.now(), offered),
+            Poll::Pending => {
+                half.offered(offered);
+                half.transmitted(self.clock.now(), 0);
+            }
             Poll::Ready(_) => {}
         }
         written
@@ -268,7 +271,8 @@ impl<R: Timer> WriteDriver<R> {
         if let Some(kept) = kept {
             // The queue was empty before. It now begins with the frame of the pending write, so its first `kept` bytes
             // must be written again.
-            half.offered(now, kept);
+            half.offered(kept);
+            half.transmitted(now, 0);
         }
         Ok(())
     }

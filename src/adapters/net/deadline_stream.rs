@@ -349,8 +349,9 @@ impl<S> DeadlineStream<S> {
         if self.unflushed {
             let wait = self.arrange(Direction::Write, deadline)?;
             let call = self.call(wait, deadline, Over::flush);
-            // Set this before the `?`, because a full stream in non-blocking mode returns an error here.
-            self.flush_waits = true;
+            // Set this before the `?`, because a full stream in non-blocking mode returns an error here. A call that a
+            // signal interrupted does not show that the stream is full.
+            self.flush_waits = !matches!(call, Ok(Call::Interrupted));
             if !matches!(self.remember(call)?, Call::Done(())) {
                 return Ok(Flush::Waits);
             }

@@ -267,8 +267,9 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
             }
         }
         if n == 0 && keeps_refused_bytes {
-            self.half.offered(now, offered);
-        } else if full {
+            self.half.offered(offered);
+        }
+        if full {
             self.half.transmitted(now, 0);
         }
         match written {

@@ -121,7 +121,8 @@ impl<O: WriteQueue> Sender<O> {
     ///
     /// This method returns fewer bytes than [`Self::poll_transmit`]. If control frames are queued, it returns the rest
     /// of the started frame and some control frames. Otherwise it returns the first frame, and further bytes up to 16
-    /// KiB in total. If the transport accepts nothing, call [`Self::offered`].
+    /// KiB in total. If the transport accepts nothing, call [`Self::offered`], and then [`Self::transmitted`] with 0 if
+    /// the transport is full.
     pub fn poll_offer<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
         let len = self.poll_transmit(to);
         let control = self.out.control();
@@ -146,7 +147,10 @@ impl<O: WriteQueue> Sender<O> {
     ///
     /// The frames of these bytes count as started. No frame that is queued later is written before these frames, and a
     /// Close does not drop them.
-    pub fn offered(&mut self, now: Instant, n: usize) {
+    ///
+    /// This call does not mean that the transport is full: a signal may have interrupted the write. If the transport is
+    /// full, also call [`Self::transmitted`] with 0.
+    pub fn offered(&mut self, n: usize) {
         let waiting = self.out.len();
         if self.out.control().is_empty() {
             self.boundary = self.out.boundary_behind(n.min(waiting), self.boundary);
@@ -154,7 +158,6 @@ impl<O: WriteQueue> Sender<O> {
             let control = n.saturating_sub(self.boundary);
             self.out.control_mut().begin(control);
         }
-        self.transmitted(now, 0);
     }
 
     /// Fills `to` if the bytes do not lie in one piece.
