@@ -62,8 +62,8 @@ impl PendingReplies {
 
     /// Records that input has arrived. `data` says whether the input contains data frames.
     ///
-    /// The sending half owns the timers. It applies the replies before it handles timers, and then counts the input as
-    /// received at that time. This time can be later than the real one but never earlier, so no timer fires too soon.
+    /// The sending half owns the timers. It applies the replies before it handles timers, and [`apply`](Self::apply)
+    /// then gets the time of the input.
     #[inline]
     pub(super) fn received(&self, data: bool) {
         if data {
@@ -97,10 +97,13 @@ impl PendingReplies {
     }
 
     /// Passes all stored replies to the sending half, and reports received input to its timers.
-    pub(super) fn apply(&self, half: &mut impl SendingHalf, now: Instant) {
+    ///
+    /// `read_at` returns the time when input was last read. The time may be later than the real one, and at most `now`.
+    /// It must not be earlier, because a timer would then fire too soon.
+    pub(super) fn apply(&self, half: &mut impl SendingHalf, now: Instant, read_at: impl Fn() -> Instant) {
         if self.received.load(Ordering::Relaxed) != NOTHING {
             let data = self.received.swap(NOTHING, Ordering::Acquire) == DATA;
-            half.apply(now, PendingReply::Received { data });
+            half.apply(read_at(), PendingReply::Received { data });
         }
         if !self.non_empty.load(Ordering::Acquire) {
             return;
@@ -108,7 +111,8 @@ impl PendingReplies {
         let mut stored = lock(&self.stored);
         self.non_empty.store(false, Ordering::Release);
         for reply in stored.replies.drain(..) {
-            half.apply(now, reply);
+            let at = if matches!(reply, PendingReply::RoundTrip(_)) { read_at() } else { now };
+            half.apply(at, reply);
         }
         stored.round_trip = half.sender().round_trip();
     }
@@ -136,7 +140,7 @@ mod tests {
         for _ in 0..2 * MOST_OWED {
             pending.owe(PendingReply::InputEnded(EofPosition::BetweenMessages));
         }
-        pending.apply(&mut sender, Instant::ZERO);
+        pending.apply(&mut sender, Instant::ZERO, || Instant::ZERO);
         assert_eq!(sender.close_state(), CloseState::Both);
         assert!(sender.buffered_amount() > 0, "the answer to the Close is queued");
     }

@@ -93,6 +93,14 @@ impl Timers {
         }
     }
 
+    /// Records that bytes were received at `at`. Later events may already have been recorded.
+    pub(super) fn received_earlier(&mut self, at: Instant, data: bool) {
+        self.received = self.received.max(at);
+        if data {
+            self.data = self.data.max(at);
+        }
+    }
+
     /// Records that data was received. A later call of [`catch_up`](Self::catch_up) supplies the time.
     #[inline]
     pub(super) const fn defer_received(&mut self) {

@@ -108,6 +108,37 @@ fn s7_1_1_an_interrupted_call_does_not_delay_the_report_of_a_dead_peer() {
 }
 
 #[test]
+fn the_timers_of_halves_count_from_the_time_when_input_was_read() {
+    // The peer sends a message at once, and nothing more. The application then pauses for 400 ms. Our Ping is due 500 ms
+    // after the message was read.
+    for reads_again in [true, false] {
+        let stream = Virtual::new(1 << 20, |peer| {
+            if peer.now == Duration::ZERO {
+                peer.send(&frame(0x81, true, b"?"));
+            }
+            peer.read(usize::MAX);
+            peer.wake_at = Some(peer.now + ms(1));
+        });
+        let (mut reader, mut writer) = stream.server(quick()).split().unwrap();
+        assert_eq!(reader.recv().unwrap(), Some("?".into()));
+        stream.pass(ms(400));
+        let pings = || stream.peer(|peer| peer.frames().iter().filter(|frame| frame.0 == 0x89).count());
+        if reads_again {
+            assert!(reader.next_event_timeout(ms(90)).is_err());
+            assert_eq!(pings(), 0);
+            assert!(reader.next_event_timeout(ms(40)).is_err());
+        } else {
+            writer.send_text("x").unwrap();
+            stream.pass(ms(130));
+            assert_eq!(pings(), 0);
+            writer.send_text("x").unwrap();
+            stream.pass(ms(2));
+        }
+        assert_eq!(pings(), 1, "{reads_again}");
+    }
+}
+
+#[test]
 fn s7_1_1_a_send_to_a_dead_peer_that_does_not_read_ends_when_the_pong_is_overdue() {
     for halves in [false, true] {
         let stream = Virtual::with_idle_peer(1000);

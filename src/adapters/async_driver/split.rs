@@ -88,7 +88,7 @@ impl<S, R: Timer> Shared<S, R> {
     fn apply_at(&self, out: &mut Out<S, R>, now: Instant) {
         // The messages come first, because nothing can be sent after the answer to a Close.
         self.apply_messages(&mut out.sender);
-        self.pending.apply(&mut out.sender, now);
+        self.pending.apply(&mut out.sender, now, || now);
     }
 
     /// Queues the waiting messages. Returns whether any message was queued.

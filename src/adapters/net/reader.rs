@@ -294,7 +294,7 @@ impl Reader {
             Ok(Some(0)) => self.end_input(stalled, deadline),
             Ok(Some(n)) => {
                 self.inbox.handle_read(n);
-                self.shared.pending().received(false);
+                self.shared.pending().read_at(self.link.read_at());
             }
             Ok(None) if stalled || deadline != due => {}
             Ok(None) => {

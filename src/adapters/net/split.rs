@@ -56,7 +56,7 @@ pub(super) struct LockedOut<'a> {
 impl Shared {
     /// Creates the state of two halves. `link` is the stream to write to.
     pub(super) fn new(link: DeadlineStream<Half>, sender: Sender<Outbox>) -> Self {
-        Self { pending: ThreadReplies::new(&sender), out: Mutex::new(Out { link, sender }) }
+        Self { pending: ThreadReplies::new(&sender, link.read_at()), out: Mutex::new(Out { link, sender }) }
     }
 
     /// Returns the state that needs no lock.

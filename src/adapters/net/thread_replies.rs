@@ -35,6 +35,8 @@ pub(super) const SHORTEST_NAP: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct ThreadReplies {
     pending: PendingReplies,
+    /// When the receiving half last read input.
+    read_at: Mutex<Instant>,
     /// Messages of calls that did not wait for the lock.
     messages: WaitingMessages,
     /// A copy of the state of the sender, for calls that do not wait for the lock.
@@ -69,10 +71,13 @@ impl Deref for ThreadReplies {
 }
 
 impl ThreadReplies {
-    pub(super) fn new(sender: &Sender<Outbox>) -> Self {
+    /// Creates the state for the halves of the connection that `sender` belongs to. `read_at` is the time when input was
+    /// last read.
+    pub(super) fn new(sender: &Sender<Outbox>, read_at: Instant) -> Self {
         let max_block_time = sender.shortest_timeout().map(|time| time.max(SHORTEST_NAP));
         Self {
             pending: PendingReplies::new(sender),
+            read_at: Mutex::new(read_at),
             messages: WaitingMessages::new(),
             status: SenderStatus::new(sender),
             max_block_time,
@@ -93,12 +98,19 @@ impl ThreadReplies {
         &self.status
     }
 
+    /// Records that input was read at this time. If an application pauses between two receiving calls, the timers still
+    /// count from this time.
+    pub(super) fn read_at(&self, at: Instant) {
+        *lock(&self.read_at) = at;
+        self.pending.received(false);
+    }
+
     /// Moves the waiting messages, the stored replies and a requested Close to the write queue. Reports received input
     /// to the timers.
     pub(super) fn apply(&self, half: &mut impl SendingHalf, now: Instant) {
         // The messages come first, because nothing can be sent after the answer to a Close.
         self.messages.apply(half);
-        self.pending.apply(half, now);
+        self.pending.apply(half, now, || lock(&self.read_at).min(now));
         if !self.close_requested.load(Ordering::Acquire) {
             return;
         }

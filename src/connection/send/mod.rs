@@ -221,7 +221,7 @@ impl<O: WriteQueue> Sender<O> {
             Reply::Failure(error) => {
                 self.fail(now, Outcome::Failed(error), error.close_code(), error.close_reason());
             }
-            Reply::Received { data } => self.handle_received(now, data),
+            Reply::Received { data } => self.timers.received_earlier(now, data),
             Reply::InputEnded(position) => self.handle_input_ended(now, position),
         }
     }
