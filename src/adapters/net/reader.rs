@@ -242,9 +242,11 @@ impl Reader {
         let max_block_time = self.shared.pending().max_block_time();
         let Some(mut out) = self.shared.try_lock() else {
             // The thread that holds the lock runs the timers. Without the lock the next deadline is unknown, so this
-            // thread tries again soon.
-            let deadline =
-                max_block_time.map(|max_block_time| self.link.tick() + max_block_time.min(SHORTEST_NAP));
+            // thread tries again soon. After the peer's Close there is always a reason to try again: the other thread
+            // may write our Close, which starts `Config::end_timeout`.
+            let retries = max_block_time.is_some() || self.receiver.peer_close().is_some();
+            let nap = max_block_time.map_or(SHORTEST_NAP, |time| time.min(SHORTEST_NAP));
+            let deadline = retries.then(|| self.link.tick() + nap);
             return Ok(ControlFlow::Continue(Wait { deadline, stalled: false }));
         };
         let mut deadline = max_block_time.map(|max_block_time| self.link.tick() + max_block_time);
@@ -430,6 +432,33 @@ mod tests {
         assert_eq!(reader.turn(None).unwrap(), None);
         // The shortest timer of the connection runs for ten seconds.
         assert!(before.elapsed() < Duration::from_secs(5));
+        drop(writing);
+    }
+
+    #[test]
+    fn s7_1_1_a_reader_without_the_lock_tries_again_after_the_close_of_the_peer() {
+        use std::io::Write;
+
+        use crate::Config;
+
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        // Only the timer for the end of the stream is on.
+        let config = Config::new().ping_interval(None).pong_timeout(None).close_timeout(None);
+        let connection = Connection::client(Instant::ZERO, config, Outbox::new(), [1; 32]);
+        let ws = crate::adapters::net::WebSocket::from_stream(stream, connection, Inbox::empty());
+        let (mut reader, _writer) = ws.split().unwrap();
+        let shared = Arc::clone(&reader.shared);
+        let writing = shared.lock();
+        let deadline = |reader: &mut Reader| match reader.run_sender(None).unwrap() {
+            ControlFlow::Continue(wait) => Some(wait.deadline),
+            ControlFlow::Break(_) => None,
+        };
+        assert_eq!(deadline(&mut reader), Some(None));
+        peer.write_all(b"\x88\x02\x03\xE8").unwrap();
+        assert!(matches!(reader.next_event().unwrap(), Some(Event::CloseReceived { .. })));
+        assert!(matches!(deadline(&mut reader), Some(Some(_))));
         drop(writing);
     }
 
