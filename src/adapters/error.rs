@@ -31,8 +31,8 @@ pub enum Error {
     /// [`SendError::Closed`] has two more meanings:
     ///
     /// - A call that writes returns this error if the connection closed, failed or ended before all accepted messages
-    ///   were written. In this case the call was not refused: its message, or earlier messages, were accepted, but not
-    ///   all of them were written. The unwritten rest was dropped.
+    ///   were written. In this case the call was not refused, and its own message may have been accepted. The bytes
+    ///   that were not written were dropped.
     /// - `wait_closed` returns this error if another call has already reported the end of the connection.
     Send(SendError),
     /// The connection ended without a Close from the peer, so messages may be missing.
@@ -43,8 +43,8 @@ pub enum Error {
 
 /// Returns the result of a call that receives, after the last message.
 ///
-/// The result is an error if the peer has not sent a Close and `reports` is true. `reports` is then set to false, so
-/// that the error is returned only once.
+/// The result is an error if the connection ended without a Close from the peer, and `reports` is true. Sets `reports`
+/// to false, so that the error is returned only once.
 pub(super) fn end_of_messages<M>(outcome: Option<Outcome>, reports: &mut bool) -> Result<Option<M>, Error> {
     let reports = core::mem::take(reports);
     match outcome {

@@ -1,7 +1,7 @@
 //! Locking without poisoning, for the mutexes of the adapters.
 //!
-//! Poison is ignored. Each change of a locked value is complete before a stream of the application is called. A panic
-//! in such a call therefore leaves no change half done.
+//! A panic in a stream of the application can poison a lock. The poison is ignored, because each change of a locked
+//! value is complete before a stream is called.
 //!
 //! The module `sync` in `adapters/mod.rs` selects the mutex type. `tests/loom` compiles this file with the mutexes of
 //! loom.

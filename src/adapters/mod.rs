@@ -25,7 +25,7 @@ mod pending_replies;
 pub mod tokio;
 mod waiting_messages;
 
-/// The primitives for locks. The model in `tests/loom` replaces them with those of loom.
+/// The mutex and atomic types of the adapters. The model in `tests/loom` replaces them with the types of loom.
 mod sync {
     #[cfg(any(feature = "tokio", feature = "futures-io"))]
     pub(super) use std::sync::atomic::{AtomicBool, Ordering};

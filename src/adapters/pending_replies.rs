@@ -9,8 +9,8 @@
 //! lock.
 //!
 //! Invariants:
-//! - The lock is held for a few instructions, and never during a call on a stream. A slow write cannot delay the
-//!   receiving half.
+//! - The lock of the stored replies is held for a few instructions, and never during a call on a stream. So a slow
+//!   write cannot delay the receiving half.
 //! - At most [`MOST_OWED`] replies are stored. When the store is full the oldest Pong is dropped, which RFC 6455
 //!   section 5.5.3 permits. A Close is never dropped while a Pong is stored.
 
@@ -22,8 +22,8 @@ use super::lock::lock;
 use super::sync::Mutex;
 use crate::{Instant, Outbox, PendingReply, Sender, SendingHalf};
 
-/// Maximum number of stored replies. A small number is enough, because RFC 6455 section 5.5.3 requires only the newest
-/// of several Pongs.
+/// Maximum number of stored replies. If several Pings are unanswered, only the newest one must be answered (RFC 6455
+/// section 5.5.3). So a small number is enough.
 const MOST_OWED: usize = 8;
 
 /// Replies to the peer, shared by the two halves of a split WebSocket.
@@ -32,7 +32,8 @@ pub(super) struct PendingReplies {
     stored: Mutex<Stored>,
     /// True while `stored` contains replies. Lets the sending half skip the lock.
     non_empty: AtomicBool,
-    /// The input since the sending half last applied the replies: [`NOTHING`], [`CONTROL`] or [`DATA`].
+    /// The kind of input that has arrived since the sending half last applied the replies: [`NOTHING`], [`CONTROL`] or
+    /// [`DATA`].
     received: AtomicU8,
 }
 
@@ -45,7 +46,7 @@ const DATA: u8 = 2;
 #[derive(Debug, Default)]
 struct Stored {
     replies: Vec<PendingReply>,
-    /// The round-trip time of the sending half when the replies were last applied.
+    /// The time from the last answered Ping to its Pong, as of the last [`apply`](PendingReplies::apply).
     round_trip: Option<Duration>,
 }
 
@@ -73,7 +74,7 @@ impl PendingReplies {
         }
     }
 
-    /// Stores a reply. Drops the oldest Pong if the store is full.
+    /// Stores a reply. If the store is full, drops the oldest Pong, or the oldest reply if no Pong is stored.
     pub(super) fn owe(&self, reply: PendingReply) {
         let mut stored = lock(&self.stored);
         if matches!(reply, PendingReply::InputEnded(_)) && stored.replies.contains(&reply) {
@@ -82,7 +83,8 @@ impl PendingReplies {
             return;
         }
         if stored.replies.len() == MOST_OWED {
-            // RFC 6455 5.5.3: a Pong may be omitted. Another reply is dropped only if no Pong is stored.
+            // RFC 6455 5.5.3: the Pong for an earlier Ping may be omitted. Another reply is dropped only if no Pong is
+            // stored.
             let oldest = stored.replies.iter().position(|reply| matches!(reply, PendingReply::Pong(_)));
             stored.replies.remove(oldest.unwrap_or(0));
         }

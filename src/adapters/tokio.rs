@@ -111,7 +111,7 @@ pub type Server = handshake_driver::Server<Tokio>;
 pub type Client = handshake_driver::Client<Tokio>;
 /// The reason why a connection did not become a WebSocket.
 pub type AcceptError<S = TcpStream> = async_driver::AcceptError<S, Tokio>;
-/// A request to open a WebSocket that waits for the application's decision.
+/// A request to open a WebSocket. The request waits for the application's decision.
 pub type PendingRequest<S = TcpStream> = async_driver::PendingRequest<S, Tokio>;
 /// A plain HTTP request and its stream.
 pub type HttpCall<S = TcpStream> = async_driver::HttpCall<S, Tokio>;
@@ -225,8 +225,8 @@ impl Client {
                 }
                 None => connecting.await,
             };
-            // Otherwise the system delays small writes to send them together. The delay saves nothing here, because
-            // queued frames are already written together.
+            // Without `TCP_NODELAY` the system delays small writes to send them together. The delay saves nothing here,
+            // because queued frames are already written together.
             match stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
                 Ok(stream) => return self.open(stream, url).await,
                 Err(error) => tried.failed(address, &error),
@@ -238,7 +238,7 @@ impl Client {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Creates a WebSocket on a stream after another library has performed the handshake. `inbox` has the bytes that
-    /// this library has read after the handshake.
+    /// the other library has read after the handshake.
     ///
     /// The clock starts at zero with this call, so create `connection` with [`Instant::ZERO`].
     ///
@@ -266,7 +266,7 @@ pub struct Tokio {
     alarm: Option<Alarm>,
 }
 
-/// A timer that is set.
+/// A timer of tokio that is set.
 struct Alarm {
     at: Instant,
     sleep: Pin<Box<Sleep>>,
@@ -305,9 +305,9 @@ impl Timer for Tokio {
     }
 
     fn poll_at(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
-        // If the timer is already set for an earlier time, it is not changed. When it fires too early, it is set again.
-        // A deadline moves with each message, and changing the timer each time would cost more than a spurious wakeup.
-        // For the same reason the waker is not registered again.
+        // If the timer is already set for `at` or an earlier time, it is not changed. When it fires before `at`, it is
+        // set again. A deadline moves with each message, and changing the timer each time would cost more than a
+        // spurious wakeup. For the same reason a waker that is already registered is not registered again.
         if self.alarm.as_ref().is_some_and(|alarm| alarm.at <= at && alarm.is_set_for(cx)) {
             return Poll::Pending;
         }
@@ -321,8 +321,8 @@ impl Timer for Tokio {
                 alarm.at = at;
                 alarm.sleep.as_mut().reset(when);
             }
-            // If the budget of the task is used up, tokio wakes the task without polling the timer or registering its
-            // waker.
+            // tokio gives each task a budget of operations. When the budget is used up, `poll` only wakes the task. It
+            // then neither polls the timer nor registers the waker.
             let asked = coop::has_budget_remaining();
             if alarm.sleep.as_mut().poll(cx).is_pending() {
                 alarm.wakes = asked.then(|| cx.waker().clone());
@@ -361,8 +361,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> for Tokio {
     }
 
     fn keeps_refused_bytes(stream: &S) -> bool {
-        // tokio cannot tell whether a stream keeps bytes of a pending write. A stream with vectored writes is a socket
-        // or a stream of rustls, and these keep none.
+        // tokio has no method that tells whether a stream keeps bytes of a pending write. The known streams with
+        // vectored writes are sockets and the streams of rustls, which keep no bytes.
         !stream.is_write_vectored()
     }
 

@@ -1,10 +1,11 @@
-//! Tracks whether a stream is in blocking mode. This is concluded from the results of its calls.
+//! Concludes from the results of calls whether a stream is in blocking mode.
 //!
 //! `std` can set the blocking mode of a socket but cannot query it. To read input without blocking, the adapter
 //! switches the socket to non-blocking mode, reads, and switches back. The alternative is a read with the shortest
-//! timeout. Such a read takes four to eight milliseconds: one or two ticks of the timer of Linux. But if the
-//! application has set its socket to non-blocking mode, the socket must stay in this mode. So the adapter switches the
-//! mode only if the mode is known to be blocking.
+//! timeout. On Linux such a read takes four to eight milliseconds, which are one or two ticks of the system's timer.
+//!
+//! If the application has set its socket to non-blocking mode, the socket must stay in this mode. So the adapter
+//! switches the mode only if the mode is known to be blocking.
 //!
 //! This file stores what is known about the mode. `deadline_stream.rs` switches the mode, and reports the results of
 //! calls.
@@ -75,19 +76,20 @@ impl BlockingMode {
         }
     }
 
-    /// Returns the number of switches, for [`may_have_been_switched`](Self::may_have_been_switched) after a call.
+    /// Returns the number of switches. After the next call on the stream, pass this number to
+    /// [`may_have_been_switched`](Self::may_have_been_switched).
     pub(super) fn switches(&self) -> usize {
         self.switches.as_ref().map_or(0, |switches| switches.load(Ordering::SeqCst))
     }
 
-    /// Returns whether the other handle may have left blocking mode during a call. `before` is the result of
-    /// [`switches`](Self::switches) before the call.
+    /// Returns whether the other handle may have switched the stream to non-blocking mode during a call. `before` is
+    /// the result of [`switches`](Self::switches) before the call.
     pub(super) fn may_have_been_switched(&self, before: usize) -> bool {
         before % 2 == 1 || self.switches() != before
     }
 
-    /// Updates the state after a call that found no input or a full stream. `waited` is true if the call blocked until
-    /// its timeout.
+    /// Updates the state after a call that failed because no input had arrived or the stream was full. `waited` is true
+    /// if the call blocked until its timeout.
     pub(super) fn learn(&self, waited: bool) {
         let now_known = match (waited, self.waited.load(Ordering::Relaxed)) {
             (true, NONBLOCKING) => 1,
@@ -103,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_calls_that_wait_make_the_mode_blocking() {
+    fn two_calls_that_block_until_their_timeout_show_blocking_mode() {
         let mode = BlockingMode::default();
         mode.learn(true);
         assert!(!mode.is_blocking() && !mode.is_nonblocking());
@@ -114,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_returns_at_once_makes_the_mode_non_blocking() {
+    fn a_call_that_returns_at_once_shows_non_blocking_mode() {
         for mode in [BlockingMode::default(), BlockingMode::blocking()] {
             mode.learn(false);
             assert!(mode.is_nonblocking() && !mode.is_blocking());

@@ -86,8 +86,8 @@ impl Client {
     /// Opens a WebSocket over a connected stream. Blocks until the handshake is done. For a `wss://` URL pass a TLS
     /// stream.
     ///
-    /// `socket` is a function that returns the TCP socket below the stream. Its timeouts interrupt calls that block.
-    /// With `|_| None` nothing interrupts a call that blocks.
+    /// `socket` is a function that returns the TCP socket below the stream. The adapter sets timeouts on this socket,
+    /// and the timeouts interrupt calls that block. With `|_| None` nothing interrupts a call that blocks.
     ///
     /// # Errors
     ///

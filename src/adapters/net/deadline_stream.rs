@@ -4,8 +4,8 @@
 //! the call must not block. The stream is then switched to non-blocking mode for this call.
 //!
 //! This file does not depend on the WebSocket protocol. The loops in `run_loop.rs`, `reader.rs`, `write_driver.rs` and
-//! `handshake.rs` decide what to read and write. `stream.rs` adapts streams of other crates, and `timeouts.rs` chooses
-//! and sets timeouts. `blocking_mode.rs` tracks whether the mode may be switched.
+//! `handshake.rs` decide what to read and write. `over.rs` calls the stream, and `timeouts.rs` chooses and sets
+//! timeouts. `blocking_mode.rs` tracks whether the mode may be switched.
 //!
 //! Invariants:
 //! - After a failed write nothing is written, because the number of bytes that were sent is unknown.
@@ -62,22 +62,21 @@ enum Ended {
     Both,
 }
 
-/// How a call on the stream is prevented from blocking too long.
+/// How long a call on the stream can block.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wait {
     /// The call does not block, because the stream is in non-blocking mode during the call.
     Not,
     /// The call blocks for this time at most, because a timeout is set.
     For(Duration),
-    /// The call has no timeout. It can block without limit. If the application has set non-blocking mode, it does not
-    /// block.
+    /// The call has no timeout. It blocks without limit, or not at all if the application has set non-blocking mode.
     AsTheStreamDoes,
 }
 
 /// The result of a call on the stream.
 enum Call<T> {
     Done(T),
-    /// The call was interrupted, and must be made again.
+    /// The call must be made again: a signal interrupted it, or another handle had switched the blocking mode.
     Interrupted,
     /// The timeout ran out, or a non-blocking call found the stream not ready.
     Waited,
@@ -114,9 +113,10 @@ pub(super) enum HalfClose {
 }
 
 impl DeadlineStream<TcpStream> {
-    /// Wraps a socket. Sets the socket to blocking mode, unless `is_blocking` tells that it already is in this mode.
+    /// Wraps a socket. Sets the socket to blocking mode, unless `is_blocking` says that the socket already is in this
+    /// mode.
     pub(super) fn tcp(stream: TcpStream, is_blocking: bool) -> io::Result<Self> {
-        // Each write passes whole frames. So Nagle's algorithm would delay frames without any benefit.
+        // Queued frames are already written together, so Nagle's algorithm would delay them without any benefit.
         stream.set_nodelay(true)?;
         if !is_blocking {
             stream.set_nonblocking(false)?;
@@ -175,8 +175,8 @@ impl<S> DeadlineStream<S> {
         self.now
     }
 
-    /// Returns the time when the last read returned. Timers that wait for input use this time, because it is not known
-    /// what has arrived since.
+    /// Returns the time when the last read returned. Timers that wait for input use this time, because input that
+    /// arrived later has not been read yet.
     pub(super) const fn read_at(&self) -> Instant {
         self.read_at
     }
@@ -199,18 +199,18 @@ impl<S> DeadlineStream<S> {
         self.stream.get_mut()
     }
 
-    /// Returns the stream, after removing the timeouts that were set here.
+    /// Removes the timeouts that this type has set, and returns the stream.
     pub(super) fn into_over(mut self) -> Over<S> {
         self.timeouts.remove(&mut self.stream);
         self.stream
     }
 
-    /// Returns the stream without its [`Over`], after removing the timeouts that were set here.
+    /// Removes the timeouts that this type has set, and returns the stream without its [`Over`].
     pub(super) fn into_stream(self) -> S {
         self.into_over().into_inner()
     }
 
-    /// Returns the stream, after moving the bytes that were read ahead to the inbox of `connection`.
+    /// Moves the bytes that were read ahead to the inbox of `connection`, and returns the stream.
     pub(super) fn into_parts(mut self, connection: &Connection, inbox: &mut Inbox) -> S {
         while let Some(Ok(n @ 1..)) = self.ahead.take(connection.read_space(inbox)) {
             inbox.handle_read(n);
@@ -248,8 +248,8 @@ impl<S> DeadlineStream<S> {
         self.ahead.is_at_end()
     }
 
-    /// Returns whether [`look`](Self::look) has read the end or an error of the stream. There may still be bytes before
-    /// the end.
+    /// Returns whether [`look`](Self::look) has read the end or an error of the stream. Bytes that were read ahead may
+    /// come before the end.
     pub(super) const fn knows_end(&self) -> bool {
         self.ahead.knows_end()
     }
@@ -286,8 +286,9 @@ impl<S> DeadlineStream<S> {
 
     /// Reads the input that has arrived without blocking, and keeps it for [`read`](Self::read).
     ///
-    /// Returns the number of bytes. Returns `None` if the stream cannot be read without blocking, if it has ended, or
-    /// if the read-ahead buffer is full.
+    /// Returns the number of bytes, which is 0 if no input has arrived or if the stream has just ended or failed.
+    /// Returns `None` if nothing was read: the stream cannot be read without blocking, its end is already known, or the
+    /// read-ahead buffer is full.
     pub(super) fn look(&mut self) -> Option<usize> {
         if !self.can_look() {
             return None;
@@ -330,7 +331,7 @@ impl<S> DeadlineStream<S> {
         Ok(match self.remember(call)? {
             Call::Done(n) => {
                 self.unflushed = self.keeps_refused_bytes;
-                // A blocking socket takes only a part of the bytes if it was full until the timeout.
+                // If a blocking socket takes only a part of the bytes, it was full until the timeout.
                 let took = self.now.saturating_duration_since(began);
                 let waited = matches!(wait, Wait::For(time) if took >= time / 4);
                 Written { n, full: n < offered && waited }
@@ -349,8 +350,8 @@ impl<S> DeadlineStream<S> {
         if self.unflushed {
             let wait = self.arrange(Direction::Write, deadline)?;
             let call = self.call(wait, deadline, Over::flush);
-            // Set this before the `?`, because a full stream in non-blocking mode returns an error here. A call that a
-            // signal interrupted does not show that the stream is full.
+            // Set `flush_waits` before the `?` below, because a full stream in non-blocking mode returns an error. A call
+            // that a signal interrupted does not show that the stream is full.
             self.flush_waits = !matches!(call, Ok(Call::Interrupted));
             if !matches!(self.remember(call)?, Call::Done(())) {
                 return Ok(Flush::Waits);
@@ -374,7 +375,7 @@ impl<S> DeadlineStream<S> {
             Ok(Call::Interrupted | Call::Waited) => return HalfClose::Waits,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return HalfClose::Waits,
             Err(error) if error.kind() == ErrorKind::Unsupported => return HalfClose::Impossible,
-            // An error means that the peer is gone. The next read reports that.
+            // An error means that the peer is gone. The next read reports the failed stream.
             Ok(Call::Done(())) | Err(_) => {}
         }
         self.ended = Ended::Sending;
@@ -398,8 +399,8 @@ impl<S> DeadlineStream<S> {
         }
     }
 
-    /// Prepares the stream so that the next call in `direction` ends at `deadline`. If the deadline has passed and the
-    /// mode may be switched, switches to non-blocking mode. Otherwise sets a timeout.
+    /// Prepares the stream so that the next call in `direction` ends at `deadline`. If less than [`SHORTEST`] is left,
+    /// and the stream is known to be in blocking mode, switches to non-blocking mode. Otherwise sets a timeout.
     fn arrange(&mut self, direction: Direction, deadline: Option<Instant>) -> io::Result<Wait> {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(self.now));
         if left.is_some_and(|left| left < SHORTEST) && self.mode.is_blocking() {
@@ -435,11 +436,13 @@ impl<S> DeadlineStream<S> {
                     return Ok(Call::Waited);
                 }
                 if self.mode.may_have_been_switched(switches) {
+                    // The other handle may have switched the stream to non-blocking mode during the call. The call may
+                    // have failed only for this reason.
                     return Ok(Call::Interrupted);
                 }
                 // Either the timeout ran out, or the stream is in non-blocking mode. The elapsed time tells which. Some
-                // systems return early, so a quarter of the timeout is enough. A stream in non-blocking mode must not
-                // be treated as a blocking stream: a loop that calls it would keep the processor busy.
+                // systems return early, so a quarter of the timeout is enough. If the stream is in non-blocking mode,
+                // the caller must get the error. Otherwise a loop that repeats the call would keep the processor busy.
                 let took = now.saturating_duration_since(began);
                 let waited = matches!(wait, Wait::For(time) if took >= time / 4);
                 if waited || error.kind() == ErrorKind::WouldBlock {
@@ -452,7 +455,7 @@ impl<S> DeadlineStream<S> {
         }
     }
 
-    /// Stores the error of a failed write. `WouldBlock` is not a failure.
+    /// Stores the error of a failed write, and returns `result`. `WouldBlock` is not a failure.
     fn remember<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
         if let Err(error) = &result {
             if error.kind() != ErrorKind::WouldBlock {

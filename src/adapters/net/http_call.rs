@@ -1,11 +1,11 @@
 //! A plain HTTP request that arrived instead of a handshake.
 //!
 //! [`HttpCall`] owns the stream and the request. A server that also serves plain HTTP on its port answers the request
-//! with this type, or takes the stream out of it.
+//! with [`HttpCall::respond`], or takes the stream with [`HttpCall::into_parts`].
 //!
 //! `handshake_driver/` decides whether a request is plain HTTP, and has the steps that send a response.
 //!
-//! Invariant: a call owns its stream. If the call is dropped, the stream is closed without a response.
+//! Invariant: an [`HttpCall`] owns its stream. If the `HttpCall` is dropped, the stream is closed without a response.
 
 use core::fmt;
 use std::io;
@@ -47,8 +47,8 @@ impl<S> HttpCall<S> {
     /// second on average.
     ///
     /// If a socket is closed while it has unread input, the response can get lost. Therefore input is read and
-    /// discarded for one second after the end of the response, at most 64 KiB. The body of the request is discarded in
-    /// this way.
+    /// discarded for one second after the end of the response, at most 64 KiB. This input includes the body of the
+    /// request.
     ///
     /// # Errors
     ///

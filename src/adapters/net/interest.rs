@@ -1,8 +1,8 @@
 //! The conditions to wait for after a call on a non-blocking stream has returned `WouldBlock`.
 //!
 //! An application can use many sockets in one thread: it sets the sockets to non-blocking mode, and waits in its own
-//! poll loop. [`Interest`] tells the application which readiness to wait for, and for how long. The value is inside the
-//! [`Error::Io`] that the call returns. [`Error::interest`] returns the value.
+//! poll loop. [`Interest`] tells the application which readiness to wait for, and for how long. The [`Error::Io`] that
+//! the call returns contains the `Interest`, and [`Error::interest`] returns it.
 //!
 //! `write_driver.rs` and the loops in `run_loop.rs` and `reader.rs` decide which conditions apply.
 
@@ -12,8 +12,8 @@ use std::io::{self, ErrorKind};
 
 use crate::adapters::error::Error;
 
-/// The conditions to wait for after a call on a non-blocking stream could not continue. [`Error::interest`] returns
-/// this type.
+/// The conditions to wait for if a call could not continue because a non-blocking stream was not ready.
+/// [`Error::interest`] returns this type.
 ///
 /// Call again as soon as one of the three conditions is met. The application need not know which one: any call of the
 /// WebSocket checks all three.
@@ -74,7 +74,7 @@ impl Error {
     /// Returns the conditions to wait for if a stream in non-blocking mode was not ready. Returns `None` for every
     /// other error.
     ///
-    /// If this returns `Some`, nothing has failed, and the call can be made again.
+    /// If the result is `Some`, nothing has failed, and the call can be made again.
     #[must_use]
     pub fn interest(&self) -> Option<Interest> {
         match self {

@@ -19,18 +19,19 @@
 //! # }
 //! ```
 //!
-//! [`Server`] and [`Client`] have the settings, and open connections. [`WebSocket::next_event`] reads, writes, and runs
+//! [`Server`] and [`Client`] have the settings, and open WebSockets. [`WebSocket::next_event`] reads, writes, and runs
 //! the timers. To run a timer in time, the adapter sets a read or write timeout on the stream.
 //!
 //! # Blocking
 //!
-//! A call that sends blocks until the stream has taken everything. During the wait it runs the timers and reads input,
-//! of which it keeps up to 64 KiB for the next call that receives. Input shows that the peer is alive, so the timers do
-//! not end the connection although no call receives. And a peer that must send a little before it reads can continue.
+//! A call that sends blocks until the stream has taken the whole write queue. During the wait it runs the timers and
+//! reads input, of which it keeps up to 64 KiB for the next call that receives. This input shows that the peer is
+//! alive, so the timers do not end the connection of a program that only sends. The reading also helps a peer that must
+//! send a little before it reads our data.
 //!
-//! If both endpoints send more than a call can keep and receive nothing, they wait for each other until a timer ends
-//! the connection. To avoid this, [split](WebSocket::split) the WebSocket, and use one thread that receives and another
-//! that sends.
+//! If both endpoints only send, and each sends more than the other one can keep, they wait for each other until a timer
+//! ends the connection. To avoid this, [split](WebSocket::split) the WebSocket, and use one thread that receives and
+//! another that sends.
 //!
 //! If the application sets the socket to non-blocking mode, a call that would block returns an error.
 //! [`Error::interest`] then returns the conditions to wait for. So one thread can serve many sockets with its own poll
@@ -38,8 +39,8 @@
 //!
 //! # Streams
 //!
-//! A WebSocket runs over TCP, Unix sockets, boxed streams, and any other type that implements [`Stream`]:
-//! [`Server::accept_stream`], [`Client::open_stream`], [`WebSocket::from_stream`].
+//! A WebSocket runs over TCP, Unix sockets, boxed streams, and any other type that implements [`Stream`]. Pass such a
+//! stream to [`Server::accept_stream`], [`Client::open_stream`] or [`WebSocket::from_stream`].
 //!
 //! # TLS
 //!
@@ -97,7 +98,8 @@ pub use stream::Stream;
 pub use websocket::WebSocket;
 pub use writer::Writer;
 
-/// The type parameter of [`Server`] and [`Client`] in this module. It selects blocking threads instead of a runtime.
+/// The type parameter of [`Server`] and [`Client`] in this module. It selects blocking calls instead of an asynchronous
+/// runtime.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Blocking;

@@ -67,18 +67,23 @@ pub struct Over<S> {
     operations: Operations<S>,
 }
 
-/// The operations on a stream, and where they come from.
+/// The operations on a stream.
 enum Operations<S> {
+    /// The operations are the methods of [`Stream`]. The function returns the stream as a trait object.
     Stream(fn(&mut S) -> &mut dyn Stream),
+    /// The stream is a layer above a TCP socket, for example TLS. Functions of the application return the socket and
+    /// close the layer.
     Layer {
+        /// Returns the layer as a trait object.
         io: fn(&mut S) -> &mut dyn ReadWrite,
         socket: SocketOf<S>,
         close_write: Option<fn(&mut S) -> io::Result<()>>,
-        /// True if `S` contains the socket and nothing else, so that there is no layer.
+        /// True if `S` contains the socket and nothing else. The stream then has no layer.
         bare: bool,
     },
 }
 
+/// `Read` and `Write` as one trait, for a trait object.
 trait ReadWrite: Read + Write {}
 
 impl<T: Read + Write> ReadWrite for T {}
@@ -259,7 +264,7 @@ impl<S: Stream + Send + 'static> Over<S> {
     }
 }
 
-/// Calls `set` with the socket, if there is a socket. Returns whether there is one.
+/// Calls `set` with the socket. Returns `false` if there is no socket.
 fn with_socket(
     socket: Option<&TcpStream>,
     set: impl FnOnce(&TcpStream) -> io::Result<()>,

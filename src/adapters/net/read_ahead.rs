@@ -1,7 +1,7 @@
 //! A buffer for input that was read during a write. The next call that reads takes the input from it.
 //!
 //! A call that sends blocks while the peer does not read. During the wait the call reads the input that has arrived,
-//! for two reasons. Input shows that the peer is alive. And some peers read only after they could send their own data.
+//! for two reasons. Input shows that the peer is alive. And some peers read only after they have sent their own data.
 //! The call cannot decode the bytes, because the application may still have an event that borrows from the inbox.
 //!
 //! `deadline_stream.rs` performs the reads. This file only stores their results.
@@ -37,7 +37,7 @@ impl ReadAhead {
         self.bytes.len() > self.taken
     }
 
-    /// Returns whether there are no bytes to take, but the end or an error of the stream.
+    /// Returns whether the next [`take`](Self::take) returns the end or an error of the stream.
     pub(super) fn is_at_end(&self) -> bool {
         !self.has_bytes() && self.end.is_some()
     }

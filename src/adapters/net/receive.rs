@@ -68,8 +68,8 @@ pub(super) trait Receive {
     /// Discards messages until the connection has ended, and returns its outcome.
     fn run_to_end(&mut self) -> Result<Outcome, Error> {
         while self.ready(None)?.is_some() {}
-        // Without an outcome, the connection had ended before the loop began. The outcome was returned to an earlier
-        // owner.
+        // If there is no outcome, the connection had already ended when this loop was created. The outcome was returned
+        // to an earlier owner of the connection.
         self.received().1.outcome.ok_or_else(|| SendError::Closed.into())
     }
 }
