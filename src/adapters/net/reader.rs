@@ -1,6 +1,7 @@
 //! The receiving half of a split WebSocket, and its run loop.
 //!
-//! [`Reader`] decodes the input that has arrived. When all input is decoded, the loop performs a turn:
+//! [`Reader`] decodes the input that has arrived. When all input is decoded, the loop performs a turn. A part of the
+//! turn needs the lock of the sending side, which the writers also use:
 //!
 //! ```text
 //!   ┌──▶ decode ── event ──▶ store and write the reply ──▶ the caller
@@ -15,11 +16,11 @@
 //!
 //! Invariants:
 //! - The reader never blocks on the lock while the connection is open, so a slow write of another thread cannot delay
-//!   the reader. When the input has ended, the reader waits for the writing thread, for at most [`WRITE_TIME_SLICE`] at
-//!   a time. After a failure it first aborts the stream, which ends a blocked write.
-//! - The thread that holds the lock runs the timers. If no thread holds the lock, the reader does. It checks the timers
-//!   at least once per [`max_block_time`](super::thread_replies::ThreadReplies::max_block_time), the longest time for
-//!   which it blocks in a read.
+//!   the reader. When the input has ended, the reader may wait for the writing thread, for at most [`WRITE_TIME_SLICE`]
+//!   at a time. After a failure the reader aborts the stream, which ends a blocked write, before it waits for the lock.
+//! - The thread that holds the lock runs the timers. If no thread holds the lock, the reader runs them. The reader
+//!   checks the timers at least once per [`max_block_time`](super::thread_replies::ThreadReplies::max_block_time), the
+//!   longest time for which it blocks in a read.
 
 use core::ops::ControlFlow;
 use core::time::Duration;
@@ -41,7 +42,7 @@ use crate::{CloseFrame, Event, EventIndex, Inbox, Instant, Message, Outcome, Pen
 
 /// The receiving half of a blocking WebSocket, made by [`WebSocket::split`](super::WebSocket::split).
 ///
-/// The reader answers Pings and Closes and runs the timers. So a thread must always call
+/// The reader answers Pings and Closes, and runs the timers. So a thread must always call
 /// [`next_event`](Self::next_event) or [`recv`](Self::recv), until the connection has ended.
 ///
 /// # Blocking and timeouts
@@ -54,8 +55,8 @@ use crate::{CloseFrame, Event, EventIndex, Inbox, Instant, Message, Outcome, Pen
 ///
 /// # The end of the stream
 ///
-/// A peer that has sent a Close and then half-closes the stream may still read. So the frame that a
-/// [`Writer`](super::Writer) has begun is written completely, and then our Close.
+/// A peer that has sent a Close and then half-closes the stream may still read. So the adapter completes the frame that
+/// a [`Writer`](super::Writer) has begun, and then writes our Close.
 /// [`Config::close_timeout`](crate::Config::close_timeout) bounds both writes. If the stream ends without a Close from
 /// the peer, a blocked call of a `Writer` returns at once.
 #[derive(Debug)]
@@ -75,7 +76,7 @@ pub struct Reader {
 struct Wait {
     /// The time at which the read must end although no input has arrived.
     deadline: Option<Instant>,
-    /// True if the stream did not take the whole queue.
+    /// True if the stream was full and did not take the whole queue.
     stalled: bool,
 }
 
@@ -96,7 +97,7 @@ impl Reader {
     ///
     /// - [`Error::Protocol`], once: the peer broke the protocol. A Close with the code of the violation was queued.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode, and there is no event yet.
-    ///   Nothing is lost: wait for [`Error::interest`], and call this method again.
+    ///   Nothing is lost: wait for the conditions that [`Error::interest`] returns, and call this method again.
     /// - [`Error::Io`] with another kind: a read failed while the connection was open.
     ///
     /// After each of these errors, further calls return the events that follow, up to [`Event::Closed`].
@@ -106,7 +107,7 @@ impl Reader {
 
     /// Returns the next event like [`Self::next_event`], and reads for `timeout` at most.
     ///
-    /// If `timeout` is zero, the call does not block. It returns an event that has arrived.
+    /// If `timeout` is zero, the call does not block. It returns an event only if an event has already arrived.
     ///
     /// # Errors
     ///
@@ -114,7 +115,7 @@ impl Reader {
     ///   again.
     /// - [`Error::Protocol`], once: the peer broke the protocol. A Close with the code of the violation was queued.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode, and there is no event yet.
-    ///   Nothing is lost: wait for [`Error::interest`], and call this method again.
+    ///   Nothing is lost: wait for the conditions that [`Error::interest`] returns, and call this method again.
     /// - [`Error::Io`] with another kind: a read failed while the connection was open.
     pub fn next_event_timeout(&mut self, timeout: Duration) -> Result<Option<Event<'_>>, Error> {
         let until = self.link.tick() + timeout;
@@ -131,7 +132,7 @@ impl Reader {
     ///   without a Close from the peer.
     /// - [`Error::Protocol`], once: the peer broke the protocol. A Close with the code of the violation was queued.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode, and there is no message yet.
-    ///   Nothing is lost: wait for [`Error::interest`], and call this method again.
+    ///   Nothing is lost: wait for the conditions that [`Error::interest`] returns, and call this method again.
     /// - [`Error::Io`] with another kind: a read failed while the connection was open.
     ///
     /// After each of these errors, further calls return the messages that follow, and then `None`.
@@ -141,7 +142,7 @@ impl Reader {
 
     /// Returns the next message like [`Self::recv`], and reads for `timeout` at most.
     ///
-    /// If `timeout` is zero, the call does not block. It returns a message that has arrived.
+    /// If `timeout` is zero, the call does not block. It returns a message only if a message has already arrived.
     ///
     /// # Errors
     ///
@@ -151,13 +152,13 @@ impl Reader {
     ///   without a Close from the peer.
     /// - [`Error::Protocol`], once: the peer broke the protocol. A Close with the code of the violation was queued.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode, and there is no message yet.
-    ///   Nothing is lost: wait for [`Error::interest`], and call this method again.
+    ///   Nothing is lost: wait for the conditions that [`Error::interest`] returns, and call this method again.
     /// - [`Error::Io`] with another kind: a read failed while the connection was open.
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Option<Message>, Error> {
         self.next_message(Some(timeout))
     }
 
-    /// Reads and discards messages until the connection has ended, and returns its outcome. Blocks until then.
+    /// Blocks until the connection has ended, and returns its outcome. Discards the messages that arrive.
     ///
     /// # Errors
     ///
@@ -165,7 +166,8 @@ impl Reader {
     ///   returned to an earlier owner.
     /// - [`Error::Protocol`], once: the peer broke the protocol. A Close with the code of the violation was queued.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode, and the connection has not
-    ///   ended yet. Nothing is lost: wait for [`Error::interest`], and call this method again.
+    ///   ended yet. Nothing is lost: wait for the conditions that [`Error::interest`] returns, and call this method
+    ///   again.
     /// - [`Error::Io`] with another kind: a read failed while the connection was open.
     ///
     /// After `Protocol` and `Io`, call this method again. The further call continues to the end.
@@ -221,7 +223,8 @@ impl Reader {
         match self.run_sender(until)? {
             ControlFlow::Break(ready) => return Ok(ready),
             ControlFlow::Continue(mut wait) => {
-                // While this thread held the lock, a writer may have stored a message instead of waiting.
+                // While this thread held the lock, a writer may have stored a message instead of waiting for the lock.
+                // This thread writes the message before it blocks in a read.
                 self.shared.write_replies(|out| {
                     let written = out.write_now();
                     if !written {
@@ -300,7 +303,7 @@ impl Reader {
             }
             Ok(None) if stalled || deadline != due => {}
             Ok(None) => {
-                // A timer was due before any input arrived. So the connection is idle, and empty buffers are freed.
+                // A timer was due before any input arrived. So the connection is idle, and its empty buffers are freed.
                 self.inbox.release_idle();
                 if let Some(mut out) = self.shared.try_lock() {
                     out.sender().release_idle();
@@ -325,9 +328,12 @@ impl Reader {
     /// Handles the end of the stream. The queue is written first, because a peer that has half-closed the stream may
     /// still read.
     ///
-    /// Another thread may be writing. If the peer has sent a Close, or the stream did not take the whole queue before,
-    /// this call waits for that thread. The wait ends after [`WRITE_TIME_SLICE`] or at `deadline`. The next read then
-    /// returns the end again. The close timeout bounds the writing thread. In all other cases its write is aborted.
+    /// If another thread is writing, there are two cases:
+    ///
+    /// - The peer has sent a Close, or `stalled` is true: the stream was full in this turn. This call then waits for
+    ///   the writing thread, but not beyond `deadline`, and for [`WRITE_TIME_SLICE`] at most. The next read returns the
+    ///   end again. The close timeout bounds the writing thread.
+    /// - Otherwise the write of the other thread is aborted.
     fn end_input(&mut self, stalled: bool, deadline: Option<Instant>) {
         let Self { link, receiver, shared, .. } = self;
         let (cut, now) = (receiver.cut(), link.now());
@@ -355,7 +361,8 @@ impl Reader {
         }
     }
 
-    /// Ends the connection after the stream has failed. Returns the close state before the failure.
+    /// Ends the connection after the stream has failed, or has ended without a Close. Returns the close state before
+    /// the call.
     fn end(&mut self) -> CloseState {
         let Self { link, shared, .. } = self;
         let mut out = shared.try_lock().unwrap_or_else(|| {
@@ -430,7 +437,7 @@ mod tests {
         let writing = shared.lock();
         let before = std::time::Instant::now();
         assert_eq!(reader.turn(None).unwrap(), None);
-        // The shortest timer of the connection runs for ten seconds.
+        // The shortest timeout of the connection is ten seconds.
         assert!(before.elapsed() < Duration::from_secs(5));
         drop(writing);
     }
@@ -532,8 +539,8 @@ mod tests {
         let client = thread::spawn(move || {
             let mut ws = Client::new().deflate(DeflateOffer::default()).connect(&url).unwrap();
             ws.send_text(&"to and fro ".repeat(100)).unwrap();
-            // Each message postpones the release of the window. So the waits get longer, until one of them is long
-            // enough.
+            // Each message postpones the release of the window. So the client waits longer after each message, until
+            // one wait is long enough for the release.
             for n in 0..20 {
                 if wait.recv_timeout(Duration::from_millis(100 + 20 * n)).is_ok() {
                     return;

@@ -164,8 +164,8 @@ impl<'w, S> Responder<'w, S> {
     /// The message is written before [`WebSocket::next_event`](super::WebSocket::next_event) blocks.
     ///
     /// If the queue is full, the call first writes as much of the queue as the stream takes now. This call does not run
-    /// timers. Over a stream without timeouts, such as one from [`from_parts`](super::WebSocket::from_parts) with `|_|
-    /// None`, the write can block.
+    /// timers. Over a stream without timeouts, such as one from [`from_parts`](super::WebSocket::from_parts) with
+    /// `|_| None`, the write can block.
     ///
     /// # Errors
     ///

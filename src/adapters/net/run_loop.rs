@@ -106,25 +106,25 @@ impl<S> RunLoop<S> {
         let written = self.write(until);
         let write_blocks = written.as_ref().is_err_and(would_block);
         match written {
-            // The receiver discards further input, so only writing is left to do. The stream is full, so the caller
-            // must wait.
+            // The receiver discards further input, so only writing is left to do. The stream is full, so the
+            // application must wait for space.
             Err(error) if write_blocks && self.connection.receiver().is_done() => return Err(error),
             Err(error) if !write_blocks && !self.is_closing() => return Err(error),
             _ => {}
         }
-        let look_up = self.half_close(until);
+        let half_close_again_at = self.half_close(until);
         if self.connection.ready_state() == ReadyState::Closed {
             return Ok(());
         }
         let due = self.connection.poll_timeout();
-        let deadline = [due, until, look_up].into_iter().flatten().min();
+        let deadline = [due, until, half_close_again_at].into_iter().flatten().min();
         let space = self.connection.read_space(&mut self.inbox);
         match self.link.read(space, deadline) {
             Ok(Some(0)) => return self.end(write_blocks),
             Ok(Some(n)) => self.inbox.handle_read(n),
             Ok(None) if deadline != due => {}
             Ok(None) => {
-                // A timer was due before any input arrived. So the connection is idle, and empty buffers are freed.
+                // A timer was due before any input arrived. So the connection is idle, and its empty buffers are freed.
                 self.connection.release_idle();
                 self.inbox.release_idle();
             }
@@ -160,7 +160,7 @@ impl<S> RunLoop<S> {
     }
 
     /// Handles the end of the stream. The queue is written first, because a peer that has half-closed the stream may
-    /// still read.
+    /// still read. `write_blocks` is true if the stream is in non-blocking mode and full.
     fn end(&mut self, write_blocks: bool) -> Result<(), Error> {
         if self.link.write_failed() || self.output().is_out() {
             self.connection.handle_eof();
@@ -171,7 +171,7 @@ impl<S> RunLoop<S> {
         if write_blocks { Err(self.output().interest().into()) } else { Ok(()) }
     }
 
-    /// Half-closes the stream if the connection asks for it. Returns when to try again if the stream is full.
+    /// Half-closes the stream if the connection asks for it. If the stream is full, returns the time to try again.
     fn half_close(&mut self, until: Option<Instant>) -> Option<Instant> {
         if self.connection.poll_transport() != Some(TransportAction::HalfClose) {
             return None;

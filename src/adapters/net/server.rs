@@ -24,9 +24,9 @@ use crate::adapters::handshake_driver;
 /// # Blocking and timeouts
 ///
 /// The methods that accept or receive a request block.
-/// [`handshake_timeout`](handshake_driver::Server::handshake_timeout) limits this time. If the stream supports no
-/// timeouts, nothing interrupts a read that blocks. Accept each connection in its own thread, so that a silent client
-/// delays no other client.
+/// [`handshake_timeout`](handshake_driver::Server::handshake_timeout) limits how long they block. If the stream
+/// supports no timeouts, nothing interrupts a read that blocks. Accept each connection in its own thread, so that a
+/// silent client delays no other client.
 ///
 /// ```no_run
 /// use hybi::adapters::net::Server;

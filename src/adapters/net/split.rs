@@ -54,7 +54,7 @@ pub(super) struct LockedOut<'a> {
 }
 
 impl Shared {
-    /// Creates the state of two halves. `link` is the stream to write to.
+    /// Creates the shared state of two halves. `link` is the stream to write to.
     pub(super) fn new(link: DeadlineStream<Half>, sender: Sender<Outbox>) -> Self {
         Self { pending: ThreadReplies::new(&sender, link.read_at()), out: Mutex::new(Out { link, sender }) }
     }
@@ -87,10 +87,10 @@ impl Shared {
     pub(super) fn write_replies(&self, mut write: impl FnMut(&mut LockedOut<'_>) -> bool) {
         let mut takes_more = true;
         loop {
-            // This call has the fence that orders the release of the lock before both loads.
+            // `came_meanwhile` has the fence that orders the release of the lock before the loads of both flags.
             let messages = self.pending.messages().came_meanwhile();
-            // If the stream is full, waiting messages stay stored. The next call, or the next turn of the reader, writes
-            // them.
+            // If the stream is full, waiting messages stay stored. The next call that sends, or the next turn of the
+            // reader, writes them.
             let is_done = !(self.pending.has_replies() || takes_more && messages);
             if is_done {
                 return;
@@ -138,8 +138,8 @@ impl LockedOut<'_> {
         Output::new(link, sender, Some(self.pending))
     }
 
-    /// Writes the whole queue. Then half-closes or ends the stream if the connection asks for it, because the reader
-    /// may block in a read until this is done.
+    /// Writes the whole queue. Then half-closes or closes the stream if the connection asks for it. The reader may
+    /// block in a read that ends only after this step.
     pub(super) fn write(&mut self) -> Result<(), Error> {
         let written = self.output().flush();
         self.end_transport();
@@ -155,7 +155,7 @@ impl LockedOut<'_> {
     }
 
     /// Writes the queue for a reader whose input has ended. Does not block beyond `until`. Returns whether everything
-    /// was written.
+    /// was written. After a failed write the result is `true`, because nothing more can be written.
     pub(super) fn write_until(&mut self, until: Option<Instant>) -> Result<bool, Error> {
         let written = match self.output().write_or_hear(until) {
             Err(error) if would_block(&error) => return Err(error),
@@ -165,8 +165,8 @@ impl LockedOut<'_> {
         Ok(self.end_transport() && written)
     }
 
-    /// Half-closes or ends the stream if the connection asks for it. Returns `false` if the stream is full. The caller
-    /// must then call this again later.
+    /// Half-closes or closes the stream if the connection asks for it. Returns `false` if the stream is full. The
+    /// caller must then call this method again later.
     fn end_transport(&mut self) -> bool {
         let Out { link, sender } = &mut *self.out;
         match sender.poll_transport() {

@@ -9,7 +9,8 @@
 //! - A wait of the reader until no thread writes: [`ThreadReplies::wait_unless`]. The reader waits in this way after
 //!   the peer has half-closed the stream.
 //! - A Close that one thread sends while another thread writes: [`ThreadReplies::request_close`]. The writing thread
-//!   queues this Close. So the close timeout also bounds the current write, for which the Close must wait.
+//!   queues this Close behind the message that it writes. The close timeout then starts, and bounds the rest of the
+//!   write.
 //!
 //! `split.rs` has the lock of the write queue. The thread that holds the lock moves the replies, the messages and the
 //! Close to the write queue.
@@ -46,8 +47,9 @@ pub(super) struct ThreadReplies {
     max_block_time: Option<Duration>,
     /// The receiving thread while it waits in [`Self::wait_unless`].
     waiting: Mutex<Option<Thread>>,
+    /// The Close that a thread has requested, until the writing thread queues it.
     close: Mutex<Option<RequestedClose>>,
-    /// True while `close` has a request. If false, the sending half does not lock `close`.
+    /// True while `close` has a request. If it is false, the writing thread does not lock `close`.
     close_requested: AtomicBool,
 }
 
@@ -87,7 +89,7 @@ impl ThreadReplies {
         }
     }
 
-    /// Returns the messages of calls that did not wait for the lock.
+    /// Returns the store of messages of calls that did not wait for the lock.
     pub(super) const fn messages(&self) -> &WaitingMessages {
         &self.messages
     }
@@ -125,7 +127,8 @@ impl ThreadReplies {
     /// Asks the writing thread to queue a Close. Returns a reference to the result, which that thread stores.
     ///
     /// Returns `None` if the reason is too long, or if another thread has already requested a Close. The caller must
-    /// then wait for the lock, and send the Close itself. `Sender::close` then returns the error.
+    /// then wait for the lock, and send the Close itself. If the reason is too long, `Sender::close` then returns the
+    /// error.
     pub(super) fn request_close(&self, code: Option<CloseCode>, reason: &str) -> Option<CloseResult> {
         let reason = CloseReason::new(reason)?;
         let mut close = lock(&self.close);

@@ -1,8 +1,8 @@
 //! The timeouts that are set on a blocking stream, one for reads and one for writes.
 //!
-//! Setting a timeout is a system call. If a timeout is a little too short, a call returns early and is repeated. This
-//! costs less than setting a new timeout before each call. So [`Timeouts`] keeps a timeout that is at most as long as
-//! the time until the deadline, and at least half of this time.
+//! Setting a timeout is a system call. If a timeout is a little too short, a call returns early and is repeated. A
+//! repeated call now and then costs less than setting a new timeout before each call. So [`Timeouts`] keeps a timeout
+//! that is at most as long as the time until the deadline, and at least half of this time.
 //!
 //! For a deadline that has passed, `deadline_stream.rs` does not use a timeout: it switches the stream to non-blocking
 //! mode.
@@ -21,7 +21,8 @@ use super::over::Over;
 pub(super) const SHORTEST: Duration = Duration::from_millis(1);
 /// The longest timeout that is set on a stream. Some systems refuse longer timeouts.
 const LONGEST: Duration = Duration::from_secs(3600);
-/// Timeouts longer than this are shortened by a sixteenth, so that they can stay set for the next deadline.
+/// Timeouts longer than this are shortened by a sixteenth. So they can stay set for later calls that have a little less
+/// time until their deadline.
 const LONG: Duration = Duration::from_millis(20);
 
 /// The direction of a call on a stream.
@@ -77,8 +78,8 @@ fn replacement(is_set: Option<Duration>, left: Option<Duration>) -> Option<Optio
     let Some(left) = left else { return is_set.map(|_| None) };
     let left = left.clamp(SHORTEST, LONGEST);
     match is_set {
-        // A shorter timeout would end too many calls early. A write to a full stream would repeat its calls every 5 ms
-        // instead of every 20 ms, because of one timer that was due soon.
+        // A timeout of less than half would end too many calls early. For example, if one timer was due in 5 ms, later
+        // writes to a full stream would return every 5 ms instead of every 20 ms.
         Some(is_set) if is_set <= left && is_set >= left / 2 => None,
         _ if left > LONG => Some(Some(left - left / 16)),
         _ => Some(Some(left)),

@@ -49,9 +49,9 @@ mod sending;
 /// # The end of the connection
 ///
 /// [`recv`](Self::recv) and [`next_event`](Self::next_event) return `None` after the end of the connection.
-/// [`outcome`](Self::outcome) tells whether the peer closed or the stream broke off, see [`Outcome::is_clean`].
-/// [`peer_close`](Self::peer_close) returns the code and the reason of the peer. To get an error at an abnormal end,
-/// turn on [`error_on_abnormal_end`](Self::error_on_abnormal_end).
+/// [`outcome`](Self::outcome) tells whether the peer closed the connection or the stream broke off: see
+/// [`Outcome::is_clean`]. [`peer_close`](Self::peer_close) returns the code and the reason of the peer. To get an error
+/// at an abnormal end, turn on [`error_on_abnormal_end`](Self::error_on_abnormal_end).
 ///
 /// Dropping the WebSocket drops the stream without sending a Close. For the closing handshake (RFC 6455 section 7.1.2),
 /// call [`close`](Self::close) and then [`wait_closed`](Self::wait_closed).
@@ -79,9 +79,9 @@ impl<S> WebSocket<S> {
     /// Creates a WebSocket from any [`Stream`], or from an [`Over`], whose handshake is done.
     ///
     /// `inbox` has the bytes that were read after the handshake. The clock starts with this call, at the time
-    /// [`Connection::latest_instant`]. For a new connection this is the time with which it was created. The timers of a
-    /// connection from [`into_parts`](Self::into_parts) continue. They do not count the time between that call and this
-    /// call.
+    /// [`Connection::latest_instant`]. For a new connection this is the time that was passed to [`Connection::server`]
+    /// or [`Connection::client`]. The timers of a connection from [`into_parts`](Self::into_parts) continue. They do
+    /// not count the time between that call and this call.
     pub fn from_stream(stream: impl Into<Over<S>>, mut connection: Connection, inbox: Inbox) -> Self {
         let mut link = DeadlineStream::new(stream.into(), connection.latest_instant());
         if connection.sender().has_write_failed() {
@@ -111,7 +111,7 @@ impl<S> WebSocket<S> {
     /// - [`Error::Protocol`], once: the peer broke the protocol. A Close with the code of the violation was queued, and
     ///   the call has tried to write it.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode, and there is no event yet.
-    ///   Nothing is lost: wait for [`Error::interest`], and call this method again.
+    ///   Nothing is lost: wait for the conditions that [`Error::interest`] returns, and call this method again.
     /// - [`Error::Io`] with another kind: a read or a write failed, and the connection was not closing.
     ///
     /// After each of these errors, further calls return the events that follow, up to [`Event::Closed`].
@@ -122,8 +122,8 @@ impl<S> WebSocket<S> {
     /// Returns the next event like [`Self::next_event`], and blocks for `timeout` at most.
     ///
     /// If `timeout` is zero, the call does not block. It writes as much of the queue as the stream takes at once, and
-    /// returns an event that has arrived. A stream without timeouts, such as one from [`from_parts`](Self::from_parts)
-    /// with `|_| None`, can block for longer than `timeout`.
+    /// returns an event only if one has already arrived. A stream without timeouts, such as one from
+    /// [`from_parts`](Self::from_parts) with `|_| None`, can block for longer than `timeout`.
     ///
     /// If `timeout` is zero, the call switches the socket to non-blocking mode during each read. After a call of
     /// [`stream`](Self::stream) the mode of the socket is unknown, because the application may have changed it. The
@@ -136,7 +136,7 @@ impl<S> WebSocket<S> {
     ///   again.
     /// - [`Error::Protocol`], once: the peer broke the protocol. A Close with the code of the violation was queued.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode, and there is no event yet.
-    ///   Nothing is lost: wait for [`Error::interest`], and call this method again.
+    ///   Nothing is lost: wait for the conditions that [`Error::interest`] returns, and call this method again.
     /// - [`Error::Io`] with another kind: a read or a write failed, and the connection was not closing.
     pub fn next_event_timeout(
         &mut self,
@@ -148,7 +148,7 @@ impl<S> WebSocket<S> {
 
     /// Returns the next message, which owns its data, or `None` after the end of the connection.
     ///
-    /// Blocks like [`Self::next_event`]. A large message is not copied. Control frames are answered and not returned.
+    /// Blocks like [`Self::next_event`]. A large message is not copied. Control frames are handled and not returned.
     /// [`Delivery::Chunks`](crate::Delivery::Chunks) delivers no whole messages: use [`next_event`](Self::next_event)
     /// with that setting.
     ///
@@ -158,7 +158,7 @@ impl<S> WebSocket<S> {
     ///   without a Close from the peer.
     /// - [`Error::Protocol`], once: the peer broke the protocol. A Close with the code of the violation was queued.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode, and there is no message yet.
-    ///   Nothing is lost: wait for [`Error::interest`], and call this method again.
+    ///   Nothing is lost: wait for the conditions that [`Error::interest`] returns, and call this method again.
     /// - [`Error::Io`] with another kind: a read or a write failed, and the connection was not closing.
     ///
     /// After each of these errors, further calls return the messages that follow, and then `None`.
@@ -202,16 +202,15 @@ impl<S> WebSocket<S> {
     ///   without a Close from the peer.
     /// - [`Error::Protocol`], once: the peer broke the protocol. A Close with the code of the violation was queued.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode, and there is no message yet.
-    ///   Nothing is lost: wait for [`Error::interest`], and call this method again.
+    ///   Nothing is lost: wait for the conditions that [`Error::interest`] returns, and call this method again.
     /// - [`Error::Io`] with another kind: a read or a write failed, and the connection was not closing.
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Option<Message>, Error> {
         self.run.next_message(Some(timeout))
     }
 
-    /// Reads and discards messages until the connection has ended, and returns its outcome.
+    /// Blocks until the connection has ended, and returns its outcome. Discards the messages that arrive.
     ///
-    /// Blocks until then. After [`close`](Self::close) the wait is bounded by
-    /// [`Config::close_timeout`](crate::Config::close_timeout).
+    /// After [`close`](Self::close) the wait is bounded by [`Config::close_timeout`](crate::Config::close_timeout).
     ///
     /// # Errors
     ///
@@ -219,7 +218,8 @@ impl<S> WebSocket<S> {
     ///   from it. The outcome was returned to an earlier owner.
     /// - [`Error::Protocol`], once: the peer broke the protocol. A Close with the code of the violation was queued.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode, and the connection has not
-    ///   ended yet. Nothing is lost: wait for [`Error::interest`], and call this method again.
+    ///   ended yet. Nothing is lost: wait for the conditions that [`Error::interest`] returns, and call this method
+    ///   again.
     /// - [`Error::Io`] with another kind: a read or a write failed, and the connection was not closing.
     ///
     /// After `Protocol` and `Io`, call this method again. The further call continues to the end.
@@ -289,7 +289,7 @@ impl<S> WebSocket<S> {
     /// peer.
     ///
     /// Examples of such an end are a stream that broke off, a timer that ended the connection, and a violation of the
-    /// protocol. This is off by default: `recv` returns `None` at every end.
+    /// protocol. The setting is off by default: `recv` then returns `None` at every end.
     ///
     /// ```
     /// # use hybi::{Config, Connection, Inbox, Instant, Outbox};

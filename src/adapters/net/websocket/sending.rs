@@ -1,8 +1,8 @@
 //! The methods of a blocking [`WebSocket`] that send.
 //!
 //! Each method queues one frame through a [`Responder`], and then writes the whole write queue (`write_driver.rs`).
-//! `feed` and the methods of [`WebSocket::responder`] only queue. `run_loop.rs` writes their messages when the
-//! application receives.
+//! `feed` and the methods of [`WebSocket::responder`] only queue. The next call that sends or receives writes their
+//! messages.
 //!
 //! Invariant: a call that sends first runs the timers that are due, and then queues its message.
 
@@ -29,7 +29,7 @@ impl<S> WebSocket<S> {
     ///   peer closed or the connection ended.
     /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The message may be
-    ///   in the queue. Wait for [`Error::interest`], and call [`flush`](Self::flush).
+    ///   in the queue. Wait for the conditions that [`Error::interest`] returns, and call [`flush`](Self::flush).
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     ///
     /// The call does not return [`SendError::Blocked`]. It blocks while the write queue is full.
@@ -45,7 +45,7 @@ impl<S> WebSocket<S> {
     ///   peer closed or the connection ended.
     /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
-    ///   the queue. Wait for [`Error::interest`], and call [`flush`](Self::flush).
+    ///   the queue. Wait for the conditions that [`Error::interest`] returns, and call [`flush`](Self::flush).
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
         self.and_write(|responder| responder.send_binary(data))
@@ -62,7 +62,7 @@ impl<S> WebSocket<S> {
     /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
     ///   peer closed or the connection ended.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
-    ///   the queue. Wait for [`Error::interest`], and call [`flush`](Self::flush).
+    ///   the queue. Wait for the conditions that [`Error::interest`] returns, and call [`flush`](Self::flush).
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Error> {
         self.and_write(|responder| responder.send_fragment(kind, data, fin))
@@ -79,7 +79,7 @@ impl<S> WebSocket<S> {
     /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
     ///   peer closed or the connection ended.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
-    ///   the queue. Wait for [`Error::interest`], and call [`flush`](Self::flush).
+    ///   the queue. Wait for the conditions that [`Error::interest`] returns, and call [`flush`](Self::flush).
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send_fragment_with(
         &mut self,
@@ -101,7 +101,7 @@ impl<S> WebSocket<S> {
     ///   peer closed or the connection ended.
     /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
-    ///   the queue. Wait for [`Error::interest`], and call [`flush`](Self::flush).
+    ///   the queue. Wait for the conditions that [`Error::interest`] returns, and call [`flush`](Self::flush).
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         self.and_write(|responder| responder.send(message))
@@ -115,7 +115,7 @@ impl<S> WebSocket<S> {
     ///   peer closed or the connection ended.
     /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
-    ///   the queue. Wait for [`Error::interest`], and call [`flush`](Self::flush).
+    ///   the queue. Wait for the conditions that [`Error::interest`] returns, and call [`flush`](Self::flush).
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send_with(&mut self, message: impl Into<Message>, options: SendOptions) -> Result<(), Error> {
         self.and_write(|responder| responder.send_with(message, options))
@@ -129,7 +129,7 @@ impl<S> WebSocket<S> {
     ///   peer closed or the connection ended.
     /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
-    ///   the queue. Wait for [`Error::interest`], and call [`flush`](Self::flush).
+    ///   the queue. Wait for the conditions that [`Error::interest`] returns, and call [`flush`](Self::flush).
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
         self.and_write(|responder| responder.send_prepared(prepared))
@@ -146,7 +146,7 @@ impl<S> WebSocket<S> {
     /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
     ///   peer closed or the connection ended.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
-    ///   the queue. Wait for [`Error::interest`], and call [`flush`](Self::flush).
+    ///   the queue. Wait for the conditions that [`Error::interest`] returns, and call [`flush`](Self::flush).
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.and_write(|responder| responder.ping(payload))
@@ -161,7 +161,7 @@ impl<S> WebSocket<S> {
     /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
     ///   peer closed or the connection ended.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
-    ///   the queue. Wait for [`Error::interest`], and call [`flush`](Self::flush).
+    ///   the queue. Wait for the conditions that [`Error::interest`] returns, and call [`flush`](Self::flush).
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.and_write(|responder| responder.pong(payload))
@@ -265,7 +265,7 @@ impl<S> WebSocket<S> {
     /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
     ///   peer closed or the connection ended.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
-    ///   the queue. Wait for [`Error::interest`], and call [`flush`](Self::flush).
+    ///   the queue. Wait for the conditions that [`Error::interest`] returns, and call [`flush`](Self::flush).
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn close(
         &mut self,
@@ -281,8 +281,8 @@ impl<S> WebSocket<S> {
     ///
     /// - [`Error::Send`] with [`SendError::Closed`]: a queued message was dropped because the peer closed or the
     ///   connection ended.
-    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. Wait for
-    ///   [`Error::interest`], and call this method again.
+    /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. Wait for the
+    ///   conditions that [`Error::interest`] returns, and call this method again.
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier.
     pub fn flush(&mut self) -> Result<(), Error> {
         self.run.output().keep_time()?;
