@@ -54,8 +54,8 @@ impl<C: fmt::Debug> Error for AcceptError<C> {
 }
 
 impl<C> AcceptError<C> {
-    /// Returns the error without the stream. Use this method to pass an error to another thread or to store it, if the
-    /// type of the stream does not allow that.
+    /// Returns the error without the stream. The result can be stored or passed to another thread, whatever the type of
+    /// the stream is.
     #[must_use]
     pub fn without_stream(self) -> AcceptError<()> {
         match self {

@@ -7,9 +7,10 @@
 //!   Reject: 500, if the 101 cannot be sent ──────────▶ Done: the error
 //! ```
 //!
-//! While the application decides, the peer may give up. `Look` reads from the stream without waiting, to notice this.
-//! The step is omitted in two cases: no time has passed since the request arrived, or bytes arrived after the head. In
-//! both cases the connection notices the end of the input when it reads from the stream.
+//! While the application decides, the peer may give up. The state `Look` reads from the stream without waiting, to
+//! notice that the peer has closed its direction. The handshake starts with `Respond` instead of `Look` in two cases:
+//! no time has passed since the request arrived, or bytes arrived after the head. In both cases the connection notices
+//! the end of the input when it reads from the stream.
 //!
 //! Invariant: bytes that arrive before the 101 is sent go into the inbox of the connection, or stay in the stream.
 

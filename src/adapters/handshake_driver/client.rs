@@ -1,10 +1,10 @@
-//! The builder [`Client`].
+//! The builder [`Client`], which has the settings of a client.
 //!
 //! ```text
 //!   Client ── request_for ──▶ ClientRequest ── connecting ──▶ Connecting ── finish ──▶ Opened or NotConnected
 //! ```
 //!
-//! This file has the settings, and creates requests from them. The handshake is in `connecting.rs`.
+//! This file creates requests from the settings. The handshake is in `connecting.rs`.
 
 use core::time::Duration;
 use std::prelude::v1::*;
@@ -133,7 +133,7 @@ impl<R> Client<R> {
         self.subprotocols.iter().map(String::as_str).collect()
     }
 
-    /// Returns the headers that [`header`](Self::header) has added, as slices.
+    /// Returns the headers that were added with [`header`](Self::header), as slices.
     pub(in crate::adapters) fn more_headers(&self) -> Vec<(&str, &str)> {
         self.headers.borrowed()
     }

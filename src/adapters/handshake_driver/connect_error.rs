@@ -81,8 +81,8 @@ impl<S> Error for ConnectError<S> {
 }
 
 impl<S> ConnectError<S> {
-    /// Returns the error without the stream. Use this method to pass an error to another thread or to store it, if the
-    /// type of the stream does not allow that.
+    /// Returns the error without the stream. The result can be stored or passed to another thread, whatever the type of
+    /// the stream is.
     #[must_use]
     pub fn without_stream(self) -> ConnectError<()> {
         match self {
@@ -133,8 +133,8 @@ pub struct ReceivedResponse<S> {
     pub stream: S,
     /// The position in `received` at which the final response begins.
     ///
-    /// Interim responses (RFC 9110 section 15.2) come first and look like the final response. So the position could
-    /// only be found by parsing again, and is stored instead.
+    /// Interim responses (RFC 9110 section 15.2) come first and look like the final response. A parser would be needed
+    /// to find this position again, so the position is stored.
     head_start: usize,
     /// The position in `received` at which the header lines of the final response begin.
     headers_start: usize,
@@ -243,12 +243,14 @@ pub(in crate::adapters) struct Tried {
 
 #[cfg(any(feature = "net", feature = "tokio"))]
 impl Tried {
+    /// Records that connecting to `address` has failed with `error`.
     pub(in crate::adapters) fn failed(&mut self, address: core::net::SocketAddr, error: &io::Error) {
         let comma = if self.why.is_empty() { "" } else { ", " };
         self.why += &std::format!("{comma}{address}: {error}");
         self.kind = Some(error.kind());
     }
 
+    /// Returns the error that names all recorded addresses.
     pub(in crate::adapters) fn into_error<S>(self) -> ConnectError<S> {
         let Self { why, kind } = self;
         ConnectError::Connect(match kind {

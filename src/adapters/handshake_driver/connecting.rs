@@ -1,12 +1,12 @@
 //! The client's side of the opening handshake.
 //!
-//! [`Connecting`] writes the request and reads until the response is complete. The adapter performs the steps of this
-//! machine. If the handshake fails, the adapter adds the stream to the [`NotConnected`], which gives the public
-//! [`ConnectError`](super::ConnectError). The adapter also resolves the host and connects. The rules for requests and
-//! responses are in `crate::handshake`.
+//! [`Connecting`] writes the request and reads until the response is complete. The adapter resolves the host, connects,
+//! and performs the steps of this machine. If the handshake fails, the adapter adds the stream to the [`NotConnected`],
+//! and so creates the public [`ConnectError`](super::ConnectError). The rules for requests and responses are in
+//! `crate::handshake`.
 //!
-//! Invariant: for each connection the key, and the seed of the masking keys, come from the system's random source (RFC
-//! 6455 sections 4.1 and 10.3).
+//! Invariant: for each connection, the key of the handshake and the seed of the masking keys come from the system's
+//! random source (RFC 6455 sections 4.1 and 10.3).
 
 use std::io;
 use std::prelude::v1::*;
@@ -50,6 +50,7 @@ fn sent_target(target: &str) -> String {
     std::format!("{slash}{target}")
 }
 
+/// Fills `to` with random bytes from the system.
 fn entropy(to: &mut [u8]) -> io::Result<()> {
     getrandom::fill(to).map_err(|error| io::Error::other(std::format!("no entropy from the system: {error}")))
 }

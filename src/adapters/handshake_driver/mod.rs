@@ -13,7 +13,7 @@
 //        │              … until Step::Done            │
 //        │ ──────── finish ─────────────────────────▶ │ returns the result or the error
 //
-// A server's handshake has two drivers, `Receiving` and `Accepting`. The application decides in between.
+// A server's handshake has two drivers. The application decides after `Receiving` and before `Accepting`.
 // `crate::handshake` parses and writes heads. Invariant: an I/O error ends a handshake.
 
 use core::fmt;
@@ -73,7 +73,8 @@ pub(super) enum Did {
     Flushed,
     /// `true` if the sending direction was closed, `false` if the stream has no half-close.
     HalfClosed(bool),
-    /// Time has passed and the step was not performed. After [`Step::Look`], this means that nothing has arrived.
+    /// Time has passed and the step was not performed. After [`Step::Look`], this result means that nothing has
+    /// arrived.
     Waited,
 }
 
@@ -149,8 +150,9 @@ impl Outgoing {
 
     fn poll_step(&self) -> Step<'_> {
         match self.bytes.get(self.written..) {
-            // A write to a blocking socket returns when all bytes are written. A write of several megabytes to a slow
-            // peer takes minutes. The driver would not notice the progress, and the deadline would pass.
+            // One write gets at most `MAX_WRITE` bytes. A write to a blocking socket returns only when all its bytes
+            // are written. To a slow peer several megabytes take minutes, and the driver would see no progress before
+            // its deadline.
             Some(rest) if !rest.is_empty() => Step::Write(rest.get(..MAX_WRITE).unwrap_or(rest)),
             _ => Step::Flush,
         }
@@ -169,7 +171,7 @@ fn unexpected_eof() -> io::Error {
     io::ErrorKind::UnexpectedEof.into()
 }
 
-/// The headers that an application adds, each a name and a value.
+/// The names and values of the headers that an application adds.
 #[derive(Clone, PartialEq, Eq, Default)]
 struct AddedHeaders(Vec<(String, String)>);
 

@@ -37,7 +37,7 @@ impl PlainRequest {
         Responding::new(now, self.write_timeout, &response.in_reply_to(self.head.method()))
     }
 
-    /// Formats the value of a type called `name` that has this request. Headers are left out, because they may contain
+    /// Formats a value of the type `name`, which contains this request. Headers are left out, because they may contain
     /// secrets.
     pub(in crate::adapters) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (method, target) = (self.head.method(), self.head.target());

@@ -6,10 +6,10 @@
 //!     └──── plain HTTP, stream failed ────────────▶ Done: the error
 //! ```
 //!
-//! [`Receiving`] is this machine. Its result is a [`Pending`] request, which borrows nothing. So the application can
-//! decide at any later time. A plain HTTP request becomes a [`PlainRequest`].
+//! [`Receiving`] is this state machine. Its result is a [`Pending`] request, which borrows nothing. So the application
+//! can accept or reject the request at any later time. A plain HTTP request becomes a [`PlainRequest`].
 //!
-//! The second phase is in `accepting`, and the sending of other responses in `responding`.
+//! The second phase is in `accepting.rs`, and the sending of responses other than 101 is in `responding.rs`.
 //!
 //! Invariants:
 //! - A pending request obeys the rules of RFC 6455 section 4.2.1, and comes from an allowed origin.
@@ -59,11 +59,11 @@ enum Stage {
     Done(Result<Box<Pending>, NotAccepted>),
 }
 
-/// A request to open a WebSocket that waits for a decision.
+/// A request to open a WebSocket. The request waits for the application's decision.
 pub(in crate::adapters) struct Pending {
     pub(super) settings: Arc<Settings>,
     pub(in crate::adapters) head: RequestHead,
-    /// The bytes after the head that were read together with it.
+    /// The bytes after the head that were read together with the head.
     pub(in crate::adapters) after_head: Vec<u8>,
 }
 

@@ -1,7 +1,8 @@
 //! The end of a server's handshake with a response other than 101.
 //!
-//! [`Rejecting`] sends the response, and then returns the error that ends the handshake. The first phase (`receiving`)
-//! ends in this way if the request is rejected, and the second phase (`accepting`) if the 101 cannot be sent.
+//! [`Rejecting`] sends the response, and then returns the error that ends the handshake. The first phase
+//! (`receiving.rs`) ends in this way if the request is rejected. The second phase (`accepting.rs`) ends in this way if
+//! the 101 response cannot be sent.
 
 use core::time::Duration;
 use std::io;
@@ -21,7 +22,8 @@ pub(super) struct Rejecting {
 }
 
 impl Rejecting {
-    /// Starts to send `response`. Then the handshake ends with the error `why`. Fails if the response is invalid.
+    /// Starts to send `response`. After the response the handshake ends with the error `why`. Fails if the response is
+    /// invalid.
     pub(super) fn new(
         now: Instant,
         write_timeout: Duration,

@@ -9,11 +9,12 @@
 //!    └─────────┴─ too slow ─▶ error: TimedOut ────────────▲
 //! ```
 //!
-//! [`Responding`] is this machine.
+//! [`Responding`] is this state machine.
 //!
 //! Two deadlines limit the writing. `stalled_at` is extended whenever the stream accepts bytes, so a slow reader gets a
-//! response of any size. `write_until` is fixed, so a peer that reads a byte now and then cannot hold the connection
-//! for ever. After the flush the response is in transit, and a third deadline, `discard_until`, ends the discarding.
+//! response of any size. `write_until` is fixed, so a peer that reads one byte from time to time cannot hold the
+//! connection forever. After the flush the response is in transit, and a third deadline, `discard_until`, ends the
+//! discarding.
 
 use core::time::Duration;
 use std::io;
@@ -30,9 +31,9 @@ const MOST_DISCARDED: usize = 64 << 10;
 const DISCARD_TIME: Duration = Duration::from_secs(1);
 /// How long the stream may accept no byte of a response, by default.
 ///
-/// This is longer than the other timeouts of a handshake. The reason is that a full socket accepts no byte until a
-/// third of its send buffer is free. This was measured over loopback with a peer that read 100 KiB/s. Linux let the
-/// buffer grow to 4 MiB, and the socket then accepted no byte for 12 to 15 s at a time.
+/// This timeout is longer than the other timeouts of a handshake, because a full socket accepts no byte until a third
+/// of its send buffer is free. This was measured over loopback with a peer that read 100 KiB/s. Linux let the buffer
+/// grow to 4 MiB, and the socket then accepted no byte for 12 to 15 s at a time.
 pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The minimum average rate at which the peer must read a response, in bytes a second.
 const SLOWEST: u64 = 1024;
@@ -40,8 +41,8 @@ const SLOWEST: u64 = 1024;
 impl Settings {
     /// Returns how long the stream may accept no byte of a response other than 101.
     pub(super) fn write_timeout(&self) -> Duration {
-        // A short handshake timeout also shortens this timeout. The minimum is needed for a 408, which is sent after
-        // the handshake timeout has passed.
+        // A short handshake timeout also shortens this timeout. The minimum is needed for a response with status 408,
+        // which is sent even after a very short handshake timeout has passed.
         self.timeout.map_or(WRITE_TIMEOUT, |timeout| timeout.clamp(DISCARD_TIME, WRITE_TIMEOUT))
     }
 }
@@ -75,6 +76,7 @@ enum Ending {
 }
 
 impl Responding {
+    /// Starts to send `response`. Fails if the response is invalid.
     pub(in crate::adapters) fn new(
         now: Instant,
         write_timeout: Duration,
