@@ -418,7 +418,7 @@ fn a_broadcast_reaches_connections_with_and_without_compression() {
                 }
             }
         }
-        // The same check follows with a responder and a writer half.
+        // The same check follows with a responder and with a writer.
         for client in &mut clients {
             client.send_text("go").unwrap();
         }
@@ -445,8 +445,8 @@ fn a_broadcast_reaches_connections_with_and_without_compression() {
 
 // --- violations ---
 
-/// Sends a frame with this first byte and `payload` to a whole WebSocket, and to the reader half of another one.
-/// Returns the error of each, and the code of the Close that each sends.
+/// Sends a frame with this first byte and `payload` to a whole WebSocket, and to the reader of a split WebSocket.
+/// Returns the error of each receiver, and the code of the Close that it sends.
 fn refused(config: Config, first: u8, payload: &[u8]) -> Vec<(ProtocolError, u16)> {
     let run = |thread: JoinHandle<ProtocolError>, address| {
         let mut raw = raw_client(address);
@@ -605,7 +605,7 @@ fn compression_windows_are_released_while_a_read_waits() {
     });
 }
 
-/// The reader half runs the timer that releases the windows. It already waits in a read when a message of the writer
+/// The reader runs the timer that releases the windows. The reader already waits in a read when a message of the writer
 /// creates the window.
 #[test]
 fn a_waiting_reader_half_releases_the_compression_windows() {

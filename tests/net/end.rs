@@ -383,7 +383,7 @@ fn queued_output_is_written_to_a_peer_that_half_closed() {
         assert_eq!(frames, [(0x82, vec![1; 5000]), (0x81, b"and ours".to_vec())]);
     }
 
-    // A reader half writes the Pongs itself.
+    // The reader of a split WebSocket writes the Pongs itself.
     let pings = frame(0x89, true, &[7; 100]).repeat(3);
     let stream = peer_that_sends_and_reads(pings, 50, 20);
     let (mut reader, _writer) = stream.server(Config::new()).split().unwrap();

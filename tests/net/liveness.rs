@@ -1,8 +1,8 @@
 //! Liveness in the blocking adapter: dead peers are detected in time, and live peers are never given up.
 //!
-//! All tests run on the virtual time of `virtual_stream.rs`. They cover calls that only send, only receive or do
-//! both. Streams are blocking or nonblocking, and some WebSockets are split. `tests/async_adapters/liveness.rs` has the
-//! same tests for the asynchronous adapters.
+//! All tests run on the virtual time of `virtual_stream.rs`. They cover calls that only send, only receive or do both.
+//! Streams are in blocking or non-blocking mode, and some WebSockets are split. `tests/async_adapters/liveness.rs` has
+//! the same tests for the asynchronous adapters.
 
 use std::io::ErrorKind;
 use std::sync::mpsc::channel;
@@ -366,7 +366,7 @@ fn a_receive_continues_while_nothing_can_be_written() {
         assert_eq!(reader.recv().unwrap(), Some(format!("{n}").into()));
         assert!(stream.now() < ms(1000), "{:?}", stream.now());
     }
-    // After that the last Pongs are sent.
+    // Then the peer reads, and the reader sends the last Pongs.
     assert!(reader.recv_timeout(SECOND).is_err());
     let pongs = stream.peer(|peer| peer.frames());
     assert!(pongs.len() >= 2 && pongs.iter().all(|(first, _)| *first == 0x8A), "{pongs:?}");
@@ -549,8 +549,8 @@ fn a_receive_reads_any_amount_while_nothing_can_be_written() {
     }
 }
 
-/// A stream with unread input is always readable. If a call asked to wait for input that it cannot read, it would be
-/// woken again and again.
+/// A stream with unread input is always readable. If a call told the application to wait for input that the call cannot
+/// read, the application would be woken again and again.
 #[test]
 fn no_call_that_sends_waits_for_input_that_it_cannot_read() {
     let nonblocking = |stream: &Virtual| {
@@ -638,7 +638,7 @@ fn no_call_waits_for_space_to_write_after_a_write_has_failed() {
 
 #[test]
 fn s5_5_3_a_flood_of_pings_is_read_without_an_attempt_to_write_for_each_ping() {
-    // Each attempt to write takes at least a millisecond, because this stream cannot become nonblocking.
+    // Each attempt to write takes at least a millisecond, because this stream cannot switch to non-blocking mode.
     let stream = Virtual::new(0, |peer| {
         peer.send(&frame(0x89, true, b"flood").repeat(1000));
         peer.send(&frame(0x81, true, b"at last"));

@@ -1,7 +1,7 @@
 //! Tests over a stream in memory that splits, delays or fails any call.
 //!
-//! A session runs over this stream once without a fault, and then again with one fault at each call. Each run must
-//! end with a typed error or outcome. The bytes that the peer received must be a prefix of the bytes that it received
+//! A session runs over this stream once without a fault. Then it runs once for each call, with a fault at this call.
+//! Each run must end with a typed error or outcome. The peer must receive a prefix of the bytes that it receives
 //! without a fault.
 
 use std::cell::RefCell;
@@ -33,11 +33,11 @@ struct Script {
     held_back: Option<Vec<u8>>,
     /// Maximum number of bytes that one call reads or writes.
     step: usize,
-    /// Every second call is interrupted.
+    /// True if every second call is interrupted.
     interrupts: bool,
     /// The number of the first call that fails, and its fault. A fault that is not transient affects all later calls.
     fault: Option<(usize, Fault)>,
-    /// A read without input would block. Otherwise such a read returns the end of the stream.
+    /// True if a read without input returns `WouldBlock`. If it is false, such a read returns the end of the stream.
     open: bool,
     reads: usize,
     calls: usize,
@@ -303,7 +303,7 @@ fn a_failed_write_does_not_hide_received_messages() {
     assert!(stream.output().is_empty());
 }
 
-/// The stream is nonblocking. Output that the stream did not accept is written later, and input is still read.
+/// The stream is in non-blocking mode. Output that the stream did not accept is written later, and input is still read.
 #[test]
 fn nothing_is_lost_when_a_stream_would_block() {
     let stream = Memory::new(b"").with(|script| {

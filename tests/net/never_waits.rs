@@ -13,7 +13,7 @@ use hybi::{CloseCode, Message, MessageKind, Prepared, ReadyState, SendError, Sen
 use crate::common::*;
 use crate::virtual_stream::Virtual;
 
-/// The types with a `try_send`.
+/// The three types with a `try_send`: a WebSocket, its responder, and the writer of a split WebSocket.
 enum Out {
     Whole(WebSocket<Virtual>),
     Answer(WebSocket<Virtual>),

@@ -113,7 +113,7 @@ fn input_that_was_read_ahead_is_in_the_inbox() {
     assert_eq!(ws.recv().unwrap().unwrap().as_bytes(), [5; 40_000]);
     assert_eq!(ws.recv().unwrap(), Some("end".into()));
 
-    // After a split the reader half has the bytes that were read ahead.
+    // After a split the reader has the bytes that were read ahead.
     let peer_bytes = frame(0x81, true, b"early");
     let stream = Virtual::new(1000, move |peer| {
         if peer.now == Duration::ZERO {

@@ -68,7 +68,7 @@ fn the_application_may_take_any_time_to_accept() {
 fn input_that_arrives_while_the_application_decides_is_kept() {
     let hello = frame(0x81, true, b"hello");
     for after in [0, 5, hello.len()] {
-        // If a stream cannot become nonblocking, the server does not check it for input.
+        // If a stream cannot switch to non-blocking mode, the server does not look for input on it.
         for blocks in [false, true] {
             let stream = requested(1 << 20, &hello[..after]);
             let stream = if blocks { stream.blocking() } else { stream };

@@ -1,7 +1,7 @@
 //! The example client shows the answer of a server that refuses the handshake.
 //!
-//! The body of the answer comes from an untrusted server. The client must neither wait for it forever nor print
-//! control characters or an endless body.
+//! The body of the answer comes from an untrusted server. The client must not wait for the body forever. It must print
+//! neither control characters nor an endless body.
 
 use std::time::Instant;
 
@@ -22,8 +22,8 @@ fn shown(pieces: &[&[u8]], ends: bool) -> String {
         raw.head();
         for piece in &pieces {
             raw.write(piece);
-            // The client usually reads a piece before the server writes the next one. The result does not depend on
-            // this.
+            // The yield makes it likely that the client reads each piece on its own. The result does not depend on this
+            // likelihood.
             std::thread::yield_now();
         }
         if ends {

@@ -228,7 +228,7 @@ fn a_protocol_error_ends_both_halves() {
     });
 }
 
-/// The reader half reads the bytes that arrived before the reset. Then it reports the end of the connection.
+/// The reader reads the bytes that arrived before the reset. Then it reports the end of the connection.
 #[test]
 fn a_reader_ends_after_its_peer_has_disconnected() {
     timed(|| {

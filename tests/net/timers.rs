@@ -250,7 +250,7 @@ fn a_read_ends_at_its_timeout() {
         };
         assert_eq!(text, Some("b".into()));
 
-        // The same checks follow with a reader half.
+        // The same checks follow with the reader of a split WebSocket.
         let (mut reader, mut writer) = client.split().unwrap();
         assert_timed_out(reader.recv_timeout(ms(0)));
         assert_timed_out(reader.next_event_timeout(ms(20)).map(drop));

@@ -1,8 +1,7 @@
 //! A stream on virtual time, with a peer that a script controls. No test over it takes real time.
 //!
-//! A call that would wait moves the clock instead: to the moment when the peer acts, or to the timeout of the
-//! call. A call that would wait forever fails the test. Options make the stream keep, hold back or split written
-//! bytes.
+//! A call that would wait moves the clock instead, to the moment when the peer acts or to the timeout of the call. A
+//! call that would wait forever fails the test. Options make the stream keep, hold back or split written bytes.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -29,13 +28,13 @@ pub struct Peer {
     parsed: usize,
     /// Bytes that the peer has sent and that we have not read.
     sent: VecDeque<u8>,
-    /// The peer half-closes the stream after the bytes in `sent`.
+    /// True if the peer half-closes the stream after the bytes in `sent`.
     ended: bool,
-    /// Every write to the peer fails.
+    /// True if every write to the peer fails.
     pub breaks: bool,
-    /// Set when our side has half-closed or closed the stream.
+    /// The directions that our side has closed. `None` if our side has closed no direction.
     pub closed: Option<Closed>,
-    /// Every write and every flush fails.
+    /// True if every write and every flush fails.
     pub is_gone: bool,
 }
 
@@ -114,11 +113,11 @@ struct Shared {
     kept: Option<Vec<u8>>,
     /// Written bytes that wait for a flush. `None` if the stream does not hold bytes back.
     held_back: Option<Vec<u8>>,
-    /// A write returns as soon as some of its bytes are accepted.
+    /// True if a write returns as soon as some of its bytes are accepted.
     takes_parts: bool,
-    /// The stream cannot be made nonblocking.
+    /// True if the stream cannot be switched to non-blocking mode.
     always_blocks: bool,
-    /// The stream reports that it may keep the bytes of a failed write, which is the default of `Stream`.
+    /// The value that the stream reports: whether it may keep the bytes of a failed write.
     keeps_refused_bytes: bool,
     /// Every second write and flush is interrupted before it does anything.
     interrupts: bool,
@@ -135,8 +134,8 @@ pub struct Virtual(Arc<Mutex<Shared>>);
 const CALL: Duration = Duration::from_micros(1);
 
 impl Virtual {
-    /// Returns a stream that holds at most `capacity` bytes which the peer has not read. The script is called once
-    /// at the start, and then at each `wake_at`.
+    /// Returns a stream that holds at most `capacity` bytes which the peer has not read. The script is called once at
+    /// the start, and then at each `wake_at` that it has set.
     pub fn new(capacity: usize, script: impl FnMut(&mut Peer) + Send + 'static) -> Self {
         let peer = Peer { wake_at: Some(Duration::ZERO), ..Peer::default() };
         Self(Arc::new(Mutex::new(Shared {
@@ -175,7 +174,7 @@ impl Virtual {
         self
     }
 
-    /// Makes the stream unable to become nonblocking.
+    /// Makes the stream unable to switch to non-blocking mode.
     pub fn blocking(self) -> Self {
         self.lock().always_blocks = true;
         self
@@ -237,6 +236,7 @@ impl Shared {
         if self.outputs % 2 == 1 { Err(ErrorKind::Interrupted.into()) } else { Ok(()) }
     }
 
+    /// Begins a call on the stream: counts the call, and lets the time of [`CALL`] pass.
     fn begin(&mut self) {
         self.calls += 1;
         assert!(self.calls < 10_000_000, "the adapter has made 10,000,000 calls and does not end");
@@ -244,7 +244,7 @@ impl Shared {
         self.pass_until(until);
     }
 
-    /// Runs the peer's script up to this time.
+    /// Moves the clock to `until`. Meanwhile runs the peer's script at each `wake_at`.
     fn pass_until(&mut self, until: Duration) {
         while let Some(at) = self.peer.wake_at.filter(|at| *at <= until) {
             self.peer.now = self.peer.now.max(at);
