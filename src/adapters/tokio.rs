@@ -187,7 +187,7 @@ impl Server {
 
 impl Client {
     /// Creates a client with the defaults: no subprotocols, no origin, ten seconds for each address to connect and ten
-    /// for the handshake, and the defaults of [`Config`](crate::Config) and
+    /// for the handshake. All other settings are the defaults of [`Config`](crate::Config) and
     /// [`HeadLimits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {

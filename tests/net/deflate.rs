@@ -68,7 +68,7 @@ fn raw_client(address: SocketAddr) -> Raw {
     raw
 }
 
-/// Returns how many bytes on the wire the call of `send` takes.
+/// Calls `send`, and returns the number of bytes that the call sends on the wire.
 fn cost(ws: &mut Ws, send: impl FnOnce(&mut Ws)) -> u64 {
     let before = ws.connection().sent().bytes;
     send(ws);
@@ -608,7 +608,7 @@ fn compression_windows_are_released_while_a_read_waits() {
 /// The reader runs the timer that releases the windows. The reader already waits in a read when a message of the writer
 /// creates the window.
 #[test]
-fn a_waiting_reader_half_releases_the_compression_windows() {
+fn a_waiting_reader_releases_the_compression_windows() {
     timed(|| {
         let (address, thread) = serve(|stream| {
             // No timer runs except the one that releases the windows.

@@ -1,7 +1,7 @@
 //! Tests of how a connection of the blocking adapter ends.
 //!
-//! These tests cover the closing handshake over TCP, resets, the end of the stream without a Close, protocol
-//! errors, and peers that half-close the stream but do not read. Silent peers are tested in `liveness.rs`.
+//! These tests cover the closing handshake over TCP, resets, protocol errors, and the end of the stream without a
+//! Close. They also cover peers that half-close the stream but do not read. Silent peers are tested in `liveness.rs`.
 
 use std::thread;
 

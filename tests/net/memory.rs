@@ -43,6 +43,7 @@ struct Script {
     calls: usize,
 }
 
+/// A stream in memory that follows a [`Script`]. Clones are handles to the same stream.
 #[derive(Clone, Debug, Default)]
 struct Memory(Rc<RefCell<Script>>);
 
@@ -63,6 +64,7 @@ impl Memory {
 }
 
 impl Script {
+    /// Counts a call, and returns its fault: an error, or `None` for [`Fault::Zero`]. Without a fault, returns `Some`.
     fn call(&mut self) -> io::Result<Option<()>> {
         self.calls += 1;
         assert!(self.calls < 100_000, "the adapter has made 100,000 calls and does not end");

@@ -1,7 +1,8 @@
 //! The opening handshake of the blocking adapter, over TCP.
 //!
-//! These tests cover subprotocols, origins, decisions of the application, responses other than 101, plain HTTP on
-//! the same port, timeouts, and clients that disconnect after any byte. The grammar is tested in `tests/handshake.rs`.
+//! These tests cover subprotocols, origins, decisions of the application, responses other than 101, and plain HTTP on
+//! the same port. They also cover timeouts, and clients that disconnect after any byte. The grammar is tested in
+//! `tests/handshake.rs`.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};

@@ -22,8 +22,8 @@ fn shown(pieces: &[&[u8]], ends: bool) -> String {
         raw.head();
         for piece in &pieces {
             raw.write(piece);
-            // The yield makes it likely that the client reads each piece on its own. The result does not depend on this
-            // likelihood.
+            // The yield gives the client time to read each piece on its own. The result is the same if the client reads
+            // several pieces at once.
             std::thread::yield_now();
         }
         if ends {

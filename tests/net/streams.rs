@@ -302,8 +302,8 @@ fn bytes_of_a_failed_write_to_tls_are_written_again_before_a_ping() {
         let peer = thread::spawn(move || {
             let connection = Connection::client(Instant::ZERO, patient(), Outbox::new(), [1; 32]);
             let mut ws = WebSocket::from_stream(far, connection, Inbox::empty());
-            // While the server waits for space to write, it reads this message. After it no input arrives, so a Ping
-            // becomes due.
+            // While the server waits for space to write, it reads this message. After this message no input arrives, so
+            // a Ping becomes due.
             assert!(wait.recv_timeout(ms(100)).is_err());
             ws.send_text("go on").unwrap();
             assert!(wait.recv_timeout(ms(300)).is_err());

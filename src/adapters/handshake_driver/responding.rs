@@ -31,9 +31,9 @@ const MOST_DISCARDED: usize = 64 << 10;
 const DISCARD_TIME: Duration = Duration::from_secs(1);
 /// How long the stream may accept no byte of a response, by default.
 ///
-/// This timeout is longer than the other timeouts of a handshake, because a full socket accepts no byte until a third
-/// of its send buffer is free. This was measured over loopback with a peer that read 100 KiB/s. Linux let the buffer
-/// grow to 4 MiB, and the socket then accepted no byte for 12 to 15 s at a time.
+/// This timeout is longer than the other timeouts of a handshake. A full socket accepts no byte until a third of its
+/// send buffer is free. A measurement over loopback had a peer that read 100 KiB/s. Linux let the buffer grow to 4 MiB,
+/// and the socket then accepted no byte for 12 to 15 s at a time.
 pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The minimum average rate at which the peer must read a response, in bytes a second.
 const SLOWEST: u64 = 1024;

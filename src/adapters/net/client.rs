@@ -41,8 +41,8 @@ use crate::handshake::WsUrl;
 pub type Client = handshake_driver::Client<Blocking>;
 
 impl Client {
-    /// Returns a client with the defaults: no subprotocols, no origin, ten seconds for each address to connect and
-    /// ten for the handshake, and the defaults of [`Config`](crate::Config) and
+    /// Returns a client with the defaults: no subprotocols, no origin, ten seconds for each address to connect and ten
+    /// for the handshake. All other settings are the defaults of [`Config`](crate::Config) and
     /// [`HeadLimits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {

@@ -42,7 +42,7 @@ use crate::adapters::error::Error;
 pub struct Interest {
     /// Wait until the stream is readable.
     ///
-    /// This is `false` if the call cannot read more input. There are three possible reasons: the stream has ended, a
+    /// This is `false` if the call cannot read more input. There are three possible reasons. The stream has ended, or a
     /// call that sends has filled the read-ahead buffer, or the other half of a split WebSocket reads.
     pub readable: bool,
     /// Wait until the stream is writable.

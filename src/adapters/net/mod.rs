@@ -29,9 +29,9 @@
 //! alive, so the timers do not end the connection of a program that only sends. The reading also helps a peer that must
 //! send a little before it reads our data.
 //!
-//! If both endpoints only send, and each sends more than the other one can keep, they wait for each other until a timer
-//! ends the connection. To avoid this, [split](WebSocket::split) the WebSocket, and use one thread that receives and
-//! another that sends.
+//! Two endpoints can wait for each other, if both only send, and each sends more than the other one can keep. The wait
+//! lasts until a timer ends the connection. To avoid this, [split](WebSocket::split) the WebSocket, and use one thread
+//! that receives and another that sends.
 //!
 //! If the application sets the socket to non-blocking mode, a call that would block returns an error.
 //! [`Error::interest`] then returns the conditions to wait for. So one thread can serve many sockets with its own poll

@@ -86,8 +86,8 @@ impl ReadAhead {
         self.bytes.truncate(before + n);
     }
 
-    /// Moves bytes to `to`, and returns the result that a read from the stream would have: the number of bytes, then
-    /// once 0 for the end, or the error. Returns `None` if nothing is kept.
+    /// Moves bytes to `to`, and returns the result that a read from the stream would have. The result is the number of
+    /// bytes. After the last byte it is once 0 for the end, or the error. Returns `None` if nothing is kept.
     pub(super) fn take(&mut self, to: &mut [u8]) -> Option<io::Result<usize>> {
         let rest = self.bytes.get(self.taken..).unwrap_or_default();
         if rest.is_empty() {

@@ -78,8 +78,8 @@ fn replacement(is_set: Option<Duration>, left: Option<Duration>) -> Option<Optio
     let Some(left) = left else { return is_set.map(|_| None) };
     let left = left.clamp(SHORTEST, LONGEST);
     match is_set {
-        // A timeout of less than half would end too many calls early. For example, if one timer was due in 5 ms, later
-        // writes to a full stream would return every 5 ms instead of every 20 ms.
+        // A timeout of less than half would end too many calls early. For example, after one timer that was due in 5
+        // ms, writes to a full stream would return every 5 ms instead of every 20 ms.
         Some(is_set) if is_set <= left && is_set >= left / 2 => None,
         _ if left > LONG => Some(Some(left - left / 16)),
         _ => Some(Some(left)),

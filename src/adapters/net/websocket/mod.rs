@@ -348,9 +348,9 @@ impl<S> WebSocket<S> {
     /// Returns the stream, the connection, and the inbox with the input that has not been decoded.
     ///
     /// A new WebSocket that is created from these parts, for example by [`from_parts`](Self::from_parts), continues
-    /// where this WebSocket stopped. Use all three: the inbox can hold a part of a message, the connection holds the
-    /// queued frames, and the stream may have bytes that are not flushed. The facts about the handshake are not among
-    /// the parts. To keep them, first clone [`handshake`](Self::handshake), and later pass the clone to
+    /// where this WebSocket stopped. Use all three parts. The inbox can hold a part of a message, the connection holds
+    /// the queued frames, and the stream may have bytes that are not flushed. The facts about the handshake are not
+    /// among the parts. To keep them, first clone [`handshake`](Self::handshake), and later pass the clone to
     /// [`with_handshake`](Self::with_handshake).
     ///
     /// If a write has failed, the connection [records the failure](crate::Sender::has_write_failed). A WebSocket that
