@@ -30,8 +30,8 @@
 //! send a little before it reads our data.
 //!
 //! Two endpoints can wait for each other, if both only send, and each sends more than the other one can keep. The wait
-//! lasts until a timer ends the connection. To avoid this, [split](WebSocket::split) the WebSocket, and use one thread
-//! that receives and another that sends.
+//! lasts until a timer ends the connection. To avoid such a wait, [split](WebSocket::split) the WebSocket, and use one
+//! thread that receives and another that sends.
 //!
 //! If the application sets the socket to non-blocking mode, a call that would block returns an error.
 //! [`Error::interest`] then returns the conditions to wait for. So one thread can serve many sockets with its own poll
