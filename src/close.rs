@@ -83,8 +83,8 @@ impl CloseCode {
     pub const fn is_sendable_by(self, role: Role) -> bool {
         // RFC 6455 7.4.1 on 1010: "this status code is not used by the server, because it can fail the WebSocket
         // handshake instead". The registry (section 11.7) reserves no code for servers.
-        let is_other_roles = matches!((role, self), (Role::Server, Self::MANDATORY_EXTENSION));
-        self.is_receivable() && !is_other_roles
+        let is_for_clients_only = matches!((role, self), (Role::Server, Self::MANDATORY_EXTENSION));
+        self.is_receivable() && !is_for_clients_only
     }
 
     /// Returns the meaning of the code in a few words. For codes from 3000 to 4999, the text says who assigns the code.
@@ -281,7 +281,7 @@ impl CloseFrame {
     /// Checks the part of a Close body that has arrived. Decodes the body if it is `whole`, and otherwise returns
     /// `None`.
     ///
-    /// This returns the errors of [`Self::decode`], as soon as a wrong byte has arrived.
+    /// The errors are those of [`Self::decode`]. They are returned as soon as a wrong byte has arrived.
     pub(crate) fn decode_partial(body: &[u8], whole: bool) -> Result<Option<Self>, ProtocolError> {
         if whole {
             return Self::decode(body).map(Some);
@@ -341,8 +341,8 @@ mod tests {
             assert_eq!(CloseCode::new(code).is_receivable(), expected, "{code}");
             for role in [Role::Server, Role::Client] {
                 // RFC 6455 7.4.1 reserves 1010 for clients. The registry does not limit any other code to a role.
-                let is_other_roles = role == Role::Server && code == 1010;
-                assert_eq!(CloseCode::new(code).is_sendable_by(role), expected && !is_other_roles, "{code}");
+                let sendable = expected && !(role == Role::Server && code == 1010);
+                assert_eq!(CloseCode::new(code).is_sendable_by(role), sendable, "{code}");
             }
         }
     }
@@ -370,7 +370,8 @@ mod tests {
         };
         assert_eq!(fails_with(b"\x03\xeebye"), Some(2));
         assert_eq!(fails_with(b"\x03\xe8by\xffe"), Some(5));
-        // An incomplete code point is valid so far. It fails at the first byte that is not valid after it.
+        // An incomplete code point is no error yet. The check fails at the first byte that cannot continue the code
+        // point.
         assert_eq!(fails_with(b"\x03\xe8\xe2\x82\xac\xe2\x82"), None);
         assert_eq!(fails_with(b"\x03\xe8\xe2\x82\xac\xe2 "), Some(7));
         let cut = CloseFrame::decode_partial(b"\x03\xe8\xe2\x82", true);

@@ -19,14 +19,15 @@ use core::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// Reserved bits are set that no extension defines, in the notation of
+    /// Reserved bits are set that no extension defines. The value has the notation of
     /// [`Header::rsv`](crate::frame::Header::rsv).
     ReservedBits(u8),
     /// The first byte of a frame is printable ASCII, for example the `H` of `HTTP/1.1`. As a frame, it would have
     /// reserved bits that no extension defines.
     ///
-    /// The peer probably sends HTTP. A server may write an HTTP response after the 101 if its handler failed or
-    /// returned. So look for the mistake in the log of the peer or in the bytes that it sent, not in this endpoint.
+    /// The peer probably sends HTTP. For example, the handler of a server fails after the response with status 101, and
+    /// the server writes an HTTP response as well. So look for the mistake in the log of the peer or in the bytes that
+    /// the peer sent, not in this endpoint.
     NotAFrame(u8),
     /// The opcode is reserved.
     UnknownOpcode(u8),
@@ -38,7 +39,7 @@ pub enum ProtocolError {
     LengthNotMinimal,
     /// The top bit of a 64-bit payload length is set.
     LengthTopBit,
-    /// A control frame has no FIN.
+    /// A control frame is fragmented: its FIN bit is not set.
     ControlFragmented,
     /// A control frame has more than [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD) bytes of
     /// payload.
@@ -66,7 +67,7 @@ pub enum ProtocolError {
 }
 
 impl ProtocolError {
-    /// Returns the number of [`close_code`](Self::close_code).
+    /// Returns the [`close_code`](Self::close_code) as a number.
     pub(crate) const fn close_code_number(self) -> u16 {
         match self {
             // RFC 6455 7.4.1: 1007 is for data that is not consistent with its type. Neither RFC names a code

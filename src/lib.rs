@@ -1,9 +1,9 @@
 //! WebSocket (RFC 6455) as state machines without I/O.
 //!
 //! The input of a state machine is the received bytes and the current time. Its output is events, bytes to send, and
-//! the next deadline. The core contains no sockets, threads, clock or runtime. So the same implementation serves a
-//! blocking server, an async runtime, a fuzzer and a microcontroller. The adapters add the I/O and provide a complete
-//! WebSocket.
+//! the next deadline. These state machines are the core of the crate. The core contains no sockets, threads, clock or
+//! runtime. So the same implementation serves a blocking server, an async runtime, a fuzzer and a microcontroller. The
+//! adapters add the I/O and provide a complete WebSocket.
 //!
 //! # Layers
 //!
@@ -13,15 +13,16 @@
 //! | --- | --- | --- |
 //! | `adapters::net` | a complete WebSocket over `std::net` or any blocking stream | `net` |
 //! | `adapters::tokio`, `adapters::futures_io` | a complete WebSocket on tokio, smol and async-std, or over any asynchronous stream | `tokio`, `futures-io` |
-//! | [`Connection`] | a connection after its handshake: it decodes events, encodes messages, closes, and has timers | none; with `alloc`, memory that grows |
-//! | [`handshake`] | the opening handshake of both roles, over bytes | none |
+//! | [`Connection`] | a connection after its handshake: it decodes events, encodes messages, closes, and has timers | none; `alloc` for buffers that grow |
+//! | [`handshake`] | the opening handshake of both roles, without I/O | none |
 //! | [`frame`], [`utf8`], [`CloseFrame`] | a frame codec, a UTF-8 validator, close codes and reasons | none |
 //!
 //! # The run loop
 //!
 //! The driver is the code that calls a connection and does the I/O. There are four kinds of methods for it:
 //!
-//! - `handle_*`, `poll_event` and its variants tell the connection *what happened*.
+//! - `handle_*`, `transmitted`, and `poll_event` with its variants `poll` and `poll_message` tell the connection
+//!   *what happened*.
 //! - Methods such as `send_text` and `close` are *commands*.
 //! - The other `poll_*` methods return *what the driver must do*.
 //! - All other methods are *getters*.
@@ -135,7 +136,7 @@ pub mod deflate;
 mod error;
 pub mod frame;
 pub mod handshake;
-#[allow(unsafe_code, reason = "the one place for it")]
+#[allow(unsafe_code, reason = "the only module with unsafe code")]
 mod kernel;
 pub mod manual;
 mod role;

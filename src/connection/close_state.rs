@@ -2,7 +2,7 @@
 //!
 //! [`CloseNegotiation`] takes a [`CloseEvent`], moves to the next [`CloseState`], and returns the [`CloseAction`] that
 //! the caller must carry out. `send/close.rs` queues the Close, and [`timers`](super::timers) limits how long closing
-//! takes. The table is the complete logic:
+//! takes. The table is the complete logic. A cell gives the action, and after the arrow the next state:
 //!
 //! | state \ event | application closes | Close received | violation found | stream ends | time is up |
 //! | --- | --- | --- | --- | --- | --- |
@@ -49,7 +49,7 @@ pub enum ReadyState {
     Closed,
 }
 
-/// An event that moves [`CloseNegotiation`].
+/// An event of the closing handshake, passed to [`CloseNegotiation::handle`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum CloseEvent {
     /// The application closes.

@@ -1,5 +1,5 @@
-//! Commands of a connection. Each command calls the method of the same name of the [`Sender`], and each method for
-//! reading that of the `Receiver`. This file also has the methods that lend and free memory.
+//! Commands of a connection. Each command calls the method of the same name of the [`Sender`]. Each method for reading
+//! calls the method of the same name of the `Receiver`. This file also has the methods that lend and free memory.
 //!
 //! This file decides no rule. [`Sender`] documents how long a message may be, which frames overtake others, and when
 //! each error occurs.

@@ -132,7 +132,7 @@ impl Config {
         self
     }
 
-    /// Sets whether a Ping is answered automatically (RFC 6455 section 5.5.2); yes by default. If this is off, the
+    /// Sets whether a Ping is answered automatically (RFC 6455 section 5.5.2); on by default. If this is off, the
     /// application answers with [`Connection::pong`](crate::Connection::pong).
     #[must_use]
     pub const fn auto_pong(mut self, on: bool) -> Self {
@@ -166,8 +166,8 @@ impl Config {
     /// a Close with 1011.
     ///
     /// Every byte from the peer restarts the timeout, because in the middle of a large frame the peer cannot send a
-    /// Pong. If the transport was full and accepts bytes again, the peer reads. This extends the timeout too, but by at
-    /// most three times its length, because it does not show that the peer answers.
+    /// Pong. If the transport was full and accepts bytes again, the peer reads. Such a write extends the timeout too,
+    /// but by at most three times its length, because reading does not show that the peer answers.
     #[must_use]
     pub const fn pong_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.pong_timeout = Term::new(timeout);
@@ -183,7 +183,8 @@ impl Config {
     }
 
     /// Sets how long a client waits for the end of the stream after both Closes (RFC 6455 section 7.1.1); 2 seconds by
-    /// default. [`close_timeout`](Self::close_timeout) limits this wait too. With `None` it is the only limit.
+    /// default. [`close_timeout`](Self::close_timeout) limits this wait too. With `None`, only `close_timeout` limits
+    /// this wait.
     ///
     /// The server should end the stream once it has sent and received a Close. Some servers leave this to the client.
     /// So the outcome is still clean when this time has passed.

@@ -78,8 +78,8 @@ pub enum Event<'i> {
 /// keeps the index, because the borrow checker does not let it keep the event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EventIndex {
-    /// The position of the data; empty if the event has no data. This is not a part of `kind`, because a field with a
-    /// constant offset stays in a register.
+    /// The position of the data; empty if the event has no data. The position is not a part of `kind`, because a field
+    /// with a constant offset stays in a register.
     pub(crate) place: Place,
     pub(crate) kind: EventKind,
 }
@@ -118,7 +118,7 @@ impl From<EventKind> for EventIndex {
 
 /// The position of an event's data: a range of bytes in one of three memories.
 ///
-/// The type consists of two numbers and a flag instead of an enum that contains numbers. So an index is returned in
+/// The type consists of two numbers and a tag instead of an enum that contains numbers. So an index is returned in
 /// registers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Place {
@@ -194,8 +194,8 @@ pub enum PendingReply {
     RoundTrip(ControlPayload),
     /// Input was received, so the peer is alive. No frame is sent.
     ///
-    /// Apply this value after each poll of the receiving half that consumed input, and before the reply to the event of
-    /// the poll. If it is applied late, a timer may expire later, but never too early.
+    /// Apply this value after each poll of the receiving half that consumed input. Apply it before the reply to the
+    /// event of the poll. If it is applied late, a timer may expire later, but never too early.
     Received {
         /// Whether the input contained a part of a data frame: [`Receiver::saw_data`](crate::Receiver::saw_data).
         data: bool,
@@ -331,8 +331,8 @@ impl fmt::Debug for ControlPayload {
 /// stream. The code of such an end is 1006 (RFC 6455 section 7.1.5).
 ///
 /// `Connection::peer_close` returns the code and the reason of the peer's Close. It also returns them after
-/// [`TimedOut`](Self::TimedOut), if the peer closed but did not read our answer. If it returns a Close, the peer's
-/// messages are complete.
+/// [`TimedOut`](Self::TimedOut), if the peer closed but did not read our answer. If `peer_close` returns a Close, the
+/// peer's messages are complete.
 ///
 /// ```
 /// # #[cfg(feature = "alloc")] {

@@ -1,6 +1,6 @@
 //! Getters of a connection: each returns a value of the half that owns it.
 //!
-//! Nothing here changes the connection. The half that owns the value, [`Sender`] or [`Receiver`], documents what the
+//! No getter changes the connection. The half that owns the value, [`Sender`] or [`Receiver`], documents what the
 //! value means and when it changes. Only [`Connection::deflate`] computes a value, from the parameters of both
 //! directions.
 
@@ -63,7 +63,7 @@ impl<O: WriteQueue> Connection<O> {
         })
     }
 
-    /// Returns how many bytes are queued to be written, including headers.
+    /// Returns how many bytes are in the write queue, including headers and control frames.
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
         self.sender.buffered_amount()

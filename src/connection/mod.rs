@@ -95,8 +95,8 @@ type DefaultQueue = SliceOutbox<'static>;
 /// assert_eq!(connection.buffered_amount(), 0);
 /// ```
 #[derive(Debug)]
-// The fields that every message uses are the last ones of the sender and the first ones of the receiver. So they are
-// adjacent, and a message uses few cache lines. With many connections, each of those lines is a cache miss.
+// The fields that every message uses are the last fields of the sender and the first fields of the receiver. So they
+// are adjacent, and a message uses few cache lines. With many connections, each of those lines is a cache miss.
 #[repr(C)]
 pub struct Connection<O = DefaultQueue> {
     sender: Sender<O>,
@@ -165,7 +165,9 @@ impl<O: WriteQueue> Connection<O> {
     /// Splits the connection into halves, for two tasks: one receives, and the other sends.
     ///
     /// The receiving task passes [`PendingReply`] values to the sending task, which calls [`Sender::apply`] with each.
-    /// These values are [`PendingReply::Received`] after each poll, and for each event the reply from [`Input::reply`].
+    /// After each poll, the receiving task passes [`PendingReply::Received`]. After each event, it also passes the
+    /// reply that [`Input::reply`] returns.
+    ///
     /// If a timer fails the connection, the sending task reports this to the receiving task, which calls
     /// [`Receiver::handle_ended`].
     #[must_use]
@@ -205,15 +207,15 @@ impl<O: WriteQueue> Connection<O> {
         }
     }
 
-    /// Returns the next message if all of it lies in the input. Needs no current time.
+    /// Returns the next message if all of it lies in the input. The call needs no current time.
     ///
     /// This is the fast path of [`Self::poll`] for a driver that does not read its clock for each message. The timers
     /// count the message when [`catch_up`](Self::catch_up) or [`handle_timeout`](Self::handle_timeout) is called next.
     /// Call `catch_up` before [`poll_timeout`](Self::poll_timeout), because until then the returned deadline is too
     /// early.
     ///
-    /// `None` means only that the next input is not a whole message. Call [`Self::poll`] next. It decodes all other
-    /// input, and returns an error if the peer broke a rule.
+    /// `None` means only that the next input is not a whole message. Call [`Self::poll`] next. That method decodes all
+    /// other input, and returns an error if the peer broke a rule.
     ///
     /// ```
     /// # #[cfg(feature = "alloc")] {

@@ -119,8 +119,7 @@ impl Timers {
     /// Records that bytes were received that are not decoded yet.
     ///
     /// The bytes may contain data and the expected Pong. So they count as data, and all Pings that were written earlier
-    /// count as possibly answered. The Pong timeout of these Pings does not run, and the next keepalive Ping may be
-    /// sent.
+    /// count as possibly answered. The Pong timeout of these Pings stops, and the next keepalive Ping may be sent.
     pub(super) fn received_unread(&mut self, now: Instant) {
         self.received(now, true);
         self.pings.presume_answered();
@@ -146,8 +145,8 @@ impl Timers {
         self.pings.push(now.min(Instant::LAST), tag(payload));
     }
 
-    /// Records that a keepalive Ping is due while another Ping is still queued. That Ping is enough, so no further Ping
-    /// is needed.
+    /// Records that a keepalive Ping is due while another Ping is still queued. The queued Ping serves as the keepalive
+    /// Ping.
     pub(super) fn ping_waits(&mut self, now: Instant) {
         self.pings.mark_sent(now.min(Instant::LAST), 1);
     }
@@ -194,6 +193,7 @@ impl Timers {
         }
     }
 
+    /// Starts closing, which ends at `end` at the latest.
     fn end_at(&mut self, end: Instant) {
         self.pings.marks.set_closing();
         self.progress_or_end = end;
@@ -203,14 +203,16 @@ impl Timers {
 
     /// Returns the latest time that was passed to this connection, as far as it is stored.
     pub(super) fn latest(&self, config: &Config) -> Instant {
-        let phase = match self.progress_or_end {
+        let progress_or_close = match self.progress_or_end {
             Instant::NEVER if self.pings.marks.is_closing() => Instant::ZERO,
             end if self.pings.marks.is_closing() => end.saturating_sub(config.close_timeout),
             progress => progress,
         };
         // Each of these instants is the current time of a call or earlier.
-        let latest =
-            phase.max(self.received).max(self.data).max(self.pings.newest().unwrap_or(Instant::ZERO));
+        let latest = progress_or_close
+            .max(self.received)
+            .max(self.data)
+            .max(self.pings.newest().unwrap_or(Instant::ZERO));
         latest.min(Instant::LAST)
     }
 
@@ -280,14 +282,15 @@ struct Pings {
     count: u8,
 }
 
-/// Two numbers and two flags in one byte, which keeps a connection small.
+/// Two counts of Pings and two flags in one byte, which keeps a connection small.
 #[derive(Clone, Copy, Debug)]
 struct Marks(u8);
 
 impl Marks {
     const NONE: Self = Self(0);
-    /// Number of bits that hold a number up to [`TRACKED`].
+    /// Number of bits that hold a count up to [`TRACKED`].
     const BITS: u8 = 2;
+    /// Mask of one count.
     const NUMBER: u8 = (1 << Self::BITS) - 1;
     const CLOSING: u8 = 1 << (2 * Self::BITS);
     const BEHIND: u8 = Self::CLOSING << 1;
@@ -364,7 +367,7 @@ impl Pings {
     fn push(&mut self, now: Instant, tag: u16) {
         let is_full = self.len() == TRACKED;
         let at = if is_full {
-            // The new Ping replaces the newest stored Ping. The two numbers must not count the replaced Ping.
+            // The new Ping replaces the newest stored Ping. The two counts must not include the replaced Ping.
             self.marks.set_unwritten(self.marks.unwritten().saturating_sub(1));
             self.marks.set_maybe_answered(self.marks.maybe_answered().min(LAST_TRACKED));
             LAST_TRACKED.into()

@@ -18,7 +18,7 @@ use crate::frame::Role;
 use crate::time::{Instant, Term};
 
 impl<O: WriteQueue> Sender<O> {
-    /// Returns how many bytes are queued to be written, including headers.
+    /// Returns how many bytes are in the write queue, including headers and control frames.
     #[inline]
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
