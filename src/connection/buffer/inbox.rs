@@ -30,8 +30,8 @@ const WINDOW: usize = (16 << 10) + 512;
 /// Maximum length of one read after a part, in bytes. A read of this length stays in the second-level cache. With
 /// shorter reads, the cost of the system calls is measurable.
 const LONGEST_READ: usize = 256 << 10;
-/// Maximum length of one read for which memory must be initialised, in bytes. This is shorter, because an idle
-/// connection frees the memory that it does not use, and must initialise it again.
+/// Maximum length of one read for which memory must be initialised, in bytes. It is less than [`LONGEST_READ`], because
+/// an idle connection frees the memory that it does not use, and must initialise new memory later.
 const LONGEST_NEW_READ: usize = 32 << 10;
 /// Minimum growth of the window after a part, in bytes. It applies if at least as many bytes of the message are
 /// missing.
@@ -94,8 +94,8 @@ impl Inbox {
         self.window.capacity() + self.message.capacity() + self.message.reclaimable_len()
     }
 
-    /// Returns how many bytes of heap memory [`release_idle`](Self::release_idle) would free that are not needed for a
-    /// partial message. The memory of a delivered message in the message buffer does not count.
+    /// Returns how many bytes of heap memory [`release_idle`](Self::release_idle) would free. The memory of a delivered
+    /// message in the message buffer does not count.
     ///
     /// Allocating memory again takes time. So if the rest of a large message will arrive soon, keep the memory for a
     /// while.
@@ -141,8 +141,8 @@ impl Inbox {
     /// Returns the message of `index` as an owned message. The last poll with this input must have returned `index`.
     /// Returns `None` if the event is not a whole message.
     ///
-    /// A message in the message buffer is returned together with the buffer, without a copy. A message in the read
-    /// buffer is copied, unless it fills most of the read buffer. Then it is returned together with that buffer.
+    /// A message in the message buffer is returned together with the buffer, without a copy. A message that fills most
+    /// of the read buffer is returned together with the read buffer, also without a copy. Any other message is copied.
     #[inline]
     pub fn take_message(&mut self, index: EventIndex) -> Option<Message> {
         let EventKind::Message(kind) = index.kind else { return None };
@@ -177,7 +177,7 @@ impl Inbox {
             && rest <= len / 8
     }
 
-    /// Returns the message in `range` with the window's memory. The bytes after it are copied to a new window.
+    /// Returns the message in `range` with the window's memory. The bytes after the message are copied to a new window.
     fn share_window(&mut self, kind: MessageKind, range: Range<usize>) -> Option<Message> {
         let rest = self.unread().to_vec();
         (self.at, self.end) = (0, rest.len());

@@ -37,7 +37,8 @@ pub struct Input<B, M> {
     pub(super) at: usize,
     /// Number of bytes that have arrived.
     pub(super) end: usize,
-    /// Start of the message of which a part lies in the window, if the missing part will arrive directly after it.
+    /// Start of a message that lies partly in the window, if its missing part will arrive directly after the present
+    /// part.
     pub(super) message_start: Option<usize>,
     /// Number of bytes directly before `at` that are still masked.
     masked: usize,
@@ -51,7 +52,7 @@ pub(in crate::connection) enum Arrived {
     Whole(Place),
     /// Text that is not UTF-8.
     NotUtf8,
-    /// A part of the message. The missing part will arrive directly after it.
+    /// A part of the message. The missing part will arrive directly after this part.
     Part,
 }
 
@@ -78,7 +79,7 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
     /// Returns the event of `index`, which the last poll with this input returned.
     ///
     /// An index from another connection yields wrong or no data. It never yields invalid UTF-8.
-    // Inlined, because an event that is returned by a call is written to memory and read back.
+    // This method is inlined, because an event that a call returns is written to memory and read back.
     #[inline(always)]
     #[must_use]
     pub fn event(&self, index: EventIndex) -> Event<'_> {
@@ -113,8 +114,8 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
 
     /// Returns the reply to the event of `index`; `None` if the event needs no reply.
     ///
-    /// This is for callers that receive and send in different tasks. Pass the reply to
-    /// [`Sender::apply`](crate::Sender::apply). A [`Connection`](crate::Connection) does this by itself.
+    /// This method is for callers that receive and send in different tasks. Pass the reply to
+    /// [`Sender::apply`](crate::Sender::apply). A [`Connection`](crate::Connection) applies its replies itself.
     #[must_use]
     pub fn reply(&self, index: EventIndex) -> Option<PendingReply> {
         self.borrow_reply(index).map(PendingReply::from)
@@ -180,8 +181,8 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         self.arrived().unwrap_or_default()
     }
 
-    /// Returns the bytes that have arrived and are not consumed. By the invariant this is never `None`. The fast path
-    /// returns on `None`, which costs less than a default value.
+    /// Returns the bytes that have arrived and are not consumed. The result is never `None`, because `at <= end` and
+    /// `end <= window.len()`. The fast path returns on `None`, which costs less than a default value.
     #[inline]
     pub(in crate::connection) fn arrived(&self) -> Option<&[u8]> {
         self.window.bytes().get(self.at..self.end)
@@ -222,7 +223,7 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
     /// Returns the position of a message of `len` bytes after a header of `head` bytes, if the whole message has
     /// arrived.
     #[inline(always)]
-    pub(in crate::connection) fn message_behind(&self, head: usize, len: usize) -> Option<Place> {
+    pub(in crate::connection) fn message_after_header(&self, head: usize, len: usize) -> Option<Place> {
         let start = self.at + head;
         let end = start + len;
         if end <= self.end { Some(Place::arrived(start, end)) } else { None }
@@ -231,7 +232,7 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
     /// Returns whether a part of a message has arrived, and the missing part will arrive directly after it. The message
     /// has `len` bytes, after a header of `head` bytes.
     #[inline]
-    pub(in crate::connection) fn has_part_behind(&self, head: usize, len: usize) -> bool {
+    pub(in crate::connection) fn has_part_after_header(&self, head: usize, len: usize) -> bool {
         self.at + head < self.end && self.can_hold(len as u64)
     }
 
@@ -345,8 +346,8 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         self.message.set_control_waits(false);
     }
 
-    /// Consumes `len` bytes of the payload of a control frame. `whole` says whether they complete it. Returns the
-    /// position of the payload that has arrived. A payload that arrives in one piece is not copied.
+    /// Consumes `len` bytes of the payload of a control frame. `whole` says whether they complete the payload. Returns
+    /// the position of the payload that has arrived. A payload that arrives in one piece is not copied.
     pub(in crate::connection) fn take_control(&mut self, len: usize, whole: bool, mask: &mut Mask) -> Place {
         let has_part = self.message.control_waits();
         if whole && !has_part {

@@ -26,13 +26,13 @@ pub(in crate::connection) mod sealed {
 
     /// The operations that the receiver needs.
     pub trait Memory {
-        /// Starts a message, and drops the message before.
+        /// Starts a message, and drops the previous message.
         fn begin(&mut self);
         /// Ends the message, because it is complete or was abandoned. Its content stays until the next message
         /// starts.
         fn finish(&mut self);
         /// Unmasks and appends as many bytes of `from` as fit. Returns the number of appended bytes. Text is validated
-        /// as the continuation of the text before. `expected` is the length of the message, if it ends with this frame.
+        /// as the continuation of the text so far. `expected` is the length of the message, if it ends with this frame.
         fn push(
             &mut self,
             from: &[u8],
@@ -49,9 +49,9 @@ pub(in crate::connection) mod sealed {
         ) -> Result<usize, InvalidUtf8>;
         /// Calls `produce`, which writes inflated payload after the content. Returns the number of bytes written.
         ///
-        /// `produce` gets the free space, but at most as many bytes as the end of `expected`, and returns how many
-        /// bytes it wrote. The memory grows only if there is less free space than the start of `expected`. `most` is
-        /// the maximum number of bytes that the message may still need.
+        /// `produce` gets the free space, but at most `expected.end()` bytes of it, and returns how many bytes it
+        /// wrote. The memory grows only if less than `expected.start()` bytes are free. `most` is the maximum number
+        /// of bytes that the message may still need.
         fn produce(
             &mut self,
             kind: MessageKind,
@@ -69,7 +69,7 @@ pub(in crate::connection) mod sealed {
         fn text(&self, len: usize) -> &str;
         /// Returns the payload of a control frame that arrives in several reads.
         fn control(&self) -> &[u8];
-        /// Returns the payload of that control frame, so that bytes can be appended.
+        /// Returns the payload of the partial control frame, so that bytes can be appended.
         fn control_mut(&mut self) -> &mut ControlPayload;
         /// Sets whether the control payload is incomplete, so that it must be kept.
         fn set_control_waits(&mut self, waits: bool);

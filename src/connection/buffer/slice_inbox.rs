@@ -46,8 +46,8 @@ impl<'m> SliceInbox<'m> {
         Self::empty_over(Checked::new(SliceWindow::new(window)), message)
     }
 
-    /// Returns the space for the next read. After a poll that returned `None` it is not empty, unless the read buffer
-    /// has no length.
+    /// Returns the space for the next read. After a poll that returned `None` the space is not empty, unless the read
+    /// buffer has no length.
     ///
     /// If less than a quarter of the read buffer is free at its end, this moves the bytes that are still needed to the
     /// front.

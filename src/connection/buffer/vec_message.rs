@@ -29,10 +29,11 @@ const UNMASK_PIECE_LEN: usize = 16 << 10;
 /// Maximum length of one direct read, in bytes. A read of this length is still in the second-level cache when it is
 /// unmasked. The memory that was initialised for the read is also still in the cache.
 const LONGEST_READ: usize = 64 << 10;
-/// Memory that may be allocated beyond twice the number of bytes that arrived, in bytes.
+/// Memory that may be allocated for an uncompressed message beyond twice the number of bytes that arrived, in bytes.
 const ALLOWANCE: usize = 16 << 10;
-/// Memory that may be allocated beyond twice the number of bytes that arrived or were inflated, in bytes. It applies to
-/// inflated messages, which get more than [`ALLOWANCE`].
+/// Memory that may be allocated beyond twice the number of bytes that arrived or were inflated, in bytes. This is
+/// the bound for compressed messages. For uncompressed messages it is [`ALLOWANCE`], but [`VecMessage::spare`] uses this
+/// constant for both.
 const MAX_OVERALLOCATION_INFLATED: usize = 64 << 10;
 
 /// Minimum free space for a read, in bytes.
@@ -40,9 +41,9 @@ pub(super) const MIN_READ: usize = 4 << 10;
 
 /// Returns the offset up to which to make space for a read, in memory that is filled up to `filled`.
 ///
-/// Returns `next`. But if the present capacity ends before `next` and leaves at least `min_space` bytes, returns the
-/// end of the capacity. Otherwise each of many short reads would make the memory grow a little, and each growth would
-/// move the message.
+/// Normally returns `next`. If the present capacity ends before `next` but leaves at least `min_space` bytes, returns
+/// the end of the capacity instead. Without this rule each of many short reads would make the memory grow a little, and
+/// each growth would move the message.
 pub(super) fn room_for_read(capacity: usize, filled: usize, next: usize, min_space: usize) -> usize {
     let enough = next.min(filled.saturating_add(min_space));
     if capacity < enough { next } else { next.min(capacity) }
@@ -89,7 +90,7 @@ pub struct VecMessage {
     /// The payload of a control frame that arrives in several reads. It is stored inline, so that control frames do not
     /// allocate, however many the peer sends.
     control: ControlPayload,
-    /// Whether the payload of that control frame is incomplete.
+    /// Whether the payload in `control` is incomplete.
     control_waits: bool,
     reclaimable: Reclaimable,
 }

@@ -36,8 +36,8 @@ impl Receiver {
     /// Returns the next message if it is in one frame and the input completes it. This is the fast path of
     /// [`Self::poll`].
     ///
-    /// `None` means only that there is no such message. Call [`Self::poll`] next, before any other method. It decodes
-    /// all other input, and returns an error if the peer broke a rule.
+    /// `None` means only that there is no such message. Call [`Self::poll`] next, before any other method. `poll`
+    /// decodes all other input, and returns an error if the peer broke a rule.
     // This function is inlined into the caller, so that the index of a small message stays in registers. Only payloads
     // of up to 125 bytes are decoded inline. For longer payloads, functions are called.
     #[inline(always)]
@@ -98,7 +98,8 @@ impl Receiver {
 
     /// Takes a message of `len` bytes after a header of `head` bytes, if all of the message has arrived.
     ///
-    /// If only a part has arrived, and the rest will arrive directly after it, starts the message and returns `None`.
+    /// If only a part has arrived, returns `None`. If the rest will arrive directly after the part, also starts the
+    /// message.
     #[inline(always)]
     fn take_message(
         &mut self,
@@ -111,8 +112,8 @@ impl Receiver {
         if len >= self.fast_below {
             return None;
         }
-        let Some(place) = input.message_behind(head, len.into()) else {
-            if input.has_part_behind(head, len.into()) {
+        let Some(place) = input.message_after_header(head, len.into()) else {
+            if input.has_part_after_header(head, len.into()) {
                 self.begin_partial_message(input, kind, head, len, mask);
             }
             return None;
@@ -129,8 +130,7 @@ impl Receiver {
         Some(MessageIndex { place, kind })
     }
 
-    /// Consumes the header of a message of which a part lies in the input. [`Self::poll_any`] continues with the
-    /// payload.
+    /// Consumes the header of a message that lies partly in the input. [`Self::poll_any`] continues with the payload.
     // This function is not inlined, so that it does not slow down complete messages.
     #[inline(never)]
     fn begin_partial_message(

@@ -11,8 +11,8 @@ use super::Coding;
 use super::Receiver;
 
 impl Receiver {
-    /// Sets how many bytes of compressed messages may be inflated until this is called again. `None` removes the limit,
-    /// and is the default. 0 counts as 1.
+    /// Sets how many bytes of compressed messages may be inflated until the next call of this method. `None` removes
+    /// the limit, and is the default. 0 counts as 1.
     ///
     /// 16 KiB on the wire can inflate to 16 MiB, which takes milliseconds. So a server with many connections sets a
     /// budget each time before it polls a connection. Once the budget is used up, [`poll`](Self::poll) returns `None`
@@ -22,7 +22,7 @@ impl Receiver {
     ///
     /// Each DEFLATE block counts as 2 KiB in addition to its output, because inflating an empty block takes time too.
     ///
-    /// Without the feature `deflate` this does nothing.
+    /// Without the feature `deflate` this method does nothing.
     ///
     /// ```
     /// use hybi::{Config, Input, VecMessage, Receiver, Role};
@@ -71,7 +71,7 @@ impl Receiver {
 
 // Without the feature, no message is compressed.
 #[cfg(not(feature = "deflate"))]
-#[expect(clippy::unused_self, reason = "as with the feature")]
+#[expect(clippy::unused_self, reason = "the signatures are the same as with the feature")]
 impl Receiver {
     pub(super) const fn longest_frame(&self, max_frame: u64) -> u64 {
         max_frame

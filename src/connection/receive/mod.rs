@@ -40,8 +40,8 @@ use crate::frame::{Decoder, Header, Opcode};
 use crate::kernel::{ReadBuffer, Validator};
 use crate::role::Role;
 
-/// Binary payload that arrives in many reads is unmasked each time this many bytes have arrived. A piece of this length
-/// is still in the first-level cache.
+/// Number of bytes in which binary payload is unmasked, if the payload arrives in many reads. A piece of this length is
+/// still in the first-level cache.
 const UNMASKED_AT_ONCE: usize = 16 << 10;
 
 /// The receiving half of a connection: decodes frames and messages.
@@ -69,11 +69,11 @@ pub struct Receiver {
     frame: Frame,
     message: DeliveryState,
     kind: MessageKind,
+    // Every message uses the fields up to here.
     /// UTF-8 state of text that is delivered in chunks.
     utf8: Validator,
     #[cfg(feature = "deflate")]
     inflating: Inflating,
-    // Every message uses the fields up to here.
     /// The peer's Close, once it was received.
     #[cfg(feature = "alloc")]
     peer_close: PeerClose,
@@ -82,7 +82,8 @@ pub struct Receiver {
     #[cfg(feature = "deflate")]
     inflate_budget: u32,
     config: SharedConfig,
-    /// Length of the message so far: the sum of its headers, or the inflated length of a compressed message.
+    /// Length of the message so far: the sum of the lengths in its headers, or the inflated length of a compressed
+    /// message.
     message_len: u64,
 }
 
@@ -323,7 +324,7 @@ impl Receiver {
         }
     }
 
-    /// Starts a frame, and with it a message if it is the first fragment.
+    /// Starts a frame. If the frame is the first fragment of a message, also starts the message.
     fn begin_frame(&mut self, header: &Header) {
         self.counters.frames += 1;
         self.frame = match header.opcode {
@@ -353,8 +354,8 @@ impl Receiver {
         !self.decoder.is_in_message()
     }
 
-    /// Checks the limits on frames and messages (RFC 6455 section 10.4). This needs only the header, so a payload that
-    /// is too long is never received.
+    /// Checks the limits on frames and messages (RFC 6455 section 10.4). The check needs only the header, so a payload
+    /// that is too long is never received.
     fn check_limits(&mut self, header: &Header) -> Result<(), ProtocolError> {
         if self.frame != Frame::Data {
             return Ok(());
@@ -408,8 +409,8 @@ impl Receiver {
     ///
     /// The Close is available after [`Event::CloseReceived`](super::Event::CloseReceived), and also after
     /// [`Event::Closed`](super::Event::Closed). So a caller that sees only messages can call this after the last
-    /// message. If the result is then `None`, the peer gave no reason for the end. The stream ended without a Close,
-    /// the peer broke a rule, or a timer expired.
+    /// message. If the result is `None` after the end, the peer gave no reason. In that case the stream ended without
+    /// a Close, the peer broke a rule, or a timer expired.
     ///
     /// ```
     /// # #[cfg(feature = "alloc")] {

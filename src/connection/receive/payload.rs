@@ -45,6 +45,7 @@ impl Receiver {
         Ok(whole.then_some(EventIndex { place, kind }))
     }
 
+    /// Stores the peer's Close for [`peer_close`](Self::peer_close).
     #[cfg(feature = "alloc")]
     fn remember_close(&mut self, frame: CloseFrame) {
         self.peer_close = if frame.reason.as_str().is_empty() {
@@ -55,7 +56,7 @@ impl Receiver {
     }
 
     #[cfg(not(feature = "alloc"))]
-    #[expect(clippy::unused_self, reason = "as with an allocator")]
+    #[expect(clippy::unused_self, reason = "the signature is the same as with an allocator")]
     fn remember_close(&mut self, _: CloseFrame) {}
 
     /// Consumes payload of a data frame. Returns an event once a message or a chunk is complete.
@@ -70,8 +71,8 @@ impl Receiver {
         }
         if self.message == DeliveryState::Untouched {
             self.message = match self.config.delivery {
-                // No payload of the message has been seen yet, so this is its first frame. If `fin` is true, the
-                // message has only this frame.
+                // No payload of the message has been seen yet, so the frame in progress is the first one of the
+                // message. If `fin` is true, it is the only one.
                 Delivery::Whole if self.fin() && input.will_hold(self.decoder.payload_left()) => {
                     input.begin_message();
                     DeliveryState::InPlace

@@ -13,10 +13,11 @@ use crate::connection::buffer::{Inbox, MIN_DIRECT_READ, VecMessage};
 
 impl Receiver {
     /// Returns space in `message` into which the rest of a large payload can be read without a copy. Returns an empty
-    /// slice if no large part of a payload is missing there.
+    /// slice unless an uncompressed message is being collected in `message` and a large part of its current frame is
+    /// missing.
     ///
-    /// Call this only after poll has returned `None`, because bytes that are read here are decoded after all other
-    /// input. Read into the space, and report the length with [`handle_payload`](Self::handle_payload). Then poll. If
+    /// Call this only after poll has returned `None`, because bytes in this space are decoded after all other input.
+    /// Read into the space, and report the length with [`handle_payload`](Self::handle_payload). Then poll. If
     /// there is no other input, pass an empty one.
     pub fn payload_space<'m>(&self, message: &'m mut VecMessage) -> &'m mut [u8] {
         if self.expects_direct_read() && !message.has_direct_read() {
@@ -26,9 +27,9 @@ impl Receiver {
         }
     }
 
-    /// Returns the space for the next read. The space lies in the read buffer of `inbox`, or in its message buffer if a
-    /// large part of a payload is missing there. The space is never empty. Report the length of the read with
-    /// [`Inbox::handle_read`](crate::Inbox::handle_read).
+    /// Returns the space for the next read. The space lies in the read buffer of `inbox`, or in its message buffer if
+    /// [`payload_space`](Self::payload_space) would return space. The space is never empty. Report the length of the
+    /// read with [`Inbox::handle_read`](crate::Inbox::handle_read).
     #[inline]
     pub fn read_space<'i>(&self, inbox: &'i mut Inbox) -> &'i mut [u8] {
         if self.fast { inbox.space() } else { self.read_space_for_rest(inbox) }
