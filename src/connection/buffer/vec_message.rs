@@ -32,8 +32,8 @@ const LONGEST_READ: usize = 64 << 10;
 /// Memory that may be allocated for an uncompressed message beyond twice the number of bytes that arrived, in bytes.
 const ALLOWANCE: usize = 16 << 10;
 /// Memory that may be allocated beyond twice the number of bytes that arrived or were inflated, in bytes. This is
-/// the bound for compressed messages. For uncompressed messages it is [`ALLOWANCE`], but [`VecMessage::spare`] uses this
-/// constant for both.
+/// the bound for compressed messages. For uncompressed messages the bound is [`ALLOWANCE`]. [`VecMessage::spare`] uses
+/// this constant for both.
 const MAX_OVERALLOCATION_INFLATED: usize = 64 << 10;
 
 /// Minimum free space for a read, in bytes.

@@ -85,7 +85,7 @@ impl<O: WriteQueue> Sender<O> {
     /// is sent instead. But if the transport did not accept all bytes, the frames that are not started are dropped, and
     /// the Close replaces them. Otherwise a peer that does not read would delay the Close.
     pub(super) fn close_at_once(&mut self, now: Instant, frame: &CloseFrame) {
-        if self.congestion != LastWrite::None {
+        if self.congestion != LastWrite::Complete {
             self.queue_urgent_close(now, frame);
         } else if self.own_close == OwnClose::NO {
             self.queue_close(now, frame);
@@ -95,7 +95,7 @@ impl<O: WriteQueue> Sender<O> {
     /// Makes our queued Close the answer to the peer's Close. If the transport did not accept all bytes, our Close
     /// replaces the frames that are not started, as in [`Self::close_at_once`].
     pub(super) fn expedite_own_close(&mut self) {
-        if self.close_is_begun() || self.congestion == LastWrite::None {
+        if self.close_is_begun() || self.congestion == LastWrite::Complete {
             return;
         }
         let (mut bytes, mut len) = ([0; MAX_CONTROL_FRAME], 0);

@@ -103,8 +103,8 @@ impl<O: WriteQueue> Sender<O> {
         Ok(())
     }
 
-    /// Sends a Pong ahead of the messages in the write queue. The Pong may answer a Ping, or show without a Ping that
-    /// this endpoint is alive. While the Pong is queued, newer Pongs may replace it.
+    /// Sends a Pong ahead of the messages in the write queue. The Pong may answer a Ping. A Pong without a Ping shows
+    /// that this endpoint is alive. While the Pong is queued, newer Pongs may replace it.
     ///
     /// # Errors
     ///
@@ -136,7 +136,7 @@ impl<O: WriteQueue> Sender<O> {
         self.start_close(now, code.into(), reason.as_ref())
     }
 
-    // This is called once for each connection. `cold` keeps it apart from the code that runs for each message.
+    // This function is called once for each connection. `cold` keeps it apart from the code that runs for each message.
     #[cold]
     fn start_close(&mut self, now: Instant, code: Option<CloseCode>, reason: &str) -> Result<(), SendError> {
         // RFC 6455 5.5.1: a Close is sent once. Closing is checked first, so a second Close is always refused as
@@ -160,7 +160,7 @@ impl<O: WriteQueue> Sender<O> {
 // --- frames into the queue ---
 
 impl<O: WriteQueue> Sender<O> {
-    /// Sends a data frame, and compresses it if `compress.rs` decides that.
+    /// Sends a data frame. `compress.rs` decides whether the frame is compressed.
     #[inline]
     pub(super) fn data(
         &mut self,

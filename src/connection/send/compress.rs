@@ -61,7 +61,7 @@ impl<O: WriteQueue> Sender<O> {
         (at != Instant::NEVER).then_some(at)
     }
 
-    /// Returns the parameters with which to compress a data frame; `None` if the frame is sent uncompressed.
+    /// Returns the parameters for the compression of a data frame; `None` if the frame is sent uncompressed.
     #[inline]
     pub(super) fn compression_for(
         &self,

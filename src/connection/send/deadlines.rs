@@ -34,8 +34,9 @@ impl<O: WriteQueue> Sender<O> {
                 Due::Expired(TimerKind::Pong) => {
                     let reason = CloseReason::truncated("no answer to a ping");
                     self.fail(now, Outcome::TimedOut(TimerKind::Pong), CloseCode::INTERNAL_ERROR, reason);
-                    // A dead peer neither answers the Close nor ends the stream, so there is nothing to wait for. The
-                    // driver writes before it asks for the next deadline, so it gets one write for the Close.
+                    // A dead peer neither answers the Close nor ends the stream, so the connection does not wait for
+                    // the peer. The driver writes before it asks for the next deadline. So it makes one attempt to
+                    // write the Close.
                     self.timers.end_after_one_write(now);
                     return;
                 }

@@ -1,8 +1,8 @@
 //! Sending: encodes messages and control frames into bytes to write, closes the connection, and owns the timers.
 //!
 //! [`Sender`] holds the state of the sending half. It does not write to a transport, and it does not decode. The
-//! driver, which is the code that calls it, writes the bytes. The receiving half passes its replies to the sender as
-//! values.
+//! driver, which is the code that calls the sender, writes the bytes. The receiving half passes its replies to the
+//! sender as values.
 //!
 //! - `mod.rs` has the methods that report what happened (`handle_*`) and what the driver must do next (`poll_*`).
 //! - `getters.rs` has the getters.
@@ -100,11 +100,13 @@ pub struct Sender<O> {
     counters: Counters,
 }
 
-/// Where our Close is queued. One byte keeps a connection small.
+/// The queue that holds our Close, and the length of the Close in the write queue. The type is one byte, so that a
+/// connection stays small.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct OwnClose(u8);
 
 impl OwnClose {
+    /// Our Close is not queued.
     const NO: Self = Self(0);
     /// Our Close is in the control queue, ahead of all data.
     const URGENT: Self = Self(u8::MAX);
@@ -114,7 +116,7 @@ impl OwnClose {
         Self(u8::try_from(len).unwrap_or(u8::MAX - 1))
     }
 
-    /// Returns the length of our Close in the write queue; 0 if it is not there.
+    /// Returns the length of our Close in the write queue; 0 if the write queue does not hold our Close.
     fn queued_len(self) -> usize {
         if self == Self::URGENT { 0 } else { self.0.into() }
     }
@@ -137,9 +139,9 @@ enum Transport {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum LastWrite {
     /// The transport accepted all bytes.
-    None,
-    /// The transport accepted a part of the bytes. After the peer's Close this can also mean that our queued Close has
-    /// not been written yet. The wait for the end of the stream begins when it is written.
+    Complete,
+    /// The transport accepted a part of the bytes. After the peer's Close, this value can also mean that our queued
+    /// Close has not been written yet. The wait for the end of the stream begins when our Close is written.
     Partial,
     /// The transport accepted no bytes. If it accepts bytes again, the peer has read some.
     Full,
@@ -188,7 +190,7 @@ impl<O: WriteQueue> Sender<O> {
             #[cfg(feature = "deflate")]
             deflater: None,
             outcome: Outcome::Abnormal(EofPosition::BetweenMessages),
-            congestion: LastWrite::None,
+            congestion: LastWrite::Complete,
             blocked: false,
             fresh_data: false,
             transport: Transport::Open,
@@ -207,6 +209,7 @@ impl<O: WriteQueue> Sender<O> {
         self.apply_reply(now, Reply::from(&reply.into()));
     }
 
+    /// Carries out a reply, as [`apply`](Self::apply) does. The payload of the reply may be borrowed.
     pub(super) fn apply_reply(&mut self, now: Instant, reply: Reply<'_>) {
         match reply {
             Reply::RoundTrip(payload) => self.timers.pong(now, payload),
@@ -241,7 +244,7 @@ impl<O: WriteQueue> Sender<O> {
         }
         self.outcome = Outcome::Clean { code: frame.code_seen() };
         self.await_end(now);
-        if self.buffered_amount() > 0 && self.congestion == LastWrite::None {
+        if self.buffered_amount() > 0 && self.congestion == LastWrite::Complete {
             // With `Partial`, `transmitted` later finds that everything is written, and starts the wait for the end of
             // the stream.
             self.congestion = LastWrite::Partial;
@@ -309,7 +312,7 @@ impl<O: WriteQueue> Sender<O> {
 
     /// Records whether the transport holds back accepted bytes until it is flushed.
     ///
-    /// This is needed while the connection closes, for transports that have a buffer, such as TLS libraries. Pass
+    /// Call this method while the connection closes, if the transport has a buffer, as TLS libraries have. Pass
     /// `true` before [`transmitted`](Self::transmitted), and `false` when the flush is done. In between, our Close does
     /// not count as written. Otherwise the connection could end as clean although the Close was never sent.
     pub fn set_unflushed(&mut self, now: Instant, held_back: bool) {

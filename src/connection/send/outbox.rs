@@ -178,7 +178,7 @@ impl Outbox {
         self.rare.as_ref()?.queue.get(index)
     }
 
-    /// Returns the position `at` bytes from the front, which is a frame boundary or the front itself.
+    /// Returns the position that is `at` bytes from the front. `at` must be 0 or a frame boundary.
     fn locate(&self, at: usize) -> Cursor {
         let (mut left, mut cursor) = (at, Cursor { byte: self.start(), payload: 0 });
         while let Some(payload) = self.shared(cursor.payload) {
@@ -192,7 +192,7 @@ impl Outbox {
         Cursor { byte: (cursor.byte + left).min(self.end), ..cursor }
     }
 
-    /// Moves `cursor` to the end of the frame that begins there, and returns the length of the frame.
+    /// Moves `cursor` from the beginning of a frame to the end of this frame, and returns the length of the frame.
     fn skip_frame(&self, cursor: &mut Cursor) -> Option<usize> {
         let (head, payload) = frame_len(self.memory.get(cursor.byte..self.end)?)?;
         cursor.byte += head;

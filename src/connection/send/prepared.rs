@@ -1,7 +1,7 @@
 //! A message encoded once for many connections.
 //!
 //! [`Prepared`] stores the uncompressed frame of a server. For each window size of compression, it also stores a
-//! compressed frame once a connection needs it. It does not queue these frames: `send_message.rs::send_prepared` does.
+//! compressed frame once a connection needs it. `send_message.rs::send_prepared` queues these frames.
 //!
 //! Invariant: a compressed frame does not refer to earlier data. So every peer whose window is large enough can inflate
 //! it.
@@ -15,7 +15,7 @@ use crate::connection::send::SendOptions;
 use crate::connection::send::write_queue::LARGE;
 use crate::frame::{Header, MAX_HEADER_LEN, Opcode};
 
-/// A message that is encoded once, in one frame, and sent by any number of a server's connections: a broadcast.
+/// A message for a broadcast: it is encoded once, in one frame, and any number of a server's connections send it.
 ///
 /// A small frame is copied into each write queue. All write queues share the payload of a large frame. Connections with
 /// compression share one compressed frame for each window size. The first connection that sends this frame

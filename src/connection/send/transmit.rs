@@ -1,4 +1,4 @@
-//! Bytes to the transport: which bytes to write next, and how many of them were written.
+//! Writing: selects the bytes to write next, and records how many of them the transport accepted.
 //!
 //! The order is: the rest of the frame that was started, then control frames, then the write queue. A frame is started
 //! once a byte of it was written. A transport such as TLS may keep bytes that it did not accept. For such a transport,
@@ -41,12 +41,13 @@ impl<O: WriteQueue> Sender<O> {
         if core::mem::take(&mut self.fresh_data) {
             self.timers.sent_data(now);
         }
-        if self.congestion != LastWrite::None {
+        if self.congestion != LastWrite::Complete {
             self.write_progressed(now);
         }
     }
 
-    /// Records a write that is not the usual case: control frames are queued, or not all bytes were written.
+    /// Records a write that is not the usual case. Control frames are queued, the queued bytes do not lie in one piece,
+    /// or not all bytes were written.
     #[inline(never)]
     fn transmitted_from(&mut self, now: Instant, n: usize) {
         if self.out.control().is_empty() && n >= self.out.len() {
@@ -92,7 +93,7 @@ impl<O: WriteQueue> Sender<O> {
         if self.congestion == LastWrite::Full {
             self.timers.write_progressed(now);
         }
-        self.congestion = if self.buffered_amount() > 0 { LastWrite::Partial } else { LastWrite::None };
+        self.congestion = if self.buffered_amount() > 0 { LastWrite::Partial } else { LastWrite::Complete };
         self.await_end(now);
     }
 

@@ -28,11 +28,11 @@ impl<O: WriteQueue> Sender<O> {
     ///
     /// `write` is called once with the bytes to write, in order, for one vectored write. It returns how many bytes it
     /// wrote, or 0 if the transport accepts nothing now or has failed. The rest is queued. The next
-    /// [`poll_transmit`](Self::poll_transmit) returns it.
+    /// [`poll_transmit`](Self::poll_transmit) returns the rest.
     ///
-    /// This avoids copies. A server's message is not copied if the queue is empty, or if the message is of 4 KiB or
-    /// more. The last two slices are then a header and `text` itself. A client's message is copied once, because it is
-    /// masked. In all other cases this has the same effect as [`send_text`](Self::send_text), a write, and
+    /// This method avoids copies. A server's message is not copied if the queue is empty, or if the message is of 4 KiB
+    /// or more. The last two slices are then a header and `text` itself. A client's message is copied once, because it
+    /// is masked. In all other cases this method has the same effect as [`send_text`](Self::send_text), a write, and
     /// [`transmitted`](Self::transmitted).
     ///
     /// ```
@@ -103,8 +103,8 @@ impl<O: WriteQueue> Sender<O> {
 
     /// Sends a message that is compressed, masked, or must be written after queued bytes.
     ///
-    /// This is one function that is not inlined. So [`Self::transmit_data`] is small enough to be inlined, and a
-    /// client's message costs one call.
+    /// This function is not inlined. So [`Self::transmit_data`] is small enough to be inlined, and a client's message
+    /// costs one call.
     #[inline(never)]
     fn transmit_otherwise(
         &mut self,
@@ -152,7 +152,11 @@ impl<O: WriteQueue> Sender<O> {
     #[inline]
     #[cfg_attr(
         not(feature = "deflate"),
-        expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with the feature")
+        expect(
+            clippy::unused_self,
+            clippy::unnecessary_wraps,
+            reason = "the signature is the same as with the feature"
+        )
     )]
     pub(super) fn queue_compressed(
         &mut self,
@@ -168,8 +172,8 @@ impl<O: WriteQueue> Sender<O> {
         Ok(false)
     }
 
-    /// Returns whether a message is written directly from the caller's memory. This is so if it is neither masked nor
-    /// compressed, and if it is large or the queue is empty.
+    /// Returns whether a message is written directly from the caller's memory. Such a message is neither masked nor
+    /// compressed, and it is large or the queue is empty.
     #[inline]
     pub(super) fn skips_queue(&self, opcode: Opcode, len: usize, options: SendOptions) -> bool {
         self.may_skip_queue(len) && self.is_uncompressed(opcode, len, options)
@@ -183,7 +187,10 @@ impl<O: WriteQueue> Sender<O> {
 
     /// Returns whether a message is sent uncompressed.
     #[inline]
-    #[cfg_attr(not(feature = "deflate"), expect(clippy::unused_self, reason = "it knows of compression"))]
+    #[cfg_attr(
+        not(feature = "deflate"),
+        expect(clippy::unused_self, reason = "the signature is the same as with the feature")
+    )]
     fn is_uncompressed(&self, opcode: Opcode, len: usize, options: SendOptions) -> bool {
         #[cfg(feature = "deflate")]
         return self.compression_for(opcode, true, len, options).is_none();
