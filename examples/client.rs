@@ -83,7 +83,8 @@ fn run() -> Result<bool, Box<dyn Error>> {
     }
 }
 
-/// Returns the text of an HTTP response other than 101: the head and the body. The body usually gives the reason.
+/// Returns the head and the body of an HTTP response with another status than 101. The body usually tells why the
+/// server refused the WebSocket.
 pub fn shown(mut response: ReceivedResponse<TcpStream>) -> String {
     let headers = response.headers();
     let length = headers.get_str("content-length").and_then(|length| length.parse().ok());
@@ -95,7 +96,7 @@ pub fn shown(mut response: ReceivedResponse<TcpStream>) -> String {
         if whole || length.is_some_and(|length| length <= got.len()) || got.len() > MOST_SHOWN {
             break body;
         }
-        // An error ends the body like the end of the stream: the part that has arrived is shown.
+        // After an error, and after the end of the stream, the part that has arrived is shown.
         let left = deadline.saturating_duration_since(Instant::now());
         match response.stream.set_read_timeout(Some(left)).and_then(|()| response.stream.read(&mut piece)) {
             Ok(n) if n > 0 => got.extend(piece.iter().take(n)),

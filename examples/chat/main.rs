@@ -50,7 +50,7 @@ const MAX_NAME: usize = 32;
 const HISTORY: usize = 50;
 /// Maximum number of bytes in the write queue of one connection.
 const BACKLOG: usize = 256 << 10;
-/// Number of messages that the channel keeps. A task that is further behind has lost messages.
+/// Number of messages that the channel keeps. A task that has not received an older message loses it.
 const RING_SIZE: usize = 1024;
 /// How long a new client may take to send its name, and how long the server waits for its clients to close.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -117,7 +117,7 @@ pub(crate) async fn serve(listener: TcpListener, end: impl Future<Output = ()>) 
 async fn client(server: Server, room: Arc<Room>, stream: TcpStream, mut leaving: watch::Receiver<bool>) {
     let _ = stream.set_nodelay(true);
     let accepted = match server.receive(stream).await {
-        Ok(request) => match fault(&request) {
+        Ok(request) => match rejection_status(&request) {
             None => request.accept_with(&Acceptance::new().subprotocol(SUBPROTOCOL)).await,
             Some(status) => {
                 let _ = request.reject(&HttpResponse::new(status)).await;
@@ -152,7 +152,7 @@ async fn client(server: Server, room: Arc<Room>, stream: TcpStream, mut leaving:
 
 /// Returns the status with which to reject a request, or `None` to accept the request. Accepts requests from the page
 /// of this server, and from programs that send no `Origin`.
-fn fault(request: &PendingRequest) -> Option<u16> {
+fn rejection_status(request: &PendingRequest) -> Option<u16> {
     let head = request.head();
     // A server with a fixed host name should list its origins with `Server::origins` instead.
     let own = ["http", "https"].map(|scheme| format!("{scheme}://{}", head.host().unwrap_or_default()));
@@ -210,8 +210,8 @@ async fn visit(ws: &mut WebSocket, room: &Arc<Room>) -> VisitEnd {
     }
     loop {
         tokio::select! {
-            // Receive first, because a call that receives also writes. Bytes that are in the queue after it are those
-            // that the client has not taken.
+            // Receive first, because a call that receives also writes. Bytes that are still queued after the call are
+            // bytes that the client has not taken.
             biased;
             event = ws.next_event() => match event?.map(|(event, _)| event) {
                 Some(Event::Text(text)) => guest.say(text),
@@ -230,7 +230,8 @@ async fn visit(ws: &mut WebSocket, room: &Arc<Room>) -> VisitEnd {
     }
 }
 
-/// Returns the visible part of the name that a client asked for, if its length is allowed.
+/// Returns the name that a client asked for, without control characters and additional spaces. Returns `None` if the
+/// name is then empty or too long.
 fn name(wish: &str) -> Option<String> {
     let name = wish.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     let name = name.collect::<Vec<_>>().join(" ");
