@@ -2,8 +2,8 @@
 //!
 //! These tests cover each way that a connection ends: a Close from either side or from both at once, a protocol
 //! failure, a timeout, and the end of the stream. They check the frames on the wire, the events, the [`Outcome`]
-//! and the requests to the transport. Close frames inside compressed messages are tested in `deflate.rs`, every
-//! order of closing steps in `tests/exhaustive/closing.rs`.
+//! and the requests to the transport. Close frames inside compressed messages are tested in `deflate.rs`.
+//! Every order of closing steps is tested in `tests/exhaustive/closing.rs`.
 
 use hybi::CloseState;
 use hybi::frame::Opcode;
@@ -51,8 +51,8 @@ fn s5_5_1_an_empty_close_is_answered_with_an_empty_one() {
 fn s5_5_1_an_answer_echoes_the_reason_but_our_own_close_keeps_its_reason() {
     let longest = "€".repeat(41);
     for role in ROLES {
-        // The queue is empty, or it holds one or two messages, of which the first is partly written. A server stores a
-        // reference to a message of this size instead of copying it into the queue.
+        // `waits` messages are in the queue, and the first of them is partly written. A server stores a reference to a
+        // message of this size instead of copying it into the queue.
         for waits in [0, 1, 2] {
             for own in [None, Some("own"), Some(&*longest)] {
                 let mut end = Scenario::of(role).open();

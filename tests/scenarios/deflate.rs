@@ -388,7 +388,8 @@ fn s7692_7_2_3_6_empty_messages_are_inflated() {
     let empty = [
         &[0x00][..],
         &[0x00, 0x00, 0x00, 0xFF, 0xFF, 0x00],
-        // A fixed block, a final fixed block that an empty block follows, and an empty final block are also empty.
+        // These payloads are a fixed block, a final fixed block followed by an empty block, and an empty final block.
+        // All of them inflate to nothing.
         &[0x02, 0x00],
         &[0x03, 0x00, 0x00],
         &[0x01],
@@ -588,18 +589,18 @@ fn s7692_7_2_2_a_message_must_end_with_a_complete_block() {
     }
 }
 
-/// The appended tail must not complete data of the message.
+/// A receiver appends the tail 00 00 FF FF to each message (RFC 7692 section 7.2.2). The tail must not complete a block
+/// that the message has left incomplete.
 #[test]
 fn s7692_7_2_2_the_appended_tail_does_not_complete_a_match_or_a_code() {
-    // A dynamic block with its own codes, eight bytes, and the first bit of a match. The appended 00 00 FF FF
-    // would complete this match of 227 bytes at distance 24,569.
+    // A dynamic block with its own codes, eight bytes, and the first bit of a match. The tail would complete this match
+    // of 227 bytes at distance 24,569.
     let mut in_a_match = vec![0xec, 0xdd, 0x01, 0x08, 0x00, 0x20, 0x08, 0x00, 0x20];
     in_a_match.extend([0x00; 24]);
     in_a_match.extend([0x04, 0x00, 0xe0, 0xff, 0xff, 0x07]);
     in_a_match.extend([0x00; 33]);
     in_a_match.extend([0x80, 0x01, 0, 0, 0, 0, 0, 0x80, 0xfa, 255, 255, 255, 255, 255, 255, 0x2f, 0x80]);
-    // A block header without the code lengths for distances. The appended tail would supply them and end the
-    // block.
+    // A block header without the code lengths for distances. The tail would supply these lengths and end the block.
     let in_codes: Vec<u8> = {
         let mut bits: Vec<bool> = Vec::new();
         let mut put = |value: u32, count: u32| bits.extend((0..count).map(|bit| value >> bit & 1 == 1));

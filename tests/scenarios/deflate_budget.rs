@@ -1,8 +1,9 @@
 //! A budget for inflating (`set_inflate_budget`).
 //!
-//! The budget bounds how much one turn of a driver inflates. These tests check that bound, that the delivered
-//! data and errors are the same as without a budget, and that `is_paused` is true exactly while work remains. The
-//! general behaviour of inflating is tested in `deflate.rs`.
+//! A driver sets the budget, and then polls one connection. These calls are a turn, and the budget bounds how much a
+//! turn inflates. These tests check the bound. They also check that the delivered data and errors are the same as
+//! without a budget, and that `is_paused` is true exactly while work remains. `deflate.rs` has the other tests of
+//! receiving compressed messages.
 
 use hybi::frame::Opcode;
 use hybi::handshake::DeflateParams;
@@ -168,8 +169,8 @@ fn s7692_7_2_2_any_budget_gives_the_same_events() {
     }
 }
 
-/// Memory of exactly the size of a message is enough to deliver it whole. Empty blocks after the data and pauses need
-/// no additional memory.
+/// Memory of exactly the size of a message is enough to deliver the whole message. Empty blocks after the data need no
+/// additional memory, and neither do pauses.
 #[test]
 fn s7692_7_2_2_a_budget_needs_no_additional_memory() {
     let payload = (0..20).fold(Blocks::new().fixed(false, &[Token::Bytes(&[5; 300])]), |blocks, n| {
@@ -243,8 +244,8 @@ fn s7692_7_2_2_paused_means_that_polling_makes_progress() {
     assert!(!conn.is_paused());
     let (mut bytes, mut message) = (wire.clone(), VecMessage::new());
     let (head, rest) = bytes.split_at_mut(2000);
-    // This loop finds the budget that the first part of the input uses up exactly. After it another poll would not
-    // progress, so the connection is not paused.
+    // This loop finds the budget that the first part of the input uses up exactly. With this budget, a second poll
+    // could do nothing without more input. So the connection is not paused.
     let mut budget = 1;
     loop {
         let mut probe = open(Role::Server, Config::new());

@@ -1,9 +1,9 @@
 //! permessage-deflate: a message that compression does not shorten is sent uncompressed.
 //!
-//! RFC 7692 section 6.1 lets a sender choose for each message, by RSV1 of the first frame. An uncompressed
-//! message does not enter the window of the peer's inflater (section 7.2.2), so later messages must not refer to
-//! it. Two independent inflaters decode the output and check this: one written for the tests, and zlib-rs with a
-//! window of its own.
+//! RFC 7692 section 6.1 lets a sender choose for each message whether to compress it. RSV1 of the first frame states
+//! the choice. An uncompressed message does not enter the window of the peer's inflater (section 7.2.2), so later
+//! messages must not refer to it. Two independent inflaters decode the output and check this rule. One is written for
+//! the tests. The other is zlib-rs, with a window of its own.
 
 use hybi::deflate::{Compression, Deflater, Pool};
 use hybi::{

@@ -1,8 +1,8 @@
 //! permessage-deflate: releasing the windows between messages.
 //!
-//! A connection with context takeover keeps a window per direction. It releases them after a time without data,
-//! on request, or when it ends. These tests check when that happens and that no message changes because of it.
-//! How much memory is released is measured in `tests/memory/deflate.rs`.
+//! A connection with context takeover keeps a window for each direction. It releases the windows after a time without
+//! data, on request, or when it ends. These tests check when the windows are released, and that the release changes no
+//! message. `tests/memory/deflate.rs` measures how much memory is released.
 
 use std::time::Duration;
 
@@ -254,7 +254,7 @@ fn s7692_7_halves_compress_and_inflate_on_their_own() {
 
             assert!(sender.holds_window() && receiver.holds_window());
             match n {
-                // Each half releases on its own, or both at the sender's deadline.
+                // Each half releases its window on its own, or both halves do so at the sender's deadline.
                 1 => sender.release_window(),
                 2 => receiver.release_window(),
                 3 => {

@@ -206,7 +206,8 @@ fn s5_4_a_thousand_connections_share_one_read_buffer() {
         if peer.at == peer.wire.len() {
             waiting.swap_remove(turn);
         }
-        // The other connections overwrite the shared buffer, so a connection must not need bytes that it left there.
+        // The other connections overwrite the shared buffer. So no connection may need bytes that it left in the
+        // buffer.
         buffer.fill(0xEE);
     }
     for Peer { mut end, expected, .. } in peers {

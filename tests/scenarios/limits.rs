@@ -35,7 +35,7 @@ fn s10_4_a_frame_over_the_limit_fails_at_its_header() {
                 assert_eq!(end.feed_in(&head, 1), [Seen::Failed(ProtocolError::FrameTooBig)]);
                 assert_eq!(end.flush(), ["close 1009 frame over the size limit"]);
 
-                // The frame is small and complete, so the fast path decodes it. The limit must hold there too.
+                // The frame is small and complete, so the fast path decodes it. The fast path must apply the limit too.
                 let mut end = Scenario::of(role).config(config.clone()).open();
                 let over = end.receive(Opcode::Binary, vec![1; limit as usize + 1]);
                 assert_eq!(over, [Seen::Failed(ProtocolError::FrameTooBig)]);

@@ -1,8 +1,8 @@
 //! Output: the order of frames under partial writes, the high-water mark, and payloads that are not copied.
 //!
 //! Control frames overtake queued data but never split a frame that is partly written. A Close drops data that
-//! was not started. Two of these tests let a connection do anything in any order, and compare the wire with a
-//! model. Writes that bypass the queue are tested in `write_through.rs`.
+//! was not started. Some of these tests make random calls in random order, and compare the wire with a model. Writes
+//! that bypass the queue are tested in `write_through.rs`.
 
 use std::collections::VecDeque;
 

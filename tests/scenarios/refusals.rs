@@ -1,7 +1,7 @@
 //! The order of reasons when several apply to a refused call.
 //!
-//! `Closed` comes first, because nothing can be sent any more. A mistake of the caller comes next. `Blocked`
-//! comes last, because it alone passes without a change by the caller. A refused call has no effect.
+//! `Closed` comes first, because nothing can be sent any more. A mistake of the caller comes next. `Blocked` comes
+//! last, because only this state ends without a change by the caller. A refused call has no effect.
 
 use hybi::frame::{MaskingKeys, Role};
 use hybi::{
@@ -20,7 +20,7 @@ const OVER: [&str; 5] = ["sent", "both", "failed", "ended", "gone"];
 type Call = (&'static str, Run);
 type Run = fn(&mut End) -> Result<(), SendError>;
 
-fn never(_: &[&[u8]]) -> usize {
+fn fail_if_written(_: &[&[u8]]) -> usize {
     panic!("a refused message is not written")
 }
 
@@ -33,9 +33,9 @@ const MESSAGES: [Call; 11] = [
     ("send, large", |end| end.conn.send(vec![1; 9000]).map_err(|refused| refused.error)),
     ("send_prepared, small", |end| end.conn.send_prepared(&Prepared::new("x"))),
     ("send_prepared, large", |end| end.conn.send_prepared(&Prepared::new(vec![1; 9000]))),
-    ("transmit_text", |end| end.conn.transmit_text(end.now, "x", never)),
-    ("transmit_binary", |end| end.conn.transmit_binary(end.now, &[1; 9000], never)),
-    ("transmit", |end| end.conn.transmit(end.now, &Message::from("x"), never)),
+    ("transmit_text", |end| end.conn.transmit_text(end.now, "x", fail_if_written)),
+    ("transmit_binary", |end| end.conn.transmit_binary(end.now, &[1; 9000], fail_if_written)),
+    ("transmit", |end| end.conn.transmit(end.now, &Message::from("x"), fail_if_written)),
 ];
 
 /// Calls that are mistakes in any state of the connection.
@@ -55,7 +55,7 @@ const MISTAKES: [(&str, Run, SendError); 7] = [
 ];
 
 /// Ends an open connection in one of the ways of [`OVER`].
-fn is_over(mut end: End, how: &str) -> End {
+fn end_by(mut end: End, how: &str) -> End {
     match how {
         "sent" => end.conn.close(end.now, CloseCode::NORMAL, "").unwrap(),
         "both" => drop(end.receive_close(1000, "")),
@@ -70,8 +70,8 @@ fn is_over(mut end: End, how: &str) -> End {
     end
 }
 
-/// Returns a connection with a fragmented text open or not, and with a full queue or not.
-fn begun(role: Role, open: bool, full: bool) -> End {
+/// Returns a connection. `open` says whether a fragmented text is open, and `full` says whether the queue is full.
+fn open_connection(role: Role, open: bool, full: bool) -> End {
     let high_water = if full { 1 } else { 1 << 20 };
     let mut end = Scenario::of(role).config(Config::new().high_water(high_water)).open();
     if open {
@@ -87,7 +87,7 @@ fn s5_5_1_closed_is_reported_before_every_other_reason() {
     for role in ROLES {
         for how in OVER {
             for (open, full) in [(false, false), (false, true), (true, false), (true, true)] {
-                let mut end = is_over(begun(role, open, full), how);
+                let mut end = end_by(open_connection(role, open, full), how);
                 let before = (end.conn.buffered_amount(), end.conn.sent());
                 let continues: Call =
                     ("the next fragment", |end| end.conn.send_fragment(MessageKind::Text, b"x", true));
@@ -111,14 +111,14 @@ fn s5_5_1_closed_is_reported_before_every_other_reason() {
 fn s5_4_a_mistake_is_reported_before_blocked() {
     for role in ROLES {
         for full in [false, true] {
-            let mut end = begun(role, true, full);
+            let mut end = open_connection(role, true, full);
             for (name, call) in MESSAGES {
                 assert_eq!(call(&mut end), Err(SendError::MessageOpen), "{name}: {role:?} {full}");
             }
             for (name, call, mistake) in MISTAKES {
                 assert_eq!(call(&mut end), Err(mistake), "{name}: {role:?} {full}");
             }
-            let mut end = begun(role, false, true);
+            let mut end = open_connection(role, false, true);
             for (name, call) in MESSAGES {
                 assert_eq!(call(&mut end), Err(SendError::Blocked), "{name}: {role:?}");
             }
@@ -171,7 +171,7 @@ fn s7692_6_1_compressed_messages_are_refused_for_the_same_reasons() {
                 assert_eq!(call(&mut end), Err(SendError::MessageOpen), "{name}: {role:?} {full}");
             }
             for how in OVER {
-                let mut end = is_over(opened(role, full), how);
+                let mut end = end_by(opened(role, full), how);
                 for (name, call) in MESSAGES {
                     assert_eq!(call(&mut end), Err(SendError::Closed), "{name}: {role:?} {how} {full}");
                 }
