@@ -117,7 +117,7 @@ impl Victim {
 
     /// Asserts that the connection has failed with `error`, and that the only output is a Close with the code of this
     /// error.
-    pub fn has_failed(&mut self, error: ProtocolError) {
+    pub fn assert_failed(&mut self, error: ProtocolError) {
         assert_eq!(self.error, Some(error));
         let role = self.connection.role();
         let frames = crate::support::wire::decode(&self.write()).unwrap();

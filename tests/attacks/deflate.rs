@@ -44,7 +44,7 @@ fn s10_4_decompression_bombs_stop_at_the_limit() {
                 assert_eq!((victim.events, victim.delivered), (0, 0));
                 assert!(victim.peak() <= 2 * limit + 64 * KIB + INFLATER, "{} for {limit}", victim.peak());
                 assert!(victim.steps <= 1 + frame.len().div_ceil(read));
-                victim.has_failed(ProtocolError::MessageTooBig);
+                victim.assert_failed(ProtocolError::MessageTooBig);
 
                 let mut bytes = frame.clone();
                 let config = Config::new().max_message(limit as u64).delivery(Delivery::Chunks);
@@ -52,7 +52,7 @@ fn s10_4_decompression_bombs_stop_at_the_limit() {
                 victim.feed_in(&mut bytes, read);
                 assert!(victim.delivered <= limit && victim.largest <= 64 * KIB);
                 assert!(victim.peak() <= 130 * KIB + INFLATER, "{}", victim.peak());
-                victim.has_failed(ProtocolError::MessageTooBig);
+                victim.assert_failed(ProtocolError::MessageTooBig);
             }
         }
     }
@@ -105,7 +105,7 @@ fn s7692_6_1_control_frames_inside_compressed_messages_are_not_inflated() {
             victim.feed(&mut begun.clone());
             victim.feed(&mut wire::encode(control | RSV1, &[], key(role)));
             assert_eq!(victim.events, 0);
-            victim.has_failed(ProtocolError::ReservedBits(4));
+            victim.assert_failed(ProtocolError::ReservedBits(4));
         }
         // The payload of a Ping is not inflated, even if it is valid DEFLATE.
         let mut victim = victim(role, Config::new());
@@ -119,7 +119,7 @@ fn s7692_6_1_control_frames_inside_compressed_messages_are_not_inflated() {
         let mut victim = self::victim(role, Config::new());
         victim.feed(&mut begun.clone());
         victim.feed(&mut wire::encode(0x80 | RSV1, tail, key(role)));
-        victim.has_failed(ProtocolError::ReservedBits(4));
+        victim.assert_failed(ProtocolError::ReservedBits(4));
     }
 }
 
@@ -131,7 +131,7 @@ fn s7692_7_2_2_invalid_deflate_data_is_not_delivered() {
         let mut victim = victim(Role::Server, Config::new());
         victim.feed(&mut wire::encode(wire::BINARY | RSV1, &payload, key(Role::Server)));
         assert_eq!((victim.events, victim.delivered), (0, 0), "{payload:02x?}");
-        victim.has_failed(ProtocolError::InvalidDeflate);
+        victim.assert_failed(ProtocolError::InvalidDeflate);
     }
 }
 
@@ -142,5 +142,5 @@ fn s8_1_inflated_text_that_is_not_utf8_fails() {
     let mut victim = victim(Role::Server, Config::new());
     victim.feed(&mut wire::encode(wire::TEXT | RSV1, &payload, key(Role::Server)));
     assert_eq!(victim.delivered, 0);
-    victim.has_failed(ProtocolError::InvalidUtf8);
+    victim.assert_failed(ProtocolError::InvalidUtf8);
 }

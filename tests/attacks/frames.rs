@@ -29,7 +29,7 @@ fn s5_2_lengths_at_integer_limits_do_not_overflow() {
                     assert!(victim.peak() <= 20 * KIB, "{} bytes", victim.peak());
                     assert!(victim.connection.read_hint() > 0 || limited);
                     if limited {
-                        victim.has_failed(ProtocolError::FrameTooBig);
+                        victim.assert_failed(ProtocolError::FrameTooBig);
                     } else {
                         assert_eq!(victim.error, None);
                     }
@@ -41,14 +41,14 @@ fn s5_2_lengths_at_integer_limits_do_not_overflow() {
             let mut victim = Victim::new(role, Config::new().max_frame(u64::MAX).max_message(u64::MAX));
             let mask = if role == Role::Server { 0x80 } else { 0 };
             victim.feed(&mut [0x82, 127 | mask, top]);
-            victim.has_failed(ProtocolError::LengthTopBit);
+            victim.assert_failed(ProtocolError::LengthTopBit);
         }
     }
     // The lengths of these fragments add up to more than 63 bits.
     let mut victim = Victim::new(Role::Client, Config::new().delivery(Delivery::Chunks).max_frame(u64::MAX));
     victim.feed(&mut wire::encode(0x02, &[7; 1000], None));
     victim.feed(&mut wire::head(0x00, MAX_PAYLOAD_LEN, None));
-    victim.has_failed(ProtocolError::MessageTooBig);
+    victim.assert_failed(ProtocolError::MessageTooBig);
 }
 
 /// An announced length allocates nothing. Memory depends only on the bytes that have arrived.
@@ -85,14 +85,14 @@ fn s5_5_oversized_control_frames_fail_at_the_second_byte() {
                 let mut victim = Victim::new(role, Config::new());
                 victim.feed(&mut [first, len | mask]);
                 assert!(victim.peak() < KIB, "{} bytes, although only the Close needs memory", victim.peak());
-                victim.has_failed(ProtocolError::ControlTooLong);
+                victim.assert_failed(ProtocolError::ControlTooLong);
             }
         }
         // A control frame must not be fragmented, because the number of its fragments would have no limit.
         for first in [0x08, 0x09, 0x0A] {
             let mut victim = Victim::new(role, Config::new());
             victim.feed(&mut [first]);
-            victim.has_failed(ProtocolError::ControlFragmented);
+            victim.assert_failed(ProtocolError::ControlFragmented);
         }
     }
 }
@@ -111,7 +111,7 @@ fn s10_4_floods_of_empty_fragments_end_at_the_limit() {
             1 + flood.len().div_ceil(8192) + 1,
             "each read takes one step, and the error takes one more"
         );
-        victim.has_failed(ProtocolError::TooManyFragments);
+        victim.assert_failed(ProtocolError::TooManyFragments);
     }
 }
 
@@ -165,7 +165,7 @@ fn s8_1_text_cut_off_at_its_end_fails() {
                             let mut victim = Victim::new(role, Config::new().delivery(delivery));
                             victim.feed_in(&mut bytes.clone(), read);
                             assert!(delivery == Delivery::Chunks || victim.events == 0);
-                            victim.has_failed(ProtocolError::InvalidUtf8);
+                            victim.assert_failed(ProtocolError::InvalidUtf8);
                         }
                     }
                 }
@@ -223,7 +223,7 @@ fn s5_2_reserved_bits_fail_at_the_first_byte() {
                 let mut victim = Victim::new(role, Config::new());
                 victim.feed(&mut [first | rsv << 4]);
                 // Some bytes without FIN are printable characters. They are reported as text.
-                victim.has_failed(match first | rsv << 4 {
+                victim.assert_failed(match first | rsv << 4 {
                     letter @ (0x21 | 0x31 | 0x51 | 0x61 | 0x71) => ProtocolError::NotAFrame(letter),
                     _ => ProtocolError::ReservedBits(rsv),
                 });
@@ -300,11 +300,11 @@ fn s5_1_frames_without_a_mask_are_refused() {
     let mut victim = Victim::new(Role::Server, Config::new());
     victim.feed(&mut wire::encode(wire::TEXT, b"GET / HTTP/1.1", None));
     assert_eq!((victim.events, victim.delivered), (0, 0));
-    victim.has_failed(ProtocolError::NotMasked);
+    victim.assert_failed(ProtocolError::NotMasked);
     let mut victim = Victim::new(Role::Client, Config::new());
     victim.feed(&mut wire::encode(wire::TEXT, b"text", Some([1, 2, 3, 4])));
     assert_eq!(victim.events, 0);
-    victim.has_failed(ProtocolError::Masked);
+    victim.assert_failed(ProtocolError::Masked);
 }
 
 /// Fragments below the frame limit do not evade the message limit.
@@ -321,7 +321,7 @@ fn s10_4_small_fragments_do_not_evade_the_message_limit() {
             }
             assert_eq!(victim.error, None);
             victim.feed(&mut wire::head(0x00, 1000, key(role)));
-            victim.has_failed(ProtocolError::MessageTooBig);
+            victim.assert_failed(ProtocolError::MessageTooBig);
         }
     }
 }

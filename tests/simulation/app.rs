@@ -27,8 +27,9 @@ pub struct App {
     chunked: Option<usize>,
     pub pings: usize,
     pub pongs: usize,
-    /// A send failed with `SendError::Blocked`, so an `Event::Writable` must follow.
+    /// True if a send failed with `SendError::Blocked`, so that an `Event::Writable` must follow.
     pub blocked: bool,
+    /// The code of the peer's Close, once it was received.
     pub close_received: Option<Option<u16>>,
     pub outcome: Option<Outcome>,
 }
@@ -64,10 +65,11 @@ impl App {
         self.said.last().is_some_and(|said| !said.whole)
     }
 
-    /// Sends a message. `way` chooses the method of the crate.
+    /// Sends a message. `way` selects the method that sends it.
     pub fn say(&mut self, half: &mut impl SendingHalf, way: usize, (kind, data): (MessageKind, Vec<u8>)) {
         let text = || std::str::from_utf8(&data).unwrap().to_owned();
-        // While a fragmented message is open, a fragment would continue it instead of being refused.
+        // Without compression, way 0 sends a fragment. While a fragmented message is open, the fragment would continue
+        // that message instead of being refused.
         let options = SendOptions::new().compress(way % 4 != 0 || self.is_open());
         let sent = match (way % 3, kind) {
             (0, _) if !options.compress => half.send_fragment_with(kind, &data, true, options),
@@ -150,6 +152,7 @@ impl App {
         }
     }
 
+    /// Receives a whole message, and compares it with the next message of the other application.
     pub fn hear_whole(&mut self, kind: MessageKind, data: &[u8], other: &Self) {
         assert!(self.close_received.is_none() && self.chunked.is_none());
         let said = other.said.get(self.heard).expect("nobody sent this message");
@@ -161,6 +164,7 @@ impl App {
         self.heard += 1;
     }
 
+    /// Receives a chunk, and compares it with the next message of the other application.
     fn hear_chunk(&mut self, (kind, data, first, fin): (MessageKind, &[u8], bool, bool), other: &Self) {
         assert!(self.close_received.is_none());
         assert_eq!(first, self.chunked.is_none());

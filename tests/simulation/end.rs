@@ -51,6 +51,7 @@ pub enum Reading {
     Inbox,
 }
 
+/// The connection of an endpoint, whole or in halves. `for_sender` has the messages from the receiving half.
 #[derive(Debug)]
 enum Ends {
     Whole(Connection),
@@ -64,6 +65,7 @@ enum ForSender {
     End(EofPosition),
 }
 
+/// An endpoint: the connection, and the state of its driver and its application.
 #[derive(Debug)]
 pub struct End {
     machine: Ends,
@@ -75,11 +77,13 @@ pub struct End {
     high_water: usize,
     /// Length of the longest message that arrived.
     longest: usize,
+    /// Number of bytes that were read.
     read: u64,
     /// Alternates at each message: the driver either takes the message out of the inbox, or borrows it.
     turn: bool,
+    /// True after the driver has reported the end of the stream.
     knows_end: bool,
-    /// The write half of the transport is closed.
+    /// True if the write half of the transport is closed.
     finished: bool,
     /// Length of the longest message that was passed to a send.
     largest: usize,
@@ -125,6 +129,7 @@ macro_rules! drain {
     };
 }
 
+/// Records a received Ping, which the endpoint must answer.
 fn heard(event: &Event<'_>, watch: &mut Watch) {
     if let Event::Ping(payload) = event {
         watch.unanswered.push_back(payload.to_vec());
@@ -287,11 +292,11 @@ impl End {
 
     // --- actions of the driver ---
 
-    /// Reads up to `most` bytes that have arrived.
+    /// Reads up to `most` bytes that have arrived. Returns whether there were any.
     pub fn read(&mut self, now: Instant, pipe: &mut Pipe, most: usize, other: &App) -> bool {
         if self.is_over() && matches!(self.machine, Ends::Halves { .. }) {
-            // The sending half has ended, so the reading task ends too and discards the input. A whole connection
-            // does this itself.
+            // The sending half has ended, so the reading task discards the input. A whole connection discards its input
+            // itself.
             return !pipe.read(now, most).is_empty();
         }
         let Self { machine, app, watch, .. } = self;
@@ -391,8 +396,8 @@ impl End {
         }
     }
 
-    /// Lets the sending half process the next message of the receiving half. If a timer has ended the connection, the
-    /// receiving half learns that the connection has ended.
+    /// Lets the sending half process the next message of the receiving half, and returns whether there was one. If a
+    /// timer has ended the connection, the receiving half learns that the connection has ended.
     pub fn apply_next(&mut self, now: Instant) -> bool {
         let Ends::Halves { receiver, sender, for_sender } = &mut self.machine else { return false };
         if matches!(sender.close_state(), CloseState::Failed | CloseState::Ended) {
@@ -406,7 +411,7 @@ impl End {
         true
     }
 
-    /// Writes at most `most` bytes.
+    /// Writes at most `most` bytes, from at most `slots` slices. Returns whether a byte was written.
     pub fn write(
         &mut self,
         now: Instant,
@@ -443,7 +448,7 @@ impl End {
         len > 0
     }
 
-    /// Performs the action that the connection requests of the transport.
+    /// Performs the action that the connection requests of the transport. Returns whether there was one.
     pub fn transport(&mut self, now: Instant, out: &mut Pipe, back: &mut Pipe, delay: Duration) -> bool {
         match self.sender().poll_transport() {
             Some(TransportAction::HalfClose) => {

@@ -1,5 +1,5 @@
-//! One direction of the network. It delivers bytes late, in other pieces than they were written, or not at all. It
-//! never changes bytes.
+//! One direction of the network, called a pipe. It may delay bytes, deliver them in other pieces than they were
+//! written, or lose them. It never changes bytes.
 //!
 //! The world decides when bytes are sent, delayed or lost. A pipe only keeps their order and their times of
 //! arrival.
@@ -21,11 +21,12 @@ pub struct Pipe {
     latest: Instant,
     /// Time of arrival of the end of the stream.
     end: Option<Instant>,
-    /// Everything that is sent is lost silently.
+    /// True if everything that is sent is lost silently.
     dead: bool,
 }
 
 impl Pipe {
+    /// Sends bytes that arrive after `delay`, and never before bytes that were sent earlier.
     pub fn send(&mut self, now: Instant, bytes: Vec<u8>, delay: Duration) {
         if !self.dead && self.end.is_none() && !bytes.is_empty() {
             self.latest = self.latest.max(now + delay);
@@ -50,6 +51,7 @@ impl Pipe {
         }
     }
 
+    /// Drops the bytes in flight. From now on everything that is sent is lost silently.
     pub fn die(&mut self) {
         self.lose();
         (self.dead, self.end) = (true, None);
@@ -64,6 +66,7 @@ impl Pipe {
         self.end = self.end.map(|end| end + by);
     }
 
+    /// Drops the bytes in flight.
     fn lose(&mut self) {
         self.segments.clear();
         (self.read, self.in_flight) = (0, 0);

@@ -14,14 +14,17 @@ pub const UNASKED: &[u8] = b"unasked ";
 /// Prefix of the payloads of the application's Pings. All other Pings are keepalive Pings.
 pub const OWN: &[u8] = b"own ";
 
+/// The state of the check: the output of one endpoint so far.
 #[derive(Debug)]
 pub struct Watch {
     role: Role,
+    /// Whether the endpoint may compress messages.
     deflate: bool,
     /// Header of the current frame, followed by its payload if it is a control frame.
     bytes: Vec<u8>,
     /// First byte and masking key, if the header is complete.
     frame: Option<(u8, [u8; 4])>,
+    /// Number of missing bytes of the current frame's payload.
     left: u64,
     in_message: bool,
     last_key: [u8; 4],
@@ -62,6 +65,7 @@ impl Watch {
         self.frame.is_none() && self.bytes.is_empty()
     }
 
+    /// Checks bytes that the endpoint has written.
     pub fn write(&mut self, mut bytes: &[u8]) {
         self.written += bytes.len() as u64;
         while !bytes.is_empty() {
@@ -85,10 +89,11 @@ impl Watch {
         }
     }
 
+    /// Checks the header of a frame once it is complete.
     fn header(&mut self) {
         let &[first, second, ref rest @ ..] = &self.bytes[..] else { return };
         let masked = second & 0x80 != 0;
-        // RFC 6455 5.1
+        // RFC 6455 5.1: a client masks, and a server does not.
         assert_eq!(masked, self.role == Role::Client, "a client must mask its frames, and a server must not");
         let len_len = match second & 0x7F {
             126 => 2,
@@ -113,13 +118,13 @@ impl Watch {
         }
         let (fin, rsv, opcode) = (first & 0x80 != 0, first & 0x70, first & 0x0F);
         match opcode {
-            // RFC 6455 5.4
+            // RFC 6455 5.4: fragments of different messages are not mixed.
             0 => assert!(self.in_message && rsv == 0, "a continuation frame is outside of a message"),
             1 | 2 => {
                 assert!(!self.in_message, "a message begins inside another one");
                 assert!(rsv == 0 || self.deflate && rsv == 0x40, "reserved bits are set");
             }
-            // RFC 6455 5.5
+            // RFC 6455 5.5: control frames are short and not fragmented.
             8..=10 => assert!(
                 fin && rsv == 0 && len <= 125,
                 "a control frame is too long, fragmented, or has reserved bits"

@@ -30,7 +30,8 @@ impl Tally {
         other.0.iter().for_each(|(what, times)| self.count(what, *times));
     }
 
-    pub fn is_broad(&self) {
+    /// Asserts that each kind of event happened at least once.
+    pub fn assert_broad(&self) {
         for (what, times) in &self.0 {
             assert!(*times > 0 || *what == "compressed" && !cfg!(feature = "deflate"), "{what}: none");
         }
@@ -46,14 +47,19 @@ pub struct World {
     pipes: [Pipe; 2],
     setups: [Setup; 2],
     close_timeouts: [Duration; 2],
+    /// When the tests saw each endpoint closing for the first time.
     closing_since: [Option<Instant>; 2],
     /// Maximum number of bytes in flight in one direction.
     window: usize,
     /// Time that each byte is in flight.
     latency: Duration,
+    /// Number of Pings and Pongs of the applications. Each payload contains this number.
     count: u64,
+    /// True after the network has reset both streams.
     reset: bool,
+    /// True after the network has begun to lose everything silently.
     dead: bool,
+    /// Whether each step is printed.
     trace: bool,
     /// Number of sends that failed with `SendError::Blocked`.
     held_back: usize,
@@ -161,6 +167,7 @@ impl World {
         self.judge(quiet)
     }
 
+    /// Prints a line if the run is traced.
     fn note(&self, what: impl FnOnce() -> String) {
         if self.trace {
             eprintln!("{:>12?} {}", self.now.since_origin(), what());
@@ -344,15 +351,15 @@ impl World {
             } else if self.ends.iter().any(|end| end.app.is_open()) {
                 self.ends.iter_mut().for_each(End::finish_message);
             } else {
-                self.is_quiet();
+                self.assert_quiet();
                 return true;
             }
         }
         panic!("the endpoints exchange output without end");
     }
 
-    /// Checks that everything was written and read, and that both connections are open.
-    fn is_quiet(&self) {
+    /// Asserts that everything was written and read.
+    fn assert_quiet(&self) {
         for (one, other) in [(0, 1), (1, 0)] {
             let (end, other) = (&self.ends[one], &self.ends[other]);
             self.note(|| format!("{one} is at rest"));
