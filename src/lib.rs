@@ -19,7 +19,7 @@
 //!
 //! # The run loop
 //!
-//! The driver is the code that calls a connection and does the I/O. There are four kinds of methods for it:
+//! The driver is the code that calls a connection and does the I/O. It uses four kinds of methods:
 //!
 //! - `handle_*`, `transmitted`, and `poll_event` with its variants `poll` and `poll_message` tell the connection
 //!   *what happened*.

@@ -38,7 +38,7 @@ pub enum CloseState {
 
 /// The state that a WebSocket in a browser calls `readyState`.
 ///
-/// There is no value for connecting, because a connection is created after its handshake.
+/// The browser's value for connecting is missing, because a connection is created after its handshake.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum ReadyState {
     /// Messages can be sent and received.

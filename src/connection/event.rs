@@ -66,7 +66,8 @@ pub enum Event<'i> {
     },
     /// Messages are accepted again, after a send failed with [`Blocked`](crate::SendError::Blocked).
     Writable,
-    /// The connection has ended. This is the last event, and it is returned exactly once. The transport may be dropped.
+    /// The connection has ended. This event is the last one, and it is returned exactly once. The transport may be
+    /// dropped.
     ///
     /// The stream may have ended after a Close or without one. [`Outcome::is_clean`] tells the two apart.
     Closed(Outcome),
@@ -393,8 +394,8 @@ pub enum Outcome {
 impl Outcome {
     /// Returns the close code as RFC 6455 section 7.1.5 defines it.
     ///
-    /// This is the code of the first received Close. It is 1005 if that Close had no code, and 1006 if no Close was
-    /// received. 1005 and 1006 are never sent in a frame.
+    /// The result is the code of the first received Close. It is 1005 if that Close had no code, and 1006 if no Close
+    /// was received. 1005 and 1006 are never sent in a frame.
     #[must_use]
     pub const fn code(&self) -> CloseCode {
         match self {

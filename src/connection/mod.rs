@@ -187,8 +187,8 @@ impl<O: WriteQueue> Connection<O> {
     ///
     /// Returns the protocol rule that the peer broke. An error is returned at most once. A Close that names the rule is
     /// then queued, and further input is discarded. Continue to write and to poll until [`Event::Closed`].
-    // This function is inlined, so that a poll that has nothing to do costs no function call. There is such a poll
-    // after each read.
+    // This function is inlined, so that a poll that has nothing to do costs no function call. A driver makes such a
+    // poll after each read.
     #[inline(always)]
     pub fn poll(
         &mut self,
@@ -209,10 +209,10 @@ impl<O: WriteQueue> Connection<O> {
 
     /// Returns the next message if all of it lies in the input. The call needs no current time.
     ///
-    /// This is the fast path of [`Self::poll`] for a driver that does not read its clock for each message. The timers
-    /// count the message when [`catch_up`](Self::catch_up) or [`handle_timeout`](Self::handle_timeout) is called next.
-    /// Call `catch_up` before [`poll_timeout`](Self::poll_timeout), because until then the returned deadline is too
-    /// early.
+    /// This method is the fast path of [`Self::poll`], for a driver that does not read its clock for each message. The
+    /// timers count the message when [`catch_up`](Self::catch_up) or [`handle_timeout`](Self::handle_timeout) is called
+    /// next. Call `catch_up` before [`poll_timeout`](Self::poll_timeout), because until then the returned deadline is
+    /// too early.
     ///
     /// `None` means only that the next input is not a whole message. Call [`Self::poll`] next. That method decodes all
     /// other input, and returns an error if the peer broke a rule.
@@ -276,7 +276,7 @@ impl<O: WriteQueue> Connection<O> {
             }
         }
         if self.receiver.counters().bytes != before {
-            // There is no event, but a part of a message may have been received. It counts as data.
+            // No event is returned, but a part of a message may have been received. The part counts as data.
             self.sender.handle_received(now, self.receiver.saw_data());
         }
         // Return before the large `Option<EventIndex>` is built and copied.
@@ -308,7 +308,7 @@ impl<O: WriteQueue> Connection<O> {
         // would be written to memory and read back.
         if let Some(index) = self.receiver.poll_message(input) {
             // `handle_received` is repeated in both arms on purpose. With one call after the match, the compiler joins
-            // the arms, and tests the kind again where the caller matches the event. That costs 8 of the 91
+            // the arms, and tests the kind again where the caller matches the event. The second test costs 8 of the 91
             // instructions in which a client receives 16 bytes.
             return Ok(Some(match index.kind {
                 MessageKind::Text => {

@@ -132,8 +132,8 @@ impl Timers {
 
     /// Records that a full transport has accepted bytes again.
     ///
-    /// This shows that the peer reads, but not that it answers. So the wait for a Pong is extended only by a limited
-    /// time.
+    /// The write shows that the peer reads, but not that the peer answers. So the wait for a Pong is extended only by a
+    /// limited time.
     pub(super) fn write_progressed(&mut self, now: Instant) {
         if !self.pings.marks.is_closing() {
             self.progress_or_end = now.min(Instant::LAST);
@@ -409,7 +409,7 @@ impl Pings {
     }
 }
 
-/// Hashes a payload to 16 bits (FNV-1a, folded). This is enough to tell our own Pings apart.
+/// Hashes a payload to 16 bits (FNV-1a, folded). 16 bits are enough to tell our own Pings apart.
 fn tag(payload: &[u8]) -> u16 {
     let hash = payload
         .iter()

@@ -123,8 +123,9 @@ impl Inbox {
 
     /// Frees heap memory that is not needed.
     ///
-    /// If a part of a message has arrived, some free space is kept for the rest: at most as many bytes as the part has,
-    /// plus 1 KiB. Otherwise a peer that sends a few bytes at a time would cause the part to be copied at each read.
+    /// If a part of a message has arrived, some free space is kept for the rest. The free space is at most as many
+    /// bytes as the part has, plus 1 KiB. Without free space, a peer that sends a few bytes at a time would cause the
+    /// part to be copied at each read.
     pub fn release_idle(&mut self) {
         if self.spare_window() > 0 {
             self.keep_from(self.message_start.unwrap_or(self.end));

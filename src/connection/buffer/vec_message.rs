@@ -8,8 +8,8 @@
 //!
 //! Invariants:
 //! - `filled + direct_len <= memory.len()`, and all of `memory` is initialised.
-//! - The size of the memory depends on the number of bytes that arrived, never on the length that a header announces:
-//!   see [`ALLOWANCE`] and [`MAX_OVERALLOCATION_INFLATED`].
+//! - The size of the memory depends on the number of bytes that arrived, never on the length that a header announces.
+//!   [`ALLOWANCE`] and [`MAX_OVERALLOCATION_INFLATED`] give the bounds.
 //! - Each byte is moved a bounded number of times, however small the reads are: see [`room_for_read`] and
 //!   [`worth_keeping`].
 

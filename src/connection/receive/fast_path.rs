@@ -5,7 +5,7 @@
 //! first byte with the two values that the fast path accepts, reads the length, and computes the position of the
 //! payload. Then it unmasks the payload in place, and validates text in the same pass.
 //!
-//! Some checks of the slow path are simplified here. This is safe for these reasons:
+//! Some checks of the slow path are simplified here. The simplified checks are safe for these reasons:
 //! - *FIN, reserved bits and opcode* are checked by one comparison. `0x81` and `0x82` are the first bytes of a final
 //!   text or binary frame without reserved bits. Every other first byte takes the slow path.
 //! - *The MASK bit* is checked together with the length. A wrong MASK bit makes the length larger than 127, and no
@@ -33,7 +33,7 @@ use crate::kernel::{Mask, ReadBuffer};
 use crate::role::Role;
 
 impl Receiver {
-    /// Returns the next message if it is in one frame and the input completes it. This is the fast path of
+    /// Returns the next message if it is in one frame and the input completes it. This method is the fast path of
     /// [`Self::poll`].
     ///
     /// `None` means only that there is no such message. Call [`Self::poll`] next, before any other method. `poll`

@@ -93,8 +93,8 @@ impl Receiver {
     /// Returns the longest allowed payload of a frame, given `max_frame`.
     ///
     /// Compression makes some data longer. A fragment of a compressed message must be compressed even then (RFC 7692
-    /// section 6.1). So a compressed frame may be as long as `max_frame` bytes can become. This costs no memory,
-    /// because payload is inflated as it arrives, and `max_message` limits the output.
+    /// section 6.1). So a compressed frame may be as long as `max_frame` bytes can become. A long frame costs no
+    /// memory, because payload is inflated as it arrives, and `max_message` limits the output.
     pub(super) const fn longest_frame(&self, max_frame: u64) -> u64 {
         if self.is_compressed() { longest_payload(max_frame) } else { max_frame }
     }
@@ -140,7 +140,7 @@ impl Receiver {
                     break;
                 }
                 Inflated::All if input.remaining() == 0 => break,
-                // There is more output, more input, or the end of the message.
+                // More output, more input, or the end of the message follows.
                 Inflated::Full | Inflated::All if self.inflate_budget == 0 => {
                     self.inflating.coding = Coding::Paused;
                     break;

@@ -385,8 +385,8 @@ impl Receiver {
         if left > 0 { left } else { self.decoder.header_left() }
     }
 
-    /// Returns whether decoding is inside a frame, inside a message or between messages. This is the position at which
-    /// the stream ends, if it ends now.
+    /// Returns whether decoding is inside a frame, inside a message or between messages. If the stream ends now, it
+    /// ends at this position.
     #[must_use]
     pub const fn cut(&self) -> EofPosition {
         if !self.decoder.is_between_frames() {

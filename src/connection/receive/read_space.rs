@@ -1,6 +1,6 @@
 //! The memory for the next read.
 //!
-//! If the rest of a large message is missing, the next bytes are read directly into the message buffer. This saves a
+//! If the rest of a large message is missing, the next bytes are read directly into the message buffer, which saves a
 //! copy. All other bytes are read into the window, which is the read buffer of the inbox. The functions here choose
 //! between the two. `buffer/inbox.rs` and `buffer/vec_message.rs` decide how much space there is and how the memory
 //! grows.

@@ -124,9 +124,11 @@ impl<O: WriteQueue> Sender<O> {
     ///
     /// # Errors
     ///
-    /// [`SendError::Closed`] if closing has begun, [`CodeNotAllowed`](SendError::CodeNotAllowed) if this role may not
-    /// send the code or if there is a reason without a code, or [`ReasonTooLong`](SendError::ReasonTooLong); nothing
-    /// has changed.
+    /// An error changes nothing.
+    ///
+    /// - [`SendError::Closed`]: closing has begun.
+    /// - [`SendError::CodeNotAllowed`]: this role may not send the code, or a reason was given without a code.
+    /// - [`SendError::ReasonTooLong`]: the reason is longer than [`CloseReason::MAX_LEN`] bytes.
     pub fn close(
         &mut self,
         now: Instant,

@@ -228,7 +228,7 @@ impl sealed::Queue for Outbox {
 
     #[inline]
     fn write_space(&mut self, len: usize) -> Option<&mut [u8]> {
-        // There is always space for the longest header, so that any header can be written with one store.
+        // The returned space always fits the longest header as well, so that any header can be written with one store.
         let len = len + MAX_HEADER_LEN;
         if self.memory.len() - self.end < len {
             self.make_room(len);

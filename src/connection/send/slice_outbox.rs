@@ -16,8 +16,8 @@ use crate::frame::frame_len;
 /// A write queue in memory that the caller provides, for connections without an allocator.
 ///
 /// A part of the memory is kept free for a header and a Close: of an array of `n` bytes, messages can use `n - 145`
-/// bytes. This is also true for a whole message with compression. A fragment that is to be compressed needs space for a
-/// quarter more than its length plus 64 bytes, because compression can make data this much longer.
+/// bytes. Compression needs no additional space for a whole message. A fragment that is to be compressed needs space
+/// for a quarter more than its length plus 64 bytes, because compression can make data this much longer.
 ///
 /// If a message does not fit yet, sending it fails with [`Blocked`](crate::SendError::Blocked). If it never fits,
 /// sending it fails with [`TooLarge`](crate::SendError::TooLarge), and the message can be sent in fragments.

@@ -17,8 +17,8 @@ use crate::time::Instant;
 use crate::connection::send::write_queue::WriteQueue;
 use crate::connection::send::{LastWrite, Sender};
 
-/// Maximum number of bytes that [`Sender::poll_offer`] returns, unless one frame is longer. This is the maximum length
-/// of a TLS record.
+/// Maximum number of bytes that [`Sender::poll_offer`] returns, unless one frame is longer. It equals the maximum
+/// length of a TLS record.
 const MOST_OFFERED: usize = 16 << 10;
 
 impl<O: WriteQueue> Sender<O> {
