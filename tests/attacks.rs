@@ -1,8 +1,8 @@
 //! Known attacks on WebSocket endpoints, one test for each. `SECURITY.md` lists them.
 //!
 //! Each test checks how the connection reacts, and what the attack costs: heap memory, which a counting allocator
-//! measures, and steps. A step is one call of `poll`. If the work were out of proportion to the input, the test would
-//! count too many steps, or too much memory that is allocated or moved.
+//! measures, and steps. A step is one call of `poll`. The limits on steps, and on memory that is allocated or
+//! moved, are in proportion to the input.
 #![cfg(feature = "alloc")]
 #![allow(
     unsafe_code,

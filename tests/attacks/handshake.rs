@@ -88,8 +88,8 @@ fn s10_4_floods_of_headers_are_refused_while_they_arrive() {
         assert!(matches!(handshake.poll(head(most).as_bytes()), Ok(Some(Incoming::Upgrade(_)))));
         let more = head(most + 1);
         let refused = (0..=more.len()).find_map(|len| {
-            // Each prefix is passed to a new handshake. This is slow, but the test is about the limit and not about the
-            // cost.
+            // Each prefix is passed to a new handshake. New handshakes are slow, but this test checks the limit and not
+            // the cost.
             ServerHandshake::new(HeadLimits::new().max_headers(limit)).poll(&more.as_bytes()[..len]).err()
         });
         assert_eq!(refused.unwrap().status(), 431);

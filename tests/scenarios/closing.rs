@@ -1,8 +1,8 @@
 //! The closing handshake (RFC 6455 sections 5.5.1 and 7), observed from one endpoint or from a joined pair.
 //!
-//! These tests cover each way that a connection ends: a Close from either side or from both at once, a protocol
-//! failure, a timeout, and the end of the stream. They check the frames on the wire, the events, the [`Outcome`]
-//! and the requests to the transport. Close frames inside compressed messages are tested in `deflate.rs`.
+//! These tests cover each way that a connection ends. It ends by a Close from either side or from both at once, by a
+//! protocol failure, by a timeout, or by the end of the stream. The tests check the frames on the wire, the events, the
+//! [`Outcome`] and the requests to the transport. Close frames inside compressed messages are tested in `deflate.rs`.
 //! Every order of closing steps is tested in `tests/exhaustive/closing.rs`.
 
 use hybi::CloseState;
@@ -755,8 +755,8 @@ fn s7_1_4_an_end_before_our_close_is_written_is_not_clean() {
     assert_eq!((unanswered.code(), unanswered.is_clean()), (CloseCode::new(4400), false));
     for role in ROLES {
         for own in [false, true] {
-            // When the stream ends, our Close was in one of four states: not written, partly written, written but held
-            // back by the transport, or sent completely.
+            // When the stream ends, our Close is in one of four states. It is not written, partly written, written but
+            // held back by the transport, or sent completely.
             for (written, held_back, clean) in
                 [(0, false, false), (1, false, false), (200, true, false), (200, false, true)]
             {

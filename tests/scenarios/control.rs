@@ -1,7 +1,8 @@
 //! Pings and Pongs (RFC 6455 sections 5.5.2 and 5.5.3).
 //!
-//! These tests cover automatic Pongs, Pings of the application, their order relative to data, the bound on queued
-//! control frames, and the measurement of round trips. Keepalive Pings and their timers are tested in `timers.rs`.
+//! These tests cover automatic Pongs, Pings of the application, and their order relative to data. They also cover the
+//! bound on queued control frames, and the measurement of round trips. Keepalive Pings and their timers are tested in
+//! `timers.rs`.
 
 use std::time::Duration;
 

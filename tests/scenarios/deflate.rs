@@ -1,9 +1,11 @@
 //! Receiving with permessage-deflate (RFC 7692 sections 6 and 7.2.2).
 //!
-//! These tests cover RSV1, fragments, all kinds of DEFLATE blocks, windows, damaged data, limits, UTF-8
-//! validation, delivery in chunks and the memory that a message needs. Sending is tested in `deflate_send.rs` and
-//! `deflate_fallback.rs`, pausing by a budget in `deflate_budget.rs`, memory in `tests/memory/deflate.rs`. Other
-//! modules use the helpers of this one.
+//! These tests cover RSV1, fragments, all kinds of DEFLATE blocks, windows and damaged data. They also cover limits,
+//! UTF-8 validation, delivery in chunks, and the memory that a message needs. Other modules use the helpers of this
+//! one.
+//!
+//! Sending is tested in `deflate_send.rs` and `deflate_fallback.rs`. Pausing by a budget is tested in
+//! `deflate_budget.rs`, and memory in `tests/memory/deflate.rs`.
 
 use hybi::frame::{Header, Opcode};
 use hybi::handshake::DeflateParams;

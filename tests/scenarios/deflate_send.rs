@@ -1,8 +1,9 @@
 //! Sending with permessage-deflate (RFC 7692 sections 6.1 and 7.2.1).
 //!
-//! An independent decoder reads the output. These tests cover RSV1, fragments, the tail that is removed, the
-//! window, prepared messages, compressors that connections share in a pool, and queues of fixed size. Messages
-//! that compression does not shorten are tested in `deflate_fallback.rs`, and receiving is tested in `deflate.rs`.
+//! An independent decoder reads the output. These tests cover RSV1, fragments, the tail that is removed, and the
+//! window. They also cover prepared messages, compressors that connections share in a pool, and queues of fixed size.
+//! Messages that compression does not shorten are tested in `deflate_fallback.rs`, and receiving is tested in
+//! `deflate.rs`.
 
 use hybi::deflate::{Compression, Deflater, Inflater, Pool};
 use hybi::frame::Opcode;

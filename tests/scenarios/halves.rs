@@ -1,5 +1,7 @@
-//! Program structures that a connection must support: two tasks with a half each, a thousand connections that
-//! share one read buffer, and a readiness loop whose reads and writes may stop anywhere.
+//! Program structures that a connection must support.
+//!
+//! One program has two tasks with a half of the connection each. Another has a thousand connections that share one read
+//! buffer. The third is a readiness loop whose reads and writes may stop anywhere.
 //!
 //! These tests use the core without an adapter. The halves of the adapters are tested in
 //! `tests/async_adapters/halves.rs` and `tests/net/split.rs`.

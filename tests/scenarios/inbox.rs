@@ -12,8 +12,8 @@ use hybi::{Config, Connection, EofPosition, Event, Inbox, Instant, Message, Outc
 use crate::pair::{connection, frame};
 
 const ROLES: [Role; 2] = [Role::Server, Role::Client];
-/// Lengths around each size at which a message is received in another way: the limits of the header forms, the size of
-/// the read buffer, and the largest message that stays in the read buffer.
+/// Lengths around each size at which the way of receiving a message changes. These sizes are the limits of the header
+/// forms, the size of the read buffer, and the length of the largest message that stays in the read buffer.
 const LENGTHS: [usize; 12] = [0, 1, 125, 126, 5000, 16_376, 16_384, 16_448, 40_000, 65_535, 65_537, 200_000];
 
 fn payload(len: usize) -> Vec<u8> {

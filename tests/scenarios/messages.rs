@@ -1,8 +1,8 @@
 //! Messages (RFC 6455 sections 5.4 and 5.6), text (section 8.1), and the ways to deliver them.
 //!
-//! A message may arrive in any number of fragments and reads. These tests check whole and chunked delivery,
-//! validation of UTF-8, the order of fragments, taking a gathered message with its buffer, reading a payload
-//! directly into the message, and calls with the wrong memory. An [`Inbox`] is tested in `inbox.rs`.
+//! A message may arrive in any number of fragments and reads. These tests check whole and chunked delivery, validation
+//! of UTF-8, and the order of fragments. They also check that a gathered message is taken with its buffer, and that a
+//! payload is read directly into its message. Some calls use the wrong memory. An [`Inbox`] is tested in `inbox.rs`.
 
 use hybi::frame::Opcode;
 use hybi::{

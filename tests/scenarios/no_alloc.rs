@@ -1,7 +1,7 @@
 //! A connection on borrowed memory: `SliceOutbox` for output, `SliceMessage` for messages.
 //!
 //! The caller provides all memory, so nothing is allocated. These tests check what happens when that memory is
-//! too small: a message is delivered in chunks, a send is refused, and a Close still fits. Compressed messages on
+//! too small. A message is then delivered in chunks, and a send is refused. A Close still fits. Compressed messages on
 //! borrowed memory are tested in `deflate.rs` and `deflate_send.rs`.
 
 use hybi::frame::Opcode;
