@@ -1,15 +1,15 @@
 //! The thread-local pools of input and output buffers.
 //!
-//! A connection takes an inbox from the pool while there is input to decode. It takes memory for its write queue while
-//! there are frames to write. It returns both before it waits. So the number of buffers depends on the connections that
-//! are working, not on the connections that are open.
+//! A connection takes an inbox from a pool while there is input to decode. It takes memory for its write queue from a
+//! second pool while there are frames to write. The connection returns both before it waits. So the number of buffers
+//! depends on the connections that are working, not on the connections that are open.
 //!
 //! `Inbox` and `Outbox` decide what a buffer contains and when it grows.
 //!
 //! Invariants:
-//! - An inbox that contains a part of a message stays with its connection. Its spare memory is freed at once if it is
-//!   at most [`MAX_SPARE_WHILE_WAITING`] bytes. Otherwise it is freed after [`SPARE_TIMEOUT`], because the rest of a
-//!   large message usually arrives soon.
+//! - An inbox that contains a part of a message stays with its connection. The memory that this part does not need is
+//!   called spare. Spare memory of at most [`MAX_SPARE_WHILE_WAITING`] bytes is freed at once. More spare memory is
+//!   freed after [`SPARE_TIMEOUT`], because the rest of a large message usually arrives soon.
 //! - A pool keeps at most two buffers, each of at most [`LARGEST`] bytes.
 //! - During thread shutdown the pools are unavailable: a new buffer is allocated, and dropped after use.
 
@@ -26,18 +26,19 @@ use crate::{Event, EventIndex, Inbox, Instant, MessageIndex, Outbox, SendingHalf
 /// 8 MiB at most.
 ///
 /// A limit of 8 MiB was also measured. With the limit of 2 MiB, messages of 4 MiB cost 38 % more processor time than
-/// with 8 MiB: the system provides new memory for each message. Messages of 1 MiB and 1.9 MiB cost the same with both
-/// limits. But with a limit of 8 MiB, a server with 16 threads could keep 512 MiB.
+/// with 8 MiB, because the system provides new memory for each message. Messages of 1 MiB and 1.9 MiB cost the same
+/// with both limits. The limit is 2 MiB, because with 8 MiB a server with 16 threads could keep 512 MiB.
 const LARGEST: usize = 2 << 20;
 
 /// Spare memory of at most this many bytes is freed as soon as a connection waits. More spare memory is kept for
 /// [`SPARE_TIMEOUT`].
 ///
 /// An allocator serves small requests from memory that it already has. Memory for larger requests comes from the system
-/// page by page. This takes longer than reading a message into the memory.
+/// page by page. Getting these pages takes longer than reading a message into them.
 const MAX_SPARE_WHILE_WAITING: usize = 128 << 10;
 
-/// The time for which a connection that waits for the rest of a large message keeps the memory for this rest.
+/// A connection frees spare memory of more than [`MAX_SPARE_WHILE_WAITING`] bytes when it has waited for the rest of
+/// the message for this time.
 const SPARE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A pool of two buffers. Two are enough: a thread runs one task at a time, and few tasks keep a buffer while another
@@ -51,15 +52,15 @@ std::thread_local! {
 
 /// Takes the buffer that was returned last from a pool. Returns `None` if the pool is empty, and during thread
 /// shutdown.
-fn take<T>(kept: &'static LocalKey<TwoSlotPool<T>>) -> Option<T> {
-    kept.try_with(|[newer, older]| newer.take().or_else(|| older.take())).ok().flatten()
+fn take<T>(pool: &'static LocalKey<TwoSlotPool<T>>) -> Option<T> {
+    pool.try_with(|[newer, older]| newer.take().or_else(|| older.take())).ok().flatten()
 }
 
 /// Returns a buffer to a pool. If the pool is full, drops the oldest buffer of the pool.
-fn keep<T>(kept: &'static LocalKey<TwoSlotPool<T>>, one: T) {
-    let _ = kept.try_with(|[newer, older]| {
-        if let Some(one) = newer.replace(Some(one)) {
-            older.set(Some(one));
+fn keep<T>(pool: &'static LocalKey<TwoSlotPool<T>>, buffer: T) {
+    let _ = pool.try_with(|[newer, older]| {
+        if let Some(previous) = newer.replace(Some(buffer)) {
+            older.set(Some(previous));
         }
     });
 }
@@ -72,13 +73,13 @@ pub(super) struct Borrowed(Option<Box<PooledInbox>>);
 #[derive(Debug, Default)]
 struct PooledInbox {
     inbox: Inbox,
-    /// When the spare memory is freed. The number identifies the partial message: it is the number of messages that
-    /// were received before this message.
+    /// A number that identifies the partial message, and the time when the spare memory is freed. The number says how
+    /// many messages were received before this message.
     release: Option<(u64, Instant)>,
 }
 
-/// An empty inbox, in which `event` and `message` look up a result if the connection has no inbox.
-static NOTHING: Inbox = Inbox::empty();
+/// An empty inbox. `Borrowed::event` and `Borrowed::message` use it if the connection has no inbox.
+static EMPTY: Inbox = Inbox::empty();
 
 impl Borrowed {
     /// Creates the inbox of a connection from `inbox`, which may contain input.
@@ -94,24 +95,24 @@ impl Borrowed {
 
     /// Returns the inbox, or `None` if the connection has none.
     #[inline]
-    pub(super) fn here(&mut self) -> Option<&mut Inbox> {
+    pub(super) fn get_if_present(&mut self) -> Option<&mut Inbox> {
         self.0.as_deref_mut().map(|pooled| &mut pooled.inbox)
     }
 
     /// Returns the event that `ready` refers to. `ready` must be the result of the last poll.
     #[inline]
     pub(super) fn event(&self, ready: EventIndex) -> Event<'_> {
-        self.0.as_deref().map_or(&NOTHING, |pooled| &pooled.inbox).event(ready)
+        self.0.as_deref().map_or(&EMPTY, |pooled| &pooled.inbox).event(ready)
     }
 
     /// Returns the message that `ready` refers to. `ready` must be the result of the last poll.
     #[inline]
     pub(super) fn message(&self, ready: MessageIndex) -> Event<'_> {
-        self.0.as_deref().map_or(&NOTHING, |pooled| &pooled.inbox).message(ready)
+        self.0.as_deref().map_or(&EMPTY, |pooled| &pooled.inbox).message(ready)
     }
 
-    /// Returns an empty inbox to the pool. An inbox that contains a part of a message is kept, and its spare memory is
-    /// freed if it is at most [`MAX_SPARE_WHILE_WAITING`] bytes. [`Self::release_at`] tells when to free more spare
+    /// Returns the inbox to the pool if the inbox is empty. An inbox that contains a part of a message is kept. Spare
+    /// memory of at most [`MAX_SPARE_WHILE_WAITING`] bytes is freed. [`Self::release_at`] tells when to free more spare
     /// memory.
     #[inline]
     pub(super) fn give_back(&mut self) {
@@ -143,15 +144,15 @@ impl Borrowed {
         Some(at)
     }
 
-    /// Frees all memory of the inbox that contains no part of a message.
+    /// Frees the spare memory of the inbox.
     #[inline]
     pub(super) fn release_idle(&mut self) {
-        if let Some(inbox) = self.here() {
+        if let Some(inbox) = self.get_if_present() {
             inbox.release_idle();
         }
     }
 
-    /// Returns the inbox to the pool if it is empty.
+    /// Returns the inbox to the pool if the inbox is empty.
     #[inline]
     pub(super) fn give_back_idle(&mut self) {
         if let Some(mut pooled) = self.0.take_if(|pooled| pooled.inbox.is_idle()) {
@@ -162,7 +163,7 @@ impl Borrowed {
         }
     }
 
-    /// Returns the inbox, which does not return to the pool. Creates a new inbox if the connection has none.
+    /// Returns the inbox to the caller, and not to the pool. Creates a new inbox if the connection has none.
     pub(super) fn into_inbox(self) -> Inbox {
         self.0.map(|pooled| pooled.inbox).unwrap_or_default()
     }
@@ -176,7 +177,7 @@ pub(super) fn lend_outbox(half: &mut impl SendingHalf) {
     }
 }
 
-// Kept out of line, because most messages are put into a queue that already has memory.
+// Kept out of line, because most messages are queued in a write queue that already has memory.
 #[inline(never)]
 fn lend_kept(half: &mut impl SendingHalf) {
     if let Some(memory) = take(&OUTBOXES) {

@@ -81,7 +81,8 @@ impl<R: Timer> Clock<R> {
         }
     }
 
-    /// Waits for the deadline `at`, and returns the time. Without a deadline, returns `Pending` and has no wakeup.
+    /// Waits for the deadline `at`, and returns the time. If `at` is `None`, returns `Pending`, and the task is not
+    /// woken.
     pub(super) fn poll_due(&mut self, cx: &mut Context<'_>, at: Option<Instant>) -> Poll<Instant> {
         let Some(at) = at else { return Poll::Pending };
         let ahead = Instant::ZERO + self.ahead;
@@ -110,7 +111,7 @@ impl<R: Timer> Clock<R> {
                     return Poll::Ready(now);
                 }
             }
-            // The caller returns `Pending` now. The next read allocates memory again, but only when there is input.
+            // The next read allocates memory again, but only when there is input.
             inbox.release_idle();
         }
         self.poll_due(cx, at)

@@ -78,8 +78,9 @@ impl<R: Timer + Clone> Server<R> {
         };
         let (stream, runtime, receiving) = opening.await;
         match receiving.finish() {
-            // The timer of `runtime` may still be set for the deadline of the handshake. A clone has the same clock,
-            // but its timer is not set, so the timer does not wake the task while the application decides.
+            // The timer of `runtime` may still be set for the deadline of the handshake. It would wake the task while
+            // the application decides. So the request gets a clone of the runtime, which has the same clock and a timer
+            // that is not set.
             Ok(pending) => Ok(PendingRequest::new(stream, self.runtime().clone(), pending)),
             Err(why) => Err(why.into_error(|request| HttpCall::new(stream, runtime, request))),
         }

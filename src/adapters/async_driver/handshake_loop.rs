@@ -5,8 +5,8 @@
 //!
 //! `adapters::handshake_driver` has the drivers. `handshake`, `pending_request` and `http_call` start them.
 //!
-//! Invariant: the state of a handshake is on the heap. It is freed after the handshake, and the task of the connection
-//! reserves no memory for it.
+//! Invariant: the state of a handshake is on the heap. This memory is freed after the handshake, and the task of the
+//! connection reserves no memory for the handshake.
 
 use core::future::Future;
 use core::pin::Pin;
@@ -85,7 +85,8 @@ fn poll_open<S, R: Transport<S>>(
 
 /// Sends a response with a status other than 101, and closes the stream.
 ///
-/// The stream gets a lingering close: it is half-closed, read until the peer closes, and then closed.
+/// The stream gets a lingering close. It is half-closed, then read until the peer closes or a limit is reached, and
+/// then closed.
 // The future is on the heap, so that the task of a connection does not reserve memory for it.
 pub(super) fn respond<S, R: Transport<S>>(
     stream: S,

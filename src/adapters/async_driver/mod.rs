@@ -5,15 +5,16 @@
 //!
 //! # The run loop
 //!
-//! A call that receives decodes the input that has arrived, and returns one event after the other. When the next read
-//! is pending, the call writes all queued frames in one vectored write. So the answers to several messages are written
-//! together. Then the task waits for input, for the stream to accept more bytes, or for the next deadline. A call that
-//! sends writes the queue before it returns. A call that feeds only queues its message.
+//! A call that receives decodes the next event of the input that has arrived, and returns this event. If all input is
+//! decoded and the next read is pending, the call writes all queued frames in one vectored write. So the answers to
+//! several messages are written together. Then the task waits for input, for the stream to accept more bytes, or for
+//! the next deadline. A call that sends writes the queue before it returns. `feed`, `feed_prepared` and the methods of
+//! a [`Responder`] only queue their frames.
 //!
-//! A call that sends and must wait also reads what has arrived, up to 64 KiB, for the next call that receives. This
-//! input shows that the peer is alive, so the timers do not end the connection of a program that only sends. But such a
-//! program does not answer the peer's Pings and does not see the peer's Close. So let one task receive and another task
-//! send.
+//! While a call that sends waits for the stream, it also reads what has arrived, up to 64 KiB, for the next call that
+//! receives. This input shows that the peer is alive, so the timers do not end the connection of a program that only
+//! sends. But such a program does not answer the peer's Pings and does not see the peer's Close. So let one task
+//! receive and another task send.
 //!
 //! After 1,024 frames or 512 KiB of input, the task yields to other tasks. A peer that sends without pause therefore
 //! does not delay other connections.
@@ -30,8 +31,8 @@
 //! | `feed`, and the methods of a [`Responder`] | The message was not queued. No part of it is ever sent. |
 //! | `send`, `ping`, `close` and the others that send | Either the frame was not queued, and no part of it is ever sent. Or the whole frame is queued, and the next call that writes or waits writes it. The first poll queues a message if the write queue is below [`Config::high_water`](crate::Config::high_water). |
 //!
-//! The future of a handshake owns the stream, so dropping this future closes the stream. A [`PendingRequest`] owns its
-//! stream too.
+//! The future of a handshake owns the stream, so dropping this future closes the stream. Dropping a [`PendingRequest`]
+//! also closes its stream.
 //!
 //! # Dropping a WebSocket
 //!
@@ -93,7 +94,7 @@ pub trait Timer {
 
     /// Returns `Ready` if the time is `at` or later. Otherwise has the task of `cx` woken at that time.
     ///
-    /// There is only one timer. A call with another time, or from another task, replaces the previous one. The function
-    /// may be called again after it returned `Ready`.
+    /// A value of this type has one timer. A call with another time, or from another task, sets this timer again. The
+    /// function may be called again after it returned `Ready`.
     fn poll_at(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()>;
 }

@@ -25,9 +25,9 @@ use crate::handshake::{HttpResponse, RequestHead};
 
 /// A request to open a WebSocket that waits for the application's decision. [`Server::receive`] returns it.
 ///
-/// No timeout applies while the application decides, so it can ask a database for example. During this time nothing is
-/// read from the stream, and the peer's data is not lost. If this value is dropped, the stream is closed without a
-/// response.
+/// No timeout applies while the application decides. So the application can ask a database, for example. During this
+/// time nothing is read from the stream, and the peer's data is not lost. If this value is dropped, the stream is
+/// closed without a response.
 ///
 /// ```
 /// # #[cfg(feature = "tokio")] {
@@ -160,8 +160,8 @@ impl<S, R: Transport<S>> PendingRequest<S, R> {
         (self.stream, head, after_head)
     }
 
-    /// Starts to send the 101 response. `None` stands for the acceptance of the server, directly after the request
-    /// arrived.
+    /// Starts to send the 101 response. `None` means that the settings of the server decide, and that the request has
+    /// just arrived. The driver then does not check whether the peer has closed its sending direction.
     // The future owns its state on the heap, and borrows nothing.
     pub(super) fn start_accepting(
         self,

@@ -1,9 +1,9 @@
 //! A buffer for input that was read during a call that sends. The next call that receives takes the input from it.
 //!
-//! A call that sends must wait while the peer does not read. Before it waits, the call reads the input that has
-//! arrived, for two reasons. Input shows that the peer is alive. And some peers read only after they could send their
-//! own data. The call cannot decode the bytes, because the application may still have an event that borrows from the
-//! inbox.
+//! A call that sends must wait while the peer does not read. Before this wait, the call reads the input that has
+//! arrived. There are two reasons: input shows that the peer is alive, and some peers read nothing until they have sent
+//! their own data. The call cannot decode the bytes, because the application may still have an event that borrows from
+//! the inbox.
 //!
 //! `write_driver` decides when to read ahead, and reports the input to the timers.
 //!
@@ -37,7 +37,7 @@ struct Kept {
     bytes: Vec<u8>,
     /// The number of bytes at the start of `bytes` that were already returned.
     taken: usize,
-    /// The end of the stream or the read error that came after `bytes`, if any.
+    /// The end of the stream (`Ok`) or the read error that came after `bytes`, if any.
     end: Option<io::Result<()>>,
 }
 
@@ -71,7 +71,7 @@ impl ReadAhead {
         Self(None)
     }
 
-    /// Returns whether nothing was read ahead. The caller then reads from the stream.
+    /// Returns whether nothing is kept. If so, the caller reads from the stream.
     #[inline(always)]
     pub(super) const fn is_empty(&self) -> bool {
         self.0.is_none()
@@ -79,8 +79,8 @@ impl ReadAhead {
 
     /// Returns how many bytes were read ahead, and whether the end or an error of the stream followed.
     ///
-    /// The task that receives is woken when this value grows. It is not woken just because there are bytes: a task that
-    /// waits for its next turn would then be woken again and again.
+    /// The task that receives is woken when this value grows. It is not woken each time that the buffer contains bytes:
+    /// a task that waits for its next turn would then be woken again and again.
     pub(super) fn len(&self) -> (usize, bool) {
         self.0.as_ref().map_or((0, false), |kept| (kept.bytes.len(), kept.end.is_some()))
     }
@@ -113,16 +113,16 @@ impl ReadAhead {
     #[inline(never)]
     pub(super) fn fill<S, R: Transport<S>>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> bool {
         let mut space = [0; READ_AHEAD_AT_ONCE];
-        let mut came = false;
+        let mut has_read = false;
         loop {
             let room = self.0.as_ref().map_or(MOST_READ_AHEAD, |kept| kept.room());
             let most = room.min(READ_AHEAD_AT_ONCE);
             if most == 0 {
-                return came;
+                return has_read;
             }
             let to = space.get_mut(..most).unwrap_or_default();
             let read = match check_count(R::poll_read(stream, cx, to), most) {
-                Poll::Pending => return came,
+                Poll::Pending => return has_read,
                 Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => continue,
                 Poll::Ready(read) => read,
             };
@@ -130,7 +130,7 @@ impl ReadAhead {
             match read {
                 Ok(n) if n > 0 => {
                     kept.bytes.extend_from_slice(space.get(..n).unwrap_or_default());
-                    came = true;
+                    has_read = true;
                 }
                 read => kept.end = Some(read.map(|_| ())),
             }

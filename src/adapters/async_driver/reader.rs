@@ -4,9 +4,9 @@
 //! stream, the [`WriteDriver`](super::write_driver::WriteDriver) and the [`Sender`](crate::Sender) under the lock in
 //! [`Shared`]. The reader reads, writes the replies to Pings and Closes, and runs the timers.
 //!
-//! A turn is the work of the task until it yields or all input is decoded; `turn` limits its length. One turn contains
-//! many calls of `poll_read_or_drive`. The lock and its wakers are in `shared_lock`. `pending_replies` stores the
-//! replies until the lock is taken.
+//! A turn is the work of the task until it yields or all input is decoded. One turn contains many calls of
+//! `poll_read_or_drive`, and `turn` limits its length. The lock and its wakers are in `shared_lock`. `pending_replies`
+//! stores the replies until a task takes the lock.
 //!
 //! The handling of the end of the input has three states ([`End`]):
 //!
@@ -17,9 +17,9 @@
 //!
 //! Invariants:
 //! - The reader stores replies while it decodes. The next task that takes the lock queues them.
-//! - If a read is pending, the reader keeps the lock until it waits. If the reader released the lock in between, the
-//!   writer could read ahead the next input. A stream stores a waker only at a pending read, so further input would
-//!   then wake no task.
+//! - If a read is pending, the reader keeps the lock until it waits. If the reader released the lock earlier, the
+//!   writer could read the next input ahead. A stream stores a waker only for a read that is pending. After the
+//!   successful read of the writer, further input would wake no task.
 //! - All state is in `Inner`, not in a future. So dropping a future loses no event.
 
 use core::pin::Pin;
@@ -46,8 +46,9 @@ use crate::{
 
 /// The receiving half of a WebSocket, made by [`WebSocket::split`](super::WebSocket::split), for one task.
 ///
-/// The `Reader` answers Pings and Closes and runs the timers. So its task must always call a method that receives,
-/// until the connection has ended. The `Reader` takes the shared lock once for each read, not once for each message.
+/// The `Reader` answers Pings and Closes and runs the timers. So its task must call methods that receive, one after the
+/// other, until the connection has ended. The `Reader` takes the shared lock once for each read, not once for each
+/// message.
 ///
 /// Before the `Reader` waits for input, it writes the whole write queue, including messages that the
 /// [`Writer`](super::Writer) has only queued.
@@ -196,7 +197,8 @@ impl<S, R: Transport<S>> Reader<S, R> {
     ///
     /// * [`Error::Protocol`]: the peer broke the protocol. A Close with the code of the violation is queued. The call
     ///   writes this Close if the stream takes it at once. This error is returned once.
-    /// * [`Error::Io`]: reading failed while the connection was open. Returned once.
+    /// * [`Error::Io`]: a read failed while the connection was open. This error is returned once. A failed write is
+    ///   reported by the next call of the [`Writer`](super::Writer), not here.
     /// * [`Error::Send`] with [`SendError::Closed`]: the connection had already ended when the WebSocket was created
     ///   from it. The outcome was reported to an earlier owner.
     ///
@@ -246,12 +248,12 @@ impl<S, R: Transport<S>> Inner<S, R> {
     /// Returns a message that is completely in the inbox. This is the fast path: it takes no lock and does not read the
     /// clock.
     fn take_message(&mut self) -> Option<MessageIndex> {
-        let message = self.receiver.poll_message(self.inbox.here()?)?;
+        let message = self.receiver.poll_message(self.inbox.get_if_present()?)?;
         self.shared.pending.received(true);
         Some(message)
     }
 
-    /// Decodes the next event, and stores the reply that it needs.
+    /// Decodes the next event, and stores the reply that the event needs.
     fn take_event(&mut self) -> Result<Option<EventIndex>, Error> {
         let polled = self.receiver.poll(self.inbox.get());
         if self.receiver.saw_data() {
@@ -264,7 +266,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
         Ok(ready)
     }
 
-    /// Stores a reply. The next task that takes the lock queues it.
+    /// Stores a reply. The next task that takes the lock queues the reply.
     fn store_reply(&self, reply: PendingReply) {
         self.shared.pending.owe(reply);
         if matches!(reply, PendingReply::RoundTrip(_)) {
@@ -291,8 +293,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
         error.into()
     }
 
-    /// Continues the loop after all input in the inbox was decoded. One turn contains many such calls. Reads from the
-    /// stream. If the read is pending, writes the queue, runs the timers that are due, and waits.
+    /// Reads from the stream. If the read is pending, writes the queue, runs the timers that are due, and waits. The
+    /// loop calls this function when all input in the inbox is decoded, many times in one turn.
     fn poll_read_or_drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turned, Error>> {
         match self.end {
             End::No => {}
@@ -305,8 +307,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
         let must_close = self.group.must_close(cx);
         let Self { receiver, shared, inbox, turn, outcome, group, .. } = self;
         let mut parts = ReaderParts { receiver, inbox, outcome, group: must_close.then_some(group) };
-        // If the read is pending, the lock is held until the task waits. Otherwise the writer could read ahead the next
-        // input in between. A stream stores a waker only at a pending read, so further input would then wake no task.
+        // If the read is pending, the lock is held until the task waits. Otherwise the writer could read the next input
+        // ahead, and this task would not be woken for further input.
         let turned = shared.poll_reader(cx, |out, cx, wake_other| {
             let space = parts.receiver.read_space(parts.inbox.get());
             if let Poll::Ready(read) = out.wire.poll_read(&mut out.stream, cx, space) {
@@ -389,8 +391,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
             Poll::Ready(before)
         }));
         match core::mem::replace(end, End::Handled) {
-            // While the connection is closing, a reset counts as the end of the stream: the peer may close the stream
-            // without waiting for our bytes.
+            // While the connection is closing, a reset counts as the end of the stream, because the peer may close the
+            // stream without waiting for our bytes.
             End::Seen(Some(error)) if before == CloseState::Open => Poll::Ready(Err(error.into())),
             _ => Poll::Ready(Ok(Turned::Again)),
         }
@@ -442,8 +444,8 @@ impl ReaderParts<'_> {
                 out.wire.end(&mut out.stream, &out.sender, cx);
                 return Poll::Ready(Turned::Closed(how));
             }
-            // The only other event is `Writable`. It is not needed: `wake_other` wakes a writer that waits because the
-            // queue is full.
+            // The only other event is `Writable`. It is not needed, because `wake_other` wakes a writer that waits for
+            // space in the queue.
         }
         if out.sender.close_state() == CloseState::Ended {
             return Poll::Ready(Turned::Over);

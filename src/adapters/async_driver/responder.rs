@@ -26,8 +26,8 @@ use crate::{
     SendingHalf, UnsentMessage,
 };
 
-/// Borrowed messages of at least this many bytes are written directly if the queue is empty. A separate write then
-/// costs less than a copy into the queue.
+/// Borrowed messages of at least this many bytes are written directly if the queue is empty. For such a message, a
+/// separate write costs less than a copy into the queue.
 const LARGE: usize = 16 << 10;
 
 /// Sends frames in answer to an event, while the event is borrowed.
@@ -216,8 +216,8 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     ///
     /// The message is written by the next call that flushes, or by a call that receives before it waits.
     ///
-    /// If the write queue is full, the call first writes as much of the queue as the stream takes now. This call does
-    /// not run timers.
+    /// If the write queue is full, `try_send` first writes as much of the queue as the stream takes now. `try_send`
+    /// does not run timers.
     ///
     /// # Errors
     ///

@@ -80,11 +80,13 @@ impl<T> SharedLock<T> {
         cx: &mut Context<'_>,
         mut poll: impl FnMut(&mut T, &mut Context<'_>, &mut bool) -> Poll<O>,
     ) -> Poll<O> {
-        let mut placed = None;
+        // `Some` after the waker was registered. The value says whether the task then waits for the lock.
+        let mut registered = None;
         if side == Side::Reader {
-            // The reader must nearly always wait. So it registers first, and needs no second call.
+            // The reader must nearly always wait. So it registers before the first call of `poll`, and needs no second
+            // call.
             self.wakers.of(side).wait(cx.waker(), false);
-            placed = Some(false);
+            registered = Some(false);
         }
         loop {
             let mut wake_other = false;
@@ -95,15 +97,15 @@ impl<T> SharedLock<T> {
                 Some(polled) => {
                     // The other task may have found the lock taken, and then waits for the lock.
                     self.wakers.of(side.other()).wake(!wake_other);
-                    if polled.is_ready() || placed.is_some() {
+                    if polled.is_ready() || registered.is_some() {
                         return polled;
                     }
                 }
-                None if placed == Some(true) => return Poll::Pending,
+                None if registered == Some(true) => return Poll::Pending,
                 None => {}
             }
             self.wakers.of(side).wait(cx.waker(), for_lock);
-            placed = Some(for_lock);
+            registered = Some(for_lock);
         }
     }
 

@@ -119,15 +119,15 @@ impl<S, R: Transport<S>> Shared<S, R> {
         cx: &mut Context<'_>,
         mut send: impl FnMut(&mut Sender<Outbox>, Instant) -> Result<(), SendError>,
     ) -> Poll<Result<(), Error>> {
-        // Earlier messages are sent first.
+        // Stored messages are earlier than this frame. If they find no space in the queue, this frame must wait too.
         let in_order = |sender: &mut Sender<Outbox>, now| {
             if self.messages.need_room() { Err(SendError::Blocked) } else { send(sender, now) }
         };
         self.poll_feed_control(cx, in_order)
     }
 
-    /// Queues a control frame like [`Self::poll_feed`], and does not wait for stored messages that find no space in the
-    /// queue. Otherwise a peer that does not read could keep a Close from being queued, and its timeout from starting.
+    /// Queues a control frame like [`Self::poll_feed`], but before stored messages that find no space in the queue. If
+    /// the Close waited behind such messages, a peer that does not read could prevent the close timeout from starting.
     pub(super) fn poll_feed_control(
         &self,
         cx: &mut Context<'_>,

@@ -130,9 +130,9 @@ impl Tasks {
             Some(both) => both.wakers.wake_one(side.other()),
             // Only one task polls both sides, and its last poll of the other side was pending.
             None if self.sides & other != 0 => {
-                // Wake the task once, and not again until it has polled the other side. It may never poll that side
-                // again, because the call may have been dropped. A task that wakes itself in each poll would run
-                // without end.
+                // Wake the task once, and not again until it has polled the other side. The task may never poll that
+                // side again, because the call on that side may have been dropped. A task that wakes itself in each
+                // poll would run without end.
                 self.sides &= !other;
                 if let Some(waiting) = &self.waiting {
                     waiting.wake_by_ref();

@@ -272,8 +272,8 @@ impl<S, R> WebSocket<S, R> {
 
     /// Joins `group`, which can close all of its members at once.
     ///
-    /// A WebSocket is in one group at most: it leaves the group that it was in. After [`split`](Self::split) the
-    /// [`Reader`] is the member.
+    /// A WebSocket is in one group at most. If it was in another group, it leaves that group. After
+    /// [`split`](Self::split) the [`Reader`] is the member.
     pub fn join(&mut self, group: &Group) {
         self.inner.group.join(group);
     }
@@ -320,8 +320,8 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     /// If the future is dropped, no event is lost. The next call continues.
     pub async fn next_event(&mut self) -> Result<Option<(Event<'_>, Responder<'_, S, R>)>, Error> {
         let inner = &mut *self.inner;
-        // This loop repeats the code of `poll_ready` instead of awaiting it. An `Event` contains space for a control
-        // frame, and returning the event from an inner future would copy it once more.
+        // This loop repeats the code of `poll_ready` instead of awaiting it. An inner future would store its result in
+        // memory, and this function would copy the result once more for each event.
         while inner.outcome.is_none() {
             if inner.turn.is_over(inner.connection.received()) {
                 poll_fn(|cx| inner.poll_yield(cx)).await?;

@@ -33,8 +33,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
     /// Runs the loop until there is a message, and returns the message. Returns `None` after the end.
     pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         loop {
-            // Whole messages do not go through `poll_ready`, whose result is larger and would be copied for each
-            // message.
+            // A whole message is taken here, without `poll_ready`. The result of `poll_ready` is larger, and would be
+            // copied for each message.
             let ready = match self.take_message() {
                 Some(message) => message.into(),
                 None => match ready!(self.poll_ready(cx))? {
@@ -104,7 +104,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
     /// timers count the message as received at that time.
     #[inline(always)]
     pub(super) fn take_message(&mut self) -> Option<MessageIndex> {
-        self.connection.poll_message(self.inbox.here()?)
+        self.connection.poll_message(self.inbox.get_if_present()?)
     }
 
     /// Decodes the next event. The caller must pass the event to [`Self::filter_event`], which handles internal events.
@@ -141,14 +141,14 @@ impl<S, R: Transport<S>> Inner<S, R> {
 
     /// After a violation of the protocol, writes as much of our Close as the stream takes now. Returns the error.
     fn handle_violation(&mut self, error: ProtocolError, cx: &mut Context<'_>) -> Error {
-        // An error of this write is ignored, because the caller must get the violation. The next call writes the rest
-        // if the write is pending.
+        // An error of this write is ignored, because the caller must get the violation. If the write is pending, the
+        // next call writes the rest.
         let _ = self.wire.poll_write(&mut self.stream, &mut self.connection, cx);
         error.into()
     }
 
-    /// Continues the loop after all input in the inbox was decoded. One turn contains many such calls. Reads from the
-    /// stream. If the read is pending, writes the queue, runs the timers that are due, and waits.
+    /// Reads from the stream. If the read is pending, writes the queue, runs the timers that are due, and waits. The
+    /// loop calls this function when all input in the inbox is decoded, many times in one turn.
     // Inlined into its callers, and `poll_drive` is inlined into this function. `WriteDriver::poll_write_within`
     // explains why.
     #[inline(always)]
@@ -192,7 +192,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
             }
             Next::Yields => {}
         }
-        // Events that this write causes are polled in the next turn. An error is returned at once, and the next call
+        // Events that `poll_drive` causes are polled in the next turn. An error is returned at once, and the next call
         // begins a new turn.
         if let Poll::Ready(Err(error)) = self.poll_drive(cx) {
             self.begin_turn();
@@ -211,8 +211,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
-                // While the connection is closing, a reset counts as the end of the stream: the peer may close the
-                // stream without waiting for our bytes.
+                // While the connection is closing, a reset counts as the end of the stream, because the peer may close
+                // the stream without waiting for our bytes.
                 let closing = self.connection.ready_state() == ReadyState::Closing;
                 self.connection.handle_eof();
                 if !closing {
@@ -290,9 +290,9 @@ impl<S, R: Timer> UsedByTasks for Inner<S, R> {
 
 /// A copy of the state that one task can change while another task waits for a change.
 ///
-/// Two copies are compared: one from before a poll, and one from after it. If they differ, the other task is woken,
-/// because the poll has changed something that the other task may wait for: a shorter queue, a new ready state, another
-/// deadline, a failure of the stream, or input that was read ahead.
+/// Two copies are compared: one from before a poll, and one from after the poll. If the copies differ, the other task
+/// is woken. It may wait for a shorter queue, a new ready state, another deadline, a failure of the stream, or input
+/// that was read ahead.
 #[derive(PartialEq, Eq)]
 pub(super) struct Snapshot {
     buffered: usize,

@@ -223,11 +223,11 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     /// Queues a message without waiting, and writes as much of the write queue as the stream takes now.
     ///
     /// The rest is written by the next call that sends, or by a call that receives before it waits. A task that polls
-    /// this WebSocket as a [`Stream`] must poll the `Stream` again afterwards. Without this poll, the task is not woken
-    /// when the transport can take the rest.
+    /// this WebSocket as a [`Stream`] must poll the `Stream` again after `try_send`. Without this poll, the task is not
+    /// woken when the transport can take the rest.
     ///
-    /// If the write queue is full, the call first writes as much of the queue as the stream takes now. This call does
-    /// not run timers.
+    /// If the write queue is full, `try_send` first writes as much of the queue as the stream takes now. `try_send`
+    /// does not run timers.
     ///
     /// # Errors
     ///

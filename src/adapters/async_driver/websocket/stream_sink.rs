@@ -53,12 +53,12 @@ impl<S, R: Transport<S>> Sink<Message> for WebSocket<S, R> {
 
     /// Queues a message.
     ///
-    /// Call [`poll_ready`](Sink::poll_ready) before.
+    /// Before each call, [`poll_ready`](Sink::poll_ready) must have returned `Ready(Ok(()))`.
     ///
     /// # Errors
     ///
     /// * [`Error::Send`] with [`SendError::Blocked`](crate::SendError::Blocked): the queue is full, because
-    ///   `poll_ready` was not called before. The message is lost.
+    ///   `poll_ready` was not called first. The message is lost.
     /// * [`Error::Send`] with [`SendError::MessageOpen`](crate::SendError::MessageOpen): a fragmented message is open.
     ///   The message is lost.
     /// * [`Error::Send`] with [`SendError::Closed`](crate::SendError::Closed): closing has begun. The message is lost.
