@@ -162,8 +162,8 @@ impl<T: Timer> handshake_driver::Client<FuturesIo<T>> {
 impl<S: AsyncRead + AsyncWrite + Unpin, T: Timer> async_driver::WebSocket<S, FuturesIo<T>> {
     /// Creates a WebSocket on a stream after another library has performed the handshake.
     ///
-    /// `inbox` has the bytes that this library has read after the handshake. Create `connection` with the current time
-    /// of `timer`, because the WebSocket continues with the clock of `timer`.
+    /// `inbox` has the bytes that the other library has read after the handshake. Create `connection` with the current
+    /// time of `timer`, because the WebSocket continues with the clock of `timer`.
     #[must_use]
     pub fn from_parts(stream: S, timer: T, connection: Connection, inbox: Inbox) -> Self {
         Self::with_runtime(stream, FuturesIo(timer), connection, inbox)

@@ -8,11 +8,11 @@
 //!
 //! # Decide what happens with a slow peer
 //!
-//! If a peer reads more slowly than messages are sent to it, its write queue fills. A send is accepted while fewer than
-//! [`Config::high_water`](crate::Config::high_water) bytes are queued. Otherwise it is refused as
-//! [`Blocked`](crate::SendError::Blocked). So the queue of a slow peer holds at most the high-water mark and one
-//! message. [`buffered_amount`](crate::Connection::buffered_amount) returns how many bytes are queued. The application
-//! decides what happens with a refused message:
+//! If a peer reads more slowly than messages are sent to it, the write queue of its connection fills. A send is
+//! accepted while fewer than [`Config::high_water`](crate::Config::high_water) bytes are queued. Otherwise it is
+//! refused as [`Blocked`](crate::SendError::Blocked). So the queue of a slow peer holds at most the high-water mark and
+//! one message. [`buffered_amount`](crate::Connection::buffered_amount) returns how many bytes are queued. The
+//! application decides what happens with a refused message:
 //!
 //! | policy | on `Blocked` | suitable for |
 //! | --- | --- | --- |
@@ -62,9 +62,9 @@
 //! Give each connection a task, and distribute `Prepared` messages with `tokio::sync::broadcast`. This channel has a
 //! fixed size, so the producer never waits. A call that sends waits while the write queue is full, so the task would
 //! not notice a slow peer. Therefore check `buffered_amount` first. A call that receives writes the queue, so the bytes
-//! that are still queued afterwards are those that the peer has not read. `Lagged` means that the task itself was too
-//! slow. `examples/chat` is a complete server of this kind. For a message that is not prepared, `try_send` checks and
-//! sends in one call.
+//! that are still queued afterwards are those that the peer has not read. The error `Lagged` of the channel means that
+//! the task itself was too slow. `examples/chat` is a complete server of this kind. For a message that is not prepared,
+//! `try_send` checks and sends in one call.
 //!
 //! ```
 //! # #[cfg(feature = "tokio")] {

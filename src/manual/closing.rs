@@ -19,15 +19,15 @@
 //!
 //! # The transport
 //!
-//! RFC 6455 section 7.1.1 requires the server to close TCP first. Once its Close is written, the server closes its
-//! sending half ([`TransportAction::HalfClose`](crate::TransportAction::HalfClose)), and reads until the end of the
-//! stream. If it closed both halves while input is unread, the operating system would send a reset, and the peer could
-//! lose the Close.
+//! RFC 6455 section 7.1.1 requires the server to close TCP first. When the server has received a Close and written its
+//! own, it closes its sending half ([`TransportAction::HalfClose`](crate::TransportAction::HalfClose)). Then it reads
+//! until the end of the stream. If it closed both halves while input is unread, the operating system would send a
+//! reset, and the peer could lose the Close.
 //!
-//! A client waits until the server ends the stream. Once a Close was sent and received, it waits at most for
+//! A client waits until the server ends the stream. Once a Close was sent and received, the client waits at most for
 //! [`Config::end_timeout`](crate::Config::end_timeout). [`Config::close_timeout`](crate::Config::close_timeout) limits
-//! the time for the whole of closing. So a connection that closes always ends, unless the application turns this timer
-//! off.
+//! the time from the first Close to the end. So a connection that closes always ends, unless the application turns the
+//! close timeout off.
 //!
 //! # The outcome
 //!
@@ -36,7 +36,7 @@
 //! | [`Outcome`](crate::Outcome) | when | code |
 //! | --- | --- | --- |
 //! | `Clean` | the peer's Close was received, and our Close was written | the code of the peer's Close; 1005 if the Close had no code |
-//! | `Unanswered` | the peer's Close was received, but the stream ended before our Close was written | the same |
+//! | `Unanswered` | the peer's Close was received, but the stream ended before our Close was written | as for `Clean` |
 //! | `Abnormal` | the stream ended without a Close: between messages, inside a message, or inside a frame | 1006 |
 //! | `Failed` | the peer broke a rule of the protocol | 1006 |
 //! | `TimedOut` | a Ping or a Close was not answered in time, or no data was sent or received for too long | 1006 |

@@ -22,37 +22,39 @@
 //! and encrypted data. Inside a data centre it is not worth it either, because the network transfers a message faster
 //! than it can be compressed.
 //!
-//! Do not compress if a message, or the earlier messages to which it may refer, contain both a secret and data that an
-//! attacker can choose. The length of the output reveals whether the two have common parts (CRIME and BREACH; RFC 7692
-//! section 8). [`SendOptions::compress`](crate::SendOptions::compress) turns compression off for single messages. Later
-//! messages cannot refer to such a message.
+//! Do not compress a message that contains both a secret and data that an attacker can choose. The length of the output
+//! reveals whether the two have common parts (CRIME and BREACH; RFC 7692 section 8). The two may also be in different
+//! messages, because a message can refer to earlier messages. [`SendOptions::compress`](crate::SendOptions::compress)
+//! turns compression off for single messages. Later messages cannot refer to a message that was sent uncompressed.
 //!
 //! # Data that does not become shorter
 //!
-//! If compression does not make a whole message shorter, the message is sent uncompressed, with RSV1 = 0. To find this
-//! out, the sender first compresses the first 32 KiB of a message of more than 64 KiB. If these become shorter by less
-//! than a sixteenth, and a sample of the rest looks like random bytes, the rest is not compressed. So sending 16 MiB of
-//! images costs one millisecond at level 4 instead of 600. Messages of up to 64 KiB are compressed completely before
-//! this is decided. If the application knows that its data does not become shorter,
+//! If compression does not make a whole message shorter, the message is sent uncompressed, with RSV1 = 0. To decide
+//! early, the sender first compresses the first 32 KiB of a message of more than 64 KiB. If this part becomes shorter
+//! by less than a sixteenth, and a sample of the rest looks like random bytes, the rest is not compressed. So sending
+//! 16 MiB of images costs one millisecond at level 4 instead of 600. Messages of up to 64 KiB are compressed completely
+//! before the sender decides. If the application knows that its data does not become shorter,
 //! [`SendOptions::compress`](crate::SendOptions::compress) saves this time.
 //!
-//! With context takeover, a message may refer to the recent data of earlier messages, which is called the window. If a
-//! message is sent uncompressed, it is removed from the compressor's window, because the peer's inflater has not seen
-//! it. The last 2 KiB of the earlier data remain in the window. So a message that does not become shorter by itself
-//! never enters the window. Even if it is sent often, no repetition can refer to it.
+//! With context takeover, a message may refer to the recent data of earlier messages. This data is called the window. A
+//! message that is sent uncompressed is removed from the compressor's window, because the peer's inflater has not seen
+//! the message. The last 2 KiB of the earlier data remain in the window. So a message that does not become shorter by
+//! itself never enters the window. Even if the same message is sent often, no copy of it can refer to an earlier copy.
 //!
 //! **Fragments** are always compressed. RFC 7692 section 6.1 requires that either all of a message is compressed or
 //! nothing of it. When a later fragment does not become shorter, the first fragment has already been sent. The data of
-//! a fragment can even become longer: by up to an eighth at level 1, and by 5 bytes in 2 KiB at other levels. With a
-//! lower memory level than the default, the growth is up to a quarter and 64 bytes. A receiver of this crate accepts
-//! such frames: see [`Config::max_frame`](crate::Config::max_frame). With the default limits at both endpoints, 16 MiB
-//! of any data arrive, in one fragment or in up to 65,536. Another implementation may not accept such frames. For it,
-//! send fragments that are shorter than its limit, or turn off compression in the options of the first fragment.
+//! a fragment can even become longer. The growth is up to an eighth at level 1, and 5 bytes in 2 KiB at other levels.
+//! With a lower memory level than the default, the growth is up to a quarter and 64 bytes. A receiver of this crate
+//! accepts such frames: see [`Config::max_frame`](crate::Config::max_frame). With the default limits at both endpoints,
+//! 16 MiB of any data arrive, in one fragment or in up to 65,536. Another implementation may refuse a frame that is
+//! longer than its limit. If the peer is such an implementation, send shorter fragments, or turn off compression in the
+//! options of the first fragment.
 //!
 //! # Bytes
 //!
-//! The table shows how many bytes are sent for 100 bytes of JSON-like objects, including headers. `cargo bench
-//! --features deflate --bench deflate` prints these numbers, which are the same on every machine.
+//! The table shows how many bytes are sent for 100 bytes of JSON-like objects, including headers. Each column is for
+//! messages of one length. `cargo bench --features deflate --bench deflate` prints these numbers, which are the same on
+//! every machine.
 //!
 //! | setting | 180 B | 1 KiB | 64 KiB |
 //! | --- | --- | --- | --- |
@@ -70,15 +72,15 @@
 //! # Time
 //!
 //! At level 1, compressing and sending a message of 1 KiB takes about 70 times as long as sending it uncompressed. The
-//! factor is 220 at level 2, 340 at level 4, 430 at level 6, and 700 at level 9 (group `send-1KiB` of the same bench).
-//! Inflating takes a fifth of the time of level 4. The groups `inflate` and `deflate` compare with zlib-rs, the library
-//! that compresses and inflates. A connection adds less than a tenth to the time of zlib-rs, including UTF-8
-//! validation.
+//! factor is 220 at level 2, 340 at level 4, 430 at level 6, and 700 at level 9. The group `send-1KiB` of the same
+//! bench measures these times. Inflating a message takes a fifth of the time of compressing it at level 4. hybi uses
+//! the library zlib-rs to compress and inflate. The groups `inflate` and `deflate` compare hybi with zlib-rs alone. A
+//! connection adds less than a tenth to the time of zlib-rs, including UTF-8 validation.
 //!
 //! # Memory
 //!
-//! A connection allocates nothing before the first compressed message in a direction. After this message, it holds
-//! memory that depends on the agreed window bits of the direction. The table gives it in KiB:
+//! A connection allocates nothing before the first compressed message in a direction. After this message, the
+//! connection holds memory that depends on the agreed window bits of the direction. The table gives this memory in KiB:
 //!
 //! | bits | compressor, memory level 1 | compressor, memory level 5, the default | compressor, memory level 9 | decompressor |
 //! | --- | --- | --- | --- | --- |
@@ -90,15 +92,15 @@
 //! | 14 | 196 | 209 | 419 | 47 + 16 |
 //! | 15 | 260 | 273 | 483 | 47 + 32 |
 //!
-//! The second number of a decompressor is a copy of the window, which is never larger than the received data. An idle
-//! connection keeps this copy. All other memory is freed after
+//! The second number of a decompressor is a copy of the window. The copy is never larger than the data that was
+//! inflated. An idle connection keeps this copy. All other memory is freed after
 //! [`Compression::release_after`](crate::deflate::Compression::release_after), one minute by default, or by
 //! [`Connection::release_windows`](crate::Connection::release_windows). So an idle connection with context takeover
 //! holds only the data to which its peer may refer.
 //!
-//! **Without context takeover** nothing is held between messages. But the output becomes longer, especially for short
-//! messages. Each message allocates a compressor, unless connections share a [`Pool`](crate::deflate::Pool). With a
-//! pool, a few compressors can serve ten thousand connections.
+//! **Without context takeover** a connection holds nothing between messages. But the output becomes longer, especially
+//! for short messages. Each message allocates a compressor, unless connections share a [`Pool`](crate::deflate::Pool).
+//! With a pool, a few compressors can serve ten thousand connections.
 //!
 //! ```
 //! use hybi::deflate::{Compression, Pool};
@@ -131,17 +133,17 @@
 //! KiB. UTF-8 is validated during inflation. Data that is not valid DEFLATE fails the connection with 1007.
 //!
 //! One received byte can take as much time as inflating about a thousand bytes. For example, two bytes can be a final
-//! block, after which a window is copied. If your peers must not be able to cause this cost, agree on smaller windows
-//! for their messages (`client_max_window_bits`), or on no compression.
+//! block, after which the receiver copies a window. If your peers must not be able to cause this cost, agree on smaller
+//! windows for their messages (`client_max_window_bits`), or on no compression.
 //!
-//! So the bytes of one read can take milliseconds, during which the thread serves no other connection.
-//! [`Connection::set_inflate_budget`](crate::Connection::set_inflate_budget) limits how much is inflated before the
-//! driver serves other connections. A DEFLATE block counts as 2 KiB of the budget, because even an empty block takes
-//! time. These times were measured for 16 KiB on the wire:
+//! Inflating the bytes of one read can therefore take milliseconds. During this time, the thread serves no other
+//! connection. [`Connection::set_inflate_budget`](crate::Connection::set_inflate_budget) limits how much is inflated
+//! before the driver serves other connections. A DEFLATE block counts as 2 KiB of the budget, because even an empty
+//! block takes time. These times were measured for 16 KiB on the wire:
 //!
-//! - Inflating them to 16 MiB takes 1.4 ms.
-//! - If they are empty blocks with their own tables, they inflate to nothing and take 2.7 ms.
-//! - If they are final blocks, and a window of 32 KiB is copied after each, they take 6.8 ms.
+//! - Data that inflates to 16 MiB takes 1.4 ms.
+//! - Empty blocks with their own code tables inflate to nothing, and take 2.7 ms.
+//! - Final blocks take 6.8 ms, because a window of 32 KiB is copied after each block.
 //!
 //! Messages may contain blocks of any kind, including final blocks (BFINAL). zlib clears its window after a final
 //! block. But with context takeover, RFC 7692 allows a sender to refer to data before a final block. This crate

@@ -30,8 +30,8 @@
 //! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
 //! # let url = format!("ws://{}/chat?room=7", listener.local_addr().unwrap());
 //!
-//! // This replaces `accept_hdr_async` with a callback that reads the request, adds a header, and may reject. The callback
-//! // becomes code between two calls. This code may wait, for example for a database.
+//! // This replaces `accept_hdr_async` with a callback that reads the request, adds a header, and may reject. The
+//! // callback becomes code between two calls. The code may wait, for example for a database.
 //! let server = Server::new().subprotocols(["chat.v1"]).origins(["https://example.com"]);
 //! let accepted = async {
 //!     let (stream, _) = listener.accept().await.unwrap();
@@ -218,16 +218,17 @@
 //! # What behaves differently
 //!
 //! * **Pongs are sent** while a call receives, and so is the answer to a Close. The application does not need to flush.
-//!   If the WebSocket is split, the receiving half does this.
+//!   If the WebSocket is split, the calls of the receiving half send them.
 //! * **A call that receives returns one message**, although one read may bring many. Answers that are fed or passed to
 //!   a [`Responder`](crate::adapters::async_driver::Responder) are sent together in one write, before a call waits for
 //!   input. `send` writes for each message. So if many messages arrive at once, `feed` or `next_event` is much faster.
 //! * **Futures may be dropped** while they wait, in a `select!` or with a timeout.
-//!   [`async_driver`](crate::adapters::async_driver) describes what happens with a message whose send is dropped.
+//!   [`async_driver`](crate::adapters::async_driver) describes what happens with a message if the future that sends it
+//!   is dropped.
 //! * **There are timers**: after 30 seconds of silence a Ping is sent, and after 30 more the connection ends. There is
 //!   a limit of ten seconds for a handshake, and for closing. [`timeouts`](super::timeouts) lists all timers, and how
-//!   to turn them off. The runtime needs its time driver. If the receiving half of a peer is never polled, the peer
-//!   cannot answer a Ping.
+//!   to turn them off. The runtime of tokio must have its time driver enabled. If the receiving half of a peer is never
+//!   polled, the peer cannot answer a Ping.
 //! * **A connection ends by itself**: after `close`, receive until `None`, or call `wait_closed`. This takes at most
 //!   [`close_timeout`](crate::Config::close_timeout).
 //! * **Dropping a WebSocket closes the stream** without a Close, as with tokio-tungstenite. A server that shuts down

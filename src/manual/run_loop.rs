@@ -9,20 +9,20 @@
 //!    Or read into your own buffer, and pass it with [`Input::new`](crate::Input::new). Report the end of the stream,
 //!    or a reset, with [`handle_eof`](crate::Connection::handle_eof).
 //! 2. **Poll** until `None`. A poll decodes no further than the event that it returns. The connection has already
-//!    reacted to the event: a Pong is queued, or a Close is answered. An `Err` means that the peer broke a rule, and is
-//!    returned once. Continue in the same way after it.
+//!    reacted to the event: a Pong is queued, or a Close is answered. An `Err` means that the peer broke a rule. It is
+//!    returned once. After an `Err`, continue to poll.
 //! 3. **Time**: call [`handle_timeout`](crate::Connection::handle_timeout) in every turn and before every write, and
 //!    not only if a wait has timed out. Otherwise a peer could delay the timers forever, by sending or reading a byte
 //!    now and then.
-//! 4. **Write** the slices of [`poll_transmit`](crate::Connection::poll_transmit), and report how many bytes were
-//!    written with [`transmitted`](crate::Connection::transmitted). If the transport accepts nothing, report 0, so that
-//!    the connection knows that the transport is congested. Write once after all input of the turn, and not after each
-//!    message, because one write for many small messages is much faster.
+//! 4. **Write** the slices of [`poll_transmit`](crate::Connection::poll_transmit). Report the number of written bytes
+//!    with [`transmitted`](crate::Connection::transmitted). If the transport accepts nothing, report 0, so that the
+//!    connection knows that the transport is congested. Write once after all input of the turn, and not after each
+//!    message. One write for many small messages is much faster.
 //! 5. **Transport**: take the action that [`poll_transport`](crate::Connection::poll_transport) returns. `Close` and
 //!    `Abort` mean that the connection has ended. Then poll for [`Event::Closed`](crate::Event::Closed) instead of
 //!    waiting, because an ended connection has no deadline that would end the wait.
-//! 6. **Wait** for input, for the deadline of [`poll_timeout`](crate::Connection::poll_timeout), and, if bytes are
-//!    still queued, until the transport can accept bytes. Continue when one of these happens.
+//! 6. **Wait** for input and for the deadline of [`poll_timeout`](crate::Connection::poll_timeout). If bytes are still
+//!    queued, also wait until the transport can accept bytes. Begin the next turn when one of these happens.
 //!
 //! [`Event::Closed`](crate::Event::Closed) is the last event. It is returned exactly once.
 //!
@@ -43,8 +43,8 @@
 //!
 //! # A server over a blocking socket
 //!
-//! This function serves one connection from the handshake to the end. The adapters are such loops. A test runs the same
-//! code against peers that never read, read slowly, or send nothing.
+//! The function `serve` serves one connection from the handshake to the end. The adapters are loops of this kind. A
+//! test runs the same code against peers that never read, read slowly, or send nothing.
 //!
 //! ```
 //! # #[cfg(feature = "net")]
@@ -218,4 +218,4 @@
 //! ```
 //!
 //! Without [`PendingReply::Received`](crate::PendingReply::Received), the timers of the sending half treat the peer as
-//! silent. Send this value also after a poll that consumed bytes and returned `None`.
+//! silent. Pass this value to the sending half also after a poll that consumed bytes and returned `None`.

@@ -6,17 +6,18 @@
 //!   unchecked indices. Only one module, `kernel`, contains `unsafe` code.
 //! - Memory and time are limited by the number of bytes that arrived: see [`limits`](super::limits).
 //! - A client's masking keys come from the key stream of a cipher (RFC 6455 section 10.3). The adapters and
-//!   `MaskingKeys::from_os` take its seed from the operating system. Without these, the caller passes a seed, which
-//!   must be new for each connection and unpredictable.
+//!   `MaskingKeys::from_os` take its seed from the operating system. Otherwise the caller passes a seed, which must be
+//!   new for each connection and unpredictable.
 //! - Text is always valid UTF-8. Validation cannot be turned off.
-//! - A client verifies `Sec-WebSocket-Accept`. A server refuses requests that a proxy could understand differently.
-//!   Such a request has a body, a repeated `Host`, or a CR or LF that does not end a line. The headers and subprotocols
-//!   of the application are checked, so that they cannot add lines to a head.
+//! - A client verifies `Sec-WebSocket-Accept`. A server refuses requests that a proxy could understand differently:
+//!   with a body, with a repeated `Host`, or with a CR or LF that does not end a line. The headers and subprotocols of
+//!   the application are checked, so that they cannot add lines to a head.
 //!
 //! # The application
 //!
 //! - **Origins.** A browser sends cookies with a WebSocket handshake of any page. If your server uses cookies to
-//!   identify users, allow only your own origins. This takes one call, and other origins get the status 403:
+//!   identify users, allow only your own origins. The call `check_origin` refuses all other origins with the status
+//!   403:
 //!
 //! ```
 //! use hybi::handshake::{HeadLimits, Incoming, ServerHandshake};
@@ -31,10 +32,9 @@
 //! ```
 //!
 //! - **TLS.** `ws` is not encrypted. Use `wss`, with a TLS library of your choice, wherever confidentiality matters.
-//! - **Secrets and compression.** If a compressed message contains a secret and data that an attacker can choose, the
-//!   length of the message can reveal the secret (CRIME, BREACH; RFC 7692 section 8). Compression is off unless both
-//!   endpoints enable it. [`SendOptions::compress`](crate::SendOptions::compress) turns compression off for one
-//!   message.
+//! - **Secrets and compression.** A compressed message may contain a secret and data that an attacker can choose. Its
+//!   length can then reveal the secret (CRIME, BREACH; RFC 7692 section 8). Compression is off unless both endpoints
+//!   enable it. [`SendOptions::compress`](crate::SendOptions::compress) turns compression off for one message.
 //! - **Authentication.** The application gets the headers of the handshake, and must check credentials itself.
 //!   With `Server::receive` it can ask another system before it accepts or rejects the request.
 //! - **Number of connections.** All limits apply to one connection. The server must limit the number of connections.

@@ -14,15 +14,15 @@
 //! 1. Call [`can_send`](crate::Connection::can_send) before each poll. While it returns `Blocked`, do not poll. Then
 //!    the queue has space for each answer, and no answer must be stored elsewhere.
 //! 2. Copy the rest of the input, whose length is [`remaining`](crate::Input::remaining), to memory of this connection.
-//!    It is never longer than one read. Call [`handle_unread`](crate::Connection::handle_unread) when the bytes arrive,
-//!    so that no timer treats the peer as silent.
+//!    The rest is never longer than one read. When the bytes of this read arrive, call
+//!    [`handle_unread`](crate::Connection::handle_unread), so that no timer treats the peer as silent.
 //! 3. Do not read from this connection until the rest has been decoded. TCP then slows the peer down.
 //!
 //! `can_send` does not cause an [`Event::Writable`](crate::Event::Writable). Call it again after each write.
 //!
-//! If [`is_paused`](crate::Connection::is_paused) returns true, do the same: keep the rest of the input, serve other
-//! connections, and poll again. The example does not contain timers and the transport, which
-//! [`run_loop`](super::run_loop) shows.
+//! If [`is_paused`](crate::Connection::is_paused) returns true, keep the rest of the input in the same way, serve other
+//! connections, and poll again. The example leaves out timers and transport actions: [`run_loop`](super::run_loop) has
+//! an example with both.
 //!
 //! ```
 //! # #[cfg(feature = "alloc")] {

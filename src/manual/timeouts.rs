@@ -25,12 +25,12 @@
 //!
 //! The pong timeout must not end the connection of a peer that is alive:
 //!
-//! - Every byte that is read from the peer restarts the timeout, because in the middle of a large frame the peer cannot
-//!   send a Pong.
+//! - Every byte that is read from the peer restarts the timeout. A peer that is sending a large frame cannot send a
+//!   Pong before the end of this frame.
 //! - Bytes that are still in the socket have no effect. So a driver that writes for a long time must also read from
-//!   time to time. The adapters do this.
-//! - If the transport was full and accepts bytes again, the peer reads. This extends the timeout too, but by at most
-//!   three times the pong timeout.
+//!   time to time, as the adapters do.
+//! - If the transport was full and accepts bytes again, the peer reads. These writes extend the timeout too, but by at
+//!   most three times the pong timeout.
 //! - While a Ping is queued behind one of our frames, each successful write restarts the timeout.
 //!
 //! ```

@@ -7,9 +7,9 @@
 //!   and compression are then negotiated as usual.
 //! - **Respond** with 101, `Upgrade: websocket`, `Connection: Upgrade`, `Sec-WebSocket-Accept`, and the chosen
 //!   subprotocol and extension.
-//! - **Take the stream** when the server releases it, and pass it to `WebSocket::from_parts`. Pass the bytes that the
-//!   server has already read after the head in the inbox. With hyper the inbox is empty, because hyper returns these
-//!   bytes from the stream. `with_handshake` gives the WebSocket its target, subprotocol and headers.
+//! - **Take the stream** when the server releases it, and pass it to `WebSocket::from_parts`. The inbox must contain
+//!   the bytes after the head that the server has already read. With hyper the inbox is empty, because the stream that
+//!   hyper releases returns these bytes. `with_handshake` gives the WebSocket its target, subprotocol and headers.
 //!
 //! ```
 //! # #[cfg(feature = "tokio")] {
@@ -70,8 +70,8 @@
 //!
 //! `Server::receive` of an adapter reads the request and returns a `PendingRequest` with its
 //! [`RequestHead`](crate::handshake::RequestHead). The application can ask a database, and then accepts or rejects the
-//! request. Meanwhile no timeout runs, and input stays in the stream. A request that is dropped closes its stream
-//! without a response.
+//! request. Meanwhile no timeout runs, and input stays in the stream. If the `PendingRequest` is dropped, its stream is
+//! closed without a response.
 //!
 //! ```
 //! # #[cfg(feature = "net")] {

@@ -15,7 +15,7 @@
 //! used while an event is held. An echo server, for example, sends a message that is still borrowed.
 //!
 //! Text is validated while it is unmasked, and the validated range is stored together with the bytes. So no second
-//! validation is needed to return it as `&str`.
+//! validation is needed to return the text as `&str`.
 //!
 //! # Sending
 //!
@@ -38,6 +38,6 @@
 //! server.send(data.clone()).unwrap();
 //! let mut slices = [&[][..]; 4];
 //! assert_eq!(server.poll_transmit(&mut slices), 2);            // a header of ten bytes, and the payload
-//! assert_eq!(slices[1].as_ptr(), data.as_ptr());               // which is where it was
+//! assert_eq!(slices[1].as_ptr(), data.as_ptr());               // the payload was not copied
 //! # }
 //! ```
