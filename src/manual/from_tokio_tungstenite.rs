@@ -229,8 +229,8 @@
 //!   a limit of ten seconds for a handshake, and for closing. [`timeouts`](super::timeouts) lists all timers, and how
 //!   to turn them off. The runtime of tokio must have its time driver enabled. If the receiving half of a peer is never
 //!   polled, the peer cannot answer a Ping.
-//! * **A connection ends by itself**: after `close`, receive until `None`, or call `wait_closed`. This takes at most
-//!   [`close_timeout`](crate::Config::close_timeout).
+//! * **A connection ends by itself**: after `close`, receive until `None`, or call `wait_closed`. The connection ends
+//!   at most [`close_timeout`](crate::Config::close_timeout) after the first Close.
 //! * **Dropping a WebSocket closes the stream** without a Close, as with tokio-tungstenite. A server that shuts down
 //!   can close all members of a [`Group`](crate::adapters::async_driver::Group), without a `select!` in each task.
 //! * **Buffers are held only while they are needed**: an idle connection has no buffers.

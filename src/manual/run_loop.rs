@@ -1,7 +1,7 @@
 //! How to drive a connection from your own event loop.
 //!
-//! The driver is the code that calls a connection and does the I/O. It is a loop, and one iteration of the loop is
-//! called a turn.
+//! The driver is the code that calls a connection and does the I/O. A driver runs a loop, and one iteration of this
+//! loop is called a turn.
 //!
 //! # One turn
 //!
@@ -9,8 +9,8 @@
 //!    Or read into your own buffer, and pass it with [`Input::new`](crate::Input::new). Report the end of the stream,
 //!    or a reset, with [`handle_eof`](crate::Connection::handle_eof).
 //! 2. **Poll** until `None`. A poll decodes no further than the event that it returns. The connection has already
-//!    reacted to the event: a Pong is queued, or a Close is answered. An `Err` means that the peer broke a rule. It is
-//!    returned once. After an `Err`, continue to poll.
+//!    reacted to the event: a Pong is queued, or a Close is answered. An `Err` means that the peer broke a rule. Each
+//!    error is returned once. After an `Err`, continue to poll.
 //! 3. **Time**: call [`handle_timeout`](crate::Connection::handle_timeout) in every turn and before every write, and
 //!    not only if a wait has timed out. Otherwise a peer could delay the timers forever, by sending or reading a byte
 //!    now and then.

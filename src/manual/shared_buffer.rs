@@ -11,8 +11,8 @@
 //! answers. If a send is refused as [`Blocked`](crate::SendError::Blocked), the rest of the input cannot be decoded
 //! yet. But other connections need the shared buffer. Three rules solve this problem:
 //!
-//! 1. Call [`can_send`](crate::Connection::can_send) before each poll. While it returns `Blocked`, do not poll. Then
-//!    the queue has space for each answer, and no answer must be stored elsewhere.
+//! 1. Call [`can_send`](crate::Connection::can_send) before each poll. While it returns `Blocked`, do not poll. With
+//!    this rule the queue has space for each answer, and no answer must be stored elsewhere.
 //! 2. Copy the rest of the input, whose length is [`remaining`](crate::Input::remaining), to memory of this connection.
 //!    The rest is never longer than one read. When the bytes of this read arrive, call
 //!    [`handle_unread`](crate::Connection::handle_unread), so that no timer treats the peer as silent.

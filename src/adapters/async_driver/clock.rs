@@ -9,7 +9,7 @@
 //! Invariants:
 //! - The time never goes back, even if the connection was used with another clock before.
 //! - A message is reported to the timers when it arrives or later, never earlier. So no timer fires too early.
-//! - Deadlines are absolute times. If a call is dropped and made again, its deadline stays the same.
+//! - Deadlines are absolute times. If a future is dropped and its method is called again, the deadline stays the same.
 
 use core::time::Duration;
 use std::task::{Context, Poll, ready};

@@ -272,7 +272,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
         if matches!(reply, PendingReply::RoundTrip(_)) {
             // The Pong must reach the sender, because only the sender knows which Pong it waits for. The store of
             // replies is bounded, so later Pongs could remove this Pong. Therefore apply the Pong now if the lock is
-            // free. This is cheap: the clock is read once for each read of the stream, not for each Pong.
+            // free. Applying a Pong is cheap: the clock is read once for each read of the stream, not for each Pong.
             self.shared.try_apply();
         }
         if matches!(reply, PendingReply::Close(_) | PendingReply::Failure(_)) {

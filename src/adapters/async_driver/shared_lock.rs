@@ -120,8 +120,8 @@ impl<T> SharedLock<T> {
         self.try_poll(side, |inside, _, _| look(inside))
     }
 
-    /// Calls `poll` once for the task of `side` if the lock is free. Returns `None` if the lock is taken. This is for
-    /// calls that never wait.
+    /// Calls `poll` once for the task of `side` if the lock is free. Returns `None` if the lock is taken. Calls that
+    /// never wait use this method.
     ///
     /// The context wakes both tasks, as in [`Self::poll`]. So a task that already waits for the stream is still woken.
     /// If `poll` sets its last argument to true, the other task is woken.

@@ -203,9 +203,9 @@ impl<S, R> WebSocket<S, R> {
 
     /// Sets whether [`recv`](Self::recv) and the [`Stream`] report an abnormal end as [`Error::Ended`], off by default.
     ///
-    /// If this is on and the messages end without a Close from the peer, the error is returned once, before `None`. If
-    /// this is off, `None` is returned at every end. With the error, a loop over messages can distinguish a peer that
-    /// closed from a connection that broke.
+    /// If `on` is true and the messages end without a Close from the peer, the error is returned once, before `None`.
+    /// If `on` is false, `None` is returned at every end. With the error, a loop over messages can distinguish a peer
+    /// that closed from a connection that broke.
     pub fn error_on_abnormal_end(&mut self, on: bool) {
         self.inner.error_on_abnormal_end = on;
     }
@@ -280,7 +280,7 @@ impl<S, R> WebSocket<S, R> {
 
     /// Splits the WebSocket into a half that receives and a half that sends, for two tasks.
     ///
-    /// This works for every stream. The halves share the stream under a lock. The lock is held only during one poll,
+    /// `split` works for every stream. The halves share the stream under a lock. The lock is held only during one poll,
     /// never while a task waits for the peer.
     #[must_use]
     pub fn split(self) -> (Reader<S, R>, Writer<S, R>)

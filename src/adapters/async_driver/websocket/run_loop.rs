@@ -291,8 +291,8 @@ impl<S, R: Timer> UsedByTasks for Inner<S, R> {
 /// A copy of the state that one task can change while another task waits for a change.
 ///
 /// Two copies are compared: one from before a poll, and one from after the poll. If the copies differ, the other task
-/// is woken. It may wait for a shorter queue, a new ready state, another deadline, a failure of the stream, or input
-/// that was read ahead.
+/// is woken. The other task may wait for a shorter queue, a new ready state, another deadline, a failure of the stream,
+/// or input that was read ahead.
 #[derive(PartialEq, Eq)]
 pub(super) struct Snapshot {
     buffered: usize,
