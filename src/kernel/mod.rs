@@ -11,10 +11,12 @@
 //! The files:
 //! - `simd128` is a vector of 16 bytes, `xor` handles inputs of any length, and `xor_wide` has the loop for long
 //!   inputs.
-//! - `utf8` is the incremental validator, and `text` is memory that stores which of its bytes are valid UTF-8.
+//! - `utf8` is the incremental validator. `read_buffer` is the memory into which bytes are read, and `text` stores which
+//!   of these bytes are valid UTF-8.
 //! - `mask` is a masking key together with the position in the key.
 
 mod mask;
+mod read_buffer;
 mod simd128;
 mod text;
 mod utf8;
@@ -22,11 +24,11 @@ mod xor;
 mod xor_wide;
 
 pub use mask::Mask;
+pub use read_buffer::{ReadBuffer, SliceWindow};
 pub(crate) use simd128::{LANES, U8x16};
 #[cfg(feature = "alloc")]
 pub use text::Text;
 pub(crate) use text::{Checked, ascii};
-pub use text::{ReadBuffer, SliceWindow};
 pub use utf8::{InvalidUtf8, Validator};
 
 /// Returns whether `bytes` are UTF-8. Uses vector instructions if the feature `simd` is on.

@@ -1,11 +1,11 @@
 //! Validated text: bytes together with the range of them that is known to be valid UTF-8.
 //!
 //! Received text lies in a buffer and is unmasked in place. It is returned as `&str`, without a copy and without a
-//! second validation. [`Checked`] makes this safe. It owns or borrows the buffer, performs every change of its bytes,
-//! and stores one range that was validated.
+//! second validation. [`Checked`] makes this safe. It holds the buffer (a [`ReadBuffer`]), performs every change of its
+//! bytes, and stores one range that was validated.
 //!
 //! Every use of `from_utf8_unchecked` in the crate is in this file. The code does not know frames or messages. Callers
-//! pass ranges of bytes. If a range was not validated, no text is returned.
+//! pass ranges of bytes, and get text only for a range that was validated.
 //!
 //! Invariants:
 //! - The bytes in `Checked::valid` are valid UTF-8, except that the last code point may be incomplete.
@@ -19,6 +19,7 @@
 use core::ops::Range;
 
 use super::mask::Mask;
+use super::read_buffer::ReadBuffer;
 use super::utf8::Validator;
 use super::xor_wide::BLOCK;
 
@@ -34,101 +35,6 @@ pub(crate) fn ascii(bytes: &[u8]) -> Option<&str> {
         Some(unsafe { core::str::from_utf8_unchecked(bytes) })
     } else {
         None
-    }
-}
-
-/// Memory into which bytes are read. The implementations are `&mut [u8]`, [`SliceWindow`], and `Vec<u8>`.
-///
-/// The type owns the memory or borrows it exclusively, so that no other code can change it.
-///
-/// # Safety
-///
-/// [`bytes`](Self::bytes) must return the same bytes until the value is changed through an exclusive reference. Text is
-/// not validated again before it is returned as `&str`.
-pub unsafe trait ReadBuffer {
-    /// Whether the memory is kept from one read to the next, so that the next read can append to the bytes already
-    /// there.
-    const PERSISTS: bool;
-    /// Returns the bytes.
-    fn bytes(&self) -> &[u8];
-    /// Returns the bytes for writing.
-    fn bytes_mut(&mut self) -> &mut [u8];
-    /// Returns how many bytes the memory can hold.
-    fn longest(&self) -> usize;
-}
-
-/// A read buffer in memory that the caller provides for many reads.
-#[derive(Debug)]
-pub struct SliceWindow<'m>(&'m mut [u8]);
-
-impl<'m> SliceWindow<'m> {
-    pub(crate) const fn new(memory: &'m mut [u8]) -> Self {
-        Self(memory)
-    }
-
-    pub(crate) const fn into_slice(self) -> &'m mut [u8] {
-        self.0
-    }
-}
-
-// SAFETY: the slice is borrowed exclusively, so its bytes can only be changed through this value.
-unsafe impl ReadBuffer for SliceWindow<'_> {
-    const PERSISTS: bool = true;
-
-    #[inline]
-    fn bytes(&self) -> &[u8] {
-        self.0
-    }
-
-    #[inline]
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        self.0
-    }
-
-    #[inline]
-    fn longest(&self) -> usize {
-        self.0.len()
-    }
-}
-
-// SAFETY: the slice is borrowed exclusively, so its bytes can only be changed through this value.
-unsafe impl ReadBuffer for &mut [u8] {
-    const PERSISTS: bool = false;
-
-    #[inline]
-    fn bytes(&self) -> &[u8] {
-        self
-    }
-
-    #[inline]
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        self
-    }
-
-    #[inline]
-    fn longest(&self) -> usize {
-        self.len()
-    }
-}
-
-// SAFETY: a vector owns its bytes and has no interior mutability.
-#[cfg(feature = "alloc")]
-unsafe impl ReadBuffer for alloc::vec::Vec<u8> {
-    const PERSISTS: bool = true;
-
-    #[inline]
-    fn bytes(&self) -> &[u8] {
-        self
-    }
-
-    #[inline]
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        self
-    }
-
-    #[inline]
-    fn longest(&self) -> usize {
-        usize::MAX
     }
 }
 
