@@ -1,7 +1,7 @@
 //! Masking of payloads (RFC 6455 section 5.3).
 //!
-//! [`Mask`] holds a masking key together with its phase, which is the position in the key for the next payload byte. It
-//! does not know where a payload ends. Its owner creates a new mask for each frame.
+//! [`Mask`] holds a masking key together with the position in the key for the next payload byte. A mask does not know
+//! where a payload ends, so its owner creates a new mask for each frame.
 
 use super::xor;
 
@@ -21,7 +21,10 @@ use super::xor;
 /// assert_eq!(data, [0x7f, 0x9f, 0x4d, 0x51, 0x58]);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Mask(u32);
+pub struct Mask(
+    /// The key, rotated so that its lowest byte masks the next payload byte.
+    u32,
+);
 
 impl Mask {
     /// Returns the mask for the start of a payload.

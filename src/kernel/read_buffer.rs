@@ -15,17 +15,17 @@
 ///
 /// # Safety
 ///
-/// [`bytes`](Self::bytes) must return the same bytes until the value is changed through an exclusive reference. Text is
-/// not validated again before it is returned as `&str`.
+/// [`bytes`](Self::bytes) must return the same bytes until the value is changed through an exclusive reference. The
+/// crate validates text once, and later returns the same bytes as `&str` without validating them again.
 pub unsafe trait ReadBuffer {
-    /// Whether the memory is kept from one read to the next, so that the next read can append to the bytes already
-    /// there.
+    /// Whether the memory is kept from one read to the next, so that the next read can append to the bytes of earlier
+    /// reads.
     const PERSISTS: bool;
     /// Returns the bytes.
     fn bytes(&self) -> &[u8];
     /// Returns the bytes for writing.
     fn bytes_mut(&mut self) -> &mut [u8];
-    /// Returns how many bytes the memory can hold.
+    /// Returns how many bytes the memory can hold. For a `Vec<u8>`, which grows, the result is `usize::MAX`.
     fn longest(&self) -> usize;
 }
 

@@ -1,14 +1,15 @@
 //! A vector of sixteen bytes, in the register type that the target machine has.
 //!
-//! [`U8x16`] is the only type that other files use. It has two implementations of `Register`:
-//! - `register` is an SSE2 register. It is used on x86-64 targets with SSE2, so no check at run time is needed.
-//! - `portable` is a `u128`. It is used on all other targets, and it is also compiled for the tests on x86-64.
+//! [`U8x16`] is the only type that other files use. Its methods document the operations. They call the functions of one
+//! of two modules, each with its own type `Register`:
+//! - `register` uses an SSE2 register. It is compiled for x86-64 targets with SSE2, so no check at run time is needed.
+//! - `portable` uses a `u128`. It is compiled for all other targets, and for the tests on x86-64.
 //!
 //! Invariants:
-//! - Both implementations return the same results, as far as the documentation defines them. The tests compare both
-//!   with byte-by-byte code.
-//! - `unsafe` is needed for two purposes. The code calls SSE2 intrinsics, which the `cfg` makes available. It also
-//!   converts between 16 bytes and a register of the same size.
+//! - Both modules return the same results, as far as the documentation defines the results. The tests compare both with
+//!   byte-by-byte code.
+//! - `unsafe` is needed for two purposes: to call SSE2 intrinsics, which the `cfg` makes available, and to convert
+//!   between 16 bytes and a register of the same size.
 
 /// The number of bytes in a [`U8x16`].
 pub(crate) const LANES: usize = 16;

@@ -1,8 +1,8 @@
 //! Validated text: bytes together with the range of them that is known to be valid UTF-8.
 //!
-//! Received text lies in a buffer and is unmasked in place. It is returned as `&str`, without a copy and without a
-//! second validation. [`Checked`] makes this safe. It holds the buffer (a [`ReadBuffer`]), performs every change of its
-//! bytes, and stores one range that was validated.
+//! Received text lies in a buffer, is unmasked in place, and is returned as `&str` without a copy and without a second
+//! validation. The type [`Checked`] makes this safe. It holds the buffer (a [`ReadBuffer`]), performs every change of
+//! its bytes, and stores one range that was validated.
 //!
 //! Every use of `from_utf8_unchecked` in the crate is in this file. The code does not know frames or messages. Callers
 //! pass ranges of bytes, and get text only for a range that was validated.
@@ -23,8 +23,8 @@ use super::read_buffer::ReadBuffer;
 use super::utf8::Validator;
 use super::xor_wide::BLOCK;
 
-/// Longer text is unmasked and validated in pieces of this many bytes. So each piece is still in the first-level cache
-/// when it is validated.
+/// The length of a piece in bytes. A text longer than a piece is unmasked and validated piece by piece, so that each
+/// piece is still in the first-level cache when it is validated.
 const PIECE_LEN: usize = 16 << 10;
 
 /// Returns `bytes` as text if they are ASCII.
@@ -45,8 +45,8 @@ pub(crate) fn ascii(bytes: &[u8]) -> Option<&str> {
 pub(crate) struct Checked<M> {
     /// The bytes. Only methods of this type change them.
     memory: M,
-    /// Invariant: these bytes are UTF-8, except that the last code point may be incomplete. `validator` holds the state
-    /// of that code point. Every method that changes bytes keeps this true or empties the range.
+    /// Invariant: the bytes in this range are UTF-8, except that the last code point may be incomplete. `validator`
+    /// holds the state of that code point. Every method that changes bytes keeps the invariant or empties the range.
     valid: Range<usize>,
     /// The state of validation at the end of `valid`.
     validator: Validator,
@@ -76,8 +76,8 @@ impl<M: ReadBuffer> Checked<M> {
         self.memory
     }
 
-    /// Returns the bytes from `start` to the end, for writing. If the validated range ends at or before `start`, the
-    /// range stays validated.
+    /// Returns the bytes from `start` to the end, for writing. The validated range is kept if it ends at or before
+    /// `start`, and emptied otherwise.
     #[inline]
     pub(crate) fn bytes_from(&mut self, start: usize) -> &mut [u8] {
         if self.valid.end > start {
@@ -100,8 +100,8 @@ impl<M: ReadBuffer> Checked<M> {
 
     /// Unmasks the bytes in `range` and validates them as one complete text. Returns whether they are valid.
     ///
-    /// The common case is a short ASCII text with a mask. The code for it is inlined, and unmasks and checks for ASCII
-    /// in one pass. For a text of at least [`BLOCK`] bytes a function is called.
+    /// The common case is a short ASCII text with a mask. Its code is inlined: one pass unmasks the text and checks
+    /// whether it is ASCII. A text of at least [`BLOCK`] bytes is passed to a function that is not inlined.
     #[inline(always)]
     pub(crate) fn unmask_text(&mut self, range: Range<usize>, mask: &mut Mask) -> bool {
         if range.len() < BLOCK {
@@ -111,7 +111,7 @@ impl<M: ReadBuffer> Checked<M> {
         }
     }
 
-    /// Unmasks and validates a text in one piece.
+    /// Unmasks and validates a text of at most [`PIECE_LEN`] bytes, as one piece.
     #[inline(always)]
     fn unmask_short_text(&mut self, range: Range<usize>, mask: &mut Mask) -> bool {
         self.forget();
@@ -137,7 +137,7 @@ impl<M: ReadBuffer> Checked<M> {
     /// Unmasks the bytes in `range` and validates them as the next part of a text. Returns whether they are
     /// valid so far.
     ///
-    /// This does the same for masked bytes as [`Self::check_more`] does for unmasked bytes.
+    /// [`Self::check_more`] is the same operation for bytes that are not masked.
     pub(crate) fn unmask_more_text(&mut self, range: Range<usize>, mask: &mut Mask) -> bool {
         // Validate each piece while it is still in the first-level cache.
         let mut start = range.start;
@@ -147,7 +147,8 @@ impl<M: ReadBuffer> Checked<M> {
             let ascii = !mask.is_zero() && mask.apply_to_ascii(piece);
             self.continue_or_begin(start);
             if ascii && self.validator.is_complete() {
-                // ASCII is valid after a text that ends with a whole code point. So the validator is not needed.
+                // The text before this piece ends with a whole code point. So the ASCII piece is valid without a call
+                // of the validator.
                 self.valid.end = end;
             } else if !self.check_more(start..end) {
                 return false;
@@ -202,7 +203,8 @@ impl<M: ReadBuffer> Checked<M> {
         }
     }
 
-    /// Moves the bytes in `range` to the front. If the validated range lies inside `range`, it stays validated.
+    /// Moves the bytes in `range` to the front. The validated range moves with them if it lies inside `range`, and is
+    /// emptied otherwise.
     pub(crate) fn move_to_front(&mut self, range: Range<usize>) {
         let len = self.bytes().len();
         let (start, end) = (range.start.min(len), range.end.min(len));
@@ -248,8 +250,7 @@ impl Checked<alloc::vec::Vec<u8>> {
         self.memory.shrink_to(capacity);
     }
 
-    /// Copies all bytes to the front of `memory`, and uses this memory from now on. The validated range stays
-    /// validated.
+    /// Copies all bytes to the front of `memory`, and replaces the old memory with it. The validated range is kept.
     pub(crate) fn move_to(&mut self, mut memory: alloc::vec::Vec<u8>) {
         let len = self.memory.len();
         if memory.len() < len {
@@ -267,7 +268,7 @@ impl Checked<alloc::vec::Vec<u8>> {
         self.memory.extend_from_slice(bytes);
     }
 
-    /// Appends zeros up to a length of `len` bytes, or truncates to it.
+    /// Changes the number of bytes to `len`, by appending zeros or by removing bytes from the end.
     pub(crate) fn resize(&mut self, len: usize) {
         if self.valid.end > len {
             self.forget();

@@ -7,7 +7,7 @@
 //! instructions, checks such a piece. Only the bytes of an incomplete code point are checked byte by byte (`walk`). If
 //! `is_utf8` rejects a piece, `walk` checks the piece again to find the position of the error.
 //!
-//! The states are:
+//! The states, and the bytes that lead from one state to the next. An ASCII byte leaves the state `First` unchanged:
 //!
 //! ```text
 //!  First ── C2..DF ──────────────────────────────▶ Last ── 80..BF ──▶ First
@@ -43,8 +43,8 @@ impl core::error::Error for InvalidUtf8 {}
 /// Validates text that arrives in pieces. A piece may end inside a code point.
 ///
 /// Validation fails at the first byte that is not valid at its position. Overlong forms, surrogates and values above
-/// U+10FFFF fail at their second byte. The validator keeps one byte of state, and examines each byte of valid text
-/// once.
+/// U+10FFFF fail at their second byte at the latest. The validator keeps one byte of state. It never examines the bytes
+/// of an earlier piece again.
 ///
 /// ```
 /// use hybi::utf8::Validator;
@@ -61,7 +61,7 @@ pub struct Validator {
     next: Next,
 }
 
-/// Which bytes are valid next. The type has a size of one byte, because each connection has several validators and
+/// The bytes that are valid next. The type has a size of one byte, because each connection has several validators and
 /// should stay small.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Next {
@@ -116,7 +116,8 @@ impl Validator {
         // `body` ends with a whole code point. `tail` is an incomplete code point, which is validated byte by byte.
         let (body, tail) = rest.split_at_checked(whole_len(rest)).unwrap_or((rest, &[]));
         if !crate::kernel::is_utf8(body) {
-            // Walk over `rest` instead of `body`, because the first invalid byte may be the first byte of the tail.
+            // Walk over `rest` instead of `body`. If `body` ends inside a code point, the first invalid byte is the
+            // first byte of `tail`.
             return self.walk(rest, piece.len() - rest.len());
         }
         self.walk(tail, piece.len() - tail.len())
@@ -129,7 +130,7 @@ impl Validator {
         matches!(self.next, Next::First)
     }
 
-    /// Validates one byte at a time. `offset` is the position of `bytes` in the piece.
+    /// Validates `bytes` one by one. `offset` is their position in the piece.
     fn walk(&mut self, bytes: &[u8], offset: usize) -> Result<(), InvalidUtf8> {
         match bytes.iter().position(|&byte| !self.step(byte)) {
             Some(at) => Err(InvalidUtf8 { offset: offset + at }),

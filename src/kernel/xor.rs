@@ -1,7 +1,7 @@
 //! XOR of a payload with a repeating four-byte key, for inputs of any length.
 //!
-//! Most messages are short, so there is separate code for several ranges of lengths. For inputs of at least 4 bytes, no
-//! code ends with a byte-by-byte loop:
+//! Most messages are short, so there is separate code for several ranges of lengths. Only inputs of up to 3 bytes, and
+//! up to 3 bytes before or after whole blocks, are masked byte by byte:
 //!
 //! | bytes | in place | copy | how |
 //! | --- | --- | --- | --- |
@@ -11,12 +11,12 @@
 //! | 33 to 127 | `xor_vectors` | `copy_vectors` | vectors, the last of which may overlap |
 //! | 128 and more | `xor_blocks` | `copy_blocks` | blocks of `xor_wide`, then the code of a row above |
 //!
-//! Overlapping words replace the byte-by-byte loop. The first `N` bytes and the last `N` bytes together cover an input
-//! of `N` to `2 * N` bytes. The second word is masked with the key rotated by the length. So a byte in the overlap is
-//! masked with the same key byte in both words, and gets the same value twice.
+//! Overlapping words and vectors handle the bytes that do not fill a whole word. The first `N` bytes and the last `N`
+//! bytes together cover an input of `N` to `2 * N` bytes. The last word is masked with the key rotated by the length of
+//! the input. So a byte in the overlap is masked with the same key byte in both words, and gets the same value twice.
 //!
-//! There is no `unsafe` here. `first_chunk` and `last_chunk` convert the slices to arrays. The compiler removes their
-//! length checks if the length is already known to be large enough.
+//! This file has no `unsafe` code. `first_chunk` and `last_chunk` convert the slices to arrays. The compiler removes
+//! their length checks if the length is already known to be large enough.
 
 use super::simd128::{LANES, U8x16};
 use super::xor_wide::{self, BLOCK};
@@ -54,7 +54,8 @@ fn xor<const CHECK_ASCII: bool>(data: &mut [u8], key: u32) -> bool {
     }
 }
 
-/// XORs `N` to `2 * N` bytes, `N` being 4 or 8: the first `N` and the last `N`, which may overlap.
+/// XORs `N` to `2 * N` bytes, where `N` is 4 or 8, as two words: the first `N` bytes and the last `N` bytes. The words
+/// may overlap.
 #[inline]
 fn xor_overlapping<const N: usize>(data: &mut [u8], key: u32) -> bool {
     let (Some(head), Some(tail)) = (data.first_chunk::<N>(), data.last_chunk::<N>()) else { return false };
@@ -66,7 +67,7 @@ fn xor_overlapping<const N: usize>(data: &mut [u8], key: u32) -> bool {
     (head | tail) & high_bits == 0
 }
 
-/// XORs 16 to 32 bytes: the first vector and the last, which may overlap. Both are loaded before one of them is stored.
+/// XORs 16 to 32 bytes as two vectors, which may overlap. Both are loaded before one of them is stored.
 #[inline]
 fn xor_two_vectors(data: &mut [u8], key: u32) -> bool {
     let (Some(head), Some(tail)) = (data.first_chunk(), data.last_chunk()) else { return false };
@@ -103,7 +104,7 @@ fn xor_vectors(data: &mut [u8], key: u32) -> bool {
     all.is_ascii()
 }
 
-/// XORs at least [`BLOCK`] bytes. It is not inlined, so that the inlined code for short inputs stays small.
+/// XORs at least [`BLOCK`] bytes. This function is not inlined, so that the inlined code for short inputs stays small.
 #[inline(never)]
 fn xor_blocks<const CHECK_ASCII: bool>(data: &mut [u8], key: u32) -> bool {
     // A store that crosses the boundary of a cache line costs as much as two stores. So the first bytes of a long input
@@ -185,7 +186,7 @@ fn copy_blocks(from: &[u8], to: &mut [u8], key: u32) {
     xor_copy(from, to, key);
 }
 
-/// Returns whether all of `data` is ASCII. This is intended for short inputs, because it does not stop at the first
+/// Returns whether all of `data` is ASCII. This function is for short inputs, because it does not stop at the first
 /// byte that is not ASCII.
 #[inline]
 pub(super) fn is_ascii(data: &[u8]) -> bool {
@@ -199,8 +200,8 @@ pub(super) fn is_ascii(data: &[u8]) -> bool {
     all.is_ascii()
 }
 
-/// XORs byte by byte, and returns whether the result is ASCII. This is used for inputs of up to three bytes. The tests
-/// compare all other code with it.
+/// XORs byte by byte, and returns whether the result is ASCII. The functions of this file use it for up to three bytes.
+/// The tests compare all other code with it.
 #[inline]
 fn reference(data: &mut [u8], key: u32) -> bool {
     for (byte, mask) in data.iter_mut().zip(key.to_le_bytes().iter().cycle()) {
@@ -211,7 +212,8 @@ fn reference(data: &mut [u8], key: u32) -> bool {
 
 /// Returns the key for the bytes after the first `len` bytes of a payload.
 ///
-/// The same key applies to the last `N` bytes before this position, if `N` is a multiple of four.
+/// The key repeats every four bytes. So the returned key also masks the last `N` of these `len` bytes, if `N` is a
+/// multiple of four.
 #[inline]
 pub(crate) fn rotate_key(key: u32, len: usize) -> u32 {
     // Rotating by four bytes changes nothing, so the low byte of `len` is enough.

@@ -1,10 +1,10 @@
 //! XOR functions for long inputs, which process one block of [`BLOCK`] bytes at a time.
 //!
 //! The functions in `loops` are safe loops over arrays of fixed length, which the compiler turns into vector
-//! instructions. They are compiled once for each instruction set:
+//! instructions. These functions are compiled once for each instruction set:
 //! - the instruction set that every machine of the target has (SSE2 on x86-64, NEON on ARM64),
 //! - AVX2, which is chosen at run time with `std`, or always if the crate is compiled for it,
-//! - AVX-512, which is chosen at run time with the feature `avx512`. It needs Rust 1.89.
+//! - AVX-512, which is chosen at run time with the feature `avx512`. This feature needs Rust 1.89.
 //!
 //! `unsafe` is needed only to call a function that is compiled for another instruction set. Before each such call the
 //! code checks that the processor has the instruction set. The check is one load of a cached value. Its cost is
@@ -12,7 +12,7 @@
 //!
 //! The callers in `xor` pass whole blocks. Bytes after the last whole block are not changed.
 
-/// The length of a block in bytes. Callers pass a multiple of this.
+/// The length of a block in bytes. Callers pass slices whose length is a multiple of it.
 pub(super) const BLOCK: usize = 128;
 
 /// XORs `data`, which consists of whole blocks, with the bytes of `key`.
@@ -104,8 +104,10 @@ mod loops {
         pattern
     }
 
-    /// XORs in place. With `CHECK_ASCII` the bytes of all blocks are combined with OR and tested once at the end. A
-    /// test in each block would be a branch, and the compiler could not use vector instructions.
+    /// XORs whole blocks in place.
+    ///
+    /// With `CHECK_ASCII` the bytes of all blocks are combined with OR and tested once at the end. A test in each block
+    /// would be a branch, and the compiler could not use vector instructions.
     #[inline(always)]
     pub(super) fn in_place<const CHECK_ASCII: bool>(data: &mut [u8], key: u32) -> bool {
         let (pattern, mut all) = (pattern(key), [0; BLOCK]);
@@ -120,6 +122,7 @@ mod loops {
         all.is_ascii()
     }
 
+    /// XORs whole blocks while copying them.
     #[inline(always)]
     pub(super) fn copy(from: &[u8], to: &mut [u8], key: u32) {
         let pattern = pattern(key);
