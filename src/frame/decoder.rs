@@ -1,7 +1,7 @@
 //! Decoding of a byte stream into frames. The stream may arrive in pieces of any length.
 //!
-//! [`Decoder`] checks the rules that depend on the role, on negotiated extensions and on earlier frames. These rules
-//! concern masking, reserved bits, and the order of fragments. [`Header::decode`] checks the other rules of a header.
+//! [`Decoder`] checks the rules that depend on the role, on negotiated extensions and on earlier frames: the rules about
+//! masking, reserved bits, and the order of fragments. [`Header::decode`] checks the other rules of a header.
 //! The connection handles messages, UTF-8 and limits.
 //!
 //! The fast path is [`Decoder::header`] on input that contains the whole header. The header is then decoded without a
@@ -36,10 +36,10 @@ pub enum Item<'a> {
 
 /// Splits a byte stream into frames (RFC 6455 section 5). The stream may arrive in pieces of any length.
 ///
-/// The decoder enforces the rules of [`Header::decode`], the masking that the role requires (section 5.1), reserved
-/// bits (section 5.2), and the order of fragments (section 5.4).
+/// The decoder enforces the rules of [`Header::decode`] and those about masking (section 5.1), reserved bits (section
+/// 5.2) and the order of fragments (section 5.4).
 ///
-/// It stores at most one partial header of up to [`MAX_HEADER_LEN`] bytes, and no payload.
+/// A decoder stores at most one partial header of up to [`MAX_HEADER_LEN`] bytes, and no payload.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     /// The payload bytes of the current frame that have not arrived.
@@ -91,12 +91,12 @@ impl Decoder {
         self.role
     }
 
-    /// Takes the next item from the front of `input`. If more input is needed, takes all of it and returns
+    /// Takes the next item from the front of `input`. If the item needs more bytes, takes all of `input` and returns
     /// `None`.
     ///
     /// # Errors
     ///
-    /// Returns a [`ProtocolError`] as soon as the byte has arrived that breaks a rule:
+    /// Returns a [`ProtocolError`] as soon as the byte that breaks a rule has arrived:
     ///
     /// - the errors of [`Header::decode`];
     /// - [`ReservedBits`](ProtocolError::ReservedBits) or [`NotAFrame`](ProtocolError::NotAFrame): reserved
@@ -145,12 +145,13 @@ impl Decoder {
         self.left
     }
 
-    /// Returns whether a payload is being received. This includes an empty payload whose piece was not returned yet.
+    /// Returns whether a payload is being received. The result is also true for an empty payload whose piece was not
+    /// returned yet.
     pub(crate) const fn is_in_frame(&self) -> bool {
         self.in_frame
     }
 
-    /// Returns the minimum number of bytes that are missing from a partial header; 0 if no header is partial.
+    /// Returns the minimum number of bytes that a partial header still needs, or 0 if no header is partial.
     pub(crate) const fn header_left(&self) -> usize {
         match self.partial_len {
             0 => 0,
@@ -179,7 +180,7 @@ impl Decoder {
         &mut self.mask
     }
 
-    /// Consumes `len` payload bytes, and returns whether the frame ends. The caller, which unmasks the bytes,
+    /// Consumes `len` payload bytes, and returns whether the frame ends. The caller unmasks the bytes and thereby
     /// advances the mask.
     #[inline]
     pub(crate) fn consume(&mut self, len: usize) -> bool {
@@ -188,7 +189,8 @@ impl Decoder {
         !self.in_frame
     }
 
-    /// Consumes `len` payload bytes, but does not end the frame. [`Self::consume`] ends it later.
+    /// Consumes `len` payload bytes like [`Self::consume`], but does not end the frame. A later call of
+    /// [`Self::consume`] ends the frame, after all of the compressed payload was inflated.
     #[cfg(feature = "deflate")]
     pub(crate) fn pass(&mut self, len: usize) {
         self.left = self.left.saturating_sub(len as u64);
@@ -235,7 +237,7 @@ impl Decoder {
         }
     }
 
-    /// Checks the first two bytes of a header, as far as they have arrived. They must agree with the role, the allowed
+    /// Checks whether the first two bytes of a header, as far as they have arrived, agree with the role, the allowed
     /// reserved bits and the open message.
     #[inline]
     fn check_start(&self, bytes: &[u8]) -> Result<(), ProtocolError> {
@@ -256,8 +258,8 @@ impl Decoder {
             Some(Opcode::Text | Opcode::Binary) if self.message_open => {
                 return Err(ProtocolError::MessageInterleaved);
             }
-            // `Header::decode` reports the errors of these two cases. They are in the first byte, so they take
-            // precedence over an error in the second byte.
+            // `Header::decode` reports an unknown opcode and a fragmented control frame. Both errors are in the first
+            // byte, so they take precedence over an error in the second byte.
             None => return Ok(()),
             Some(opcode) if opcode.is_control() && first & 0x80 == 0 => return Ok(()),
             Some(_) => {}
@@ -287,12 +289,12 @@ impl Decoder {
 #[cold]
 const fn reserved_bits(first: u8) -> ProtocolError {
     match first {
-        // Only RSV1 is set, on a data frame without FIN: a compressed message begins although compression was not
-        // agreed on (RFC 7692 6.1). In ASCII these bytes are `@`, `A` and `B`, and no HTTP response begins with one of
-        // these.
+        // A data frame without FIN, with only RSV1 set. The peer probably compresses messages although compression was
+        // not agreed on (RFC 7692 6.1). In ASCII the three bytes are `@`, `A` and `B`. No HTTP response begins with one
+        // of them.
         0x40..=0x42 => ProtocolError::ReservedBits(4),
-        // All other printable characters are not the first byte of a frame in use. They have no FIN bit, and have
-        // reserved bits that no common extension uses. So the peer probably sends text, such as HTTP.
+        // Any other printable character would have RSV2 or RSV3 set, which no common extension uses, or would be a
+        // control frame without FIN, or would have an unknown opcode. So the peer probably sends text, such as HTTP.
         b' '..=b'~' => ProtocolError::NotAFrame(first),
         _ => ProtocolError::ReservedBits(first >> 4 & 7),
     }

@@ -64,8 +64,8 @@ impl Header {
     ///
     /// Returns the header and its length in bytes, or `None` if `bytes` end inside the header.
     ///
-    /// Checks the rules that a header can break on its own. It does not check masking and reserved bits, which depend
-    /// on the role and on extensions. The caller or [`Decoder`](super::Decoder) checks them.
+    /// Checks the rules that a header can break on its own. The caller or [`Decoder`](super::Decoder) checks masking and
+    /// reserved bits, because these depend on the role and on extensions.
     ///
     /// # Errors
     ///
@@ -158,8 +158,8 @@ impl Header {
         if self.masking_key.is_some() { len + 4 } else { len }
     }
 
-    /// Returns the mask for this header's payload. Without a masking key this is a mask of zeros, which
-    /// changes nothing.
+    /// Returns the mask for this header's payload. Without a masking key the mask consists of zeros and changes
+    /// nothing.
     #[must_use]
     #[inline]
     pub fn mask(&self) -> Mask {
@@ -173,7 +173,8 @@ impl Header {
     }
 }
 
-/// Reads the extended length if `short` announces one. Returns the length and the bytes after it.
+/// Returns the length of the payload, and the bytes after the length. `short` is the 7-bit length. If it announces an
+/// extended length, that length is read from `rest`.
 #[inline]
 fn extended_len(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, ProtocolError> {
     match short {

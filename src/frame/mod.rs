@@ -1,5 +1,5 @@
-//! Frames (RFC 6455 section 5): headers, masking, and a streaming codec. Nothing here allocates, except the masking
-//! keys of an [`Encoder`].
+//! Frames (RFC 6455 section 5): headers, masking, and a streaming codec. Only [`Encoder::client`] allocates, for the
+//! masking keys.
 //!
 //! - [`Header`] encodes and decodes one header.
 //! - [`Decoder`] splits a byte stream into frames. The stream may arrive in pieces of any length. The decoder enforces
