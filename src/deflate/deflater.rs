@@ -30,18 +30,18 @@ use crate::handshake::setters;
 /// Messages of at most this many bytes are compressed in one pass.
 const SINGLE_PASS_LEN: usize = 64 << 10;
 
-/// The number of bytes of a longer message that are compressed before the rest is examined.
+/// The number of bytes at the start of a longer message that are compressed before the rest is examined.
 ///
-/// This is the size of the largest window. So repetitions are found at every distance that compression can use.
+/// The number is the size of the largest window. So repetitions are found at every distance that compression can use.
 const TRIAL_LEN: usize = 32 << 10;
 
 /// The size of the buffer for output that is discarded.
 const DRAIN_LEN: usize = 4 << 10;
 
-/// The bits of the window that is restored after a message was sent uncompressed: 2 KiB.
+/// The window bits of the window that is restored after a message was sent uncompressed: 11 bits are 2 KiB.
 ///
-/// A larger window would cost more time than it is worth. This was measured at level 4, with messages of JSON that
-/// alternate with messages of random bytes. With an empty window, JSON of 180 bytes is compressed to 65 % of its
+/// Restoring a larger window would cost more time than it is worth. The measurements were made at level 4, with messages
+/// of JSON that alternate with messages of random bytes. With an empty window, JSON of 180 bytes is compressed to 65 % of its
 /// length. With the last 2 KiB it is compressed to 31 %, and with the last 32 KiB to 28 %. Restoring 2 KiB takes 4 µs,
 /// and restoring 32 KiB takes 64 µs. Compressing the JSON takes 7 µs.
 const RESTORED_WINDOW_BITS: u8 = 11;
@@ -118,7 +118,7 @@ pub struct Deflater {
     /// Whether a fragmented message has begun and has not ended.
     in_message: bool,
     /// A copy of the last data that was compressed and sent. The copy is created when compression first fails to make a
-    /// message shorter. It is needed because zlib can neither remove data from its window nor return the window.
+    /// message shorter. The copy is needed because zlib can neither remove data from its window nor return the window.
     context: Option<WindowCopy>,
 }
 
@@ -194,10 +194,10 @@ impl Deflater {
 
     /// Compresses a whole message if this makes it shorter. Appends the payload of its frame to `out` and returns true.
     ///
-    /// If compression does not make the message shorter, this returns false and leaves `out` unchanged. Then send the
-    /// message uncompressed, with RSV1 = 0 (RFC 7692 section 6.1). Later messages do not refer to such a message,
-    /// because the window of the peer does not contain it. While a fragmented message is open, this returns false and
-    /// compresses nothing.
+    /// If compression does not make the message shorter, returns false and leaves `out` unchanged. The caller must then
+    /// send the message uncompressed, with RSV1 = 0 (RFC 7692 section 6.1). Later messages do not refer to a message
+    /// that was sent uncompressed, because the window of the peer does not contain it. While a fragmented message is
+    /// open, returns false and compresses nothing.
     ///
     /// ```
     /// use hybi::deflate::{Compression, Deflater};
@@ -254,7 +254,8 @@ impl Deflater {
             InitialWindow::Restored => {
                 self.zlib.reset();
                 for part in self.context.iter().flat_map(WindowCopy::parts) {
-                    // Raw DEFLATE has no checksum of the dictionary, so any data is a valid window.
+                    // `set_dictionary` appends to the window. Raw DEFLATE has no checksum of the window, so any data is
+                    // accepted.
                     let result = self.zlib.set_dictionary(part);
                     debug_assert!(result.is_ok());
                 }
@@ -262,15 +263,15 @@ impl Deflater {
         }
     }
 
-    /// Records `data`, which was compressed and is sent.
+    /// Appends `data`, which was compressed and will be sent, to the copy of the window.
     fn record(&mut self, data: &[u8]) {
         if let Some(context) = &mut self.context {
             context.push(data);
         }
     }
 
-    /// Removes the pending output of a discarded message from zlib. `Deflate::reset` of zlib-rs 0.6 does not
-    /// remove all of it, and panics later.
+    /// Removes the pending output of a discarded message from zlib. `Deflate::reset` of zlib-rs 0.6 does not remove all
+    /// of that output, which would cause a panic later.
     fn discard_pending_output(&mut self, out: &mut Vec<u8>) {
         let start = out.len();
         out.resize(start + DRAIN_LEN, 0);
@@ -286,7 +287,8 @@ impl Deflater {
         out.truncate(start);
     }
 
-    /// Discards the last compressed message, which is sent uncompressed.
+    /// Records that the message compressed last will be sent uncompressed. With context takeover the next message then
+    /// begins with the restored window.
     fn discard_message(&mut self) {
         if self.takeover {
             let (window_bits, ..) = self.parameters;
@@ -295,7 +297,8 @@ impl Deflater {
         }
     }
 
-    /// Compresses a non-empty message as long as the result can be shorter. Returns whether it is shorter.
+    /// Compresses a non-empty message, and stops as soon as the result cannot be shorter than the message. Returns
+    /// whether the result is shorter.
     fn deflate_while_shorter(&mut self, message: &[u8], out: &mut Vec<u8>) -> bool {
         let start = out.len();
         // The tail is removed later, so it does not count.
@@ -304,7 +307,8 @@ impl Deflater {
             return self.sync_flush(message, out, max_len);
         }
         // Compressing 16 MiB of incompressible data takes 600 ms at level 4. Such data is recognised by its beginning,
-        // which takes 1 ms. The rest may differ from the beginning, so a sample of its bytes is examined too.
+        // which takes 1 ms to compress. The rest may differ from the beginning, so a sample of its bytes is examined
+        // too. Compression stops if the beginning shrinks by less than a sixteenth and the sample looks random.
         let (trial, rest) = message.split_at_checked(TRIAL_LEN).unwrap_or_default();
         self.sync_flush(trial, out, max_len)
             && (out.len() - start < TRIAL_LEN - TRIAL_LEN / 16 || !is_evenly_distributed(rest))
@@ -315,8 +319,8 @@ impl Deflater {
     /// longer than `max_len`. Returns whether all of `data` was compressed.
     fn sync_flush(&mut self, data: &[u8], out: &mut Vec<u8>, max_len: usize) -> bool {
         let mut rest = data;
-        // Text usually shrinks to less than half. But if the end of a flush does not fit, zlib writes it again. So
-        // small messages get space for the longest possible result.
+        // Text usually shrinks to less than half. But if the end of a flush does not fit, zlib writes that end again.
+        // So small messages get space for the longest possible result.
         let mut room =
             if data.len() <= SINGLE_PASS_LEN { data.len() + data.len() / 4 } else { data.len() / 2 } + 64;
         loop {
@@ -347,16 +351,16 @@ impl Deflater {
 
 /// Removes the tail of a message from the payload that begins at `start`.
 fn strip_tail(out: &mut Vec<u8>, start: usize) {
-    // RFC 7692 7.2.1: the bytes 00 00 FF FF at the end of the flush are removed. If there was nothing to flush, the
-    // payload is one byte of an empty block (RFC 7692 7.2.3.6).
+    // RFC 7692 7.2.1: the bytes 00 00 FF FF at the end of the flush are removed. If zlib had nothing to flush, the
+    // output has no tail. The payload is then one byte of an empty block (RFC 7692 7.2.3.6).
     match out.get(start..).and_then(|payload| payload.strip_suffix(&TAIL)) {
         Some(payload) => out.truncate(start + payload.len()),
         None => out.push(0),
     }
 }
 
-/// Returns whether all byte values are about equally frequent in samples of `data`. This is so for compressed and
-/// encrypted data.
+/// Returns whether all byte values are about equally frequent in samples of `data`. In compressed and encrypted data
+/// they are.
 fn is_evenly_distributed(data: &[u8]) -> bool {
     const SAMPLES: usize = 16;
     const SAMPLE: usize = 256;
@@ -370,7 +374,7 @@ fn is_evenly_distributed(data: &[u8]) -> bool {
     }
     let total: u64 = counts.iter().map(|count| u64::from(*count)).sum();
     let squares: u64 = counts.iter().map(|count| u64::from(*count).pow(2)).sum();
-    // `even` is the average sum of squares for random bytes. The sum is 7 % larger for JPEG, four times as large for
+    // `even` is the expected sum of squares for random bytes. The sum is 7 % larger for JPEG, four times as large for
     // base64, and ten times as large for text.
     let even = total * total / 256 + total;
     squares <= even + even / 8

@@ -7,15 +7,15 @@
 //! recent data to which later data may refer.
 //!
 //! Fast path: a message of at most [`SMALL_MESSAGE_LEN`] bytes is copied into a buffer. The tail and some padding are
-//! appended there, and all of it is inflated in one pass. The padding is needed because zlib is slow near the end of
-//! its input. If anything is unusual, the result is discarded. The slow path then inflates the message again, and finds
-//! the exact position of the error.
+//! appended to the copy, and the whole buffer is inflated in one pass. The padding is needed because zlib is slow near
+//! the end of its input. If the message may be invalid, the result is discarded. The slow path then inflates the message
+//! again, and finds the exact position of the error.
 //!
 //! Invariants:
 //! - `window_copy` contains all recent data that was returned, up to the size of the window. So zlib can be freed and
 //!   restored between messages, and at final blocks.
-//! - The data and the position of an error do not depend on how the input is divided, on the size of the output, or on
-//!   the limit on blocks.
+//! - The data and the position of an error are the same for every division of the input, every size of the output, and
+//!   every limit on blocks.
 
 use core::fmt;
 
@@ -58,13 +58,13 @@ pub struct Step {
     pub consumed: usize,
     /// The number of output bytes that were written. If the output is full, there may be more output.
     pub produced: usize,
-    /// The number of DEFLATE blocks that ended before the last consumed byte. Blocks are counted only if their number
-    /// is limited.
+    /// The number of DEFLATE blocks that ended before the last consumed byte. The count is complete only if the call
+    /// had a limit on blocks.
     pub(crate) blocks: u32,
 }
 
 impl Step {
-    /// Limits the progress to `input`, without the bytes that were appended to it.
+    /// Returns this progress without the consumed bytes that were appended to `input`.
     fn within(self, input: &[u8]) -> Self {
         Self { consumed: self.consumed.min(input.len()), ..self }
     }
@@ -107,8 +107,8 @@ impl Inflater {
     /// Returns a decompressor for a peer that compresses with a window of `window_bits`, from 8 to 15. `takeover` says
     /// whether a message may refer to earlier messages (RFC 7692 sections 7.1.1 and 7.1.2).
     ///
-    /// This does not allocate. If the peer uses a larger window than the agreed one, its messages may be inflated or
-    /// refused.
+    /// This function does not allocate. If the peer uses a larger window than the agreed one, its messages may be
+    /// inflated or refused.
     #[must_use]
     pub const fn new(window_bits: u8, takeover: bool) -> Self {
         let window_bits = if window_bits > 15 { 15 } else { window_bits };
@@ -148,8 +148,8 @@ impl Inflater {
         self.in_message = true;
         let mut done = Step::default();
         // With `Block`, zlib stops at the end of each block, so that the blocks can be counted. `Block` is used only if
-        // blocks are limited, because each stop costs time: 1 % for a message of 16 KiB, and 12 % for 64 KiB in blocks
-        // of 7 KiB. After a stop, zlib must read earlier data from its window instead of from the output.
+        // blocks are limited, because each stop costs time: after a stop, zlib must read earlier data from its window
+        // instead of from the output. The cost is 1 % for a message of 16 KiB, and 12 % for 64 KiB in blocks of 7 KiB.
         let mut flush = if max_blocks.is_some() { InflateFlush::Block } else { InflateFlush::NoFlush };
         let end = loop {
             let from = input.get(done.consumed..).unwrap_or_default();
@@ -215,7 +215,7 @@ impl Inflater {
             match self.inflate_small(input, output, max_blocks) {
                 Some(finished) if finished.done || self.output_full => return Ok(finished),
                 Some(Finished { step, .. }) => done = step,
-                // Something is unusual. Inflate the message again on the slow path, to find the position of the error.
+                // The message may be invalid. Inflate it again on the slow path, to find the position of the error.
                 None => self.zlib = None,
             }
         }
@@ -234,8 +234,9 @@ impl Inflater {
         if done.consumed < input.len() {
             return Ok(Finished { step: done, done: false });
         }
-        // RFC 7692 7.2.2: the receiver appends 00 00 FF FF, which must end exactly at the end of a block. zlib stops
-        // there, and does not consume the fifth byte. The tail produces no data, so it gets no output space.
+        // RFC 7692 7.2.2: the receiver appends 00 00 FF FF. In a valid message these bytes end exactly at the end of a
+        // block. zlib stops at the end of the block, and does not consume the fifth byte. The tail produces no data, so
+        // it gets no output space.
         let [a, b, c, d] = TAIL;
         let (bytes, mut taken) = ([a, b, c, d, 0], 0);
         while taken < TAIL.len() {
@@ -250,8 +251,8 @@ impl Inflater {
                 return Err(InvalidDeflate { produced: done.produced });
             }
         }
-        // zlib may also hold more output, because it consumes a whole match before it needs output space. Or the codes
-        // of an unfinished block may have continued into the appended bytes. Both are errors.
+        // Two more errors are possible. zlib may hold more output, because it consumes a whole match before it needs
+        // output space. Or the codes of an unfinished block may have continued into the appended bytes.
         let (status, step) = self.call_zlib(&[], &mut [0], InflateFlush::Block);
         if status.is_none() || step.produced > 0 {
             return Err(InvalidDeflate { produced: done.produced });
@@ -265,7 +266,7 @@ impl Inflater {
 
     /// Inflates a whole small message in one pass: the fast path in the documentation of this file.
     ///
-    /// Returns `None` if anything is unusual. The content of `output` is then unspecified.
+    /// Returns `None` if the message may be invalid. The content of `output` is then unspecified.
     fn inflate_small(
         &mut self,
         input: &[u8],
@@ -284,7 +285,8 @@ impl Inflater {
             let (status, step) = self.call_zlib(from, to, InflateFlush::Block);
             let status = status?;
             done.add(step);
-            // The appended bytes are the end of an empty block. If they produce data, the message did not end before.
+            // The appended bytes are the end of an empty block. If they produce data, the message did not end before
+            // them.
             let beyond = done.consumed > end || done.consumed > input.len() && step.produced > 0;
             // The codes of an unfinished block may also continue into the appended bytes. An empty block has at most
             // one byte more than the tail.
@@ -341,7 +343,7 @@ impl Inflater {
         self.zlib.is_some() && !self.in_message
     }
 
-    /// Changes the size of the window. It is called between messages without context takeover.
+    /// Changes the size of the window. The caller does this only between messages without context takeover.
     pub(super) fn set_window_bits(&mut self, window_bits: u8) {
         self.window_copy.resize(window_bits);
     }
@@ -383,7 +385,7 @@ impl Inflater {
 /// Returns `zlib`, which must be new or reset, with the content of the copy as its window.
 fn with_window(mut zlib: Inflate, window_copy: &WindowCopy) -> Inflate {
     for part in window_copy.parts() {
-        // Raw DEFLATE has no checksum of the dictionary, so any data is a valid window.
+        // `set_dictionary` appends to the window. Raw DEFLATE has no checksum of the window, so any data is accepted.
         let result = zlib.set_dictionary(part);
         debug_assert!(result.is_ok());
     }

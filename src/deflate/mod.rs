@@ -48,13 +48,16 @@ pub(crate) const RSV1: u8 = 4;
 
 /// Returns the maximum payload length of a compressed message of `len` bytes: a quarter more, plus 64 bytes.
 ///
-/// Compression makes some data longer. The output of zlib is closest to this bound under two conditions: the memory
-/// level is low, so that blocks are short, and the fixed code needs nine bits for each byte.
+/// Compression makes some data longer. The output of zlib comes closest to this bound if two conditions are true. The
+/// memory level is low, so that blocks are short. The fixed Huffman code needs nine bits for each byte of the data.
 pub(crate) const fn longest_payload(len: u64) -> u64 {
     len.saturating_add(len / 4).saturating_add(64)
 }
 
-/// The agreed parameters of one direction in one byte: the bits of the window, and whether there is context takeover.
+/// The agreed parameters of one direction in one byte: the window bits, and whether there is context takeover.
+///
+/// The window bits are the base-2 logarithm of the window size. With context takeover a message may refer to the data
+/// of earlier messages (RFC 7692 section 7.1.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Agreed(NonZeroU8);
 

@@ -1,7 +1,7 @@
 //! A pool of compressors and decompressors that connections share.
 //!
-//! Only connections without context takeover use the pool, because they need no data of earlier messages. [`Pool`]
-//! stores idle compressors and decompressors. `Agreed` decides whether a direction may use the pool.
+//! [`Pool`] stores idle compressors and decompressors. Only connections without context takeover use a pool, because
+//! their messages do not refer to earlier messages. The methods of `Agreed` decide whether a direction may use the pool.
 //!
 //! Invariants:
 //! - At most `max` idle compressors and `max` idle decompressors are stored.
@@ -15,12 +15,12 @@ use std::vec::Vec;
 
 use super::{Agreed, Compression, Deflater, Inflater};
 
-/// A pool of compressors and decompressors for connections without context takeover. A connection uses each for one
-/// message.
+/// A pool of compressors and decompressors for connections without context takeover (RFC 7692 section 7.1.1).
 ///
-/// Without a pool, such a connection allocates and frees a compressor for each message. A pool stores the compressors
-/// and decompressors that are not in use, up to a limit. Clones are handles to the same pool. A connection never waits
-/// for the pool. If another thread uses the pool at the same moment, the connection allocates a compressor instead.
+/// A connection takes a compressor or decompressor from the pool for one message, and then returns it. Without a pool,
+/// the connection allocates and frees one for each message. A pool stores the compressors and decompressors that are not
+/// in use, up to a limit. Clones are handles to the same pool. A connection never waits for the pool. If another thread
+/// uses the pool at the same moment, the connection allocates a compressor instead.
 ///
 /// ```
 /// use hybi::Config;

@@ -1,7 +1,7 @@
 //! A copy of the window of zlib. The window is the last part of the uncompressed data, to which later data may refer.
 //!
-//! zlib cannot return its window, and clears it after a final block. [`WindowCopy`] stores the same bytes, so that the
-//! window can be restored.
+//! zlib cannot return its window, and clears the window after a final block. [`WindowCopy`] stores the same bytes, so
+//! that the window can be restored.
 //!
 //! Invariants:
 //! - The copy holds the last bytes that were pushed, but at most as many as the window.
@@ -23,8 +23,8 @@ pub(super) struct WindowCopy {
 impl WindowCopy {
     /// Returns an empty copy of a window of `window_bits`.
     pub(super) const fn new(window_bits: u8) -> Self {
-        // zlib does not support 8 bits. A peer with zlib uses 9 bits instead, and its references reach back at most 256
-        // bytes. Storing 512 bytes costs little and accepts such a peer.
+        // zlib does not support 8 bits, so a peer may compress with 9 bits instead. The copy then has 512 bytes, which
+        // costs little and contains everything to which such a peer can refer.
         let bits = if window_bits < 9 { 9 } else { window_bits };
         Self { bytes: Vec::new(), at: 0, size: 1 << bits }
     }
@@ -47,7 +47,7 @@ impl WindowCopy {
         self.put(from_start);
     }
 
-    /// Overwrites the oldest bytes. `data` does not wrap.
+    /// Overwrites the oldest bytes. `data` must fit before the end of the ring buffer.
     fn put(&mut self, data: &[u8]) {
         if let Some(place) = self.bytes.get_mut(self.at..self.at + data.len()) {
             place.copy_from_slice(data);
@@ -55,7 +55,7 @@ impl WindowCopy {
         }
     }
 
-    /// Returns the bytes in order, in two parts.
+    /// Returns the bytes in two parts, the older bytes first.
     pub(super) fn parts(&self) -> [&[u8]; 2] {
         let (new, old) = self.bytes.split_at_checked(self.at).unwrap_or_default();
         [old, new]
@@ -72,7 +72,8 @@ impl WindowCopy {
         self.at = 0;
     }
 
-    /// Changes the size of the window. It is called between messages without context takeover, when the copy is empty.
+    /// Changes the size of the window, and removes all bytes if the size differs. The caller does this only between
+    /// messages without context takeover, when the copy is empty.
     pub(super) fn resize(&mut self, window_bits: u8) {
         let changed = Self::new(window_bits);
         if changed.size != self.size {

@@ -174,7 +174,7 @@ impl Header {
 }
 
 /// Returns the length of the payload, and the bytes after the length. `short` is the 7-bit length. If it announces an
-/// extended length, that length is read from `rest`.
+/// extended length, that length is read from `rest`. Returns `None` if `rest` is too short for the extended length.
 #[inline]
 fn extended_len(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, ProtocolError> {
     match short {
