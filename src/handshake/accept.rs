@@ -1,8 +1,7 @@
-//! The response that accepts a request: 101 (RFC 6455 section 4.2.2 (5)).
+//! The response that accepts a request, with status 101 (RFC 6455 section 4.2.2 (5)).
 //!
-//! [`Response`] ensures that the client can accept the 101. Each choice of the server must be among the client's
-//! offers, and additional headers must be safe to send. The application makes the choices. Every response with
-//! another status is a [`HttpResponse`](super::HttpResponse).
+//! The application chooses a subprotocol and extensions. [`Response`] checks that the client has offered them, and that
+//! additional headers are safe to send. A response with another status is an [`HttpResponse`](super::HttpResponse).
 
 use crate::kernel::ascii;
 
@@ -18,14 +17,14 @@ const HEAD: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nCo
     Sec-WebSocket-Accept: ";
 
 impl<'h> Request<'h> {
-    /// Returns the 101 that opens the connection.
+    /// Returns the response with status 101, which opens the connection.
     #[must_use]
     pub const fn accept(&self) -> Response<'h> {
         Response::new(*self)
     }
 }
 
-/// The response that opens the connection: 101, with the server's choice among the client's offers.
+/// The response that opens the connection, with status 101 and the server's choice among the client's offers.
 ///
 /// ```
 /// use hybi::handshake::{DeflateConfig, Incoming, HeadLimits, ResponseError, ServerHandshake};
@@ -65,7 +64,7 @@ impl<'a> Response<'a> {
         Self { request, subprotocol: None, deflate: None, extensions: None, headers: ExtraHeaders(&[]) }
     }
 
-    /// Sets the subprotocol, or none. The client must have offered it.
+    /// Sets the subprotocol, or removes it with `None`. The client must have offered the subprotocol.
     #[must_use]
     pub fn subprotocol(mut self, subprotocol: impl Into<Option<&'a str>>) -> Self {
         self.subprotocol = subprotocol.into();
@@ -150,8 +149,8 @@ impl<'a> Response<'a> {
 
     /// Checks the server's choices against the client's offers.
     fn check(&self) -> Result<(), ResponseError> {
-        // RFC 6455 4.2.2: the subprotocol comes from the client's list. All names in this list are known to be
-        // tokens, so the chosen name is a token.
+        // RFC 6455 4.2.2: the subprotocol comes from the client's list. The check of the request ensured that all names
+        // in this list are tokens, so the chosen name is a token.
         if self.subprotocol.is_some_and(|chosen| !self.request.offers_subprotocol(chosen)) {
             return Err(ResponseError::SubprotocolNotOffered);
         }

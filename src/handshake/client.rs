@@ -1,14 +1,14 @@
 //! The client's half of the opening handshake: the state machine that writes the request (RFC 6455 section 4.1)
 //! and reads the response.
 //!
-//! - [`ClientHandshake`] writes the request, reads the response and has the deadline.
+//! - [`ClientHandshake`] writes the request, reads the response and keeps the deadline.
 //! - [`ClientRequest`] (in `client_request`) has the parts of the request. Its method `check` refuses parts
 //!   that cannot be sent.
-//! - `reply` has the rules for the response.
+//! - `reply` checks the response.
 //!
 //! Invariants:
 //! - A [`ClientHandshake`] exists only for a request that passed `check`.
-//! - The first result of `poll` is final: later calls return the same one.
+//! - The first result of `poll` is final: later calls return the same result.
 //!
 //! ```text
 //!  waiting ── poll: whole response ─▶ done
@@ -216,7 +216,7 @@ impl<'a> ClientHandshake<'a> {
             let Some(head) = self.scanner.scan(bytes, &mut found)? else { return Ok(None) };
             match check_response(head, &found, &self.request, &self.key)? {
                 Some(reply) => return Ok(Some(reply)),
-                // RFC 9110 15.2: this is an interim response; the final one follows.
+                // RFC 9110 15.2: the response is an interim response, and the final response follows.
                 None => self.scanner.next_response(),
             }
         }
@@ -253,7 +253,7 @@ mod tests {
             assert_eq!(lines.remove(0), std::format!("GET {target} HTTP/1.1"));
             lines.sort_unstable();
             let host = std::format!("Host: {host}");
-            // Each line appears once, there are no others, and an empty line ends the head.
+            // The head has exactly these lines. The two empty strings are the empty line at its end.
             let expected = [
                 "",
                 "",

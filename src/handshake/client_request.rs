@@ -169,8 +169,8 @@ impl<'a> ClientRequest<'a> {
         if let Some(offer) = self.deflate {
             let mut text = [0; DeflateParams::MAX_LEN];
             let len = offer.write(&mut text)?;
-            // RFC 7692 7.1.2: window bits are 8 to 15. The caller may have set other numbers in the public fields.
-            // Parse the text of the offer, so that the parser's check also applies here.
+            // RFC 7692 7.1.2: window bits are 8 to 15. The caller may have set other numbers in the public fields of the
+            // offer. Parse the text of the offer, because the parser refuses such numbers.
             let valid = Extensions::parse(text.get(..len).unwrap_or_default())
                 .is_ok_and(|list| list.iter().all(|one| DeflateOffer::from_extension(&one).is_some()));
             if !valid {
@@ -255,7 +255,7 @@ impl From<HeaderError> for RequestError {
 /// Returns all offered extensions as one list: first the offer of [`ClientRequest::deflate`], then the
 /// extensions of [`ClientRequest::extensions`].
 ///
-/// `text` is the text of the first offer, or empty.
+/// `text` is the text of the offer of [`ClientRequest::deflate`]. It is empty if there is no such offer.
 pub(crate) fn all_offered_extensions<'t>(
     request: &ClientRequest<'t>,
     text: &'t [u8],

@@ -5,7 +5,10 @@
 use super::setters::setters;
 
 /// The preferences of a server for permessage-deflate. If an offer asks for a smaller window, or for no context
-/// takeover, the server accepts that too.
+/// takeover, the server agrees to the wish of the client.
+///
+/// With context takeover, a message may refer to the data of earlier messages. Without it, each message starts with an
+/// empty window.
 ///
 /// ```
 /// use hybi::handshake::{DeflateConfig, negotiate_offer};

@@ -5,7 +5,7 @@
 //!
 //! Invariants:
 //! - The constructors check the entire text. The iterators parse the same text again, so they find no errors.
-//! - Parsing takes linear time: the parser passes each byte once and never looks ahead.
+//! - Parsing takes linear time: the parser reads each byte once and never looks ahead.
 
 use core::fmt;
 
@@ -230,7 +230,7 @@ impl fmt::Display for Value<'_> {
     }
 }
 
-/// Parses the values that form one list, and calls `visit` for each of them.
+/// Parses the values that form one list, and calls `visit` with the extensions of each value.
 ///
 /// RFC 6455 section 9.1, RFC 2616 section 2.1: a single value may be empty, but the whole list must have at least
 /// one element.
@@ -259,8 +259,8 @@ fn count_extensions(value: &[u8]) -> Result<usize, Malformed> {
     Ok(extensions)
 }
 
-/// A parser of a list. The field is the part of the text that remains. The parser passes each byte once and never
-/// looks ahead.
+/// A parser of a list. The field is the text that was not parsed yet. The parser reads each byte once and never looks
+/// ahead.
 #[derive(Clone, Copy, Debug)]
 struct Parser<'h>(&'h [u8]);
 
@@ -336,8 +336,8 @@ impl<'h> Parser<'h> {
         ascii(token).ok_or(Malformed)
     }
 
-    /// Skips `separator` if it is the next character. Returns whether it was. Whitespace may appear on either side of
-    /// a separator (RFC 2616 section 2.1).
+    /// Skips `separator` if it is the next character after whitespace. Returns whether `separator` was skipped. RFC 2616
+    /// section 2.1 allows whitespace on either side of a separator.
     fn skip_separator(&mut self, separator: u8) -> bool {
         self.skip_ows();
         match self.0.split_first() {

@@ -1,12 +1,12 @@
 //! The parts of an HTTP/1.1 message head that both roles need: limits, errors and headers.
 //!
-//! [`Headers`] is a view of header lines in the caller's memory. Each iteration parses the lines again, because a
-//! head is small, and stored offsets would need an allocator or a fixed maximum. The scanner in `scan` has checked
-//! the lines before, so an iteration needs no error handling.
+//! [`Headers`] is a view of header lines in the caller's memory. Each iteration parses the lines again, because stored
+//! offsets would need an allocator or a fixed maximum. A head is small, so parsing again is cheap. The scanner in `scan`
+//! has checked the lines before, so an iteration needs no error handling.
 //!
 //! Invariants:
 //! - `Debug` output never contains header values, which can be credentials.
-//! - Bytes that are not header lines end an iteration. They cause no panic and no wrong header.
+//! - An iteration ends at bytes that are not a header line. Such bytes cause neither a panic nor a wrong header.
 
 use core::fmt;
 
@@ -104,7 +104,7 @@ pub enum HeadError {
     TooLarge,
     /// There are more than [`HeadLimits::max_headers`] header lines (RFC 6455 section 10.4).
     TooManyHeaders,
-    /// The caller has changed bytes that were checked before. This is an error in the calling code.
+    /// The caller has changed bytes that were checked before, which is an error in the calling code.
     Changed,
 }
 
@@ -183,7 +183,7 @@ impl<'h> Headers<'h> {
         Self { block }
     }
 
-    /// Returns whether the parser `httparse` finds the same headers. This is a second check of the scanner.
+    /// Returns whether the parser `httparse` finds the same headers. The result is a second check of the scanner.
     pub(crate) fn match_httparse(&self) -> bool {
         let mut slots = [httparse::EMPTY_HEADER; HeadLimits::MOST_HEADERS];
         match httparse::parse_headers(self.block, &mut slots) {
@@ -252,8 +252,8 @@ impl<'h> Headers<'h> {
         values.next().is_none().then_some(value)
     }
 
-    /// Returns the lines from the first to the last header named `name`. A caller that needs only these headers
-    /// then iterates over fewer lines.
+    /// Returns the lines from the first to the last header named `name`. Lines with other names may be between them. The
+    /// caller needs only the headers of this name, and iterates over fewer lines.
     pub(crate) fn lines_named(&self, name: &str) -> Self {
         let mut lines = LineIter(self.block);
         let mut found: Option<(&'h [u8], usize)> = None;
@@ -412,7 +412,7 @@ impl<'h> Iterator for HeaderValues<'h, '_> {
     }
 }
 
-/// An iterator over header lines, each split into name and value. The field has the lines that remain.
+/// An iterator over header lines, each split into name and value. The field has the lines that were not returned yet.
 #[derive(Clone)]
 struct LineIter<'h>(&'h [u8]);
 

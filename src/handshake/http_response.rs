@@ -1,7 +1,7 @@
 //! A server's responses with a status other than 101, and the error for a response that cannot be sent.
 //!
-//! An application or a [`Rejection`](super::Rejection) creates an [`HttpResponse`], to send it instead of opening the
-//! connection. `incoming` and the application decide whether to open the connection.
+//! [`HttpResponse`] is the answer to a request for which no connection opens. An application or a
+//! [`Rejection`](super::Rejection) creates it. `incoming` and the application decide whether the connection opens.
 //!
 //! Invariant: everything that the application adds is checked before the first byte is written. An invalid response
 //! is not written at all.
@@ -38,7 +38,7 @@ use super::write::{
 pub struct HttpResponse<'a> {
     /// The status code.
     status: u16,
-    /// The reason phrase, if it is not the usual one.
+    /// The reason phrase that the application has set. `None` means the usual phrase of the status.
     phrase: Option<&'a str>,
     /// The additional headers.
     headers: ExtraHeaders<'a>,
@@ -74,7 +74,7 @@ impl<'a> HttpResponse<'a> {
         Self { status, phrase: None, headers: ExtraHeaders(&[]), body: Body::None, is_head: false }
     }
 
-    /// Sets the reason phrase. Without this call the phrase is the usual one of the status, such as `Not Found`.
+    /// Sets the reason phrase. By default the phrase is the usual phrase of the status, such as `Not Found`.
     #[must_use]
     pub const fn reason_phrase(mut self, phrase: &'a str) -> Self {
         self.phrase = Some(phrase);

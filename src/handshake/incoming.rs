@@ -3,9 +3,10 @@
 //! The scanner passes each header line to [`RequestHeaders`] when the line is complete. Once the head is complete,
 //! [`check_request`] applies the rules of RFC 6455 sections 4.1 and 4.2.1, and reports the first violated rule.
 //!
-//! The order of the checks is that of section 4.2.1, with two exceptions. The method is checked after `Upgrade`,
+//! The order of the checks is the order of section 4.2.1, with two exceptions. The method is checked after `Upgrade`,
 //! because a request without this header is plain HTTP and may have any method. An unsupported version is reported
-//! before the key and the headers after it, because another version may define these headers differently.
+//! before errors in the key, the origin, the subprotocols and the extensions, because another version may define these
+//! headers differently.
 //!
 //! Invariant: the time of a check is at most `n log n` in the length of the head, even if an attacker writes the head.
 
@@ -157,7 +158,7 @@ pub(crate) fn check_request<'h>(head: Head<'h>, found: &RequestHeaders<'h>) -> R
     check_fields(RequestLine::parse(head.line)?, head.headers, head.len, found)
 }
 
-/// Checks the fields of a request. The module documentation explains the order of the checks.
+/// Checks the fields of a request. The documentation at the top of this file explains the order of the checks.
 pub(crate) fn check_fields<'h>(
     line: RequestLine<'h>,
     headers: Headers<'h>,
@@ -235,7 +236,7 @@ pub(crate) struct RequestLine<'h> {
 }
 
 impl<'h> RequestLine<'h> {
-    /// Splits a request line that the scanner has checked. It fails only if the caller's memory has changed.
+    /// Splits a request line that the scanner has checked. The split fails only if the caller has changed the bytes.
     fn parse(line: &'h [u8]) -> Result<Self, HeadError> {
         Self::split(line).ok_or(HeadError::Changed)
     }
@@ -340,7 +341,7 @@ mod tests {
         assert_eq!(check(&["", "  ", "\t"]), Ok(()));
         assert_eq!(check(&names[..512]), Ok(()));
         assert_eq!(check(&names), Err(Reason::SubprotocolsTooMany));
-        // These names differ in case, in length, or in everything but a common hash (64-bit FNV-1a).
+        // The first names differ in case or in length. The other two names have the same 64-bit FNV-1a hash.
         assert_eq!(check(&["a", "A", "aa"]), Ok(()));
         assert_eq!(check(&["8yn0iYCKYHlIj4-BwPqk", "GReLUrM4wMqfg9yzV3KQ"]), Ok(()));
         // A repeated name is found at any two positions.

@@ -81,7 +81,7 @@ impl HandshakeInfo {
     }
 }
 
-/// Returns `bytes`, which were copied from a `&str`, as text.
+/// Returns `bytes` as text. The bytes were copied from a `&str`, so they are UTF-8.
 fn text(bytes: Option<&[u8]>) -> &str {
     core::str::from_utf8(bytes.unwrap_or_default()).unwrap_or_default()
 }

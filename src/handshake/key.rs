@@ -1,7 +1,7 @@
 //! `Sec-WebSocket-Key` and `Sec-WebSocket-Accept` (RFC 6455 sections 4.1 (7) and 4.2.2 (5.4)).
 //!
-//! This file computes both values and checks the form of a received key. It generates no random numbers: the
-//! caller passes the nonce, the 16 random bytes of a key.
+//! This file computes both values and checks the form of a received key. The caller generates the nonce, which is the
+//! 16 random bytes of a key.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -46,8 +46,8 @@ pub fn encode_nonce(nonce: [u8; 16]) -> [u8; 24] {
 /// Returns whether `key` decodes to 16 bytes (RFC 6455 section 4.2.1 (5)): 22 base64 digits and two `=`.
 ///
 /// The last digit has four bits that belong to no byte. RFC 4648 section 3.5 allows a decoder to refuse keys
-/// in which these bits are set. This function accepts such keys, because the example of RFC 6455 section 4.1 (7)
-/// is one of them. Nothing depends on the bits: the accept value is computed from the key as it was sent.
+/// in which these bits are set. This function accepts such keys, because the key in the example of RFC 6455 section 4.1
+/// (7) has such bits. The bits have no effect: the accept value is computed from the text of the key.
 pub(crate) fn is_key(key: &[u8]) -> bool {
     match key {
         [digits @ .., b'=', b'='] => digits.len() == 22 && ByteClass::BASE64.run_len(digits) == 22,

@@ -2,8 +2,8 @@
 //! the feature `alloc` need an allocator.
 //!
 //! A head is the first line and the headers of an HTTP request or response. The caller collects the bytes of a
-//! head in its own memory and passes all of them to `poll`. A handshake keeps an offset and a few bytes of
-//! state, and examines each byte once. The result does not depend on how the input is split.
+//! head in its own memory and passes all bytes so far to each call of `poll`. A handshake keeps an offset and a few
+//! bytes of state, and examines each byte once. The result does not depend on how the input is split.
 //!
 //! ```text
 //!  server                                       client
@@ -36,8 +36,8 @@
 //!   requests and responses.
 //! - Redirects and authentication: a response other than 101 is returned as [`Reply::Http`].
 //! - Limits over several connections. A client may have only one connection to a host in the CONNECTING state
-//!   (RFC 6455 section 4.1 (2)). A client that reconnects should wait for a random time that grows (section
-//!   7.2.3). The code that manages the connections must follow both rules.
+//!   (RFC 6455 section 4.1 (2)). A client that reconnects should wait for a random time that grows with each attempt
+//!   (section 7.2.3). The code that manages the connections must follow both rules.
 //! - HTTP/2 and HTTP/3 (RFC 8441, RFC 9220): an HTTP library performs the handshake. `RequestHead` (feature `alloc`)
 //!   holds the method, target and headers of the request that the library received. It selects a subprotocol and checks
 //!   the origin. [`Extensions`] and [`negotiate_offer`] parse the extension headers of these versions.
@@ -52,8 +52,8 @@
 //!
 //! The following deviations are tolerated, because real peers send them:
 //!
-//! - One empty line may precede a request. Values may contain bytes from 0x80 on (obs-text). Lists may have
-//!   empty elements (RFC 9110 section 5.6.1.2).
+//! - One empty line may precede a request. Values may contain bytes from 0x80 on, which RFC 9110 names obs-text. Lists
+//!   may have empty elements (RFC 9110 section 5.6.1.2).
 //! - The version may be any HTTP/1.x from 1.1 on.
 //! - A status line may end directly after the status code.
 //! - The last base64 digit of a key may have set bits that belong to none of the 16 bytes.

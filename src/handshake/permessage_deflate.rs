@@ -1,6 +1,6 @@
 //! The parameters of permessage-deflate and their negotiation (RFC 7692 sections 5 and 7.1), for both roles.
 //!
-//! This file parses, checks, chooses and writes parameters. It does not compress. It is also built without the
+//! This file parses, checks, chooses and writes parameters. `deflate/` compresses. This file is also built without the
 //! feature `deflate`, so that an endpoint without compression can parse and decline an offer.
 //!
 //! | role | sends | receives |
@@ -8,8 +8,8 @@
 //! | client | [`DeflateOffer`] | [`DeflateParams`], checked by [`check_response`] |
 //! | server | [`DeflateParams`] | [`DeflateOffer`], answered by [`negotiate_offer`] with a [`DeflateConfig`] |
 //!
-//! Invariant: `DeflateOffer::accept` returns parameters that `permits` allows, for every offer and
-//! configuration.
+//! Invariant: for every offer and configuration, `DeflateOffer::permits` allows the parameters that
+//! `DeflateOffer::accept` returns.
 
 use core::fmt;
 
@@ -348,8 +348,8 @@ pub fn negotiate_offer<'h>(
 
 /// Answers the first acceptable offer (RFC 7692 section 5).
 ///
-/// An offer with a parameter that is unknown, repeated or invalid is declined (RFC 7692 section 7). Then the next
-/// offer is examined.
+/// An offer with a parameter that is unknown, repeated or invalid is declined, and the next offer is examined (RFC 7692
+/// section 7).
 pub(crate) fn choose_offer(offers: Extensions<'_>, config: &DeflateConfig) -> Option<DeflateParams> {
     offers.iter().find_map(|offer| DeflateOffer::from_extension(&offer)).map(|offer| offer.accept(config))
 }

@@ -1,7 +1,7 @@
 //! The reasons for which a server rejects a request, each with its status code and its text.
 //!
-//! The checks that find these reasons are in `incoming`, and the response is in `http_response`. The text of a
-//! reason is sent to the client as the body of the response, so it contains nothing about the server.
+//! `incoming` checks requests and finds the reasons. `http_response` writes the response. The text of a reason is sent
+//! to the client as the body of the response, so the text contains nothing about the server.
 
 use core::fmt;
 

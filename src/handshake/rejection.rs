@@ -1,8 +1,8 @@
 //! The rejection of a request that violates a rule of the handshake.
 //!
-//! A [`Rejection`] has the violated rule, a [`Reason`]. It also records whether the method of the request is HEAD,
-//! because a response to HEAD has no body. The texts of the reasons are in `reason`, and `http_response` writes the
-//! response.
+//! A [`Rejection`] has a [`Reason`], which names the violated rule. A rejection also records whether the method of the
+//! request is HEAD, because a response to HEAD has no body. The texts of the reasons are in `reason`, and
+//! `http_response` writes the response.
 
 use core::fmt;
 

@@ -1,8 +1,8 @@
 //! The result of a client's handshake, and the checks of the server's response (RFC 6455 section 4.1, the last
 //! numbered list).
 //!
-//! `check_response` decides about a complete head. The scanner in `scan` has checked the syntax before, and the
-//! handshake in `client` has the deadline.
+//! `check_response` checks a complete head, whose syntax the scanner in `scan` has checked before. The handshake in
+//! `client` keeps the deadline. The status decides about the result:
 //!
 //! ```text
 //!  status 101, rules obeyed    ─▶ Reply::Open
@@ -28,7 +28,7 @@ use super::text::{eq_lowercase, list_contains};
 pub enum Reply<'h> {
     /// The connection is open.
     Open(Opened<'h>),
-    /// The server answered with plain HTTP, and the connection does not open (RFC 6455 section 4.1 (1)).
+    /// The server answered with a status other than 101, and the connection does not open (RFC 6455 section 4.1 (1)).
     Http(HttpReply<'h>),
 }
 

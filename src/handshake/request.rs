@@ -182,8 +182,8 @@ impl<'h> Target<'h> {
             (None, whole)
         } else {
             // RFC 6455 4.2.1 (1): the target may be an absolute HTTP or HTTPS URI. Some tutorials show a ws URI,
-            // which is accepted too. Only other methods than GET have a target of the asterisk form or the
-            // authority form (RFC 9112 3.2.3, 3.2.4).
+            // which is accepted too. A target of the asterisk form or the authority form belongs to a method other than
+            // GET, and is refused (RFC 9112 3.2.3, 3.2.4).
             let (_, rest) = split_scheme(whole)?;
             let (authority, rest) = split_target(rest);
             split_authority(authority).ok()?;

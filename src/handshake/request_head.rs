@@ -1,11 +1,11 @@
 //! The head of a request as an owned value: method, target and headers.
 //!
 //! A [`Request`] borrows the received bytes. An application that asks a database about a request must keep the request
-//! for a longer time, so [`RequestHead`] owns its fields. A value can be created from a received HTTP/1.1 head, or from
-//! the fields that another HTTP library has parsed.
+//! for a longer time, so [`RequestHead`] owns its fields. A [`RequestHead`] is created from a received HTTP/1.1 head, or
+//! from the fields that another HTTP library has parsed.
 //!
-//! `incoming` has the rules of RFC 6455 section 4.2.1, which [`RequestHead::check`] applies. `scan` has the syntax of
-//! HTTP/1.1.
+//! [`RequestHead::check`] applies the rules of RFC 6455 section 4.2.1, which are in `incoming`. The syntax of HTTP/1.1 is
+//! in `scan`.
 //!
 //! Invariants:
 //! - Each header line has a token as its name, and a value without control characters.
@@ -27,8 +27,8 @@ use crate::kernel::ascii;
 
 /// The head of a request: method, target and headers, owned and independent of the HTTP version.
 ///
-/// The `PendingRequest` of an adapter has a value of this type. If another HTTP library has parsed the request, create
-/// a head from the fields of that request, and [`check`](Self::check) it:
+/// The `PendingRequest` of an adapter contains the head of a received request. If another HTTP library has parsed the
+/// request, create a head from its fields, and [`check`](Self::check) the head:
 ///
 /// ```
 /// use hybi::handshake::RequestHead;
@@ -177,7 +177,7 @@ impl RequestHead {
 
     /// Checks the rules of RFC 6455 section 4.2.1, which apply to a request of HTTP/1.1.
     ///
-    /// [`Request::head_len`] of the result is 0, because this value is independent of received bytes.
+    /// [`Request::head_len`] of the result is 0, because a [`RequestHead`] does not refer to received bytes.
     ///
     /// # Errors
     ///
@@ -197,7 +197,7 @@ impl RequestHead {
         }
     }
 
-    /// Returns `len` bytes from `start`, which were copied from a `&str`, as text.
+    /// Returns the `len` bytes from `start` as text. The bytes were copied from a `&str`, so they are UTF-8.
     fn text(&self, start: usize, len: usize) -> &str {
         let bytes = self.bytes.get(start..).and_then(|bytes| bytes.get(..len)).unwrap_or_default();
         core::str::from_utf8(bytes).unwrap_or_default()

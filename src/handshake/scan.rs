@@ -1,19 +1,19 @@
 //! The incremental scanner of a head: checks each byte once, when it arrives, and finds the end of the head.
 //!
-//! The scanner keeps an offset and a few bytes of state. The head stays in the caller's memory. The scanner is
-//! stricter than other parsers, which accept a bare LF, several empty lines before a request, or raw UTF-8 in
-//! the target.
+//! The scanner keeps an offset and a few bytes of state. The head stays in the caller's memory. The scanner refuses
+//! some input that other parsers accept: a bare LF, several empty lines before a request, or raw UTF-8 in the target.
 //!
 //! Fast path: nearly all lines arrive complete. `request_line`, `status_line` and `header_line` then parse a
 //! whole line with a few vector scans and no state machine. A complete header line is passed to a
 //! [`HeaderSink`] immediately, so no second pass is needed.
 //!
-//! Slow path: `step` advances the state machine by one byte. It handles the bytes that the fast path does not
-//! accept: separators in a line that is not complete yet, and every error. If a header line arrives in several
-//! calls, `finish` passes all lines to the sink again when the head is complete.
+//! Slow path: `step` advances the state machine by one byte. `step` handles the bytes that the fast path does not
+//! accept: separators in a line that is not complete yet, and every error. If the header lines arrive in several
+//! calls, `finish` parses all of them again when the head is complete, and passes them to an empty sink.
 //!
 //! Invariants:
-//! - The result does not depend on how the input is split, and no byte passes the state machine twice.
+//! - The result does not depend on how the input is split.
+//! - Each byte advances the state once. Only `finish` may parse complete header lines once more.
 //! - A limit is enforced at the exact byte (RFC 6455 section 10.4).
 //!
 //! ```text
@@ -28,7 +28,7 @@ use super::text::{ByteClass, is_target_byte, is_tchar, trim_ows};
 /// The beginning of a version (RFC 9112 section 2.3), which is case-sensitive. One digit follows.
 pub(crate) const VERSION: &[u8; 7] = b"HTTP/1.";
 
-/// The position in a head. It decides how the next byte is checked.
+/// The position in a head, which decides how the next byte is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Before the first byte of a request. One empty line may precede the request.
@@ -89,7 +89,8 @@ pub(crate) struct Scanner {
     headers: usize,
     /// The number of header lines so far.
     lines: usize,
-    /// The total number of bytes examined, to prove that none is examined twice.
+    /// The total number of bytes by which the offset was advanced. A test compares the number with the length of the
+    /// head.
     #[cfg(test)]
     pub(crate) examined: usize,
 }
@@ -216,8 +217,8 @@ impl Scanner {
             }
         }
         let headers = Headers::new(block);
-        // In debug builds, which include tests and fuzzing, the scanner and `httparse` must agree. They disagree
-        // only if the caller has changed the bytes.
+        // In debug builds, which include tests and fuzzing, the scanner and `httparse` must agree. The two parsers
+        // disagree only if the caller has changed the bytes.
         if cfg!(debug_assertions) && !headers.match_httparse() {
             return Err(HeadError::Changed);
         }
@@ -333,7 +334,7 @@ impl Scanner {
         }
     }
 
-    /// Returns the state after `byte` after the first line.
+    /// Returns the state after `byte`, which is not in the first line.
     fn step_headers(&mut self, byte: u8) -> Result<State, HeadError> {
         match (self.state, byte) {
             (State::FirstLineCr, b'\n') => {
@@ -356,7 +357,7 @@ impl Scanner {
             (State::Name, b' ' | b'\t') => Err(HeadError::SpaceBeforeColon),
             (State::Name, b'\r') => Err(HeadError::NoColon),
             (State::Value, b'\r') => Ok(State::ValueCr),
-            // RFC 9112 2.2: a recipient MAY accept a single LF as the end of a line. It is refused here, because
+            // RFC 9112 2.2: a recipient MAY accept a single LF as the end of a line. This parser refuses it, because
             // an attacker can exploit two parsers that disagree about the end of a line.
             (State::LineStart | State::Name | State::Value, b'\n') => Err(HeadError::LineEnd),
             (State::Value, _) => Err(HeadError::ControlByte),
@@ -413,7 +414,7 @@ struct Line<'h> {
 #[inline(always)]
 fn header_line(bytes: &[u8]) -> Result<Line<'_>, (State, usize)> {
     // Both lengths are measured from the start of the line. Neither depends on the other, so the processor computes
-    // them in parallel. This is correct because every byte of a name, and the colon, may also appear in a value.
+    // them in parallel. The run of value bytes includes the name and the colon, because a value may contain their bytes.
     let (line_len, name_len) = (ByteClass::VALUE.run_len(bytes), ByteClass::TCHAR.run_len(bytes));
     if name_len == 0 {
         return Err((State::LineStart, 0));

@@ -1,11 +1,11 @@
 //! Setters of settings with public fields.
 //!
-//! Settings are `#[non_exhaustive]`, so that fields can be added. Another crate therefore cannot write such a value as
-//! a literal, and sets each field with a method of the same name. The macro [`setters`] writes these methods.
+//! Settings are `#[non_exhaustive]`, so that fields can be added later. Another crate therefore cannot write settings as
+//! a struct literal. It sets each field with a method of the same name. The macro [`setters`] writes these methods.
 //!
 //! The macro is only for setters that store their argument and do nothing else.
 
-/// Writes a setter for each field. The doc comment of each setter begins with `$returns`.
+/// Writes a setter for each `$field`. The doc comment of each setter begins with `$returns`.
 macro_rules! setters {
     ($returns:literal, $($field:ident: $type:ty),+) => {$(
         #[doc = concat!($returns, " with another [`", stringify!($field), "`](Self::", stringify!($field), ").")]

@@ -1,15 +1,15 @@
 //! Byte classes and small parsers that all files of the handshake share.
 //!
-//! A head consists mostly of long runs of ordinary bytes: a name, a value, a target. [`ByteClass::run_len`] measures
-//! such a run. It examines nearly every byte of a head.
+//! A head consists mostly of long runs of bytes of one class: a name, a value, a target. [`ByteClass::run_len`] measures
+//! such a run. The function examines nearly every byte of a head.
 //!
-//! The common case is handled by 16-byte vectors. Comparing a vector with every member of a class would be
-//! slow, so `flag_common` flags only the frequent members. For a token these are letters, digits, `-` and `_`.
-//! The first byte without a flag is looked up in a table. In nearly all cases this byte ends the run.
-//! Otherwise the search continues after the byte. If fewer than 16 bytes remain, each of them is looked up.
+//! `run_len` loads vectors of 16 bytes. Comparing a vector with every member of a class would be slow, so `flag_common`
+//! flags only the frequent members. The frequent members of a token are letters, digits, `-` and `_`. The first byte
+//! without a flag is looked up in a table. In nearly all cases this byte ends the run. Otherwise the search continues
+//! after the byte. If fewer than 16 bytes remain, each of them is looked up.
 //!
-//! This is correct because a flag is only set for members of the class, and the table decides about all other
-//! bytes. The test `vector_searches_equal_searches_byte_by_byte` compares both at every position.
+//! The result is correct because a flag is set only for members of the class, and the table decides about all other
+//! bytes. The test `vector_searches_equal_searches_byte_by_byte` compares the result with a search byte by byte.
 
 use crate::kernel::{LANES, U8x16};
 
@@ -64,8 +64,8 @@ impl ByteClass {
     /// The base64 digits; see [`is_base64_byte`].
     pub(crate) const BASE64: Self = Self(16);
 
-    /// Returns the number of bytes at the start of `bytes` that belong to this class. The module
-    /// documentation explains the fast path.
+    /// Returns the number of bytes at the start of `bytes` that belong to this class. The documentation at the top of
+    /// this file explains the fast path.
     #[inline]
     pub(crate) fn run_len(self, bytes: &[u8]) -> usize {
         let mut rest = bytes;
@@ -75,7 +75,7 @@ impl ByteClass {
                 rest = after;
                 continue;
             }
-            // This byte was not flagged. It is a rare member of the class, or it ends the run.
+            // The first byte of `rest` has no flag. Either it is a rare member of the class, or it ends the run.
             rest = rest.get(common..).unwrap_or_default();
             match rest.split_first() {
                 Some((&byte, after)) if self.contains(byte) => rest = after,
@@ -212,14 +212,14 @@ pub(crate) const fn trim_ows(mut value: &[u8]) -> &[u8] {
 
 /// Returns the elements of a comma-separated list (RFC 9110 section 5.6.1).
 ///
-/// Empty elements are skipped, as RFC 9110 section 5.6.1.2 requires of a recipient. RFC 2616 section 2.1
-/// defines the same for the `#` rule that RFC 6455 uses.
+/// Empty elements are skipped, as RFC 9110 section 5.6.1.2 requires of a recipient. RFC 2616 section 2.1 requires the
+/// same for the `#` rule, the notation for lists in RFC 6455.
 pub(crate) fn list_elements(value: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     value.split(|&byte| byte == b',').map(trim_ows).filter(|element| !element.is_empty())
 }
 
-/// Returns whether an element of the list equals `lower`. The comparison is that of [`eq_lowercase`], and always
-/// includes the whole element.
+/// Returns whether an element of the comma-separated list `value` equals `lower`, compared with [`eq_lowercase`]. A part
+/// of an element is not enough.
 pub(crate) fn list_contains<const N: usize>(value: &[u8], lower: &[u8; N]) -> bool {
     // The common case is a list of one element.
     eq_lowercase(value, lower) || list_elements(value).any(|element| eq_lowercase(element, lower))

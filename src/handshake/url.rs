@@ -1,8 +1,9 @@
-//! `ws` and `wss` URLs (RFC 6455 section 3), and the authority in a URL and in `Host`.
+//! `ws` and `wss` URLs (RFC 6455 section 3), and the authority in a URL and in `Host`. An authority is a host with an
+//! optional port.
 //!
-//! [`WsUrl`] splits a URL into borrowed parts. It neither decodes nor normalises. A URL that needs
-//! percent-encoding or punycode is refused, and the error names the missing encoding. The functions in this file
-//! also parse the target of a received request.
+//! [`WsUrl`] splits a URL into borrowed parts, without decoding or normalising them. A URL that needs percent-encoding
+//! or punycode is refused, and the error names the missing encoding. The functions in this file also parse the target of
+//! a received request.
 
 use core::fmt;
 use core::net::Ipv6Addr;
@@ -194,7 +195,7 @@ fn wrong_character(url: &str, at: usize) -> UrlError {
     }
 }
 
-/// Splits off the scheme. Returns whether it is secure, and the text after `://`.
+/// Splits off the scheme. Returns whether the scheme uses TLS, and the text after `://`.
 pub(crate) fn split_scheme(url: &str) -> Option<(bool, &str)> {
     let (scheme, rest) = url.split_once("://")?;
     let is = |name| scheme.eq_ignore_ascii_case(name);
@@ -205,7 +206,7 @@ pub(crate) fn split_scheme(url: &str) -> Option<(bool, &str)> {
     }
 }
 
-/// Splits `rest` into the authority, and the path with the query, which may be empty.
+/// Splits `rest`, the text after `://`, into the authority and the path with the query. The second part may be empty.
 pub(crate) fn split_target(rest: &str) -> (&str, &str) {
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     rest.split_at_checked(end).unwrap_or((rest, ""))
@@ -213,7 +214,7 @@ pub(crate) fn split_target(rest: &str) -> (&str, &str) {
 
 /// Splits an authority (RFC 3986 section 3.2, without user information) into host and port.
 ///
-/// The host keeps its brackets, and the port is empty if it is absent.
+/// An IPv6 address keeps its brackets. The port is empty if it is absent.
 ///
 /// # Errors
 ///

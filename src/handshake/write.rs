@@ -1,8 +1,8 @@
 //! Writing of a head into the caller's buffer, and checks of the headers that an application adds.
 //!
-//! [`HeadWriter`] appends to the buffer. When the buffer is full, it continues to count, so that the error contains
-//! the required length. [`check_headers`] is the defence against header injection: it refuses names, values and
-//! reserved headers that would change the meaning of the head.
+//! [`HeadWriter`] appends to the buffer. When the buffer is full, the writer continues to count, so that the error
+//! contains the required length. [`check_headers`] is the defence against header injection: it refuses names and values
+//! that would change the meaning of the head, and headers that the handshake writes itself.
 
 use core::fmt;
 
@@ -182,7 +182,7 @@ pub(crate) fn is_value(value: &str) -> bool {
     value.bytes().all(is_value_byte) && trim_ows(value.as_bytes()).len() == value.len()
 }
 
-/// Appends to the caller's buffer, and continues to count when the buffer is full.
+/// A writer that appends to the caller's buffer, and continues to count when the buffer is full.
 #[derive(Debug)]
 pub(crate) struct HeadWriter<'o> {
     /// The caller's buffer.
@@ -219,12 +219,12 @@ impl<'o> HeadWriter<'o> {
         self
     }
 
-    /// Appends one header line. The caller has checked the value.
+    /// Appends one header line. The caller has checked the name and the value.
     pub(crate) fn header(&mut self, name: &str, value: &dyn fmt::Display) -> &mut Self {
         self.text(name).text(": ").display(value).text("\r\n")
     }
 
-    /// Appends the headers of the application, which were checked.
+    /// Appends the headers of the application. [`check_headers`] has checked them.
     pub(crate) fn headers(&mut self, headers: ExtraHeaders<'_>) -> &mut Self {
         for (name, value) in headers.0 {
             self.header(name, value);
