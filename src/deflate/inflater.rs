@@ -8,14 +8,14 @@
 //!
 //! Fast path: a message of at most [`SMALL_MESSAGE_LEN`] bytes is copied into a buffer. The tail and some padding are
 //! appended to the copy, and the whole buffer is inflated in one pass. The padding is needed because zlib is slow near
-//! the end of its input. If the message may be invalid, the result is discarded. The slow path then inflates the message
-//! again, and finds the exact position of the error.
+//! the end of its input. If the message may be invalid, the result is discarded. The slow path then inflates the
+//! message again, and finds the exact position of the error.
 //!
 //! Invariants:
 //! - `window_copy` contains all recent data that was returned, up to the size of the window. So zlib can be freed and
 //!   restored between messages, and at final blocks.
-//! - The data and the position of an error are the same for every division of the input, every size of the output, and
-//!   every limit on blocks.
+//! - The data and the position of an error are the same, however the input is divided. They are also the same for every
+//!   size of the output and every limit on blocks.
 
 use core::fmt;
 
@@ -147,8 +147,8 @@ impl Inflater {
     ) -> Result<Step, InvalidDeflate> {
         self.in_message = true;
         let mut done = Step::default();
-        // With `Block`, zlib stops at the end of each block, so that the blocks can be counted. `Block` is used only if
-        // blocks are limited, because each stop costs time: after a stop, zlib must read earlier data from its window
+        // With `Block`, zlib stops at the end of each block, so that the blocks can be counted. Each stop costs time,
+        // so `Block` is used only if blocks are limited. After a stop, zlib must read earlier data from its window
         // instead of from the output. The cost is 1 % for a message of 16 KiB, and 12 % for 64 KiB in blocks of 7 KiB.
         let mut flush = if max_blocks.is_some() { InflateFlush::Block } else { InflateFlush::NoFlush };
         let end = loop {

@@ -1,8 +1,8 @@
 //! Decoding of a byte stream into frames. The stream may arrive in pieces of any length.
 //!
-//! [`Decoder`] checks the rules that depend on the role, on negotiated extensions and on earlier frames: the rules about
-//! masking, reserved bits, and the order of fragments. [`Header::decode`] checks the other rules of a header.
-//! The connection handles messages, UTF-8 and limits.
+//! [`Decoder`] checks the rules about masking, reserved bits and the order of fragments. These rules depend on the role,
+//! on negotiated extensions and on earlier frames. [`Header::decode`] checks the other rules of a header. The connection
+//! handles messages, UTF-8 and limits.
 //!
 //! The fast path is [`Decoder::header`] on input that contains the whole header. The header is then decoded without a
 //! copy. If a header arrives in several pieces, `partial_header` collects it in 14 bytes of state.
@@ -237,8 +237,8 @@ impl Decoder {
         }
     }
 
-    /// Checks whether the first two bytes of a header, as far as they have arrived, agree with the role, the allowed
-    /// reserved bits and the open message.
+    /// Checks the first two bytes of a header, or the first byte if the second has not arrived. The bytes must agree
+    /// with the role, the allowed reserved bits and the open message.
     #[inline]
     fn check_start(&self, bytes: &[u8]) -> Result<(), ProtocolError> {
         let Some(&first) = bytes.first() else { return Ok(()) };
@@ -293,8 +293,9 @@ const fn reserved_bits(first: u8) -> ProtocolError {
         // not agreed on (RFC 7692 6.1). In ASCII the three bytes are `@`, `A` and `B`. No HTTP response begins with one
         // of them.
         0x40..=0x42 => ProtocolError::ReservedBits(4),
-        // Any other printable character would have RSV2 or RSV3 set, which no common extension uses, or would be a
-        // control frame without FIN, or would have an unknown opcode. So the peer probably sends text, such as HTTP.
+        // No other printable character begins a frame in use. As a first byte, the character would set RSV2 or RSV3,
+        // which no common extension uses. Or it would be a control frame without FIN, or have an unknown opcode. So the
+        // peer probably sends text, such as HTTP.
         b' '..=b'~' => ProtocolError::NotAFrame(first),
         _ => ProtocolError::ReservedBits(first >> 4 & 7),
     }

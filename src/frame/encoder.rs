@@ -1,8 +1,8 @@
 //! Encoding of frames into memory that the caller provides (RFC 6455 section 5).
 //!
 //! [`Encoder`] ensures that each frame is legal and that the order of frames is legal. Fragments of different messages
-//! are not interleaved, control frames are short, and a client masks each frame with a fresh key. The connection handles
-//! queues, messages, UTF-8 and closing.
+//! are not interleaved, control frames are short, and a client masks each frame with a fresh key. The connection
+//! handles queues, messages, UTF-8 and closing.
 //!
 //! Invariant: a call that fails changes nothing. [`Encoder::check`] runs before a masking key is used and before a byte
 //! is written.
@@ -68,8 +68,8 @@ type Keys = MaskingKeys;
 /// the fragments of different messages.
 #[derive(Debug)]
 pub struct Encoder {
-    /// The masking keys of a client; `None` for a server. With an allocator the keys are boxed, so that the encoder of a
-    /// server stays small.
+    /// The masking keys of a client; `None` for a server. With an allocator the keys are boxed, so that the encoder of
+    /// a server stays small.
     masking_keys: Option<Keys>,
     /// Whether a fragmented message has begun and has not ended.
     message_open: bool,

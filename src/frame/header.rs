@@ -64,8 +64,8 @@ impl Header {
     ///
     /// Returns the header and its length in bytes, or `None` if `bytes` end inside the header.
     ///
-    /// Checks the rules that a header can break on its own. The caller or [`Decoder`](super::Decoder) checks masking and
-    /// reserved bits, because these depend on the role and on extensions.
+    /// Checks the rules that a header can break on its own. The caller or [`Decoder`](super::Decoder) checks masking
+    /// and reserved bits, because these depend on the role and on extensions.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
 //! The generator of masking keys (RFC 6455 sections 5.3 and 10.3).
 //!
-//! [`MaskingKeys`] is the key stream of `ChaCha8`, seeded once per connection. `ChaCha8` computes a block of sixteen keys
-//! at a time, so most calls of [`MaskingKeys::next_key`] only load a word. The seed is the only entropy. The operating
-//! system or the caller provides the seed.
+//! [`MaskingKeys`] is the key stream of `ChaCha8`, seeded once per connection. `ChaCha8` computes a block of sixteen
+//! keys at a time, so most calls of [`MaskingKeys::next_key`] only load a word. The seed is the only entropy. The
+//! operating system or the caller provides the seed.
 //!
 //! Invariants:
 //! - No key is derived from another key: an observer who has seen all earlier keys cannot predict the next

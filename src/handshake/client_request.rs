@@ -169,8 +169,8 @@ impl<'a> ClientRequest<'a> {
         if let Some(offer) = self.deflate {
             let mut text = [0; DeflateParams::MAX_LEN];
             let len = offer.write(&mut text)?;
-            // RFC 7692 7.1.2: window bits are 8 to 15. The caller may have set other numbers in the public fields of the
-            // offer. Parse the text of the offer, because the parser refuses such numbers.
+            // RFC 7692 7.1.2: window bits are 8 to 15. The caller may have set other numbers in the public fields of
+            // the offer. Parse the text of the offer, because the parser refuses such numbers.
             let valid = Extensions::parse(text.get(..len).unwrap_or_default())
                 .is_ok_and(|list| list.iter().all(|one| DeflateOffer::from_extension(&one).is_some()));
             if !valid {

@@ -1,8 +1,8 @@
 //! The parts of an HTTP/1.1 message head that both roles need: limits, errors and headers.
 //!
 //! [`Headers`] is a view of header lines in the caller's memory. Each iteration parses the lines again, because stored
-//! offsets would need an allocator or a fixed maximum. A head is small, so parsing again is cheap. The scanner in `scan`
-//! has checked the lines before, so an iteration needs no error handling.
+//! offsets would need an allocator or a fixed maximum. A head is small, so parsing again is cheap. The scanner in
+//! `scan` has checked the lines before, so an iteration needs no error handling.
 //!
 //! Invariants:
 //! - `Debug` output never contains header values, which can be credentials.
@@ -252,8 +252,8 @@ impl<'h> Headers<'h> {
         values.next().is_none().then_some(value)
     }
 
-    /// Returns the lines from the first to the last header named `name`. Lines with other names may be between them. The
-    /// caller needs only the headers of this name, and iterates over fewer lines.
+    /// Returns the lines from the first to the last header named `name`. Lines with other names may be between them.
+    /// The caller needs only the headers of this name, and iterates over fewer lines.
     pub(crate) fn lines_named(&self, name: &str) -> Self {
         let mut lines = LineIter(self.block);
         let mut found: Option<(&'h [u8], usize)> = None;

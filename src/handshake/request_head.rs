@@ -1,11 +1,11 @@
 //! The head of a request as an owned value: method, target and headers.
 //!
 //! A [`Request`] borrows the received bytes. An application that asks a database about a request must keep the request
-//! for a longer time, so [`RequestHead`] owns its fields. A [`RequestHead`] is created from a received HTTP/1.1 head, or
-//! from the fields that another HTTP library has parsed.
+//! for a longer time, so [`RequestHead`] owns its fields. A [`RequestHead`] is created from a received HTTP/1.1 head,
+//! or from the fields that another HTTP library has parsed.
 //!
-//! [`RequestHead::check`] applies the rules of RFC 6455 section 4.2.1, which are in `incoming`. The syntax of HTTP/1.1 is
-//! in `scan`.
+//! [`RequestHead::check`] applies the rules of RFC 6455 section 4.2.1, which are in `incoming`. The syntax of HTTP/1.1
+//! is in `scan`.
 //!
 //! Invariants:
 //! - Each header line has a token as its name, and a value without control characters.

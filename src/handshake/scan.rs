@@ -9,7 +9,7 @@
 //!
 //! Slow path: `step` advances the state machine by one byte. `step` handles the bytes that the fast path does not
 //! accept: separators in a line that is not complete yet, and every error. If the header lines arrive in several
-//! calls, `finish` parses all of them again when the head is complete, and passes them to an empty sink.
+//! calls, `finish` parses all of them again when the head is complete. It passes them to an empty sink.
 //!
 //! Invariants:
 //! - The result does not depend on how the input is split.
@@ -414,7 +414,8 @@ struct Line<'h> {
 #[inline(always)]
 fn header_line(bytes: &[u8]) -> Result<Line<'_>, (State, usize)> {
     // Both lengths are measured from the start of the line. Neither depends on the other, so the processor computes
-    // them in parallel. The run of value bytes includes the name and the colon, because a value may contain their bytes.
+    // them in parallel. The run of value bytes includes the name and the colon, because a value may contain their
+    // bytes.
     let (line_len, name_len) = (ByteClass::VALUE.run_len(bytes), ByteClass::TCHAR.run_len(bytes));
     if name_len == 0 {
         return Err((State::LineStart, 0));

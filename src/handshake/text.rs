@@ -1,7 +1,7 @@
 //! Byte classes and small parsers that all files of the handshake share.
 //!
-//! A head consists mostly of long runs of bytes of one class: a name, a value, a target. [`ByteClass::run_len`] measures
-//! such a run. The function examines nearly every byte of a head.
+//! A head consists mostly of long runs of bytes of one class: a name, a value, a target. [`ByteClass::run_len`]
+//! measures such a run. The function examines nearly every byte of a head.
 //!
 //! `run_len` loads vectors of 16 bytes. Comparing a vector with every member of a class would be slow, so `flag_common`
 //! flags only the frequent members. The frequent members of a token are letters, digits, `-` and `_`. The first byte
@@ -218,8 +218,8 @@ pub(crate) fn list_elements(value: &[u8]) -> impl Iterator<Item = &[u8]> + Clone
     value.split(|&byte| byte == b',').map(trim_ows).filter(|element| !element.is_empty())
 }
 
-/// Returns whether an element of the comma-separated list `value` equals `lower`, compared with [`eq_lowercase`]. A part
-/// of an element is not enough.
+/// Returns whether an element of the comma-separated list `value` equals `lower`, compared with [`eq_lowercase`]. A
+/// part of an element is not enough.
 pub(crate) fn list_contains<const N: usize>(value: &[u8], lower: &[u8; N]) -> bool {
     // The common case is a list of one element.
     eq_lowercase(value, lower) || list_elements(value).any(|element| eq_lowercase(element, lower))

@@ -2,8 +2,8 @@
 //! optional port.
 //!
 //! [`WsUrl`] splits a URL into borrowed parts, without decoding or normalising them. A URL that needs percent-encoding
-//! or punycode is refused, and the error names the missing encoding. The functions in this file also parse the target of
-//! a received request.
+//! or punycode is refused, and the error names the missing encoding. The functions in this file also parse the target
+//! of a received request.
 
 use core::fmt;
 use core::net::Ipv6Addr;

@@ -1,7 +1,7 @@
 //! Writing of a head into the caller's buffer, and checks of the headers that an application adds.
 //!
 //! [`HeadWriter`] appends to the buffer. When the buffer is full, the writer continues to count, so that the error
-//! contains the required length. [`check_headers`] is the defence against header injection: it refuses names and values
+//! contains the required length. [`check_headers`] is the defence against header injection. It refuses names and values
 //! that would change the meaning of the head, and headers that the handshake writes itself.
 
 use core::fmt;

@@ -23,8 +23,8 @@ use super::read_buffer::ReadBuffer;
 use super::utf8::Validator;
 use super::xor_wide::BLOCK;
 
-/// The length of a piece in bytes. A text longer than a piece is unmasked and validated piece by piece, so that each
-/// piece is still in the first-level cache when it is validated.
+/// The length of a piece in bytes. A longer text is unmasked and validated piece by piece. So each piece is still in
+/// the first-level cache when it is validated.
 const PIECE_LEN: usize = 16 << 10;
 
 /// Returns `bytes` as text if they are ASCII.
