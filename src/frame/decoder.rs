@@ -1,8 +1,8 @@
 //! Decoding of a byte stream into frames. The stream may arrive in pieces of any length.
 //!
-//! [`Decoder`] checks the rules about masking, reserved bits and the order of fragments. These rules depend on the role,
-//! on negotiated extensions and on earlier frames. [`Header::decode`] checks the other rules of a header. The connection
-//! handles messages, UTF-8 and limits.
+//! [`Decoder`] checks the rules about masking, reserved bits and the order of fragments. These rules depend on the
+//! role, on negotiated extensions and on earlier frames. [`Header::decode`] checks the other rules of a header. The
+//! connection handles messages, UTF-8 and limits.
 //!
 //! The fast path is [`Decoder::header`] on input that contains the whole header. The header is then decoded without a
 //! copy. If a header arrives in several pieces, `partial_header` collects it in 14 bytes of state.

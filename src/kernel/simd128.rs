@@ -8,8 +8,8 @@
 //! Invariants:
 //! - Both modules return the same results, as far as the documentation defines the results. The tests compare both with
 //!   byte-by-byte code.
-//! - `unsafe` is needed for two purposes. The code calls SSE2 intrinsics, which the `cfg` makes available. The code also
-//!   converts between 16 bytes and a register of the same size.
+//! - `unsafe` is needed for two purposes. The code calls SSE2 intrinsics, which the `cfg` makes available. The code
+//!   also converts between 16 bytes and a register of the same size.
 
 /// The number of bytes in a [`U8x16`].
 pub(crate) const LANES: usize = 16;
