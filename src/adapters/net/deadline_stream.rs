@@ -328,15 +328,14 @@ impl<S> DeadlineStream<S> {
         let vectors = vectors.get(..len).unwrap_or_default();
         let (began, wait) = (self.now, self.arrange(Direction::Write, deadline)?);
         let call = self.call(wait, deadline, |stream| stream.write(vectors));
+        let waited = self.has_waited(wait, began);
         Ok(match self.remember(call)? {
             Call::Done(n) => {
                 self.unflushed = self.keeps_refused_bytes;
                 // If a blocking socket takes only a part of the bytes, it was full until the timeout.
-                let took = self.now.saturating_duration_since(began);
-                let waited = matches!(wait, Wait::For(time) if took >= time / 4);
                 Written { n, full: n < offered && waited }
             }
-            Call::Interrupted => Written { n: 0, full: false },
+            Call::Interrupted => Written { n: 0, full: waited },
             Call::Waited => Written { n: 0, full: true },
         })
     }
@@ -348,11 +347,11 @@ impl<S> DeadlineStream<S> {
         }
         let waited = core::mem::replace(&mut self.flush_waits, false);
         if self.unflushed {
-            let wait = self.arrange(Direction::Write, deadline)?;
+            let (began, wait) = (self.now, self.arrange(Direction::Write, deadline)?);
             let call = self.call(wait, deadline, Over::flush);
             // Set `flush_waits` before the `?` below, because a full stream in non-blocking mode returns an error. A call
-            // that a signal interrupted does not show that the stream is full.
-            self.flush_waits = !matches!(call, Ok(Call::Interrupted));
+            // that was interrupted at once does not show that the stream is full.
+            self.flush_waits = !matches!(call, Ok(Call::Interrupted)) || self.has_waited(wait, began);
             if !matches!(self.remember(call)?, Call::Done(())) {
                 return Ok(Flush::Waits);
             }
@@ -443,8 +442,7 @@ impl<S> DeadlineStream<S> {
                 // Either the timeout ran out, or the stream is in non-blocking mode. The elapsed time tells which. Some
                 // systems return early, so a quarter of the timeout is enough. If the stream is in non-blocking mode,
                 // the caller must get the error. Otherwise a loop that repeats the call would keep the processor busy.
-                let took = now.saturating_duration_since(began);
-                let waited = matches!(wait, Wait::For(time) if took >= time / 4);
+                let waited = self.has_waited(wait, began);
                 if waited || error.kind() == ErrorKind::WouldBlock {
                     self.mode.learn(waited);
                 }
@@ -453,6 +451,14 @@ impl<S> DeadlineStream<S> {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Returns whether a call that began at `began` has blocked. Call this after the call has ended.
+    ///
+    /// A call that blocked found the stream not ready, even if it was then interrupted.
+    fn has_waited(&self, wait: Wait, began: Instant) -> bool {
+        let took = self.now.saturating_duration_since(began);
+        matches!(wait, Wait::For(time) if took >= time / 4)
     }
 
     /// Stores the error of a failed write, and returns `result`. `WouldBlock` is not a failure.
@@ -472,5 +478,85 @@ impl<S: fmt::Debug> fmt::Debug for DeadlineStream<S> {
             .field("stream", &self.stream)
             .field("now", &self.now)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::adapters::lock::lock;
+
+    /// A stream on virtual time. A write fails after its timeout, and calls `during` before.
+    #[derive(Clone)]
+    struct Full {
+        now: Arc<Mutex<Duration>>,
+        timeout: Duration,
+        during: Arc<Mutex<Box<dyn FnMut() + Send>>>,
+    }
+
+    impl io::Read for Full {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(ErrorKind::WouldBlock.into())
+        }
+    }
+
+    impl io::Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            *lock(&self.now) += self.timeout;
+            lock(&self.during)();
+            Err(ErrorKind::WouldBlock.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.write(&[]).map(drop)
+        }
+    }
+
+    impl Stream for Full {
+        fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+            self.timeout = timeout.unwrap_or_default();
+            Ok(true)
+        }
+
+        fn set_nonblocking(&mut self, _: bool) -> io::Result<bool> {
+            Ok(true)
+        }
+
+        fn keeps_refused_bytes(&self) -> bool {
+            true
+        }
+
+        fn try_clone(&self) -> io::Result<Box<dyn Stream + Send>> {
+            Ok(Box::new(self.clone()))
+        }
+
+        fn clock(&self) -> Option<Instant> {
+            Some(Instant::ZERO + *lock(&self.now))
+        }
+    }
+
+    #[test]
+    fn a_call_that_blocked_while_the_other_handle_switched_the_mode_shows_a_full_stream() {
+        let stream = Full {
+            now: Arc::default(),
+            timeout: Duration::ZERO,
+            during: Arc::new(Mutex::new(Box::new(|| {}))),
+        };
+        let during = Arc::clone(&stream.during);
+        let mut link = DeadlineStream::new(stream.into(), Instant::ZERO);
+        link.mode = BlockingMode::blocking();
+        let [mut reads, mut writes] = link.take_apart().unwrap();
+        *lock(&during) = Box::new(move || {
+            // A read that does not block switches the mode twice.
+            let deadline = Some(reads.now());
+            assert_eq!(reads.read(&mut [0], deadline).unwrap(), None);
+        });
+        let deadline = Some(writes.now() + Duration::from_millis(20));
+        let written = writes.write(&[b"x"], deadline).unwrap();
+        assert_eq!((written.n, written.full), (0, true));
+        assert!(writes.flush(Some(writes.now() + Duration::from_millis(20))).unwrap() == Flush::Waits);
+        assert!(writes.flush_waits);
     }
 }
