@@ -49,7 +49,7 @@ impl World {
         let stalled = readable.min(now - self.put_at[end]);
         let source = &self.links[1 - end];
         let reads = source.read.close.is_none() && record.known_end.is_none();
-        let reads = reads && !self.streams[end].aborted && !self.streams[end].lied;
+        let reads = reads && !self.streams[end].is_aborted() && !self.streams[end].lied;
         let bytes = source.readable();
         let whole = record.shape == Shape::Whole;
         // A `Writer` does not read. Its call is registered only after the call has taken the lock.
@@ -194,8 +194,14 @@ impl World {
             out.sent.close_code() == Some(1011) && out.sent.close.as_ref().is_some_and(|(at, _)| life >= *at);
         // If a stream holds bytes back, the time of the decision is not visible on the link.
         let hidden = quiet < SLACK && !view.hides_nothing;
+        // A sending half decided during a pause of the receiving one, which could not know of a byte that arrived in the
+        // same pause. The stream was full, so no Close shows the time of the decision.
+        let resumed = record.calls[0].map_or(view.now, |call| call.since);
+        let pause = self.called[end]..=resumed;
+        let unseen =
+            self.streams[end].aborted_at.is_some_and(|at| pause.contains(&at)) && pause.contains(&life);
         let keeps_time = self.streams[end].behavior.keeps_time();
-        view.check_given_up(pong, quiet, SLACK, decided || hidden || !keeps_time, keeps_time);
+        view.check_given_up(pong, quiet, SLACK, decided || hidden || unseen || !keeps_time, keeps_time);
     }
 
     /// Checks the end of a run.

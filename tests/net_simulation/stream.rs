@@ -85,7 +85,8 @@ pub struct State {
     pub blocked: bool,
     /// A time since which the stream has been full. It may have been full even earlier.
     pub blocked_since: Option<u64>,
-    pub aborted: bool,
+    /// When the library aborted the stream.
+    pub aborted_at: Option<u64>,
     shut_down: bool,
     /// A record that was not written completely, and the number of its bytes that are on the link.
     kept: Option<(Vec<u8>, usize)>,
@@ -110,7 +111,7 @@ impl State {
             nonblocking: false,
             blocked: false,
             blocked_since: None,
-            aborted: false,
+            aborted_at: None,
             shut_down: false,
             kept: None,
             held_back: Vec::new(),
@@ -121,6 +122,11 @@ impl State {
             moved: 0,
             lied: false,
         }
+    }
+
+    /// Returns whether the library has aborted the stream.
+    pub const fn is_aborted(&self) -> bool {
+        self.aborted_at.is_some()
     }
 
     /// Returns the number of bytes that were accepted and are not on the link.
@@ -247,11 +253,11 @@ impl SimStream {
                 return (world, Err(error));
             }
         }
-        if world.links[1 - end].readable() == 0 || world.streams[end].aborted {
+        if world.links[1 - end].readable() == 0 || world.streams[end].is_aborted() {
             world.streams[end].clocks_since_end = Some(0);
             world.links[1 - end].see_end();
             world.look_at_links();
-            let reset = world.links[1 - end].reset && !world.streams[end].aborted;
+            let reset = world.links[1 - end].reset && !world.streams[end].is_aborted();
             world.note(|| format!("{end} reads the end, reset {reset}"));
             return (world, if reset { Err(ErrorKind::ConnectionReset.into()) } else { Ok(0) });
         }
@@ -285,7 +291,7 @@ impl SimStream {
         let (end, mut moved) = (self.end, 0);
         let (deadline, nonblocking) = (self.deadline(&mut world, WRITE), world.streams[end].nonblocking);
         loop {
-            if world.links[end].broken || world.streams[end].aborted {
+            if world.links[end].broken || world.streams[end].is_aborted() {
                 return (world, (moved, true));
             }
             // If a write has waited only for a short time, the library cannot know that it has waited.
@@ -341,10 +347,10 @@ impl SimStream {
 
     fn write_once<'a>(&'a self, mut world: Guard<'a>, from: &[u8]) -> Attempt<'a, io::Result<usize>> {
         let end = self.end;
-        if world.streams[end].shut_down && !world.streams[end].aborted {
+        if world.streams[end].shut_down && !world.streams[end].is_aborted() {
             fail!("32 written behind", "end {end} writes {} bytes after the shutdown", from.len());
         }
-        if world.links[end].broken || world.streams[end].aborted {
+        if world.links[end].broken || world.streams[end].is_aborted() {
             return (world, Err(ErrorKind::BrokenPipe.into()));
         }
         let behavior = world.streams[end].behavior.clone();
@@ -471,7 +477,7 @@ impl Stream for SimStream {
         }
         let held_back = world.streams[self.end].holds();
         let works = !world.links[self.end].broken && !world.streams[self.end].lied;
-        if held_back > 0 && works && !world.streams[self.end].aborted {
+        if held_back > 0 && works && !world.streams[self.end].is_aborted() {
             fail!("16 end overtakes", "end {} shuts down, but {held_back} bytes are held back", self.end);
         }
         world.streams[self.end].shut_down = true;
@@ -482,8 +488,8 @@ impl Stream for SimStream {
     fn abort(&mut self) {
         let mut world = self.sim.lock();
         world.note(|| format!("{} aborts its stream", self.end));
-        if !world.streams[self.end].aborted {
-            world.streams[self.end].aborted = true;
+        if !world.streams[self.end].is_aborted() {
+            world.streams[self.end].aborted_at = Some(world.now());
             world.finish(self.end);
             world.links[1 - self.end].reader_gone = true;
         }

@@ -229,8 +229,8 @@ impl World {
 
     /// Returns whether this condition holds.
     pub fn holds(&self, wait: Wait) -> bool {
-        let readable = |end: usize| self.links[1 - end].is_ready() || self.streams[end].aborted;
-        let writable = |end: usize| self.links[end].is_writable() || self.streams[end].aborted;
+        let readable = |end: usize| self.links[1 - end].is_ready() || self.streams[end].is_aborted();
+        let writable = |end: usize| self.links[end].is_writable() || self.streams[end].is_aborted();
         match wait {
             Wait::Turn => true,
             Wait::Read(end) => readable(end),
