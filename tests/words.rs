@@ -407,6 +407,32 @@ fn debug_output_of_handshakes_shows_no_values_of_headers() {
 }
 
 #[test]
+fn debug_output_of_handshakes_shows_no_queries() {
+    // Pages cannot set headers, so many of them send a token in the query.
+    const TARGET: &str = "/a?token=secret";
+    let url = WsUrl::parse("ws://b/a?token=secret").unwrap();
+    let mut shown = vec![format!("{url:?}"), format!("{:?}", ClientRequest::from_url(&url))];
+    const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    for headers in [UPGRADE, ""] {
+        let head = format!("GET {TARGET} HTTP/1.1\r\nHost: b\r\n{headers}\r\n");
+        let mut handshake = ServerHandshake::new(HeadLimits::new());
+        shown.push(format!("{:?}", handshake.poll(head.as_bytes()).unwrap().unwrap()));
+    }
+    #[cfg(feature = "alloc")]
+    {
+        use hybi::handshake::{HandshakeInfo, RequestHead};
+
+        let head = RequestHead::new("GET", TARGET);
+        shown
+            .extend([format!("{head:?}"), format!("{:?}", HandshakeInfo::new(TARGET, None, head.headers()))]);
+    }
+    for shown in shown {
+        assert!(shown.contains("/a?…") && !shown.contains("secret"), "{shown}");
+    }
+}
+
+#[test]
 fn s9110_15_statuses_have_their_usual_reason_phrases() {
     for (status, phrase) in [
         (200, "OK"),

@@ -110,7 +110,8 @@ impl<'a> ClientHandshake<'a> {
         let request = &self.request;
         let mut to = HeadWriter::new(out);
         // RFC 6455 4.1 (2), (3): the resource name begins with "/", even if the path is empty.
-        to.text(if request.target.starts_with('/') { "GET " } else { "GET /" }).text(request.target);
+        let target = request.target();
+        to.text(if target.starts_with('/') { "GET " } else { "GET /" }).text(target);
         // RFC 6455 4.1 (4) to (6): `Host`, `Upgrade` and `Connection`.
         to.text(" HTTP/1.1\r\n").header("Host", &request.host);
         to.text("Connection: Upgrade\r\nUpgrade: websocket\r\n");

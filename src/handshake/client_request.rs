@@ -9,7 +9,7 @@ use crate::kernel::ascii;
 
 use super::extensions::{Extension, ExtensionIter, Extensions};
 use super::permessage_deflate::{DeflateOffer, DeflateParams};
-use super::text::{is_target_byte, is_token};
+use super::text::{TargetText, is_target_byte, is_token};
 use super::url::{WsUrl, split_authority};
 use super::write::{ExtraHeaders, HeaderError, NoRoom, check_headers};
 
@@ -42,7 +42,7 @@ use super::write::{ExtraHeaders, HeaderError, NoRoom, check_headers};
 #[derive(Clone, Copy, Debug)]
 pub struct ClientRequest<'a> {
     pub(super) host: &'a str,
-    pub(super) target: &'a str,
+    pub(super) target: TargetText<'a>,
     pub(super) origin: Option<&'a str>,
     pub(super) subprotocols: &'a [&'a str],
     pub(super) deflate: Option<DeflateOffer>,
@@ -59,7 +59,7 @@ impl<'a> ClientRequest<'a> {
     pub const fn new(host: &'a str, target: &'a str) -> Self {
         Self {
             host,
-            target,
+            target: TargetText(target),
             origin: None,
             subprotocols: &[],
             deflate: None,
@@ -117,7 +117,7 @@ impl<'a> ClientRequest<'a> {
     /// Returns the target: path and query. If the target is empty or begins with "?", a "/" is sent before it.
     #[must_use]
     pub const fn target(&self) -> &'a str {
-        self.target
+        self.target.0
     }
 
     /// Returns the offered subprotocols.
@@ -141,9 +141,8 @@ impl<'a> ClientRequest<'a> {
         // RFC 6455 4.1 (4): `Host` is a host with an optional port.
         split_authority(self.host).map_err(|_| RequestError::Host)?;
         // RFC 6455 3 and 4.1 (3): the target has no fragment. Only a request to a proxy has an absolute URI.
-        if !(self.target.is_empty() || self.target.starts_with(['/', '?']))
-            || !self.target.bytes().all(is_target_byte)
-        {
+        let TargetText(target) = self.target;
+        if !(target.is_empty() || target.starts_with(['/', '?'])) || !target.bytes().all(is_target_byte) {
             return Err(RequestError::Target);
         }
         let visible = |text: &str| !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'!'..=b'~'));

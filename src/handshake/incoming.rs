@@ -17,7 +17,7 @@ use super::head::{HeadError, HeaderLines, Headers, Occurrence};
 use super::key::is_key;
 use super::reason::Reason;
 use super::scan::{Head, HeaderSink, VERSION};
-use super::text::{eq_lowercase, is_token, list_contains, split_once};
+use super::text::{TargetText, eq_lowercase, is_token, list_contains, split_once};
 use super::url::split_authority;
 
 use super::http_response::is_head;
@@ -51,7 +51,7 @@ pub enum Incoming<'h> {
 #[derive(Clone, Copy, Debug)]
 pub struct HttpRequest<'h> {
     method: &'h str,
-    target: &'h str,
+    target: TargetText<'h>,
     minor_version: u8,
     headers: Headers<'h>,
     head_len: usize,
@@ -61,7 +61,7 @@ impl<'h> HttpRequest<'h> {
     /// Returns the request with these parts.
     pub(crate) const fn new(line: RequestLine<'h>, headers: Headers<'h>, head_len: usize) -> Self {
         let RequestLine { method, target, minor_version } = line;
-        Self { method, target, minor_version, headers, head_len }
+        Self { method, target: TargetText(target), minor_version, headers, head_len }
     }
 
     /// Returns the method. Methods are case-sensitive (RFC 9110 section 9.1).
@@ -73,7 +73,7 @@ impl<'h> HttpRequest<'h> {
     /// Returns the request target: path and query, or an absolute URI.
     #[must_use]
     pub const fn target(&self) -> &'h str {
-        self.target
+        self.target.0
     }
 
     /// Returns the minor version: the `x` of `HTTP/1.x`.

@@ -4,13 +4,14 @@
 //! All parts are in a single allocation, because a server keeps a `HandshakeInfo` for each connection, even while the
 //! connection is idle.
 //!
-//! Invariant: `Debug` output contains no header values, which can be credentials.
+//! Invariant: `Debug` output contains no header values and no query of the target, which can be credentials.
 
 use core::fmt;
 
 use alloc::boxed::Box;
 
 use super::head::Headers;
+use super::text::TargetText;
 
 /// The target, the subprotocol and the peer's headers of an opening handshake. Each WebSocket of the adapters has a
 /// value of this type.
@@ -89,7 +90,7 @@ fn text(bytes: Option<&[u8]>) -> &str {
 impl fmt::Debug for HandshakeInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HandshakeInfo")
-            .field("target", &self.target())
+            .field("target", &TargetText(self.target()))
             .field("subprotocol", &self.subprotocol())
             .field("headers", &self.headers())
             .finish()

@@ -6,6 +6,8 @@
 //!
 //! Invariant: a [`Request`] exists only if the head obeys every rule of section 4.2.1.
 
+use core::fmt;
+
 use crate::kernel::ascii;
 
 use super::deflate_config::DeflateConfig;
@@ -14,7 +16,7 @@ use super::head::{HeaderLines, Headers};
 use super::permessage_deflate::{DeflateParams, choose_offer};
 use super::reason::Reason;
 use super::rejection::Rejection;
-use super::text::{list_elements, split_once};
+use super::text::{TargetText, list_elements, split_once};
 use super::url::{split_authority, split_scheme, split_target};
 
 /// The name of the header with the offered subprotocols.
@@ -167,12 +169,18 @@ pub(super) fn check_origin(origin: Option<&str>, allowed: &[&str]) -> Result<(),
 }
 
 /// The parts of a request target.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Target<'h> {
     pub(super) whole: &'h str,
     pub(super) authority: Option<&'h str>,
     pub(super) path: &'h str,
     pub(super) query: Option<&'h str>,
+}
+
+impl fmt::Debug for Target<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        TargetText(self.whole).fmt(f)
+    }
 }
 
 impl<'h> Target<'h> {

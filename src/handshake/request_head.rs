@@ -21,7 +21,7 @@ use super::incoming::{HttpRequest, Incoming, RequestHeaders, RequestLine, check_
 use super::reason::Reason;
 use super::rejection::Rejection;
 use super::request::{Request, SUBPROTOCOLS, Target, check_origin, offers};
-use super::text::{is_target_byte, is_token, is_value_byte, trim_ows};
+use super::text::{TargetText, is_target_byte, is_token, is_value_byte, trim_ows};
 use super::write::{HeaderError, HeaderName};
 use crate::kernel::ascii;
 
@@ -218,11 +218,12 @@ impl From<HttpRequest<'_>> for RequestHead {
 }
 
 impl fmt::Debug for RequestHead {
-    /// Shows only the names of headers, because values can be cookies and credentials, which must not appear in a log.
+    /// Shows only the names of headers, and no query. Header values and queries can be credentials, which must not appear
+    /// in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestHead")
             .field("method", &self.method())
-            .field("target", &self.target())
+            .field("target", &TargetText(self.target()))
             .field("headers", &self.headers())
             .finish()
     }

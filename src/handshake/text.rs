@@ -11,6 +11,8 @@
 //! The result is correct because a flag is set only for members of the class, and the table decides about all other
 //! bytes. The test `vector_searches_equal_searches_byte_by_byte` compares the result with a search byte by byte.
 
+use core::fmt;
+
 use crate::kernel::{LANES, U8x16};
 
 /// Returns whether `byte` may appear in a token (RFC 9110 section 5.6.2).
@@ -31,6 +33,19 @@ pub(crate) const fn is_value_byte(byte: u8) -> bool {
 /// section 3 and RFC 9112 section 3.2 allow no fragment, so `#` is excluded.
 pub(crate) const fn is_target_byte(byte: u8) -> bool {
     matches!(byte, b'!'..=b'~') && byte != b'#'
+}
+
+/// A request target. `Debug` output replaces its query, which can contain a token and must not appear in a log.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct TargetText<'a>(pub(crate) &'a str);
+
+impl fmt::Debug for TargetText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match split_once(self.0, b'?') {
+            Some((path, _)) => write!(f, "\"{}?…\"", path.escape_debug()),
+            None => fmt::Debug::fmt(self.0, f),
+        }
+    }
 }
 
 /// Returns whether `byte` may appear in a registered name (RFC 3986 section 3.2.2), apart from

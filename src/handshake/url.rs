@@ -8,7 +8,7 @@
 use core::fmt;
 use core::net::Ipv6Addr;
 
-use super::text::{ByteClass, is_target_byte};
+use super::text::{ByteClass, TargetText, is_target_byte};
 
 /// A WebSocket URL, split into borrowed parts.
 ///
@@ -32,7 +32,7 @@ pub struct WsUrl<'a> {
     host: &'a str,
     port: u16,
     authority: &'a str,
-    target: &'a str,
+    target: TargetText<'a>,
 }
 
 impl<'a> WsUrl<'a> {
@@ -70,7 +70,7 @@ impl<'a> WsUrl<'a> {
         };
         // RFC 6455 4.1 (4): the port is sent only if it is not the default.
         let authority = if port == default { host } else { authority };
-        Ok(Self { secure, host, port, authority, target })
+        Ok(Self { secure, host, port, authority, target: TargetText(target) })
     }
 
     /// Returns whether the connection uses TLS.
@@ -110,20 +110,20 @@ impl<'a> WsUrl<'a> {
     /// writes "/" before it.
     #[must_use]
     pub const fn target(&self) -> &'a str {
-        if self.target.is_empty() { "/" } else { self.target }
+        if self.target.0.is_empty() { "/" } else { self.target.0 }
     }
 
     /// Returns the path, or "/" if it is empty.
     #[must_use]
     pub fn path(&self) -> &'a str {
-        let path = self.target.split('?').next().unwrap_or_default();
+        let path = self.target.0.split('?').next().unwrap_or_default();
         if path.is_empty() { "/" } else { path }
     }
 
     /// Returns the query without the "?", or `None` if there is no "?".
     #[must_use]
     pub fn query(&self) -> Option<&'a str> {
-        self.target.split_once('?').map(|(_, query)| query)
+        self.target.0.split_once('?').map(|(_, query)| query)
     }
 }
 
