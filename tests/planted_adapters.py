@@ -118,7 +118,7 @@ NET_FAULTS = [
         (NET_READER, 'let mut deadline = max_block_time.map(|max_block_time| self.link.tick() + max_block_time);',
          'let mut deadline = max_block_time.map(|max_block_time| self.link.tick() + max_block_time * 1000);')]),
     ('1', 'the receiving half sleeps past a timer while the other half writes', [
-        (NET_READER, 'self.link.tick() + max_block_time.min(SHORTEST_NAP)', 'self.link.tick() + max_block_time')]),
+        (NET_READER, 'max_block_time.map_or(SHORTEST_NAP, |time| time.min(SHORTEST_NAP))', 'max_block_time.unwrap_or(SHORTEST_NAP)')]),
     ('2', 'a send that waits does not read ahead', [
         (NET_DRIVER, 'Step::Progress | Step::Stalled => self.look(),', 'Step::Progress | Step::Stalled => {}')]),
     ('2', 'bytes that the peer takes do not count as a sign of life', [
