@@ -138,6 +138,57 @@ fn the_timers_of_halves_count_from_the_time_when_input_was_read() {
     }
 }
 
+/// Returns a stream whose peer sends a Close after 10 ms, half-closes, and reads nothing. The stream has space for 100
+/// bytes.
+fn closing() -> Virtual {
+    Virtual::new(100, |peer| {
+        if peer.now >= ms(10) {
+            peer.send(&frame(0x88, true, b""));
+            peer.end();
+        } else {
+            peer.wake_at = Some(ms(10));
+        }
+    })
+}
+
+#[test]
+fn s7_1_1_polling_gives_up_a_peer_that_has_ended_its_direction_and_does_not_read() {
+    // The answer to the Close waits behind a message for which the stream has no space.
+    let config = Config::new().close_timeout(Some(ms(700)));
+    for stream in [closing(), closing().blocking()] {
+        let mut ws = stream.server(config.clone());
+        ws.feed(vec![0; 1000]).unwrap();
+        let outcome = loop {
+            match ws.next_event_timeout(Duration::ZERO) {
+                Ok(Some((Event::Closed(outcome), _))) => break outcome,
+                Ok(_) => {}
+                Err(error) => {
+                    assert!(matches!(&error, Error::Io(error) if error.kind() == ErrorKind::TimedOut))
+                }
+            }
+            stream.pass(ms(5));
+        };
+        assert!(!outcome.is_clean(), "{outcome}");
+        near(stream.now(), ms(710));
+    }
+    for stream in [closing(), closing().blocking()] {
+        let (mut reader, mut writer) = stream.server(config.clone()).split().unwrap();
+        writer.feed(vec![0; 1000]).unwrap();
+        let outcome = loop {
+            match reader.next_event_timeout(Duration::ZERO) {
+                Ok(Some(Event::Closed(outcome))) => break outcome,
+                Ok(_) => {}
+                Err(error) => {
+                    assert!(matches!(&error, Error::Io(error) if error.kind() == ErrorKind::TimedOut))
+                }
+            }
+            stream.pass(ms(5));
+        };
+        assert!(!outcome.is_clean(), "{outcome}");
+        near(stream.now(), ms(710));
+    }
+}
+
 #[test]
 fn s7_1_1_a_send_to_a_dead_peer_that_does_not_read_ends_when_the_pong_is_overdue() {
     for halves in [false, true] {

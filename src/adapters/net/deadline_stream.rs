@@ -273,6 +273,10 @@ impl<S> DeadlineStream<S> {
     pub(super) fn read(&mut self, to: &mut [u8], deadline: Option<Instant>) -> io::Result<Option<usize>> {
         self.tick();
         if let Some(read) = self.ahead.take(to) {
+            if !matches!(read, Ok(1..)) {
+                // No input can arrive after the end, so it is known that none has arrived until now.
+                self.read_at = self.now;
+            }
             return read.map(Some);
         }
         let wait = self.arrange(Direction::Read, deadline)?;
