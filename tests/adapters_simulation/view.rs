@@ -94,8 +94,12 @@ impl View<'_> {
         } else if let Some(ping) = promise.ping {
             let pinged = sent.pings.last().map_or(0, |(at, _)| *at);
             let since = pinged.max(read.at.unwrap_or(0)).max(record.heard).max(record.reassembled);
-            // A Ping cannot be sent inside a frame that is partly written.
-            if waits && sent.is_between_frames() && now > (since + ping).max(self.rested) + slack {
+            // A Ping cannot be sent inside a frame that is partly written, nor after a Close.
+            if waits
+                && sent.is_between_frames()
+                && sent.close.is_none()
+                && now > (since + ping).max(self.rested) + slack
+            {
                 fail!(
                     "5 no Ping",
                     "endpoint {end} has sent no Ping for {}, but the interval is {}",
