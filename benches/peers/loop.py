@@ -95,7 +95,8 @@ def measure_cell(commands, cell, what, rounds):
     """Measures all servers in each round, and returns the measurements of each server.
 
     The generator loads the servers of a round in turn, so that other processes slow all of them down equally. Each
-    round starts new processes, because the addresses of a process can cost it up to a tenth while it lives.
+    round starts new processes, because a process can be up to a tenth slower for its whole lifetime, depending on its
+    addresses in memory.
     """
 
     def measure(names):

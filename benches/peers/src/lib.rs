@@ -24,7 +24,7 @@ pub enum Kind {
 /// How a contender treats payloads, UTF-8 and masking keys.
 #[derive(Clone, Copy, Default)]
 pub struct Info {
-    /// Who validates UTF-8: "own" is the library, "driver" is the harness, with simdutf8.
+    /// Who validates UTF-8: "own" is the library, "harness" is the harness, with simdutf8.
     pub utf8: &'static str,
     /// How the payload reaches the application.
     pub recv: &'static str,

@@ -90,7 +90,7 @@ impl Contender for Embedded {
     }
     fn info(&self) -> Info {
         Info {
-            utf8: "driver",
+            utf8: "harness",
             recv: "copied into the caller's buffer",
             weak_keys: true,
             // This release fails if a fragment arrives in two reads.

@@ -9,7 +9,7 @@ pub struct Hybi;
 /// Receives and sends messages that own their data.
 pub struct Owned;
 
-/// The time that is passed to hybi. No contender reads a clock; those with timers run with the timers off.
+/// The time that is passed to hybi. In the codec cells no contender reads a clock, and timers are off.
 const NOW: Instant = Instant::ZERO;
 /// A server does not copy `Bytes` of at least this many bytes.
 const LARGE: usize = 4096;

@@ -12,8 +12,8 @@ impl Contender for SansIo {
     }
     fn info(&self) -> Info {
         Info {
-            utf8: "driver",
-            recv: "in place in the driver's buffer; split messages joined by the driver",
+            utf8: "harness",
+            recv: "in place in the harness's buffer; split messages joined by the harness",
             weak_keys: true,
             ..Info::default()
         }

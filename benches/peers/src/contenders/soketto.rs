@@ -18,7 +18,7 @@ impl Contender for Soketto {
         "soketto"
     }
     fn info(&self) -> Info {
-        Info { utf8: "driver", recv: "copied into the caller's Vec", ..Info::default() }
+        Info { utf8: "harness", recv: "copied into the caller's Vec", ..Info::default() }
     }
     fn recv(&self, role: Role, mut io: Io, n: u64, sink: &mut Sink) -> bool {
         let (_tx, mut rx) = ws(role, &mut io);

@@ -21,8 +21,8 @@ impl Contender for WebSocketCrate {
     }
     fn info(&self) -> Info {
         Info {
-            utf8: "driver",
-            recv: "copied into a zeroed Box<[u8]> (fragments joined by the driver)",
+            utf8: "harness",
+            recv: "copied into a zeroed Box<[u8]> (fragments joined by the harness)",
             owned: true,
             ..Info::default()
         }
