@@ -525,8 +525,8 @@ fn the_docs_of_the_adapters_state_timeouts_and_kept_memory() {
     }
     let (write, slowest) = (constant(opening, "WRITE_TIMEOUT"), size(constant(opening, "SLOWEST")));
     Page::new("src/adapters/handshake_driver/server.rs").says(format!(
-        "and at least {slowest} a second on average. For this purpose the timeout counts as at least 1 s and at most \
-         {write} s, also if it is `None`."
+        "and at least {slowest} a second on average. For this purpose a timeout below 1 s counts as 1 s. A timeout above \
+         {write} s, or `None`, counts as {write} s."
     ));
     Page::new("src/adapters/handshake_driver/request_getters.rs")
         .says(format!("how long the stream may accept no byte of the response; {write} s by default"));

@@ -9,8 +9,8 @@
 //! The state under the lock is in `split`. `tasks` is for two tasks that share a WebSocket without splitting it.
 //!
 //! Invariants:
-//! - A task returns `Pending` only after a poll that began when the waker of the task was already registered. So no
-//!   event between the poll and the registration is lost.
+//! - Before a task returns `Pending`, it registers its waker, and then polls or tries the lock once more. So an event
+//!   before the registration is seen by this last attempt, and a later event wakes the task.
 //! - A task that releases the lock wakes the other task if the other task waits for the lock.
 //! - No waker of a task is cloned, dropped or called while the mutex of a registration is locked. These operations run
 //!   code of the runtime, which may wake a task of this lock and then lock the same mutex.
@@ -69,8 +69,8 @@ impl<T> SharedLock<T> {
         Self { inside: Mutex::new(inside), both: Arc::clone(&wakers).into(), wakers }
     }
 
-    /// Calls `poll` under the lock for the task of `side`. If `poll` sets its last argument to true, the other task is
-    /// woken.
+    /// Calls `poll` under the lock, on behalf of the task of `side`. If `poll` sets its last argument to true, the
+    /// other task is woken.
     ///
     /// If the first call of `poll` is pending, the waker is registered and `poll` is called again. An event between the
     /// first call and the registration would otherwise wake nobody.
@@ -114,14 +114,14 @@ impl<T> SharedLock<T> {
         self.wakers.of(side).wake(false);
     }
 
-    /// Calls `look` with the value for the task of `side` if the lock is free. Returns `None` if the lock is taken.
-    /// Nothing is registered, and `look` may change the value.
+    /// If the lock is free, calls `look` with the shared value, on behalf of the task of `side`. Returns `None` if the
+    /// lock is taken. Nothing is registered, and `look` may change the value.
     pub(super) fn try_lock_with<O>(&self, side: Side, look: impl FnOnce(&mut T) -> O) -> Option<O> {
         self.try_poll(side, |inside, _, _| look(inside))
     }
 
-    /// Calls `poll` once for the task of `side` if the lock is free. Returns `None` if the lock is taken. Calls that
-    /// never wait use this method.
+    /// If the lock is free, calls `poll` once, on behalf of the task of `side`. Returns `None` if the lock is taken.
+    /// Calls that never wait use this method.
     ///
     /// The context wakes both tasks, as in [`Self::poll`]. So a task that already waits for the stream is still woken.
     /// If `poll` sets its last argument to true, the other task is woken.

@@ -30,7 +30,7 @@ pub enum AcceptError<C> {
 impl<C> fmt::Display for AcceptError<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io(error) => write!(f, "the stream failed during the handshake: {error}"),
+            Self::Io(error) => write!(f, "the handshake failed: {error}"),
             Self::Rejected(rejection) => fmt::Display::fmt(rejection, f),
             Self::NotWebSocket(_) => f.write_str(
                 "the request is plain HTTP and asks for no WebSocket (RFC 6455 4.2.1 (3)): answer it with \

@@ -19,9 +19,10 @@ use crate::handshake::{ClientRequest, HeadLimits, WsUrl};
 
 /// The settings of a client's requests and connections. `R` is the runtime of the adapter: its clock and its streams.
 ///
-/// The page of each adapter has the methods that connect, for example `net::Client`. The caller must follow two rules.
-/// Only one connection to a host may be connecting at a time (RFC 6455 section 4.1 (2)). Before a client reconnects
-/// after a failure, it should wait for a random time that grows with each failure (section 7.2.3).
+/// The methods that connect depend on the adapter. They are documented at the adapter's alias of this type, for example
+/// `net::Client`. The caller must follow two rules. Only one connection to a host may be connecting at a time (RFC 6455
+/// section 4.1 (2)). Before a client reconnects after a failure, it should wait for a random time that grows with each
+/// failure (section 7.2.3).
 #[derive(Clone, Debug)]
 pub struct Client<R> {
     runtime: R,

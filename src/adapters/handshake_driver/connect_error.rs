@@ -40,7 +40,7 @@ impl<S> fmt::Display for ConnectError<S> {
             ),
             Self::Request(error) => fmt::Display::fmt(error, f),
             Self::Connect(error) => write!(f, "cannot connect: {error}"),
-            Self::Io(error) => write!(f, "the stream failed during the handshake: {error}"),
+            Self::Io(error) => write!(f, "the handshake failed: {error}"),
             Self::Handshake(error) => fmt::Display::fmt(error, f),
             Self::Http(response) => write!(
                     f,

@@ -13,7 +13,8 @@
 //!
 //! Invariants:
 //! - A pending request obeys the rules of RFC 6455 section 4.2.1, and comes from an allowed origin.
-//! - After the read that completes the head, this phase reads nothing more. Later input stays in the stream.
+//! - If the head is complete and the request is not rejected, this phase reads nothing more. Later input stays in the
+//!   stream.
 
 use core::mem::replace;
 use std::io;

@@ -23,8 +23,9 @@ use crate::handshake::{HeadLimits, RequestHead};
 
 /// The settings of a server, used for each connection. `R` is the runtime of the adapter: its clock and its streams.
 ///
-/// The page of each adapter has the methods that accept, for example `net::Server`. A clone is cheap: it shares the
-/// settings with the original until one of the two is changed.
+/// The methods that accept a connection depend on the adapter. They are documented at the adapter's alias of this type,
+/// for example `net::Server`. A clone is cheap: it shares the settings with the original until one of the two is
+/// changed.
 #[derive(Clone, Debug)]
 pub struct Server<R> {
     runtime: R,
@@ -101,9 +102,9 @@ impl<R> Server<R> {
     /// call returns [`AcceptError::Io`](super::AcceptError::Io).
     ///
     /// A response with another status may be large, so it may take longer. The peer must read a part of it within each
-    /// period of this length, and at least 1 KiB a second on average. For this purpose the timeout counts as at least 1
-    /// s and at most 30 s, also if it is `None`. If the peer is slower, the call fails with an I/O error of the kind
-    /// `TimedOut`.
+    /// period as long as the timeout, and at least 1 KiB a second on average. For this purpose a timeout below 1 s
+    /// counts as 1 s. A timeout above 30 s, or `None`, counts as 30 s. If the peer is slower, the call fails with an
+    /// I/O error of the kind `TimedOut`.
     #[must_use]
     pub fn handshake_timeout(self, timeout: Option<Duration>) -> Self {
         self.with(|settings| settings.timeout = timeout)
