@@ -60,7 +60,7 @@
 //! # On tokio
 //!
 //! Give each connection a task, and distribute `Prepared` messages with `tokio::sync::broadcast`. This channel has a
-//! fixed size, so the producer never waits. A call that sends waits while the write queue is full, so the task would
+//! fixed size, so the producer never waits. If the write queue is full, a call that sends must wait, and the task would
 //! not notice a slow peer. Therefore check `buffered_amount` first. A call that receives writes the queue, so the bytes
 //! that are still queued afterwards are those that the peer has not read. The error `Lagged` of the channel means that
 //! the task itself was too slow. `examples/chat` is a complete server of this kind. For a message that is not prepared,

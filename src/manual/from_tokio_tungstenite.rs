@@ -158,8 +158,8 @@
 //! | `max_frame_size`, 16 MiB | [`max_frame`](crate::Config::max_frame), 16 MiB |
 //! | | [`max_fragments`](crate::Config::max_fragments), 65,536 |
 //! | `read_buffer_size` | none: connections use buffers of a thread-local pool while they read |
-//! | `write_buffer_size` | none: a call that sends writes before it returns, and a call that feeds does not |
-//! | `max_write_buffer_size` | [`high_water`](crate::Config::high_water), 64 KiB: a call that sends waits while this much is queued |
+//! | `write_buffer_size` | none: `send` writes before it returns, and `feed` does not |
+//! | `max_write_buffer_size` | [`high_water`](crate::Config::high_water), 64 KiB: while this much is queued, a call that sends must wait |
 //! | `accept_unmasked_frames` | none: RFC 6455 section 5.1 requires such a connection to be closed |
 //!
 //! # Errors

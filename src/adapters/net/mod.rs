@@ -24,7 +24,7 @@
 //!
 //! # Blocking
 //!
-//! A call that sends blocks until the stream has taken the whole write queue. During the wait it runs the timers and
+//! If a call sends, it blocks until the stream has taken the whole write queue. During the wait it runs the timers and
 //! reads input, of which it keeps up to 64 KiB for the next call that receives. This input shows that the peer is
 //! alive, so the timers do not end the connection of a program that only sends. The reading also helps a peer that must
 //! send a little before it reads our data.

@@ -1,6 +1,6 @@
 //! A buffer for input that was read during a write. The next call that reads takes the input from it.
 //!
-//! A call that sends blocks while the peer does not read. During the wait the call reads the input that has arrived,
+//! A call that sends must wait while the peer does not read. During the wait the call reads the input that has arrived,
 //! for two reasons. Input shows that the peer is alive. And some peers read only after they have sent their own data.
 //! The call cannot decode the bytes, because the application may still have an event that borrows from the inbox.
 //!
@@ -87,7 +87,8 @@ impl ReadAhead {
     }
 
     /// Moves bytes to `to`, and returns the result that a read from the stream would have. The result is the number of
-    /// bytes. After the last byte it is once 0 for the end, or the error. Returns `None` if nothing is kept.
+    /// bytes. When all bytes were taken, the next call returns the end of the stream as 0, or the error. Returns `None`
+    /// if nothing is kept.
     pub(super) fn take(&mut self, to: &mut [u8]) -> Option<io::Result<usize>> {
         let rest = self.bytes.get(self.taken..).unwrap_or_default();
         if rest.is_empty() {

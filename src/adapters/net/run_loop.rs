@@ -159,8 +159,9 @@ impl<S> RunLoop<S> {
         self.output().write_or_hear(until)
     }
 
-    /// Handles the end of the stream. The queue is written first, because a peer that has half-closed the stream may
-    /// still read. `write_blocks` is true if the stream is in non-blocking mode and full.
+    /// Handles the end of the stream. If bytes are still queued or not flushed, the connection ends only after the next
+    /// turns have written them, because a peer that has half-closed the stream may still read. `write_blocks` is true
+    /// if the stream is in non-blocking mode and full.
     fn end(&mut self, write_blocks: bool) -> Result<(), Error> {
         if self.link.write_failed() || self.output().is_out() {
             self.connection.handle_eof();

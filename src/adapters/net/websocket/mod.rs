@@ -35,8 +35,8 @@ mod sending;
 ///
 /// # Blocking and timeouts
 ///
-/// A call that sends writes the message, and blocks until the stream has taken the message. A [`Responder`] only queues
-/// its messages, and [`next_event`](Self::next_event) writes them before it blocks. A call that receives blocks until
+/// If a call sends a message, it blocks until the stream has taken the message. A [`Responder`] only queues its
+/// messages, and [`next_event`](Self::next_event) writes them before it blocks. If a call receives, it blocks until
 /// there is an event or a message. [`next_event_timeout`](Self::next_event_timeout) and
 /// [`recv_timeout`](Self::recv_timeout) block for a given time at most.
 ///
