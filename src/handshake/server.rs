@@ -83,9 +83,9 @@ impl ServerHandshake {
     ///
     /// # Errors
     ///
-    /// [`Rejection`] for a request that cannot be accepted. [`Rejection::reason`] names the violated rule. A
-    /// syntax error is reported at its first byte, any other error when the head is complete. Send
-    /// [`Rejection::response`] and close the connection.
+    /// [`Rejection`] for a request that cannot be accepted. [`Rejection::reason`] names the violated rule. A syntax
+    /// error or an exceeded limit is reported at the byte that causes it, any other error when the head is complete.
+    /// Send [`Rejection::response`] and close the connection.
     pub fn poll<'h>(&mut self, head: &'h [u8]) -> Result<Option<Incoming<'h>>, Rejection> {
         if let Some(rejection) = self.failed {
             return Err(rejection);

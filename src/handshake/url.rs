@@ -163,7 +163,8 @@ impl fmt::Display for UrlError {
                  m\u{fc}nchen.de"
             }
             Self::Port => {
-                "the port of the URL is not a number from 1 to 65535 (RFC 6455 3): write it without leading zeros"
+                "the port of the URL is not a number from 1 to 65535 without leading zeros (RFC 6455 3): write \
+                 ws://host:port/path"
             }
             Self::Fragment => "the URL has a fragment (RFC 6455 3): remove it, or write %23 for #",
         })
@@ -172,7 +173,8 @@ impl fmt::Display for UrlError {
 
 impl core::error::Error for UrlError {}
 
-/// Returns the error for `url`. `at` is the position of the first byte that no URL contains.
+/// Returns the error for `url`. `at` is the position of the first byte that a WebSocket URL may not contain. This byte
+/// can be a `#`.
 ///
 /// The error depends on the part of the URL that contains this byte, because percent-encoding helps only in the
 /// path and the query.
