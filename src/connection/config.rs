@@ -18,8 +18,8 @@ use crate::time::Term;
 #[non_exhaustive]
 pub enum Delivery {
     /// Delivers a message as a whole, once all of it has arrived: [`Event::Text`](crate::Event::Text) and
-    /// [`Event::Binary`](crate::Event::Binary). If the message buffer has a fixed size and the message is longer, the
-    /// message is delivered in chunks.
+    /// [`Event::Binary`](crate::Event::Binary). If the message must be collected, and the message buffer has a fixed
+    /// size and is too small, the message is delivered in chunks.
     #[default]
     Whole,
     /// Delivers the pieces of a message as they arrive: [`Event::Chunk`](crate::Event::Chunk). The pieces are not
@@ -166,8 +166,9 @@ impl Config {
     /// a Close with 1011.
     ///
     /// Every byte from the peer restarts the timeout, because in the middle of a large frame the peer cannot send a
-    /// Pong. If the transport was full and accepts bytes again, the peer reads. Such a write extends the timeout too,
-    /// but by at most three times its length, because reading does not show that the peer answers.
+    /// Pong. If the transport was full and accepts bytes again, the peer reads. So a write to a transport that was full
+    /// extends the timeout too, but in all by at most three times the timeout, because reading does not show that the
+    /// peer answers.
     #[must_use]
     pub const fn pong_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.pong_timeout = Term::new(timeout);

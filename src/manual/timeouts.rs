@@ -29,9 +29,10 @@
 //!   Pong before the end of this frame.
 //! - Bytes that are still in the socket have no effect. So a driver that writes for a long time must also read from
 //!   time to time, as the adapters do.
-//! - If the transport was full and accepts bytes again, the peer reads. These writes extend the timeout too, but by at
-//!   most three times the pong timeout.
-//! - While a Ping is queued behind one of our frames, each successful write restarts the timeout.
+//! - If the transport was full and accepts bytes again, the peer reads. These writes extend the timeout too, but in all
+//!   by at most three times the pong timeout.
+//! - A Ping waits while a frame of ours is partly written. During this wait, each successful write restarts the
+//!   timeout.
 //!
 //! ```
 //! # #[cfg(feature = "alloc")] {
