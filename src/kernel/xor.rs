@@ -1,7 +1,7 @@
 //! XOR of a payload with a repeating four-byte key, for inputs of any length.
 //!
-//! Most messages are short, so there is separate code for several ranges of lengths. Only inputs of up to 3 bytes, and
-//! up to 3 bytes before or after whole blocks, are masked byte by byte:
+//! Most messages are short, so there is separate code for several ranges of lengths. Bytes are masked one by one only
+//! in an input of up to 3 bytes, or if at most 3 bytes lie before the blocks, or at most 3 after them:
 //!
 //! | bytes | in place | copy | how |
 //! | --- | --- | --- | --- |
@@ -23,7 +23,7 @@ use super::xor_wide::{self, BLOCK};
 
 /// The alignment of blocks in long inputs, in bytes: the width of the widest registers (AVX-512).
 const ALIGNMENT: usize = 64;
-/// The blocks of an input of at least this many bytes are aligned.
+/// If an input of at least this many bytes is masked in place, its blocks are aligned.
 const ALIGNED_FROM: usize = 4 << 10;
 
 /// XORs `data` with the bytes of `key`, lowest first, repeated as often as needed.
@@ -84,8 +84,8 @@ fn xor_two_vectors(data: &mut [u8], key: u32) -> bool {
 
 /// XORs at least 16 bytes, vector by vector.
 ///
-/// The last vector may overlap the vector before it. The last vector is loaded before the loop, which masks the bytes
-/// in the overlap, and is stored after the loop. So these bytes are written twice with the same value.
+/// The last vector may overlap the vector before it. The loop masks the bytes in the overlap. So the last vector is
+/// loaded before the loop, and stored after the loop. The bytes in the overlap are written twice with the same value.
 #[inline]
 fn xor_vectors(data: &mut [u8], key: u32) -> bool {
     let Some(tail) = data.last_chunk() else { return false };

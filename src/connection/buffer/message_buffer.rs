@@ -2,8 +2,8 @@
 //!
 //! A message that lies in the read buffer in one piece is delivered from there. Every other message is unmasked while
 //! it is copied into a [`MessageBuffer`]. A message buffer also stores the payload of a partial control frame. The
-//! connection has no space for this payload, and the read buffer belongs to the caller. `vec_message.rs` has the buffer
-//! that grows.
+//! connection has no space for this payload, and the caller may use the read buffer for other input before the rest
+//! arrives. `vec_message.rs` has the buffer that grows.
 //!
 //! Invariants:
 //! - Text is validated as it arrives, and the validated range is stored together with the bytes ([`Checked`]).
@@ -183,8 +183,8 @@ macro_rules! getters_of_memory {
 #[cfg(feature = "alloc")]
 pub(super) use getters_of_memory;
 
-/// A message buffer in memory that the caller provides. If a message is longer than the memory, it is delivered in
-/// chunks.
+/// A message buffer in memory that the caller provides. If a message that must be collected is longer than the memory,
+/// it is delivered in chunks.
 ///
 /// ```
 /// use hybi::{ControlPayload, SliceMessage};

@@ -6,8 +6,8 @@
 //!
 //! Invariants:
 //! - Text is validated as it arrives, because RFC 6455 section 8.1 fails the connection for text that is not UTF-8.
-//! - If a message is longer than a message buffer of fixed size, it is delivered in chunks. No byte is lost or
-//!   repeated.
+//! - If a message that must be gathered is longer than a message buffer of fixed size, it is delivered in chunks. No
+//!   byte is lost or repeated.
 
 #[cfg(feature = "alloc")]
 use alloc::boxed::Box;

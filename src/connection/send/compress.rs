@@ -49,7 +49,8 @@ impl<O: WriteQueue> Sender<O> {
     }
 
     /// Returns when the memory for compression is released, if no data is sent or received before. Returns `None`
-    /// without compression, and while a message is queued.
+    /// without compression, if [`Compression::release_after`](crate::deflate::Compression::release_after) is `None`,
+    /// and while data is queued.
     ///
     /// The sending half frees its own memory in [`handle_timeout`](Self::handle_timeout). If another task has the
     /// receiving half, that task calls [`Receiver::release_window`](crate::Receiver::release_window) at this time.
@@ -84,7 +85,8 @@ impl<O: WriteQueue> Sender<O> {
     }
 
     /// Compresses and queues a frame, and returns true. Returns false for a whole message that compression does not
-    /// make shorter. Such a message is accepted but not queued, and the caller sends it uncompressed.
+    /// make shorter. Such a message has passed the checks of `accept`, but is not queued. The caller sends it
+    /// uncompressed.
     ///
     /// # Errors
     ///
