@@ -199,9 +199,9 @@ fn defaults() -> Defaults {
 /// Returns the number of bytes that a read buffer or a partial message may hold in addition to twice the received
 /// bytes.
 fn allowance() -> String {
-    let window = constant("src/connection/buffer/inbox.rs", "MIN_GROWTH");
-    assert_eq!(window, constant("src/connection/buffer/vec_message.rs", "MAX_OVERALLOCATION_INFLATED"));
-    size(window)
+    let allowance = constant("src/connection/buffer/inbox.rs", "MIN_GROWTH");
+    assert_eq!(allowance, constant("src/connection/buffer/vec_message.rs", "MAX_OVERALLOCATION_INFLATED"));
+    size(allowance)
 }
 
 /// Returns the number of bytes that an uncompressed partial message may hold in addition to twice the received bytes.
@@ -480,7 +480,7 @@ fn the_docs_of_queues_and_messages_state_their_sizes() {
             size(constant("src/connection/buffer/vec_message.rs", "MIN_FREED_BY_MOVE"))
         ))
         .says("about 16 KiB are allocated for the first read");
-    assert_eq!(constant("src/connection/buffer/inbox.rs", "WINDOW") >> 10, 16);
+    assert_eq!(constant("src/connection/buffer/inbox.rs", "READ_LEN") >> 10, 16);
 }
 
 #[test]

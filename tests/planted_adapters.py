@@ -72,7 +72,7 @@ FAULTS = [
     ('12', 'bytes that the stream has buffered are forgotten when a WebSocket is taken apart', [
         (WRITE_DRIVER, '            unflushed: true,\n', '            unflushed: false,\n')]),
     ('13', 'free memory behind a partial message is freed at each wait', [
-        (INBOX, 'self.window.shrink_to(worth_keeping(self.end));', 'self.window.shrink_to(worth_keeping(0) * 0);')]),
+        (INBOX, 'self.read_buffer.shrink_to(worth_keeping(self.end));', 'self.read_buffer.shrink_to(worth_keeping(0) * 0);')]),
     ('15', 'after a pending write, a stream that may keep bytes gets other bytes', [
         (WRITE_DRIVER, 'if R::keeps_refused_bytes(stream) {\n            return', 'if R::keeps_refused_bytes(stream) && false {\n            return')]),
     ('15', 'a control frame is written before the bytes of a pending write', [

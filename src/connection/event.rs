@@ -131,8 +131,8 @@ pub(crate) struct Place {
 /// The memory that a [`Place`] refers to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Memory {
-    /// The window, which is the read buffer: the bytes that arrived.
-    Window,
+    /// The read buffer: the bytes that arrived.
+    ReadBuffer,
     /// The message buffer: a message that was gathered from several frames or reads.
     Message,
     /// The payload of a control frame that arrived in several reads.
@@ -140,10 +140,10 @@ pub(super) enum Memory {
 }
 
 impl Place {
-    /// Returns the position of data in the window.
+    /// Returns the position of data in the read buffer.
     #[inline]
     pub(super) const fn arrived(start: usize, end: usize) -> Self {
-        Self { start, end, memory: Memory::Window }
+        Self { start, end, memory: Memory::ReadBuffer }
     }
 
     /// Returns the position of the first `len` bytes of the gathered message.

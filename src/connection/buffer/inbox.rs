@@ -1,7 +1,7 @@
 //! Input in memory that grows with the message that arrives in it.
 //!
-//! An [`Inbox`] has a window, which is the read buffer. This file chooses the space for the next read, decides how the
-//! window grows, and frees memory. `input.rs` has the cursor and the methods for decoding.
+//! An [`Inbox`] has a read buffer. This file chooses the space for the next read, decides how the read buffer grows,
+//! and frees memory. `input.rs` has the cursor and the methods for decoding.
 //!
 //! The part of a message that has arrived, while the rest is missing, is called a *part* below.
 //!
@@ -9,7 +9,7 @@
 //! - The size of the memory depends on the number of bytes that arrived, never on the length that a header announces.
 //! - A part is moved a bounded number of times, however small the reads are and however often memory is released.
 //!   `cargo bench --all-features --bench moved` counts the moved bytes.
-//! - If an owned message is delivered together with the memory of the window, the bytes after it are kept in a new
+//! - If an owned message is delivered together with the memory of the read buffer, the bytes after it are kept in a new
 //!   window.
 
 use alloc::vec::Vec;
@@ -23,17 +23,17 @@ use crate::connection::event::{EventIndex, EventKind, MessageKind, Place};
 use crate::connection::message::Message;
 use crate::kernel::Checked;
 
-/// Initial length of the window, in bytes, which is the size of one read. A read of this length stays in the
-/// first-level cache while it is unmasked and validated. The window has space for a message of 16 KiB, which is a usual
-/// size, with its header. It also has space for sixteen messages of 1 KiB.
-const WINDOW: usize = (16 << 10) + 512;
+/// Initial length of the read buffer, in bytes, which is the size of one read. A read of this length stays in the
+/// first-level cache while it is unmasked and validated. The read buffer has space for a message of 16 KiB, which is a
+/// usual size, with its header. It also has space for sixteen messages of 1 KiB.
+const READ_LEN: usize = (16 << 10) + 512;
 /// Maximum length of one read after a part, in bytes. A read of this length stays in the second-level cache. With
 /// shorter reads, the cost of the system calls is measurable.
 const LONGEST_READ: usize = 256 << 10;
 /// Maximum length of one read for which memory must be initialised, in bytes. It is less than [`LONGEST_READ`], because
 /// an idle connection frees the memory that it does not use, and must initialise new memory later.
 const LONGEST_NEW_READ: usize = 32 << 10;
-/// Minimum growth of the window after a part, in bytes. It applies if at least as many bytes of the message are
+/// Minimum growth of the read buffer after a part, in bytes. It applies if at least as many bytes of the message are
 /// missing.
 const MIN_GROWTH: usize = 64 << 10;
 
@@ -65,7 +65,7 @@ impl Inbox {
     #[must_use]
     pub fn with_bytes(bytes: &[u8]) -> Self {
         let mut inbox = Self::empty();
-        inbox.window.extend(bytes);
+        inbox.read_buffer.extend(bytes);
         inbox.end = bytes.len();
         inbox
     }
@@ -75,7 +75,7 @@ impl Inbox {
         if self.message.is_space_lent() {
             self.message.handle_direct_read(len);
         } else {
-            self.end = self.window.bytes().len().min(self.end.saturating_add(len));
+            self.end = self.read_buffer.bytes().len().min(self.end.saturating_add(len));
         }
     }
 
@@ -91,7 +91,7 @@ impl Inbox {
     #[inline]
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.window.capacity() + self.message.capacity() + self.message.reclaimable_len()
+        self.read_buffer.capacity() + self.message.capacity() + self.message.reclaimable_len()
     }
 
     /// Returns how many bytes of heap memory [`release_idle`](Self::release_idle) would free. The memory of a delivered
@@ -101,22 +101,22 @@ impl Inbox {
     /// while.
     #[must_use]
     pub fn spare(&self) -> usize {
-        self.spare_window() + self.message.spare()
+        self.spare_in_read_buffer() + self.message.spare()
     }
 
-    /// Returns the part of [`Self::spare`] that lies in the window.
-    fn spare_window(&self) -> usize {
+    /// Returns the part of [`Self::spare`] that lies in the read buffer.
+    fn spare_in_read_buffer(&self) -> usize {
         if self.at < self.end {
             return 0;
         }
-        match (self.part(), self.window.capacity()) {
+        match (self.part(), self.read_buffer.capacity()) {
             (0, capacity) => capacity,
             (part, capacity) if capacity > 2 * part + MIN_FREED_BY_MOVE => capacity - worth_keeping(part),
             _ => 0,
         }
     }
 
-    /// Returns how many bytes of the window are needed, because they are a part of a message or are not consumed.
+    /// Returns how many bytes of the read buffer are needed, because they are a part of a message or are not consumed.
     fn part(&self) -> usize {
         self.end.saturating_sub(self.message_start.unwrap_or(self.at))
     }
@@ -127,13 +127,13 @@ impl Inbox {
     /// bytes as the part has, plus 1 KiB. Without free space, a peer that sends a few bytes at a time would cause the
     /// part to be copied at each read.
     pub fn release_idle(&mut self) {
-        if self.spare_window() > 0 {
+        if self.spare_in_read_buffer() > 0 {
             self.keep_from(self.message_start.unwrap_or(self.end));
             if self.end == 0 {
-                drop(self.window.take());
+                drop(self.read_buffer.take());
             } else {
-                self.window.resize(self.end);
-                self.window.shrink_to(worth_keeping(self.end));
+                self.read_buffer.resize(self.end);
+                self.read_buffer.shrink_to(worth_keeping(self.end));
             }
         }
         self.message.release_idle();
@@ -156,34 +156,35 @@ impl Inbox {
         if place.gathered_len().is_some() {
             self.message.take_gathered(kind, place)
         } else if self.is_filled_by(start, end) {
-            self.share_window(kind, start..end)
+            self.share_read_buffer(kind, start..end)
         } else {
             match kind {
-                MessageKind::Text => self.window.text(start..end).map(Message::from),
+                MessageKind::Text => self.read_buffer.text(start..end).map(Message::from),
                 MessageKind::Binary => {
-                    self.window.bytes().get(start..end).map(|bytes| Bytes::copy_from_slice(bytes).into())
+                    self.read_buffer.bytes().get(start..end).map(|bytes| Bytes::copy_from_slice(bytes).into())
                 }
             }
         }
     }
 
-    /// Returns whether a message fills so much of the window that it is returned with the window's memory instead of
-    /// being copied.
+    /// Returns whether a message fills so much of the read buffer that it is returned with the read buffer's memory
+    /// instead of being copied.
     fn is_filled_by(&self, start: usize, end: usize) -> bool {
         let (len, rest) = (end.saturating_sub(start), self.end - self.at);
-        // A partial message after this message must stay in the window.
+        // A partial message after this message must stay in the read buffer.
         self.message_start.is_none()
-            && len >= WINDOW / 4
-            && len >= self.window.bytes().len() / 2
+            && len >= READ_LEN / 4
+            && len >= self.read_buffer.bytes().len() / 2
             && rest <= len / 8
     }
 
-    /// Returns the message in `range` with the window's memory. The bytes after the message are copied to a new window.
-    fn share_window(&mut self, kind: MessageKind, range: Range<usize>) -> Option<Message> {
+    /// Returns the message in `range` with the read buffer's memory. The bytes after the message are copied to a new
+    /// read buffer.
+    fn share_read_buffer(&mut self, kind: MessageKind, range: Range<usize>) -> Option<Message> {
         let rest = self.unread().to_vec();
         (self.at, self.end) = (0, rest.len());
-        let message = self.message.reclaimable_mut().share(&mut self.window, kind, range);
-        self.window = Checked::new(rest);
+        let message = self.message.reclaimable_mut().share(&mut self.read_buffer, kind, range);
+        self.read_buffer = Checked::new(rest);
         message
     }
 
@@ -193,22 +194,23 @@ impl Inbox {
         self.message.cancel_space();
         if self.at == self.end {
             (self.at, self.end) = (0, 0);
-        } else if self.at >= WINDOW {
+        } else if self.at >= READ_LEN {
             self.keep_from(self.at);
         }
-        let room = if self.window.bytes().len() < self.end + WINDOW / 4 { WINDOW } else { 0 };
-        self.space_to(self.end + room, self.end + WINDOW)
+        let room = if self.read_buffer.bytes().len() < self.end + READ_LEN / 4 { READ_LEN } else { 0 };
+        self.space_to(self.end + room, self.end + READ_LEN)
     }
 
-    /// Returns space for the rest of a message that lies in the window. `left` bytes of the message are missing.
+    /// Returns space for the rest of a message that lies in the read buffer. `left` bytes of the message are missing.
     pub(in crate::connection) fn space_behind(&mut self, left: u64) -> &mut [u8] {
         self.message.cancel_space();
         let (small, left) = (left < MIN_DIRECT_READ, usize::try_from(left).unwrap_or(usize::MAX));
-        let room = self.window.bytes().len() - self.end;
+        let room = self.read_buffer.bytes().len() - self.end;
         let next = if room < left { self.make_room(room, left) } else { left.min(LONGEST_READ) };
-        // Read no more than the rest of a large message, so that the next message begins at the front of the window.
-        let most = if small { WINDOW } else { next };
-        let space = self.window.bytes_from(self.end);
+        // Read no more than the rest of a large message, so that the next message begins at the front of the read
+        // buffer.
+        let most = if small { READ_LEN } else { next };
+        let space = self.read_buffer.bytes_from(self.end);
         let most = most.min(space.len());
         space.get_mut(..most).unwrap_or_default()
     }
@@ -229,18 +231,18 @@ impl Inbox {
         // The memory grows in proportion to the bytes that arrived. A large part gets at least as much space as
         // `release_idle` would leave, so that it is not moved again before it has doubled.
         let more = part.max(MIN_GROWTH).saturating_add(MIN_FREED_BY_MOVE);
-        let bound = left.min(more).min(self.end.saturating_mul(3).saturating_add(WINDOW));
+        let bound = left.min(more).min(self.end.saturating_mul(3).saturating_add(READ_LEN));
         let next = self.end.saturating_add(bound.min(LONGEST_NEW_READ));
         // The space that `release_idle` leaves after a small part must be used before the memory grows.
         let min_space = MIN_READ.min(part / 8).max(1);
-        let next = room_for_read(self.window.capacity(), self.end, next, min_space);
+        let next = room_for_read(self.read_buffer.capacity(), self.end, next, min_space);
         self.reserve(next, self.end.saturating_add(bound));
         self.space_to(next, next).len()
     }
 
     /// Moves the bytes from `start` on to the front.
     fn keep_from(&mut self, start: usize) {
-        self.window.move_to_front(start..self.end);
+        self.read_buffer.move_to_front(start..self.end);
         // The subtraction saturates, because a caller may wrongly poll with the inbox of another connection.
         self.message_start = self.message_start.map(|message_start| message_start.saturating_sub(start));
         (self.at, self.end) = (self.at.saturating_sub(start), self.end.saturating_sub(start));
@@ -248,14 +250,14 @@ impl Inbox {
 
     /// Makes space up to `end`. If the memory must grow for this, it grows up to `target`.
     fn reserve(&mut self, end: usize, target: usize) {
-        if self.window.capacity() < end {
-            // If the last message that was returned with the window's memory has been dropped, this memory is used
+        if self.read_buffer.capacity() < end {
+            // If the last message that was returned with the read buffer's memory has been dropped, this memory is used
             // again.
             let back = self.message.reclaimable_mut().take_back();
             if back.capacity() >= end {
-                self.window.move_to(back);
+                self.read_buffer.move_to(back);
             }
-            self.window.reserve(end, target);
+            self.read_buffer.reserve(end, target);
         }
     }
 
@@ -264,19 +266,20 @@ impl Inbox {
     fn grow(&mut self, end: usize) {
         self.reserve(end, end);
         // Memory that was used before may be longer, and is initialised already.
-        if self.window.bytes().len() < end {
-            self.window.resize(end);
+        if self.read_buffer.bytes().len() < end {
+            self.read_buffer.resize(end);
         }
     }
 
-    /// Returns space after the bytes that arrived: up to `end` at least, and up to `most` if the window is long enough.
+    /// Returns space after the bytes that arrived: up to `end` at least, and up to `most` if the read buffer is long
+    /// enough.
     #[inline]
     fn space_to(&mut self, end: usize, most: usize) -> &mut [u8] {
-        if self.window.bytes().len() < end {
+        if self.read_buffer.bytes().len() < end {
             self.grow(end);
         }
-        let most = most.min(self.window.bytes().len()).saturating_sub(self.end);
-        self.window.bytes_from(self.end).get_mut(..most).unwrap_or_default()
+        let most = most.min(self.read_buffer.bytes().len()).saturating_sub(self.end);
+        self.read_buffer.bytes_from(self.end).get_mut(..most).unwrap_or_default()
     }
 }
 
@@ -290,24 +293,28 @@ mod tests {
     #[test]
     fn memory_that_is_used_again_is_not_initialised_again() {
         let mut inbox = Inbox::empty();
-        inbox.window.resize(2 * WINDOW);
-        (inbox.at, inbox.end) = (2 * WINDOW, 2 * WINDOW);
-        let place = Place::arrived(10, 2 * WINDOW);
+        inbox.read_buffer.resize(2 * READ_LEN);
+        (inbox.at, inbox.end) = (2 * READ_LEN, 2 * READ_LEN);
+        let place = Place::arrived(10, 2 * READ_LEN);
         let message = inbox.take_message(EventIndex::message(place, MessageKind::Binary));
-        assert!(inbox.window.bytes().is_empty());
+        assert!(inbox.read_buffer.bytes().is_empty());
         drop(message);
-        assert_eq!(inbox.space().len(), WINDOW);
+        assert_eq!(inbox.space().len(), READ_LEN);
         // The memory of the dropped message is used again.
-        assert_eq!(inbox.window.bytes().len(), 2 * WINDOW);
+        assert_eq!(inbox.read_buffer.bytes().len(), 2 * READ_LEN);
     }
 
-    /// Returns how many bytes a step has moved, within the window or to another window.
+    /// Returns how many bytes a step has moved, within the read buffer or to another read buffer.
     fn moved(inbox: &mut Inbox, step: impl FnOnce(&mut Inbox)) -> usize {
-        let (capacity, message_start, part) = (inbox.window.capacity(), inbox.message_start, inbox.part());
+        let (capacity, message_start, part) =
+            (inbox.read_buffer.capacity(), inbox.message_start, inbox.part());
         step(inbox);
         let within = if inbox.message_start < message_start { part } else { 0 };
-        let other =
-            if inbox.window.capacity() == capacity { 0 } else { capacity.min(inbox.window.capacity()) };
+        let other = if inbox.read_buffer.capacity() == capacity {
+            0
+        } else {
+            capacity.min(inbox.read_buffer.capacity())
+        };
         within + other
     }
 

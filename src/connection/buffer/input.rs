@@ -1,14 +1,15 @@
 //! The bytes that arrived, and the cursor over them.
 //!
-//! An [`Input`] has a window, which is the read buffer, and owns the cursor over it. The cursor says where the next
-//! byte to decode lies, and how many bytes have arrived. It also says where a partial message begins, and how many
-//! bytes of that message are still masked. The receiving half moves the cursor only through the methods below.
-//! `inbox.rs` and `slice_inbox.rs` return the memory for the next read.
+//! An [`Input`] has a read buffer, and owns the cursor over it. The cursor says where the next byte to decode lies, and
+//! how many bytes have arrived. It also says where a partial message begins, and how many bytes of that message are
+//! still masked. The receiving half moves the cursor only through the methods below. `inbox.rs` and `slice_inbox.rs`
+//! return the memory for the next read.
 //!
 //! Invariants:
-//! - `message_start <= at <= end <= window.len()`, if `message_start` is `Some`.
+//! - `message_start <= at <= end <= read_buffer.len()`, if `message_start` is `Some`.
 //! - The last `masked` bytes before `at` are masked. All other payload before `at` has been unmasked.
-//! - Text is returned only if the window or the message buffer proves that it is UTF-8, whatever index a caller passes.
+//! - Text is returned only if the read buffer or the message buffer proves that it is UTF-8, whatever index a caller
+//!   passes.
 
 use core::mem::take;
 #[cfg(feature = "deflate")]
@@ -32,20 +33,20 @@ use crate::kernel::{Checked, InvalidUtf8, Mask, ReadBuffer};
 /// memory from one batch to the next. With an allocator, an `Inbox` owns memory that grows.
 #[derive(Debug)]
 pub struct Input<B, M> {
-    pub(super) window: Checked<B>,
-    /// Number of bytes of the window that have been consumed.
+    pub(super) read_buffer: Checked<B>,
+    /// Number of bytes of the read buffer that have been consumed.
     pub(super) at: usize,
     /// Number of bytes that have arrived.
     pub(super) end: usize,
-    /// Start of a message that lies partly in the window, if its missing part will arrive directly after the present
-    /// part.
+    /// Start of a message that lies partly in the read buffer, if its missing part will arrive directly after the
+    /// present part.
     pub(super) message_start: Option<usize>,
     /// Number of bytes directly before `at` that are still masked.
     masked: usize,
     pub(super) message: M,
 }
 
-/// How much has arrived of a message that lies in the window.
+/// How much has arrived of a message that lies in the read buffer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::connection) enum Arrived {
     /// The whole message.
@@ -68,8 +69,8 @@ impl<'m, M: MessageBuffer> Input<&'m mut [u8], &'m mut M> {
 
 impl<B, M> Input<B, M> {
     /// Creates an input in which no bytes have arrived.
-    pub(super) const fn empty_over(window: Checked<B>, message: M) -> Self {
-        Self { window, at: 0, end: 0, message_start: None, masked: 0, message }
+    pub(super) const fn empty_over(read_buffer: Checked<B>, message: M) -> Self {
+        Self { read_buffer, at: 0, end: 0, message_start: None, masked: 0, message }
     }
 }
 
@@ -106,7 +107,7 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
     pub fn message(&self, index: MessageIndex) -> Event<'_> {
         let place = index.place;
         match index.kind {
-            MessageKind::Text if place.memory == Memory::Window => Event::Text(self.text_in_place(place)),
+            MessageKind::Text if place.memory == Memory::ReadBuffer => Event::Text(self.text_in_place(place)),
             MessageKind::Text => Event::Text(self.message.text(place.end)),
             MessageKind::Binary => Event::Binary(self.data(place)),
         }
@@ -144,7 +145,7 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
     #[inline]
     pub(in crate::connection) fn data(&self, place: Place) -> &[u8] {
         match place.memory {
-            Memory::Window => self.window.bytes().get(place.start..place.end).unwrap_or_default(),
+            Memory::ReadBuffer => self.read_buffer.bytes().get(place.start..place.end).unwrap_or_default(),
             Memory::Message => self.message.bytes(place.end),
             Memory::Control => self.message.control().get(..place.end).unwrap_or_default(),
         }
@@ -163,16 +164,16 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         }
     }
 
-    /// Returns a text message that lies in the window. Every message of the fast path lies there.
+    /// Returns a text message that lies in the read buffer. Every message of the fast path lies there.
     #[inline(always)]
     pub(in crate::connection) fn text_in_place(&self, place: Place) -> &str {
-        self.window.text(place.start..place.end).unwrap_or_default()
+        self.read_buffer.text(place.start..place.end).unwrap_or_default()
     }
 
-    /// Returns a binary message that lies in the window. Every message of the fast path lies there.
+    /// Returns a binary message that lies in the read buffer. Every message of the fast path lies there.
     #[inline(always)]
     pub(in crate::connection) fn binary_in_place(&self, place: Place) -> &[u8] {
-        self.window.bytes().get(place.start..place.end).unwrap_or_default()
+        self.read_buffer.bytes().get(place.start..place.end).unwrap_or_default()
     }
 
     /// Returns the bytes that have arrived and are not consumed.
@@ -182,10 +183,10 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
     }
 
     /// Returns the bytes that have arrived and are not consumed. The result is never `None`, because `at <= end` and
-    /// `end <= window.len()`. The fast path returns on `None`, which costs less than a default value.
+    /// `end <= read_buffer.len()`. The fast path returns on `None`, which costs less than a default value.
     #[inline]
     pub(in crate::connection) fn arrived(&self) -> Option<&[u8]> {
-        self.window.bytes().get(self.at..self.end)
+        self.read_buffer.bytes().get(self.at..self.end)
     }
 
     /// Consumes `len` bytes that need no unmasking, such as a header.
@@ -202,22 +203,22 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         self.message.set_control_waits(false);
     }
 
-    /// Returns the memory for messages that do not lie in the window.
+    /// Returns the memory for messages that do not lie in the read buffer.
     pub(in crate::connection) const fn message_mut(&mut self) -> &mut M {
         &mut self.message
     }
 
     // Messages in one frame, in place.
 
-    /// Returns whether a message that needs `left` more bytes will lie in the window in one piece.
+    /// Returns whether a message that needs `left` more bytes will lie in the read buffer in one piece.
     pub(in crate::connection) fn will_hold(&self, left: u64) -> bool {
         left <= self.remaining() as u64 || self.can_hold(left)
     }
 
-    /// Returns whether the window is kept until the next poll and can hold `len` bytes in one piece.
+    /// Returns whether the read buffer is kept until the next poll and can hold `len` bytes in one piece.
     #[inline]
     fn can_hold(&self, len: u64) -> bool {
-        B::PERSISTS && len <= self.window.longest() as u64
+        B::PERSISTS && len <= self.read_buffer.longest() as u64
     }
 
     /// Returns the position of a message of `len` bytes after a header of `head` bytes, if the whole message has
@@ -247,10 +248,10 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         let range = place.start..place.end;
         match kind {
             MessageKind::Binary => {
-                self.window.unmask(range, mask);
+                self.read_buffer.unmask(range, mask);
                 true
             }
-            MessageKind::Text => self.window.unmask_text(range, mask),
+            MessageKind::Text => self.read_buffer.unmask_text(range, mask),
         }
     }
 
@@ -260,10 +261,10 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         self.at = place.end;
     }
 
-    /// Starts a message that [will lie in the window](Self::will_hold), at the next byte.
+    /// Starts a message that [will lie in the read buffer](Self::will_hold), at the next byte.
     pub(in crate::connection) fn begin_message(&mut self) {
         (self.message_start, self.masked) = (Some(self.at), 0);
-        self.window.forget();
+        self.read_buffer.forget();
     }
 
     /// Consumes the next `len` bytes of the message that [`Self::begin_message`] started. `whole` says whether they
@@ -285,10 +286,10 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         if whole || kind == MessageKind::Text || self.masked >= at_once {
             let masked = self.at.saturating_sub(take(&mut self.masked))..self.at;
             match kind {
-                MessageKind::Binary => self.window.unmask(masked, mask),
+                MessageKind::Binary => self.read_buffer.unmask(masked, mask),
                 MessageKind::Text => {
-                    let valid = self.window.unmask_more_text(masked, mask);
-                    if !valid || whole && !self.window.validator().is_complete() {
+                    let valid = self.read_buffer.unmask_more_text(masked, mask);
+                    if !valid || whole && !self.read_buffer.validator().is_complete() {
                         self.at -= len;
                         return Arrived::NotUtf8;
                     }
@@ -307,7 +308,7 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
     /// Consumes and unmasks `len` bytes of payload that are delivered as a chunk.
     pub(in crate::connection) fn take_chunk(&mut self, len: usize, mask: &mut Mask) -> Place {
         let (start, end) = (self.at, self.at + len);
-        self.window.unmask(start..end, mask);
+        self.read_buffer.unmask(start..end, mask);
         self.at = end;
         Place::arrived(start, end)
     }
@@ -321,7 +322,7 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         kind: MessageKind,
         expected: Option<u64>,
     ) -> Result<usize, InvalidUtf8> {
-        let from = self.window.bytes().get(self.at..self.at + len).unwrap_or_default();
+        let from = self.read_buffer.bytes().get(self.at..self.at + len).unwrap_or_default();
         let taken = self.message.push(from, mask, kind, expected)?;
         self.at += taken;
         Ok(taken)
@@ -330,13 +331,13 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
     /// Unmasks, or masks again, `range` of the bytes that are not consumed.
     #[cfg(feature = "deflate")]
     pub(in crate::connection) fn unmask_ahead(&mut self, range: Range<usize>, mask: &mut Mask) {
-        self.window.unmask(self.at + range.start..self.at + range.end, mask);
+        self.read_buffer.unmask(self.at + range.start..self.at + range.end, mask);
     }
 
     /// Returns the next `len` bytes, and the message buffer into which they are inflated.
     #[cfg(feature = "deflate")]
     pub(in crate::connection) fn next_and_message(&mut self, len: usize) -> (&[u8], &mut M) {
-        (self.window.bytes().get(self.at..self.at + len).unwrap_or_default(), &mut self.message)
+        (self.read_buffer.bytes().get(self.at..self.at + len).unwrap_or_default(), &mut self.message)
     }
 
     // Control frames.
@@ -356,7 +357,7 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         if len == 0 && !whole {
             return Place::control(if has_part { self.message.control().len() } else { 0 });
         }
-        let from = self.window.bytes().get(self.at..self.at + len).unwrap_or_default();
+        let from = self.read_buffer.bytes().get(self.at..self.at + len).unwrap_or_default();
         let control = self.message.control_mut();
         if !has_part {
             *control = ControlPayload::EMPTY;

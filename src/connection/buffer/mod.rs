@@ -1,12 +1,12 @@
-//! Memory of the receiving half: the window and the message buffer.
+//! Memory of the receiving half: the read buffer and the message buffer.
 //!
-//! The window is the read buffer, which holds the bytes that arrived. A message that lies in the window in one piece is
-//! delivered from there. The parts of any other message are gathered in the message buffer.
+//! The read buffer holds the bytes that arrived. A message that lies in the read buffer in one piece is delivered from
+//! there. The parts of any other message are gathered in the message buffer.
 //!
 //! This folder owns the input cursor, the growth of memory and the proof that text is UTF-8. It does not know frames or
 //! limits: `receive/` decides how many bytes are consumed.
 //!
-//! | type | window | message buffer |
+//! | type | read buffer | message buffer |
 //! | --- | --- | --- |
 //! | [`Input<&mut [u8], &mut M>`](Input) | the caller's memory, for one batch of bytes | `M`: a `VecMessage` or a [`SliceMessage`] |
 //! | [`SliceInbox`] | the caller's memory, for many reads | [`SliceMessage`] |

@@ -1,10 +1,10 @@
 //! Input in memory that the caller provides for many reads.
 //!
-//! [`SliceInbox`] is the [`Input`] for connections without an allocator. Its window, which is the read buffer, has a
+//! [`SliceInbox`] is the [`Input`] for connections without an allocator. Its read buffer has a
 //! fixed length. To use the space of consumed bytes again, the other bytes are moved to the front. `inbox.rs` has the
 //! input that grows.
 //!
-//! Invariant: bytes that are not consumed are kept, and so is the part of a message that lies in the window.
+//! Invariant: bytes that are not consumed are kept, and so is the part of a message that lies in the read buffer.
 
 use super::input::Input;
 use super::message_buffer::SliceMessage;
@@ -19,11 +19,11 @@ use crate::kernel::{Checked, SliceWindow};
 /// ```
 /// use hybi::{Config, Connection, ControlPayload, Event, Instant, Role, SliceInbox, SliceMessage, SliceOutbox};
 ///
-/// let (mut window, mut gathered, mut control) = ([0; 64], [0; 128], ControlPayload::EMPTY);
+/// let (mut memory, mut gathered, mut control) = ([0; 64], [0; 128], ControlPayload::EMPTY);
 /// let (mut queue, mut control_queue) = ([0; 256], [0; 508]);
 /// let out = SliceOutbox::new(&mut queue, &mut control_queue);
 /// let mut connection = Connection::client(Instant::ZERO, Config::new(), out, [7; 32]);
-/// let mut inbox = SliceInbox::from_memory(&mut window, SliceMessage::new(&mut gathered, &mut control));
+/// let mut inbox = SliceInbox::from_memory(&mut memory, SliceMessage::new(&mut gathered, &mut control));
 ///
 /// // A message arrives in two reads.
 /// for bytes in [&b"\x81\x05He"[..], b"llo"] {
@@ -33,17 +33,17 @@ use crate::kernel::{Checked, SliceWindow};
 ///         assert_eq!(event, Event::Text("Hello"));
 ///     }
 /// }
-/// let (window, _) = inbox.into_memory();
-/// assert_eq!(window.len(), 64);
+/// let (memory, _) = inbox.into_memory();
+/// assert_eq!(memory.len(), 64);
 /// # Ok::<(), hybi::ProtocolError>(())
 /// ```
 pub type SliceInbox<'m> = Input<SliceWindow<'m>, SliceMessage<'m>>;
 
 impl<'m> SliceInbox<'m> {
-    /// Creates an input with the read buffer `window` and the message buffer `message`.
+    /// Creates an input with the read buffer `memory` and the message buffer `message`.
     #[must_use]
-    pub const fn from_memory(window: &'m mut [u8], message: SliceMessage<'m>) -> Self {
-        Self::empty_over(Checked::new(SliceWindow::new(window)), message)
+    pub const fn from_memory(memory: &'m mut [u8], message: SliceMessage<'m>) -> Self {
+        Self::empty_over(Checked::new(SliceWindow::new(memory)), message)
     }
 
     /// Returns the space for the next read. After a poll that returned `None` the space is not empty, unless the read
@@ -52,25 +52,25 @@ impl<'m> SliceInbox<'m> {
     /// If less than a quarter of the read buffer is free at its end, this moves the bytes that are still needed to the
     /// front.
     pub fn read_space(&mut self) -> &mut [u8] {
-        let (start, len) = (self.message_start.unwrap_or(self.at), self.window.bytes().len());
+        let (start, len) = (self.message_start.unwrap_or(self.at), self.read_buffer.bytes().len());
         if start == self.end {
             (self.at, self.end) = (0, 0);
         } else if start > 0 && len - self.end < len / 4 {
-            self.window.move_to_front(start..self.end);
+            self.read_buffer.move_to_front(start..self.end);
             self.message_start = self.message_start.map(|message_start| message_start - start);
             (self.at, self.end) = (self.at - start, self.end - start);
         }
-        self.window.bytes_from(self.end)
+        self.read_buffer.bytes_from(self.end)
     }
 
     /// Records that the first `len` bytes of the space were read.
     pub fn handle_read(&mut self, len: usize) {
-        self.end = self.window.bytes().len().min(self.end.saturating_add(len));
+        self.end = self.read_buffer.bytes().len().min(self.end.saturating_add(len));
     }
 
     /// Returns the memory: the read buffer and the message buffer. Bytes that are not decoded yet are lost.
     #[must_use]
     pub fn into_memory(self) -> (&'m mut [u8], SliceMessage<'m>) {
-        (self.window.into_memory().into_slice(), self.message)
+        (self.read_buffer.into_memory().into_slice(), self.message)
     }
 }

@@ -110,9 +110,9 @@ enum Frame {
 enum DeliveryState {
     /// No payload has been seen yet, or no message is in progress.
     Untouched,
-    /// The message is delivered as a whole, from the window, which is the read buffer of the input. The message is
-    /// uncompressed, and all of it is in the frame in progress. The missing part will arrive in the window, directly
-    /// after the part that lies there.
+    /// The message is delivered as a whole, from the read buffer of the input. The message is uncompressed, and all of
+    /// it is in the frame in progress. The missing part will arrive in the read buffer, directly after the part that
+    /// lies there.
     InPlace,
     /// The message is delivered as a whole, from a message buffer in which its parts are gathered.
     Gathering,
