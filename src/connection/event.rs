@@ -6,7 +6,7 @@
 //!
 //! Invariants:
 //! - An event borrows from the input, never from the connection. The connection can send while an event is held.
-//! - An index consists of numbers only, so the index of a small message stays in registers ([`Place`]).
+//! - An index consists of numbers only, so that it can stay in registers ([`Place`]).
 //! - At most one [`Event::Closed`] is produced, and no event after it.
 
 use core::fmt;
@@ -196,7 +196,9 @@ pub enum PendingReply {
     /// Input was received, so the peer is alive. No frame is sent.
     ///
     /// Apply this value after each poll of the receiving half that consumed input. Apply it before the reply to the
-    /// event of the poll. If it is applied late, a timer may expire later, but never too early.
+    /// event of the poll, and before [`Sender::handle_timeout`](crate::Sender::handle_timeout). Otherwise a timer may
+    /// expire although input has arrived. The time that is passed to [`Sender::apply`](crate::Sender::apply) may be
+    /// later than the arrival. The timers then expire later.
     Received {
         /// Whether the input contained a part of a data frame: [`Receiver::saw_data`](crate::Receiver::saw_data).
         data: bool,
@@ -392,10 +394,14 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Returns the close code as RFC 6455 section 7.1.5 defines it.
+    /// Returns the close code of RFC 6455 section 7.1.5.
     ///
-    /// The result is the code of the first received Close. It is 1005 if that Close had no code, and 1006 if no Close
-    /// was received. 1005 and 1006 are never sent in a frame.
+    /// After [`Clean`](Self::Clean) and [`Unanswered`](Self::Unanswered), the result is the code of the peer's Close,
+    /// or 1005 if that Close had no code. After every other outcome the result is 1006. 1005 and 1006 are never sent in
+    /// a frame.
+    ///
+    /// In one case the result differs from the RFC. The peer's Close may have been received before
+    /// [`TimedOut`](Self::TimedOut), and the result is still 1006. `Connection::peer_close` then returns the code.
     #[must_use]
     pub const fn code(&self) -> CloseCode {
         match self {
