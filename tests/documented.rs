@@ -465,10 +465,14 @@ fn the_docs_of_queues_and_messages_state_their_sizes() {
         .says(format!("of an array of `n` bytes, messages can use `n - {kept}`"))
         .says(format!("needs space for a quarter more than its length plus {},", d.longer))
         .says(format!("should have at least {} bytes: in {kept} only empty messages fit", kept + 1));
-    Page::new("src/connection/buffer/vec_message.rs")
+    let buffer = "src/connection/buffer/vec_message.rs";
+    Page::new(buffer)
         .says(format!("at most twice what has arrived plus {},", gathered_allowance()))
         .says(format!("twice what has arrived, or has been inflated, plus {}.", allowance()))
-        .says(format!("there is more than twice that part and {}.", allowance()));
+        .says(format!(
+            "more than twice the length of the part, plus {}.",
+            size(constant(buffer, "MAX_OVERALLOCATION_INFLATED") + constant(buffer, "MIN_FREED_BY_MOVE"))
+        ));
     let large = size(constant("src/connection/send/write_queue.rs", "LARGE"));
     Page::new("src/connection/send/send_message.rs")
         .says(format!("A server does not copy a payload of {large} or more."));

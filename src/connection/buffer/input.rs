@@ -270,8 +270,8 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
     /// Consumes the next `len` bytes of the message that [`Self::begin_message`] started. `whole` says whether they
     /// complete the message.
     ///
-    /// Binary payload cannot be invalid, so it is unmasked in pieces of `at_once` bytes, which still lie in the cache.
-    /// Text is unmasked and validated as it arrives, because a wrong byte fails the connection.
+    /// Binary payload cannot be invalid, so it is unmasked in pieces of at least `min_len` bytes, which still lie in
+    /// the cache. Text is unmasked and validated as it arrives, because a wrong byte fails the connection.
     #[inline(always)]
     pub(in crate::connection) fn take_in_place(
         &mut self,
@@ -279,11 +279,11 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         whole: bool,
         kind: MessageKind,
         mask: &mut Mask,
-        at_once: usize,
+        min_len: usize,
     ) -> Arrived {
         self.at += len;
         self.masked += len;
-        if whole || kind == MessageKind::Text || self.masked >= at_once {
+        if whole || kind == MessageKind::Text || self.masked >= min_len {
             let masked = self.at.saturating_sub(take(&mut self.masked))..self.at;
             match kind {
                 MessageKind::Binary => self.read_buffer.unmask(masked, mask),

@@ -1,8 +1,8 @@
 //! Input in memory that the caller provides for many reads.
 //!
-//! [`SliceInbox`] is the [`Input`] for connections without an allocator. Its read buffer has a
-//! fixed length. To use the space of consumed bytes again, the other bytes are moved to the front. `inbox.rs` has the
-//! input that grows.
+//! [`SliceInbox`] is the [`Input`] for connections without an allocator. Its read buffer has a fixed
+//! length. To use the space of consumed bytes again, the other bytes are moved to the front. `inbox.rs` has the input
+//! that grows.
 //!
 //! Invariant: bytes that are not consumed are kept, and so is the part of a message that lies in the read buffer.
 

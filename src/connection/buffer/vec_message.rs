@@ -27,7 +27,7 @@ use crate::kernel::{Checked, InvalidUtf8, Mask, Validator};
 /// cache.
 const UNMASK_PIECE_LEN: usize = 16 << 10;
 /// Maximum length of one direct read, in bytes. A read of this length is still in the second-level cache when it is
-/// unmasked. The memory that was initialised for the read is also still in the cache.
+/// unmasked. The memory is initialised just before the read, so it is also still in the cache when the read fills it.
 const LONGEST_READ: usize = 64 << 10;
 /// Memory that may be allocated for an uncompressed message beyond twice the number of bytes that arrived, in bytes.
 const ALLOWANCE: usize = 16 << 10;
@@ -49,19 +49,20 @@ pub(super) fn room_for_read(capacity: usize, filled: usize, next: usize, min_spa
     if capacity < enough { next } else { next.min(capacity) }
 }
 
-/// Minimum memory that must become free if a part is moved to free memory, in bytes.
+/// A part is moved to a smaller allocation only if its memory is larger than twice the part plus this number of bytes.
 pub(super) const MIN_FREED_BY_MOVE: usize = 1 << 10;
 
-/// Minimum and maximum space that is left after a part when the part is moved to free memory, in bytes.
+/// Minimum and maximum free space after a part that was moved to a smaller allocation, in bytes.
 const SPACE_AFTER_MOVE: RangeInclusive<usize> = MIN_FREED_BY_MOVE..=32 << 10;
 
-/// Returns how much memory is kept for a part of `part` bytes, if the part is moved to free memory. The part is not
-/// moved if the memory is at most twice as large as the part, plus [`MIN_FREED_BY_MOVE`].
+/// Returns the size of the smaller allocation to which a part of `part` bytes is moved, in bytes. The part is not moved
+/// if its memory is at most twice as large as the part, plus [`MIN_FREED_BY_MOVE`].
 ///
 /// Some free space must be left, because otherwise the next read would move the part again. If the reads bring one byte
-/// each, with pauses between them, each byte would cost two moves of all bytes before it. So a small part gets free
-/// space of its own length, and has nearly doubled when it is moved again. A large part gets less free space. When the
-/// memory grows next, it doubles, and is then not freed again.
+/// each, with pauses between them, each byte would cost two moves of all bytes before it. The memory would grow for the
+/// byte, and shrink in the pause. So a small part gets free space of its own length, and has nearly doubled when it is
+/// moved again. A large part gets less free space. When the memory grows next, it grows to about twice the part. Memory
+/// of this size is kept while the rest of the message is missing.
 ///
 /// `cargo bench --all-features --bench moved` counts at most 6 moved bytes for each byte that arrives. With half as
 /// much free space, it counts 9.
@@ -184,7 +185,7 @@ impl VecMessage {
     }
 
     /// Frees the memory. If a part of a message has arrived, the part and some free space are kept. In this case memory
-    /// is freed only if there is more than twice that part and 64 KiB.
+    /// is freed only if the capacity is more than twice the length of the part, plus 65 KiB.
     pub fn release_idle(&mut self) {
         if self.done {
             self.memory = Checked::new(Vec::new());
