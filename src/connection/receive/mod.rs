@@ -40,9 +40,9 @@ use crate::frame::{Decoder, Header, Opcode};
 use crate::kernel::{ReadBuffer, Validator};
 use crate::role::Role;
 
-/// Number of bytes in which binary payload is unmasked, if the payload arrives in many reads. A piece of this length is
-/// still in the first-level cache.
-const UNMASKED_AT_ONCE: usize = 16 << 10;
+/// Binary payload that arrives in many reads is unmasked in pieces of at least this many bytes. A piece of this length
+/// is still in the first-level cache.
+const MIN_UNMASK_LEN: usize = 16 << 10;
 
 /// The receiving half of a connection: decodes frames and messages.
 ///
@@ -259,7 +259,7 @@ impl Receiver {
         self.saw_data |= len > 0;
         self.counters.bytes += len as u64;
         let mask = self.decoder.mask_mut();
-        match input.take_in_place(len, whole, self.kind, mask, UNMASKED_AT_ONCE) {
+        match input.take_in_place(len, whole, self.kind, mask, MIN_UNMASK_LEN) {
             Arrived::Whole(place) => {
                 self.message = DeliveryState::Untouched;
                 self.fast = true;
@@ -409,8 +409,8 @@ impl Receiver {
     ///
     /// The Close is available after [`Event::CloseReceived`](super::Event::CloseReceived), and also after
     /// [`Event::Closed`](super::Event::Closed). So a caller that sees only messages can call this after the last
-    /// message. If the result is `None` after the end, the peer gave no reason. In that case the stream ended without
-    /// a Close, the peer broke a rule, or a timer expired.
+    /// message. If the result is `None` after the end, no valid Close was received: the stream ended without one, the
+    /// peer broke a rule, or a timer expired.
     ///
     /// ```
     /// # #[cfg(feature = "alloc")] {
