@@ -1,9 +1,11 @@
 //! The loop of an asynchronous handshake, and of a response other than 101.
 //!
-//! A [`HandshakeDriver`] decides which step comes next: read, write, flush, half-close, or wait for the deadline.
-//! [`poll_open`] performs the step on the stream, and reports the result to the driver.
+//! A [`HandshakeDriver`] is a handshake without I/O. It decides which step comes next: read, look, write, flush or
+//! half-close. A look is a read that does not wait. [`poll_open`] performs the step on the stream, and reports the
+//! result to the `HandshakeDriver`. If another step cannot be performed yet, `poll_open` waits until the stream is
+//! ready or the deadline has come.
 //!
-//! `adapters::handshake_driver` has the drivers. `handshake`, `pending_request` and `http_call` start them.
+//! `adapters::handshake_driver` has the handshakes. `handshake`, `pending_request` and `http_call` start them.
 //!
 //! Invariant: the state of a handshake is on the heap. This memory is freed after the handshake, and the task of the
 //! connection reserves no memory for the handshake.
@@ -19,7 +21,7 @@ use super::Transport;
 use super::stream::check_count;
 use crate::adapters::handshake_driver::{Did, HandshakeDriver, Responding, Step};
 
-/// Performs all steps of a handshake, and returns the driver with its result.
+/// Performs all steps of a handshake, and returns the handshake with its result.
 pub(super) fn open<S, R: Transport<S>, O: HandshakeDriver>(
     stream: S,
     runtime: R,

@@ -161,7 +161,7 @@ impl<S, R: Transport<S>> PendingRequest<S, R> {
     }
 
     /// Starts to send the 101 response. `None` means that the settings of the server decide, and that the request has
-    /// just arrived. The driver then does not check whether the peer has closed its sending direction.
+    /// just arrived. The handshake then does not check whether the peer has closed its sending direction.
     // The future owns its state on the heap, and borrows nothing.
     pub(super) fn start_accepting(
         self,

@@ -4,7 +4,7 @@
 //!   Look ──▶ Respond ── 101 flushed ─────────────────▶ Done: Opened
 //!    │          └────── too slow, stream failed ─────▶ Done: the error
 //!    └── the peer has closed its direction ──────────▶ Done: the error
-//!   Reject: 500, if the 101 cannot be sent ──────────▶ Done: the error
+//!   Reject: 500, if the 101 is not valid ────────────▶ Done: the error
 //! ```
 //!
 //! While the application decides, the peer may give up. The state `Look` reads from the stream without waiting, to
@@ -39,7 +39,7 @@ enum Stage {
     Look(Box<Response>),
     /// Writes the 101 response.
     Respond(Box<Response>),
-    /// Sends a 500, because the 101 response cannot be sent.
+    /// Sends a response with status 500, because the 101 response is not valid.
     Reject(Rejecting),
     Done(Result<Box<Opened>, NotAccepted>),
 }

@@ -2,8 +2,8 @@
 //!
 //! Use the builders through an adapter. Each adapter exports them for its own streams, for example as `net::Server`.
 
-// The handshakes are state machines without I/O. A `HandshakeDriver` decides which step comes next. The adapter
-// performs the step on its stream and reports the result:
+// Each handshake is a state machine without I/O, and implements `HandshakeDriver`. It decides which step comes next.
+// The adapter performs the step on its stream and reports the result:
 //
 //     adapter                  Connecting, Receiving, Accepting or Responding
 //        │ ──────── poll_step, poll_timeout ────────▶ │
@@ -13,7 +13,7 @@
 //        │              … until Step::Done            │
 //        │ ──────── finish ─────────────────────────▶ │ returns the result or the error
 //
-// A server's handshake has two drivers. The application decides after `Receiving` and before `Accepting`.
+// A server's handshake has two phases, `Receiving` and `Accepting`. Between the two phases the application decides.
 // `crate::handshake` parses and writes heads. Invariant: an I/O error ends a handshake.
 
 use core::fmt;
@@ -151,8 +151,8 @@ impl Outgoing {
     fn poll_step(&self) -> Step<'_> {
         match self.bytes.get(self.written..) {
             // One write gets at most `MAX_WRITE` bytes. A write to a blocking socket returns only when all its bytes
-            // are written. To a slow peer several megabytes take minutes, and the driver would see no progress before
-            // its deadline.
+            // are written. To a slow peer several megabytes take minutes, and the handshake would see no progress
+            // before its deadline.
             Some(rest) if !rest.is_empty() => Step::Write(rest.get(..MAX_WRITE).unwrap_or(rest)),
             _ => Step::Flush,
         }

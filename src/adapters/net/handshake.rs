@@ -1,12 +1,12 @@
-//! The blocking driver of opening handshakes, and of responses other than 101.
+//! The blocking loop of opening handshakes, and of responses other than 101.
 //!
-//! A [`HandshakeDriver`] decides which step comes next: read, look, write, flush or half-close. A look is a read that
-//! does not wait. [`run`] performs the step on a [`DeadlineStream`], and reports the result and the time, until the
-//! driver is done.
+//! A [`HandshakeDriver`] is a handshake without I/O. It decides which step comes next: read, look, write, flush or
+//! half-close. A look is a read that does not wait. [`run`] performs the step on a [`DeadlineStream`], and reports the
+//! result and the time to the `HandshakeDriver`, until the handshake is done.
 //!
-//! `handshake_driver/` has the drivers. `client.rs` and `server.rs` have the methods that start a handshake.
+//! `handshake_driver/` has the handshakes. `client.rs` and `server.rs` have the methods that start a handshake.
 //!
-//! Invariant: if the stream supports timeouts, each call on it ends at the driver's deadline at the latest.
+//! Invariant: if the stream supports timeouts, each call on it ends at the deadline of the handshake at the latest.
 
 use super::deadline_stream::{DeadlineStream, Flush, HalfClose};
 use crate::adapters::handshake_driver::{Did, HandshakeDriver, Step};
