@@ -240,7 +240,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Creates a WebSocket on a stream after another library has performed the handshake. `inbox` has the bytes that
     /// the other library has read after the handshake.
     ///
-    /// The clock starts at zero with this call, so create `connection` with [`Instant::ZERO`].
+    /// The clock starts with this call, at the time [`Connection::latest_instant`]. For a new connection this is the
+    /// time that was passed to [`Connection::server`] or [`Connection::client`].
     ///
     /// ```
     /// use hybi::adapters::tokio::WebSocket;

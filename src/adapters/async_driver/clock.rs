@@ -111,7 +111,8 @@ impl<R: Timer> Clock<R> {
                     return Poll::Ready(now);
                 }
             }
-            // The next read allocates memory again, but only when there is input.
+            // The part of the message that has arrived is kept, with some free space. The inbox grows again when a read
+            // needs more space.
             inbox.release_idle();
         }
         self.poll_due(cx, at)

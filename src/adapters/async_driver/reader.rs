@@ -200,7 +200,7 @@ impl<S, R: Transport<S>> Reader<S, R> {
     /// * [`Error::Io`]: a read failed while the connection was open. This error is returned once. A failed write is
     ///   reported by the next call of the [`Writer`](super::Writer), not here.
     /// * [`Error::Send`] with [`SendError::Closed`]: the connection had already ended when the WebSocket was created
-    ///   from it. The outcome was reported to an earlier owner.
+    ///   from it. The outcome was returned to an earlier owner of the connection.
     ///
     /// # Cancel safety
     ///

@@ -65,7 +65,8 @@ pub struct Reader {
     receiver: Receiver,
     inbox: Inbox,
     ending: Ending,
-    /// True if the connection had ended before the split. Its outcome was returned to an earlier owner.
+    /// True if the connection had already ended when the WebSocket was created from it, with `from_stream` or
+    /// `from_parts`. The outcome was returned to an earlier owner of the connection.
     had_ended: bool,
     shared: Arc<Shared>,
     /// The time when the stream was too full for a Pong. `None` if the last reply was written.
@@ -162,8 +163,8 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// - [`Error::Send`] with [`SendError::Closed`]: the connection had ended before the split. Its outcome was
-    ///   returned to an earlier owner.
+    /// - [`Error::Send`] with [`SendError::Closed`]: the connection had already ended when the WebSocket was created
+    ///   from it. The outcome was returned to an earlier owner of the connection.
     /// - [`Error::Protocol`], once: the peer broke the protocol. A Close with the code of the violation was queued.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode, and the connection has not
     ///   ended yet. Nothing is lost: wait for the conditions that [`Error::interest`] returns, and call this method

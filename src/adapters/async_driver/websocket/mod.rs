@@ -381,7 +381,7 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     /// * [`Error::Io`]: a read or a write of this call failed, and the connection was not closing. The error of the
     ///   read and that of the write are each returned once.
     /// * [`Error::Send`] with [`SendError::Closed`]: the connection had already ended when this WebSocket was created
-    ///   from it. The outcome was reported to an earlier owner.
+    ///   from it. The outcome was returned to an earlier owner of the connection.
     ///
     /// # Cancel safety
     ///

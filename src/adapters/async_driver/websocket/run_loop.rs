@@ -93,7 +93,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
         }
     }
 
-    /// Returns whether the connection has ended. Its outcome may have been reported to an earlier owner.
+    /// Returns whether the connection has ended. Its outcome may have been returned to an earlier owner of the
+    /// connection.
     pub(super) const fn has_ended(&self) -> bool {
         matches!(self.connection.ready_state(), ReadyState::Closed)
     }

@@ -128,7 +128,8 @@ impl<S> WebSocket<S> {
     /// If `timeout` is zero, the call switches the socket to non-blocking mode during each read. After a call of
     /// [`stream`](Self::stream) the mode of the socket is unknown, because the application may have changed it. The
     /// mode is then not switched. Instead, a read blocks for the shortest timeout of the system, some milliseconds.
-    /// When two reads have blocked until this timeout, the mode counts as blocking, and is switched again.
+    /// When two reads have blocked until this timeout, the mode counts as blocking. Later calls switch it during each
+    /// read again.
     ///
     /// # Errors
     ///
@@ -215,7 +216,7 @@ impl<S> WebSocket<S> {
     /// # Errors
     ///
     /// - [`Error::Send`] with [`SendError::Closed`]: the connection had already ended when this WebSocket was created
-    ///   from it. The outcome was returned to an earlier owner.
+    ///   from it. The outcome was returned to an earlier owner of the connection.
     /// - [`Error::Protocol`], once: the peer broke the protocol. A Close with the code of the violation was queued.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode, and the connection has not
     ///   ended yet. Nothing is lost: wait for the conditions that [`Error::interest`] returns, and call this method
