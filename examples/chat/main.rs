@@ -39,7 +39,7 @@ usage: chat [ADDR]
 Open the printed address in a browser.";
 
 const PAGE: &str = include_str!("page.html");
-/// The subprotocol of this server. Requests of other clients are refused.
+/// The subprotocol of this server. A request for `/chat` that does not offer this subprotocol is rejected.
 const SUBPROTOCOL: &str = "chat.hybi.example";
 
 /// Maximum length of a client's message, in bytes.
@@ -74,7 +74,8 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
         tokio::signal::ctrl_c().await
     };
     tokio::select! {
-        // Poll in this order, so that both futures wait for the first signal.
+        // Both futures wait for the first signal. `serve` is polled first: if both complete in the same poll, no
+        // message is printed.
         biased;
         () = serve(listener, async { drop(tokio::signal::ctrl_c().await) }) => {}
         _ = again => eprintln!("not all clients have closed"),

@@ -65,7 +65,7 @@ impl fmt::Display for HeaderError {
             Self::Value(name) => write!(
                 f,
                 "the value of the header {name:?} has a control character or outer whitespace (RFC 9110 5.5): \
-                 trim it, encode it, or refuse its source"
+                 trim it, encode it, or do not send it"
             ),
             Self::Reserved(name) => {
                 write!(f, "the header {name:?} is written by the handshake {}", name.why_reserved())
@@ -119,7 +119,7 @@ impl HeaderName {
         } else if is("Sec-WebSocket-Extensions") {
             "(RFC 6455 4.1 (11) and 4.2.2): leave it out, and call `deflate`, or `extensions` for others"
         } else if is("Content-Type") {
-            "(RFC 9110 8.3): leave it out, and pass it to `body`"
+            "(RFC 9110 8.3): leave it out, and pass the media type to `body`"
         } else if is("Content-Length") || is("Transfer-Encoding") {
             "(RFC 9112 6): leave it out, because it is computed from the body"
         } else {
@@ -155,8 +155,8 @@ impl fmt::Debug for ExtraHeaders<'_> {
 
 /// Checks the headers that an application adds.
 ///
-/// The headers that the handshake writes itself, and those that announce a body, are always refused. `reserved`
-/// names more headers to refuse.
+/// `Connection`, `Upgrade`, all headers that begin with `Sec-WebSocket-`, and the two headers that announce a body are
+/// always refused. `reserved` names the other headers that the caller writes itself.
 pub(crate) fn check_headers(headers: ExtraHeaders<'_>, reserved: &[&str]) -> Result<(), HeaderError> {
     const ALWAYS: [&str; 4] = ["Connection", "Upgrade", "Content-Length", "Transfer-Encoding"];
     for (name, value) in headers.0 {
