@@ -6,15 +6,18 @@
 //! - [`Connection`](crate::Connection) is a whole connection, and [`Sender`](crate::Sender) its sending half. They do
 //!   no I/O: a call queues a frame, and the driver writes it.
 //! - `WebSocket` queues a frame and writes the whole queue.
-//! - `Responder` only queues. It is returned together with an event, so that the application can answer while it still
-//!   borrows the event.
+//! - `Responder` queues a frame. If the queue is full, a call that sends a message or a Ping first writes the queue,
+//!   and may wait for the stream. The asynchronous `Responder` writes a large borrowed message directly if the queue is
+//!   empty. A `Responder` is returned together with an event, so that the application can answer while it still borrows
+//!   the event.
 //! - `Writer` is the sending half of a split WebSocket. It queues and writes.
 //!
-//! Methods with the same name have the same effect on all types. Only two things depend on the type:
+//! Methods with the same name send the same frames on all types. Apart from the time of the write, two things depend on
+//! the type:
 //!
 //! - **Time.** The core has no clock, so a call that starts a timer takes `now`. An adapter reads its own clock.
-//! - **Waiting.** A call of the core never waits. A call of an adapter that may have to wait for the stream blocks in
-//!   `net`, and is `async` in the asynchronous adapters. All other calls are plain functions.
+//! - **Waiting.** A call of the core never waits. Some calls of an adapter may have to wait for the stream. Such a call
+//!   blocks in `net`, and is `async` in the asynchronous adapters. All other calls are plain functions.
 //!
 //! The columns named *net* are the types of `adapters::net`. Those named *async* are the types that `adapters::tokio`
 //! and `adapters::futures_io` share.
@@ -47,7 +50,7 @@
 //! The number after `no` gives the reason why the type does not have the method:
 //!
 //! 1. `send` of the core never waits. It returns the message with [`SendError::Blocked`](crate::SendError::Blocked).
-//! 2. `send` of this type only queues. It has the same effect as `feed` of the other types.
+//! 2. `send` of this type has the same effect as `feed` of the other types: it queues the message.
 //! 3. The adapter owns the stream and writes by itself. `transmit` is for drivers, which write to the transport
 //!    themselves.
 //! 4. The driver writes the queue with `poll_transmit` and `transmitted`.
@@ -59,9 +62,9 @@
 //!
 //! # Rules for all methods that send
 //!
-//! - **Receivers.** Every method that sends takes `&mut self`, and every getter takes `&self`. `net::Writer` is
-//!   `Clone`, so each thread can have a clone. The asynchronous `Writer` is for one task. Several tasks can share it
-//!   through a channel or an asynchronous mutex.
+//! - **`self`.** Every method that sends takes `&mut self`, and every getter takes `&self`. `net::Writer` is `Clone`,
+//!   so each thread can have a clone. The asynchronous `Writer` is for one task. Several tasks can share it through a
+//!   channel or an asynchronous mutex.
 //! - **Options.** [`SendOptions`](crate::SendOptions) are passed with one message and apply to no other. A prepared
 //!   message has its options from `Prepared::with_options`.
 //! - **Messages.** `send`, `send_with`, `try_send` and `feed` take anything that is `Into<Message>`: `&str`, `String`,

@@ -35,10 +35,11 @@ mod sending;
 ///
 /// # Blocking and timeouts
 ///
-/// If a call sends a message, it blocks until the stream has taken the message. A [`Responder`] only queues its
-/// messages, and [`next_event`](Self::next_event) writes them before it blocks. If a call receives, it blocks until
-/// there is an event or a message. [`next_event_timeout`](Self::next_event_timeout) and
-/// [`recv_timeout`](Self::recv_timeout) block for a given time at most.
+/// If a call sends a message, it blocks until the stream has taken the message. A [`Responder`] queues its messages, and
+/// [`next_event`](Self::next_event) writes them before it blocks. If the queue is full, a call on the `Responder` first
+/// writes the queue, and may block. If a call receives, it blocks until there is an event or a message.
+/// [`next_event_timeout`](Self::next_event_timeout) and [`recv_timeout`](Self::recv_timeout) block for a given time at
+/// most.
 ///
 /// The timers of [`Config`](crate::Config) run only during calls. Over a stream without timeouts, a call that blocks
 /// delays the timers until the call returns.
