@@ -95,9 +95,9 @@ pub(crate) struct Scanner {
     pub(crate) examined: usize,
 }
 
-/// A receiver of the header lines of a head, in the order of the lines.
+/// A collector of the header lines of a head, in the order of the lines.
 pub(crate) trait HeaderSink<'h>: Default {
-    /// Receives one header. The name is a token, and the value has no whitespace around it.
+    /// Adds one header. The name is a token, and the value has no whitespace around it.
     fn add(&mut self, name: &'h [u8], value: &'h [u8]);
 }
 

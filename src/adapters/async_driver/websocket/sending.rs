@@ -1,8 +1,8 @@
 //! The methods of a [`WebSocket`] that send.
 //!
 //! Each method queues one frame through a [`Responder`](super::super::Responder), and then writes the whole write
-//! queue. The methods whose names begin with `feed` only queue. `try_send` queues, and writes as much as the stream
-//! takes now.
+//! queue. The methods whose names begin with `feed` queue, and write the queue only if it is full. `try_send` queues,
+//! and writes as much as the stream takes now.
 //!
 //! The wait while the queue is full is in `responder` and `write_driver`. The [`Sink`](futures_sink::Sink), which
 //! queues and writes in separate calls, is in `stream_sink`.

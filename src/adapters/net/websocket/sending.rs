@@ -1,8 +1,8 @@
 //! The methods of a blocking [`WebSocket`] that send.
 //!
 //! Each method queues one frame through a [`Responder`], and then writes the whole write queue (`write_driver.rs`).
-//! `feed` and the methods of [`WebSocket::responder`] only queue. The next call that sends or receives writes their
-//! messages.
+//! `feed` and the methods of [`WebSocket::responder`] queue a message, and write the queue only if it is full. The next
+//! call that sends or receives writes the queued messages.
 //!
 //! Invariant: a call that sends first runs the timers that are due, and then queues its message.
 
