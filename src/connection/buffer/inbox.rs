@@ -10,7 +10,7 @@
 //! - A part is moved a bounded number of times, however small the reads are and however often memory is released.
 //!   `cargo bench --all-features --bench moved` counts the moved bytes.
 //! - If an owned message is delivered together with the memory of the read buffer, the bytes after it are kept in a new
-//!   window.
+//!   read buffer.
 
 use alloc::vec::Vec;
 use core::ops::Range;
