@@ -197,6 +197,8 @@ impl Task {
                         self.end
                     );
                 }
+                let now = world.now();
+                world.ends[self.end].closes(now, false);
             }
             Event::Closed(outcome) => {
                 drop(world);
