@@ -191,6 +191,7 @@ fn rows() -> Vec<(&'static str, Vec<String>)> {
     row!(rows, ping(b""): now now | blocks blocks blocks | waits waits waits);
     row!(rows, pong(b""): once once | blocks once blocks | waits once waits);
     row!(rows, close(CloseCode::NORMAL, "x"): now now | blocks once blocks | waits once waits);
+    row!(rows, close_after(CloseCode::NORMAL, "x", &mut std::iter::empty()): now now | 8 8 8 | 8 8 8);
     row!(rows, flush(): 4 4 | blocks 5 blocks | waits 5 waits);
     row!(rows, can_send(): once once | 6 6 6 | 6 6 6);
     row!(rows, buffered_amount(): once once | once once once | once once once);

@@ -11,17 +11,19 @@
 //! Invariants:
 //! - Memory is bounded: a message is accepted only if fewer than [`MOST_WAITING`] bytes are stored.
 //! - Messages are sent in the order in which they were accepted. If the write queue is full, the stored messages are
-//!   moved to the queue before any later message is queued.
+//!   moved to the queue before any later message is queued. A Close of the application follows all stored messages:
+//!   [`WaitingMessages::close`] moves them into the queue although the queue is full.
 //! - The lock of `stored` is held for a few instructions. It is never held during a call on a stream or on the
 //!   connection.
 
+use core::{iter, mem};
 use std::collections::VecDeque;
 use std::prelude::v1::*;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
 
 use super::lock::lock;
 use super::sync::Mutex;
-use crate::{Message, Outbox, ReadyState, SendError, Sender, SendingHalf, UnsentMessage};
+use crate::{CloseCode, Instant, Message, Outbox, ReadyState, SendError, Sender, SendingHalf, UnsentMessage};
 
 /// A message is accepted only if fewer bytes than this are stored. A small number is enough: the lock of the write
 /// queue is held for one poll or one write, so messages wait for a short time.
@@ -129,6 +131,34 @@ impl WaitingMessages {
         }
     }
 
+    /// Closes the connection, and sends the stored messages before the Close. They are sent although the write queue is
+    /// full. Messages that other threads store meanwhile are refused after the Close.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`SendingHalf::close`]. Nothing has changed.
+    #[cold]
+    pub(super) fn close(
+        &self,
+        half: &mut impl SendingHalf,
+        now: Instant,
+        code: Option<CloseCode>,
+        reason: &str,
+    ) -> Result<(), SendError> {
+        // All messages are taken at once. So a thread that stores messages without end does not delay the Close. They
+        // are taken when the connection asks for the first one, which it does only if it accepts the Close.
+        let mut messages = iter::once_with(|| self.take_all()).flatten();
+        half.close_after(now, code, reason, &mut messages)
+    }
+
+    /// Removes and returns all stored messages.
+    fn take_all(&self) -> VecDeque<Message> {
+        let mut stored = lock(&self.stored);
+        self.non_empty.store(false, Ordering::Release);
+        self.behind_fragments.store(false, Ordering::Relaxed);
+        mem::take(&mut *stored).messages
+    }
+
     /// Returns whether no message is stored. Another thread can store a message immediately after this check.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
@@ -207,7 +237,7 @@ impl SenderStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{CloseCode, Config, Instant, MessageKind};
+    use crate::{Config, MessageKind};
 
     fn sender(high_water: usize) -> Sender<Outbox> {
         Sender::server(Instant::ZERO, Config::new().high_water(high_water), Outbox::new())

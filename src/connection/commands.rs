@@ -216,6 +216,23 @@ impl Connection {
         self.sender.send_prepared(prepared)
     }
 
+    /// Closes the connection after `messages`, which are sent although the high-water mark is reached: see
+    /// [`Sender::close_after`](super::Sender::close_after).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closed`] if closing has begun, [`CodeNotAllowed`](SendError::CodeNotAllowed) if the code may not be
+    /// sent, or [`ReasonTooLong`](SendError::ReasonTooLong); nothing has changed.
+    pub fn close_after(
+        &mut self,
+        now: Instant,
+        code: impl Into<Option<CloseCode>>,
+        reason: impl AsRef<str>,
+        messages: &mut dyn Iterator<Item = Message>,
+    ) -> Result<(), SendError> {
+        self.sender.close_after(now, code, reason, messages)
+    }
+
     /// Returns the space for the next read: see [`Receiver::read_space`](super::Receiver::read_space).
     #[inline]
     pub fn read_space<'i>(&self, inbox: &'i mut Inbox) -> &'i mut [u8] {

@@ -178,6 +178,21 @@ pub trait SendingHalf: sealed::Sealed {
     /// sent, or [`ReasonTooLong`](SendError::ReasonTooLong); nothing has changed.
     fn close(&mut self, now: Instant, code: Option<CloseCode>, reason: &str) -> Result<(), SendError>;
 
+    /// Closes the connection after `messages`, which are sent although the high-water mark is reached: see
+    /// [`Sender::close_after`].
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closed`] if closing has begun, [`CodeNotAllowed`](SendError::CodeNotAllowed) if the code may not be
+    /// sent, or [`ReasonTooLong`](SendError::ReasonTooLong); nothing has changed.
+    fn close_after(
+        &mut self,
+        now: Instant,
+        code: Option<CloseCode>,
+        reason: &str,
+        messages: &mut dyn Iterator<Item = Message>,
+    ) -> Result<(), SendError>;
+
     /// Takes the memory of an empty write queue: see [`Sender::reclaim`].
     fn reclaim(&mut self) -> Option<Outbox>;
 
@@ -277,6 +292,15 @@ macro_rules! implement {
             }
             fn close(&mut self, now: Instant, code: Option<CloseCode>, reason: &str) -> Result<(), SendError> {
                 self.close(now, code, reason)
+            }
+            fn close_after(
+                &mut self,
+                now: Instant,
+                code: Option<CloseCode>,
+                reason: &str,
+                messages: &mut dyn Iterator<Item = Message>,
+            ) -> Result<(), SendError> {
+                self.close_after(now, code, reason, messages)
             }
             fn reclaim(&mut self) -> Option<Outbox> {
                 self.reclaim()

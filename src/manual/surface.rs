@@ -41,6 +41,7 @@
 //! | `ping` | with `now` | with `now` | blocks | blocks | blocks | async | async | async |
 //! | `pong` | at once | at once | blocks | at once | blocks | async | at once | async |
 //! | `close` | with `now` | with `now` | blocks | at once | blocks | async | at once | async |
+//! | `close_after` | with `now` | with `now` | no (8) | no (8) | no (8) | no (8) | no (8) | no (8) |
 //! | `flush` | no (4) | no (4) | blocks | no (5) | blocks | async | no (5) | async |
 //! | `can_send` | at once | at once | no (6) | no (6) | no (6) | no (6) | no (6) | no (6) |
 //! | `buffered_amount` | at once | at once | at once | at once | at once | at once | at once | at once |
@@ -59,6 +60,7 @@
 //! 6. `try_send` checks and sends in one call, and returns a message that it cannot send.
 //! 7. The value does not change while an event is borrowed. So call the method of the WebSocket before or after the
 //!    event.
+//! 8. The adapter stores messages that could not be queued at once. Its `close` sends them before the Close.
 //!
 //! # Rules for all methods that send
 //!

@@ -4,13 +4,15 @@
 //! message that it accepted. The other half may hold the lock that both halves share. A stream that calls back while
 //! it is polled forces this case. `tests/net/never_waits.rs` has the same tests for threads.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
-use hybi::adapters::futures_io::{Error, Reader, WebSocket, Writer};
+use futures_sink::Sink;
+use hybi::adapters::futures_io::{Error, Group, Reader, WebSocket, Writer};
 use hybi::{
     CloseCode, Config, Message, MessageKind, Prepared, ReadyState, Role, SendError, SendOptions,
     UnsentMessage,
@@ -294,6 +296,7 @@ struct Locked {
     writer: Arc<Mutex<Writer<Hooked, Clock>>>,
     peer: Peer,
     hook: Hook,
+    group: Group,
 }
 
 impl Locked {
@@ -302,9 +305,11 @@ impl Locked {
         let (end, connection, inbox) = ws.into_parts();
         let hook = Hook::default();
         let stream = Hooked { end, hook: Arc::clone(&hook) };
-        let ws = WebSocket::from_parts(stream, clock.clone(), connection, inbox);
+        let mut ws = WebSocket::from_parts(stream, clock.clone(), connection, inbox);
+        let group = Group::new();
+        ws.join(&group);
         let (reader, writer) = ws.split();
-        Self { clock, reader, writer: Arc::new(Mutex::new(writer)), peer, hook }
+        Self { clock, reader, writer: Arc::new(Mutex::new(writer)), peer, hook, group }
     }
 
     /// Polls the reader once, and makes the call while it reads.
@@ -337,7 +342,8 @@ fn try_send_keeps_a_message_while_the_other_half_holds_the_lock() {
 /// The writing task makes no further call. So the reader must be woken, and must write the message.
 #[test]
 fn a_reader_writes_the_messages_that_waited_for_its_lock() {
-    let Locked { clock, mut reader, writer, mut peer, hook } = Locked::new(Behavior::default(), patient());
+    let Locked { clock, mut reader, writer, mut peer, hook, .. } =
+        Locked::new(Behavior::default(), patient());
     let keeper = Arc::clone(&writer);
     *hook.lock().unwrap() = Some(Box::new(move || writer.lock().unwrap().try_send("kept").unwrap()));
     let mut far = pin!(async {
@@ -409,6 +415,41 @@ fn s7_1_1_a_close_does_not_wait_for_messages_that_find_no_space() {
     let mut writer = locked.writer.lock().unwrap();
     assert!(poll_once(writer.close(CloseCode::NORMAL, "")).is_pending());
     assert_eq!(writer.ready_state(), ReadyState::Closing);
+}
+
+/// Each way to close waits neither for space nor for the lock, and still sends the stored messages before the Close.
+#[test]
+fn s5_5_1_a_close_follows_stored_messages_that_find_no_space() {
+    for how in 0..3 {
+        let narrow = Behavior { capacity: 100, ..Behavior::default() };
+        let mut locked = Locked::new(narrow, patient().high_water(1000));
+        let mut accepted = 0;
+        while locked.writer.lock().unwrap().try_send(numbered(accepted)).is_ok() {
+            accepted += 1;
+        }
+        locked.while_reading(|writer| writer.try_send("stored").unwrap());
+        match how {
+            0 => assert!(poll_once(locked.writer.lock().unwrap().close(CloseCode::NORMAL, "")).is_pending()),
+            1 => {
+                let mut writer = locked.writer.lock().unwrap();
+                assert!(poll_once(poll_fn(|cx| Pin::new(&mut *writer).poll_close(cx))).is_pending());
+            }
+            _ => {
+                locked.group.close(CloseCode::NORMAL, "").unwrap();
+                assert!(poll_once(locked.reader.recv()).is_pending());
+            }
+        }
+        assert_eq!(locked.writer.lock().unwrap().ready_state(), ReadyState::Closing);
+        while !locked.peer.heard.contains(&Heard::Close(1000)) {
+            assert!(poll_once(locked.reader.recv()).is_pending());
+            locked.peer.pump_some(100);
+        }
+        let mut expected: Vec<_> = (0..accepted).map(|n| Heard::Text(numbered(n))).collect();
+        expected.push(Heard::Text("stored".into()));
+        assert_eq!(locked.peer.messages(), expected, "{how}");
+        // No message was lost, so no error is reported.
+        assert!(matches!(poll_once(locked.writer.lock().unwrap().flush()), Poll::Ready(Ok(()))));
+    }
 }
 
 #[test]

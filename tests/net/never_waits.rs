@@ -4,14 +4,16 @@
 //! Tests with one thread run on virtual time. Tests with several threads use TCP. `tests/async_adapters/never_waits.rs`
 //! has the same tests for the asynchronous adapters.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use hybi::adapters::net::{Client, Error, Reader, Server, WebSocket, Writer};
 use hybi::{CloseCode, Message, MessageKind, Prepared, ReadyState, SendError, SendOptions, UnsentMessage};
 
 use crate::common::*;
-use crate::virtual_stream::Virtual;
+use crate::virtual_stream::{Peer, Virtual};
 
 /// The three types with a `try_send`: a WebSocket, its responder, and the writer of a split WebSocket.
 enum Out {
@@ -258,6 +260,105 @@ fn s5_6_a_writer_does_not_wait_for_another_writer_that_is_blocked() {
         sent.push("behind".into());
         assert_eq!(texts, sent);
         assert_eq!((two.ready_state(), two.buffered_amount()), (ReadyState::Closed, 0));
+    });
+}
+
+/// A split server over a virtual stream, and a writer that the script of the peer can use. The script runs during a
+/// call on the stream, so the lock is taken at this moment.
+fn with_script(
+    capacity: usize,
+    config: &hybi::Config,
+    mut script: impl FnMut(&mut Peer, &mut Writer) + Send + 'static,
+) -> (Virtual, Reader, Writer) {
+    let slot = Arc::new(Mutex::new(None));
+    let writer_of_script = Arc::clone(&slot);
+    let stream = Virtual::new(capacity, move |peer| {
+        if let Some(writer) = &mut *writer_of_script.lock().unwrap() {
+            script(peer, writer);
+        }
+    });
+    let (reader, writer) = stream.server(config.clone()).split().unwrap();
+    *slot.lock().unwrap() = Some(writer.clone());
+    (stream, reader, writer)
+}
+
+/// Fills the queue. Returns the number of accepted messages.
+fn fill(writer: &mut Writer) -> usize {
+    (0..).take_while(|n| writer.try_send(numbered(*n)).is_ok()).count()
+}
+
+fn texts(messages: impl IntoIterator<Item = String>) -> Vec<(u8, Vec<u8>)> {
+    messages.into_iter().map(|text| (0x81, text.into_bytes())).collect()
+}
+
+#[test]
+fn s5_5_1_a_close_follows_a_message_that_found_the_lock_taken_and_the_queue_full() {
+    let (begins, mut stored) = (Arc::new(AtomicBool::new(false)), false);
+    let reads = Arc::clone(&begins);
+    let (stream, _reader, mut writer) = with_script(100, &patient().high_water(1000), move |peer, writer| {
+        if !reads.load(Ordering::Relaxed) {
+            return;
+        }
+        if stored {
+            peer.read(100);
+        } else {
+            writer.try_send("stored").unwrap();
+            stored = true;
+        }
+        peer.wake_at = Some(peer.now + ms(100));
+    });
+    let accepted = fill(&mut writer);
+    begins.store(true, Ordering::Relaxed);
+    stream.peer(|peer| peer.wake_at = Some(peer.now));
+    // The script stores its message while this call writes.
+    assert_eq!(writer.try_send(numbered(0)).unwrap_err().error, SendError::Blocked);
+    writer.close(CloseCode::NORMAL, "").unwrap();
+    stream.peer(|peer| peer.read(usize::MAX));
+    let mut frames = stream.peer(Peer::frames);
+    assert_eq!(frames.pop(), Some((0x88, close_body(1000, ""))));
+    assert!(frames.contains(&(0x81, b"stored".to_vec())), "the Close has overtaken a message");
+    assert_eq!(frames[..accepted], texts((0..accepted).map(numbered)));
+}
+
+/// A thread blocks in a send. A second thread stores messages, and a third one closes.
+#[test]
+fn s5_5_1_a_close_follows_the_messages_that_wait_for_a_blocked_writer() {
+    timed(|| {
+        let (begin, may_read) = channel();
+        let (address, thread) = serve(|stream| Server::new().accept(stream).unwrap().split().unwrap());
+        let peer = thread::spawn(move || {
+            let mut raw = Raw::client(address);
+            may_read.recv().unwrap();
+            let mut frames = Vec::new();
+            loop {
+                let frame = raw.frame();
+                if frame.0 == 0x88 {
+                    raw.send(0x88, &frame.1);
+                    return frames;
+                }
+                frames.push(frame);
+            }
+        });
+        let (mut reader, mut one) = thread.join().unwrap();
+        let reader = thread::spawn(move || reader.wait_closed().unwrap());
+        let (mut two, mut three) = (one.clone(), one.clone());
+        let blocked = thread::spawn(move || one.send_binary(&vec![7; 16 << 20]));
+        while two.buffered_amount() == 0 {
+            thread::yield_now();
+        }
+        let accepted = fill(&mut two);
+        let closing = thread::spawn(move || three.close(CloseCode::NORMAL, ""));
+        // The writing thread queues the requested Close at the end of its time slice, although the peer reads nothing.
+        while two.ready_state() == ReadyState::Open {
+            thread::yield_now();
+        }
+        assert_eq!(two.try_send("late").unwrap_err().error, SendError::Closed);
+        begin.send(()).unwrap();
+        closing.join().unwrap().unwrap();
+        blocked.join().unwrap().unwrap();
+        let frames = peer.join().unwrap();
+        assert_eq!(frames[1..], texts((0..accepted).map(numbered)));
+        assert!(reader.join().unwrap().is_clean());
     });
 }
 

@@ -213,6 +213,33 @@ fn s5_6_a_close_is_accepted_above_the_high_water_mark() {
 }
 
 #[test]
+fn s5_5_1_a_close_follows_messages_that_wait_above_the_high_water_mark() {
+    let waiting = || ["one", "two"].map(Message::from).into_iter();
+    for role in ROLES {
+        let mut end = Scenario::of(role).config(Config::new().high_water(0)).open();
+        end.conn.send_binary(&[0; 200]).unwrap();
+        let mut messages = waiting();
+        let refused = end.conn.close_after(end.now, CloseCode::NO_STATUS, "", &mut messages);
+        assert_eq!((refused, messages.len()), (Err(SendError::CodeNotAllowed), 2));
+        end.conn.close_after(end.now, CloseCode::NORMAL, "", &mut messages).unwrap();
+        let again = end.conn.close_after(end.now, CloseCode::NORMAL, "", &mut waiting());
+        assert_eq!(again, Err(SendError::Closed));
+        assert_eq!(end.flush(), ["binary [200]", "text one", "text two", "close 1000"]);
+        assert_eq!(end.conn.sender().dropped(), 0);
+        assert_eq!(end.poll(), [], "a closing connection is not writable");
+    }
+}
+
+#[test]
+fn s5_4_a_message_that_waits_for_the_end_of_a_fragmented_one_is_dropped_by_a_close() {
+    let mut end = Scenario::server().open();
+    end.conn.send_fragment(MessageKind::Text, b"a", false).unwrap();
+    end.conn.close_after(end.now, CloseCode::NORMAL, "", &mut [Message::from("b")].into_iter()).unwrap();
+    assert!(end.conn.sender().dropped() > 0);
+    assert_eq!(end.flush().last().unwrap(), "close 1000");
+}
+
+#[test]
 fn s5_6_a_writable_connection_accepts_a_message() {
     for high_water in [0, 1, 2, 3, 10, 1000] {
         let mut end = Scenario::server().config(Config::new().high_water(high_water)).open();

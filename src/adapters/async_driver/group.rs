@@ -15,7 +15,7 @@ use std::prelude::v1::*;
 use std::task::Context;
 
 use super::notify_once::{Listener, NotifyOnce};
-use crate::{CloseCode, CloseReason, Instant, Role, SendError, SendingHalf};
+use crate::{CloseCode, CloseReason, Role, SendError};
 
 /// A group of WebSockets that are closed together. The members can be in different tasks. Clones refer to the same
 /// group.
@@ -127,16 +127,16 @@ impl Membership {
         self.0.as_mut().is_some_and(|listener| listener.poll(cx).is_ready())
     }
 
-    /// Sends the Close of the group, and leaves the group.
+    /// Sends the Close of the group with `close`, and leaves the group.
     #[cold]
-    pub(super) fn close(&mut self, now: Instant, half: &mut impl SendingHalf) {
+    pub(super) fn close(&mut self, mut close: impl FnMut(Option<CloseCode>, &str) -> Result<(), SendError>) {
         let Some(Notice { code, reason }) = self.0.take().and_then(|listener| listener.told()) else {
             return;
         };
         // `SendError::Closed` is ignored, because the connection is then already closing. A server must not send 1010,
         // so it sends 1001 instead.
-        if half.close(now, code, reason.as_str()) == Err(SendError::CodeNotAllowed) {
-            let _ = half.close(now, Some(CloseCode::GOING_AWAY), reason.as_str());
+        if close(code, reason.as_str()) == Err(SendError::CodeNotAllowed) {
+            let _ = close(Some(CloseCode::GOING_AWAY), reason.as_str());
         }
     }
 }

@@ -421,7 +421,7 @@ impl ReaderParts<'_> {
         let before = out.sender.close_state();
         shared.apply(out);
         if let Some(group) = &mut self.group {
-            group.close(out.wire.clock().now(), &mut out.sender);
+            group.close(|code, reason| shared.close(out, code, reason));
         }
         let waited = out.sender.buffered_amount();
         if !out.wire.has_failed() {

@@ -24,7 +24,7 @@ use crate::CloseState;
 use crate::adapters::error::Error;
 use crate::adapters::pending_replies::PendingReplies;
 use crate::adapters::waiting_messages::{SenderStatus, WaitingMessages};
-use crate::{Instant, Message, Outbox, ReadyState, SendError, Sender, UnsentMessage};
+use crate::{CloseCode, Instant, Message, Outbox, ReadyState, SendError, Sender, UnsentMessage};
 
 /// The shared state of the two halves.
 #[derive(Debug)]
@@ -100,6 +100,22 @@ impl<S, R: Timer> Shared<S, R> {
         self.messages.apply(sender)
     }
 
+    /// Queues the waiting messages and a Close. The write queue always accepts them.
+    #[cold]
+    pub(super) fn close(
+        &self,
+        out: &mut Out<S, R>,
+        code: Option<CloseCode>,
+        reason: &str,
+    ) -> Result<(), SendError> {
+        buffer_pool::lend_outbox(&mut out.sender);
+        let now = out.wire.clock().now();
+        let closed = self.messages.close(&mut out.sender, now, code, reason);
+        // From now on no message may be stored, because it would be lost.
+        self.status.update(&out.sender);
+        closed
+    }
+
     /// Applies the stored replies if the lock is free. Reads the clock only if input has arrived since the last reading
     /// of the clock.
     pub(super) fn try_apply(&self) {
@@ -126,8 +142,8 @@ impl<S, R: Transport<S>> Shared<S, R> {
         self.poll_feed_control(cx, in_order)
     }
 
-    /// Queues a control frame like [`Self::poll_feed`], but before stored messages that find no space in the queue. If
-    /// the Close waited behind such messages, a peer that does not read could prevent the close timeout from starting.
+    /// Queues a Ping or Pong like [`Self::poll_feed`], and does not wait for stored messages that find no space in the
+    /// queue. These frames overtake messages anyway.
     pub(super) fn poll_feed_control(
         &self,
         cx: &mut Context<'_>,
@@ -145,6 +161,24 @@ impl<S, R: Transport<S>> Shared<S, R> {
                 let _ = wire.poll_write(stream, sender, cx);
             }
             fed
+        })
+    }
+
+    /// Queues the waiting messages and a Close under the lock.
+    pub(super) fn poll_close(
+        &self,
+        cx: &mut Context<'_>,
+        code: Option<CloseCode>,
+        reason: &str,
+    ) -> Poll<Result<(), SendError>> {
+        self.poll_out(cx, |out, cx| {
+            let closed = self.close(out, code, reason);
+            if closed.is_err() {
+                // The answer to a Close may be in the queue, and the reader may have been dropped. So the queue is
+                // written before the error is returned.
+                let _ = self.poll_write(out, cx);
+            }
+            Poll::Ready(closed)
         })
     }
 

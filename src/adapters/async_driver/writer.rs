@@ -356,7 +356,8 @@ impl<S, R: Transport<S>> Writer<S, R> {
         reason: impl AsRef<str>,
     ) -> Result<(), Error> {
         let code = code.into();
-        self.queue_control(|sender, now| sender.close(now, code, &reason)).await
+        poll_fn(|cx| self.shared.poll_close(cx, code, reason.as_ref())).await?;
+        poll_fn(|cx| self.shared.poll_flush(cx)).await
     }
 
     /// Writes the whole write queue, and flushes the stream.
@@ -433,12 +434,10 @@ impl<S, R: Transport<S>> Sink<Message> for Writer<S, R> {
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        ready!(self.shared.poll_feed_control(cx, |sender, now| {
-            match sender.close(now, CloseCode::NORMAL, "") {
-                Err(SendError::Closed) => Ok(()),
-                closed => closed,
-            }
-        }))?;
+        match ready!(self.shared.poll_close(cx, Some(CloseCode::NORMAL), "")) {
+            Err(SendError::Closed) => {}
+            closed => closed?,
+        }
         self.as_mut().poll_flush(cx)
     }
 }

@@ -120,8 +120,26 @@ impl ThreadReplies {
         self.close_requested.store(false, Ordering::Release);
         if let Some(RequestedClose { code, reason, result }) = close.take() {
             // This is the only place that sets the result, so `set` cannot fail.
-            let _ = result.set(half.close(now, code, reason.as_str()));
+            let _ = result.set(self.close(half, now, code, reason.as_str()));
         }
+    }
+
+    /// Closes the connection after all waiting messages.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`SendingHalf::close`]. Nothing has changed.
+    pub(super) fn close(
+        &self,
+        half: &mut impl SendingHalf,
+        now: Instant,
+        code: Option<CloseCode>,
+        reason: &str,
+    ) -> Result<(), SendError> {
+        let closed = self.messages.close(half, now, code, reason);
+        // The write that follows can block. Meanwhile no other thread must store a message, which would be lost.
+        self.status.update(half.sender());
+        closed
     }
 
     /// Asks the writing thread to queue a Close. Returns a reference to the result, which that thread stores.

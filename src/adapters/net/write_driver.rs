@@ -112,9 +112,13 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         self.queue(|half| half.ping(now, payload))
     }
 
-    /// Queues a Close. Never blocks, because the queue always accepts a Close.
+    /// Queues the waiting messages and a Close. Never blocks, because the queue always accepts a Close.
     pub(super) fn queue_close(&mut self, code: Option<CloseCode>, reason: &str) -> Result<(), Error> {
-        Ok(self.half.close(self.link.tick(), code, reason)?)
+        let now = self.link.tick();
+        Ok(match self.pending {
+            Some(pending) => pending.close(self.half, now, code, reason),
+            None => self.half.close(now, code, reason),
+        }?)
     }
 
     /// Queues a message without waiting. If the queue is full, writes as much as the stream takes now, and tries once

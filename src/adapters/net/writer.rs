@@ -211,9 +211,9 @@ impl Writer {
     /// Queues a message without waiting, and writes as much of the queue as the stream takes now.
     ///
     /// The rest is written by the next call that sends, or by the [`Reader`](super::Reader) after its next read. If
-    /// another thread is sending, that thread also writes the message. A Close that a thread sends at the same time can
-    /// be queued before the message. The message is then dropped, and the next [`flush`](Self::flush) returns
-    /// [`SendError::Closed`].
+    /// another thread is sending, that thread also writes the message. A [`close`](Self::close) of any thread is sent
+    /// after all messages that were accepted before. If the peer closes or the connection fails first, the message may be
+    /// dropped, and the next [`flush`](Self::flush) returns [`SendError::Closed`].
     ///
     /// If the queue is full, the call first writes as much of the queue as the stream takes now. This call does not run
     /// timers. Over a stream without timeouts, such as one from [`from_parts`](super::WebSocket::from_parts) with `|_|

@@ -135,12 +135,14 @@ impl<O: WriteQueue> Sender<O> {
         code: impl Into<Option<CloseCode>>,
         reason: impl AsRef<str>,
     ) -> Result<(), SendError> {
-        self.start_close(now, code.into(), reason.as_ref())
+        let frame = self.check_close(code.into(), reason.as_ref())?;
+        self.start_close(now, &frame)
     }
 
+    /// Checks whether the application may close the connection with this Close, and returns the Close.
     // This function is called once for each connection. `cold` keeps it apart from the code that runs for each message.
     #[cold]
-    fn start_close(&mut self, now: Instant, code: Option<CloseCode>, reason: &str) -> Result<(), SendError> {
+    pub(super) fn check_close(&self, code: Option<CloseCode>, reason: &str) -> Result<CloseFrame, SendError> {
         // RFC 6455 5.5.1: a Close is sent once. Closing is checked first, so a second Close is always refused as
         // `Closed`.
         if self.closing.state() != CloseState::Open {
@@ -151,10 +153,16 @@ impl<O: WriteQueue> Sender<O> {
             return Err(SendError::CodeNotAllowed);
         }
         let reason = CloseReason::new(reason).ok_or(SendError::ReasonTooLong)?;
+        Ok(CloseFrame { code, reason })
+    }
+
+    /// Queues a Close that [`check_close`](Self::check_close) has allowed.
+    #[cold]
+    pub(super) fn start_close(&mut self, now: Instant, frame: &CloseFrame) -> Result<(), SendError> {
         if self.closing.handle(CloseEvent::Close) != CloseAction::SendClose {
             return Err(SendError::Closed);
         }
-        self.queue_close(now, &CloseFrame { code, reason });
+        self.queue_close(now, frame);
         Ok(())
     }
 }
@@ -263,7 +271,8 @@ impl<O: WriteQueue> Sender<O> {
         }
         self.encoder.check(opcode, fin, len as u64)?;
         let need = len.saturating_add(MAX_HEADER_LEN).saturating_add(RESERVE);
-        if self.out.len() >= self.config.high_water || self.out.room() < need {
+        let is_full = self.out.len() >= self.config.high_water && !self.ignores_high_water;
+        if is_full || self.out.room() < need {
             if self.out.capacity() < need {
                 return Err(SendError::TooLarge);
             }

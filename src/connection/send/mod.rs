@@ -92,6 +92,8 @@ pub struct Sender<O> {
     blocked: bool,
     /// Whether the queue holds data that is not completely written.
     fresh_data: bool,
+    /// Whether messages are accepted although the high-water mark is reached. True only in `close_after`.
+    ignores_high_water: bool,
     config: SharedConfig,
     /// Offset in `out` at which the frame that is being written ends; 0 between frames.
     boundary: usize,
@@ -193,6 +195,7 @@ impl<O: WriteQueue> Sender<O> {
             congestion: LastWrite::Complete,
             blocked: false,
             fresh_data: false,
+            ignores_high_water: false,
             transport: Transport::Open,
             held_back: false,
             reported: false,

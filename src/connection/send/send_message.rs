@@ -5,9 +5,9 @@
 //!
 //! Invariant: a message that is not sent is returned unchanged ([`UnsentMessage`]).
 
+use crate::close::CloseCode;
 use crate::error::SendError;
-use crate::frame::{Opcode, Role};
-
+use crate::frame::{MAX_HEADER_LEN, Opcode, Role};
 use crate::time::Instant;
 
 use super::Outbox;
@@ -113,6 +113,46 @@ impl Sender<Outbox> {
             self.transmitted(now, written);
         }
         Ok(())
+    }
+
+    /// Closes the connection like [`close`](Self::close), and sends `messages` before the Close. They are sent although
+    /// the high-water mark is reached.
+    ///
+    /// Call this instead of `close` if the caller has accepted messages that wait for space in the write queue. The
+    /// caller must bound their total length. A message that cannot be sent, for example because a fragmented message is
+    /// open, is counted by [`dropped`](Self::dropped).
+    ///
+    /// ```
+    /// use hybi::{CloseCode, Config, Instant, Message, Outbox, SendError, Sender};
+    ///
+    /// let mut sender = Sender::server(Instant::ZERO, Config::new().high_water(1), Outbox::new());
+    /// sender.send_text("first")?;
+    /// let waits = sender.send("second").unwrap_err();
+    /// assert_eq!(waits.error, SendError::Blocked);
+    /// sender.close_after(Instant::ZERO, CloseCode::NORMAL, "", &mut [waits.message].into_iter())?;
+    /// assert_eq!(sender.buffered_amount(), 7 + 8 + 4);
+    /// # Ok::<(), SendError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`close`](Self::close). Nothing has changed, and no message was taken from `messages`.
+    pub fn close_after(
+        &mut self,
+        now: Instant,
+        code: impl Into<Option<CloseCode>>,
+        reason: impl AsRef<str>,
+        messages: &mut dyn Iterator<Item = Message>,
+    ) -> Result<(), SendError> {
+        let frame = self.check_close(code.into(), reason.as_ref())?;
+        self.ignores_high_water = true;
+        for message in messages {
+            if let Err(unsent) = self.send(message) {
+                self.dropped += (unsent.message.len() + MAX_HEADER_LEN) as u64;
+            }
+        }
+        self.ignores_high_water = false;
+        self.start_close(now, &frame)
     }
 
     /// Queues an accepted message of a server without compression.

@@ -245,7 +245,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
     #[inline(always)]
     fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if self.group.must_close(cx) {
-            self.group.close(self.wire.clock().tick(), &mut self.connection);
+            let now = self.wire.clock().tick();
+            self.group.close(|code, reason| self.connection.close(now, code, reason));
         }
         // After a failed write nothing is written, but the input is still read.
         if !self.wire.has_failed() {
