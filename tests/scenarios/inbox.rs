@@ -7,7 +7,10 @@
 use std::time::Duration;
 
 use hybi::frame::Opcode;
-use hybi::{Config, Connection, EofPosition, Event, Inbox, Instant, Message, Outcome, ProtocolError, Role};
+use hybi::{
+    Config, Connection, ControlPayload, EofPosition, Event, Inbox, Instant, Message, Outcome, ProtocolError,
+    Role, SliceInbox, SliceMessage,
+};
 
 use crate::pair::{connection, frame};
 
@@ -448,5 +451,83 @@ fn s10_4_a_partial_message_does_not_keep_the_memory_of_a_larger_one() {
         })
         .unwrap();
         assert_eq!(whole, 2);
+    }
+}
+
+/// Reads `wire` into an inbox with `memory` bytes in reads of the lengths that `next` returns, and returns the events.
+fn events_of_slices(
+    role: Role,
+    memory: usize,
+    mut wire: &[u8],
+    mut next: impl FnMut() -> usize,
+) -> Result<Vec<String>, ProtocolError> {
+    let (mut memory, mut gathered, mut control) = (vec![0; memory], [0; 1000], ControlPayload::EMPTY);
+    let mut inbox = SliceInbox::from_memory(&mut memory, SliceMessage::new(&mut gathered, &mut control));
+    let (mut conn, mut seen) = (connection(role, Config::new()), Vec::new());
+    while !wire.is_empty() {
+        let space = inbox.read_space();
+        assert!(!space.is_empty(), "the inbox has no space, but all input is decoded");
+        let len = next().min(space.len()).min(wire.len());
+        space[..len].copy_from_slice(&wire[..len]);
+        wire = &wire[len..];
+        inbox.handle_read(len);
+        while let Some(event) = conn.poll_event(Instant::ZERO, &mut inbox)? {
+            seen.push(format!("{event:?}"));
+        }
+    }
+    Ok(seen)
+}
+
+#[test]
+fn s5_6_slices_of_any_length_and_reads_of_any_length_give_the_same_events() {
+    for role in ROLES {
+        let mut wire = Vec::new();
+        for (opcode, fin, len) in [
+            (Opcode::Text, true, 5),
+            (Opcode::Binary, true, 0),
+            (Opcode::Ping, true, 3),
+            (Opcode::Text, false, 7),
+            (Opcode::Ping, true, 0),
+            (Opcode::Continuation, false, 0),
+            (Opcode::Continuation, true, 90),
+            (Opcode::Binary, true, 130),
+            (Opcode::Text, true, 40),
+            (Opcode::Pong, true, 125),
+            (Opcode::Text, true, 300),
+            (Opcode::Binary, true, 1),
+        ] {
+            wire.extend(frame(role.peer(), opcode, fin, &payload(len)));
+        }
+        let expected = events_of_slices(role, 4096, &wire, || usize::MAX).unwrap();
+        assert_eq!(expected.len(), 10);
+        // The longest header has 14 bytes, and a control payload has at most 125.
+        for memory in [1, 2, 3, 4, 5, 14, 15, 16, 64, 139, 140, 200, 1000] {
+            for most in 1..=20 {
+                let found = events_of_slices(role, memory, &wire, || most).unwrap();
+                assert_eq!(found, expected, "{role:?}, {memory} bytes, reads of {most}");
+            }
+        }
+        for first in 0..wire.len() {
+            // One read up to `first`, and one with the rest, as far as they fit.
+            let (mut lengths, mut random) = ([first.max(1)].into_iter(), 7_usize);
+            let found = events_of_slices(role, 200, &wire, || lengths.next().unwrap_or(usize::MAX)).unwrap();
+            assert_eq!(found, expected, "{role:?}, the first read has {first} bytes");
+            let found = events_of_slices(role, 64, &wire, || {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(first);
+                1 + (random >> 40) % 30
+            });
+            assert_eq!(found.unwrap(), expected, "{role:?}, random reads {first}");
+        }
+    }
+}
+
+#[test]
+fn s5_2_a_message_is_delivered_whole_if_its_header_was_read_alone() {
+    for role in ROLES {
+        let wire = frame(role.peer(), Opcode::Text, true, b"Hello");
+        let header = wire.len() - 5;
+        let mut lengths = [header, 5].into_iter();
+        let found = events_of_slices(role, 64, &wire, || lengths.next().unwrap()).unwrap();
+        assert_eq!(found, ["Text(\"Hello\")"]);
     }
 }

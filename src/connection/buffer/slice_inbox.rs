@@ -49,13 +49,15 @@ impl<'m> SliceInbox<'m> {
     /// Returns the space for the next read. After a poll that returned `None` the space is not empty, unless the read
     /// buffer has no length.
     ///
-    /// If less than a quarter of the read buffer is free at its end, this moves the bytes that are still needed to the
+    /// If at most a quarter of the read buffer is free at its end, this moves the bytes that are still needed to the
     /// front.
     pub fn read_space(&mut self) -> &mut [u8] {
         let (start, len) = (self.message_start.unwrap_or(self.at), self.read_buffer.bytes().len());
         if start == self.end {
+            // A message starts here if the last read ended after its header. Its payload then starts at the front.
+            self.message_start = self.message_start.map(|_| 0);
             (self.at, self.end) = (0, 0);
-        } else if start > 0 && len - self.end < len / 4 {
+        } else if start > 0 && len - self.end <= len / 4 {
             self.read_buffer.move_to_front(start..self.end);
             self.message_start = self.message_start.map(|message_start| message_start - start);
             (self.at, self.end) = (self.at - start, self.end - start);
