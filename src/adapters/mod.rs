@@ -18,6 +18,7 @@ mod error;
 pub mod futures_io;
 pub mod handshake_driver;
 mod lock;
+mod lock_handover;
 #[cfg(feature = "net")]
 pub mod net;
 mod pending_replies;
@@ -27,7 +28,6 @@ mod waiting_messages;
 
 /// The mutex and atomic types of the adapters. The model in `tests/loom` replaces them with the types of loom.
 mod sync {
-    #[cfg(any(feature = "tokio", feature = "futures-io"))]
-    pub(super) use std::sync::atomic::{AtomicBool, Ordering};
+    pub(super) use std::sync::atomic::{AtomicBool, Ordering, fence};
     pub(super) use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 }

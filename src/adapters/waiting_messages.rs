@@ -19,9 +19,10 @@
 use core::{iter, mem};
 use std::collections::VecDeque;
 use std::prelude::v1::*;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use super::lock::lock;
+use super::lock_handover::LockHandover;
 use super::sync::Mutex;
 use crate::{CloseCode, Instant, Message, Outbox, ReadyState, SendError, Sender, SendingHalf, UnsentMessage};
 
@@ -36,6 +37,8 @@ const HEADER: usize = 14;
 #[derive(Debug)]
 pub(super) struct WaitingMessages {
     stored: Mutex<Stored>,
+    /// Whether messages were stored since the last [`apply`](Self::apply).
+    handover: LockHandover,
     /// True while `stored` contains messages. If it is false, `apply` does not lock `stored`.
     non_empty: AtomicBool,
     /// True if the first message waits for the end of a fragmented message, false if it waits for space in the queue.
@@ -61,19 +64,28 @@ impl WaitingMessages {
     pub(super) fn new() -> Self {
         Self {
             stored: Mutex::default(),
+            handover: LockHandover::new(),
             non_empty: AtomicBool::new(false),
             behind_fragments: AtomicBool::new(false),
             refused: AtomicBool::new(false),
         }
     }
 
-    /// Stores a message. Afterwards the caller must check once more whether the lock of the write queue is free. The
-    /// thread that held the lock may have checked for messages just before this message was stored.
+    /// Stores a message. `status` is the copy of the state of the sending half.
+    ///
+    /// Afterwards the caller must try the lock of the write queue once more. The thread that held the lock may have
+    /// looked for messages just before this message was stored.
     ///
     /// # Errors
     ///
-    /// [`SendError::Blocked`], with the message, if at least [`MOST_WAITING`] bytes are stored.
-    pub(super) fn push(&self, message: Message) -> Result<(), UnsentMessage> {
+    /// The error has the message.
+    ///
+    /// - [`SendError::Closed`]: closing has begun.
+    /// - [`SendError::Blocked`]: at least [`MOST_WAITING`] bytes are stored.
+    pub(super) fn push(&self, message: Message, status: &SenderStatus) -> Result<(), UnsentMessage> {
+        if status.ready_state() != ReadyState::Open {
+            return Err(UnsentMessage { error: SendError::Closed, message });
+        }
         {
             let mut stored = lock(&self.stored);
             if stored.bytes >= MOST_WAITING {
@@ -83,10 +95,7 @@ impl WaitingMessages {
             stored.messages.push_back(message);
             self.non_empty.store(true, Ordering::Release);
         }
-        // This fence orders the store of `non_empty` before the caller's attempt to lock the write queue. The fence in
-        // `came_meanwhile` orders the release of that lock before the load of `non_empty`. So either the attempt
-        // succeeds, or the thread that held the lock sees the message.
-        fence(Ordering::SeqCst);
+        self.handover.announce();
         Ok(())
     }
 
@@ -99,6 +108,7 @@ impl WaitingMessages {
 
     #[cold]
     fn apply_stored(&self, half: &mut impl SendingHalf) -> bool {
+        self.handover.collect();
         let mut moved = false;
         loop {
             let Some(message) = lock(&self.stored).messages.pop_front() else {
@@ -153,6 +163,7 @@ impl WaitingMessages {
 
     /// Removes and returns all stored messages.
     fn take_all(&self) -> VecDeque<Message> {
+        self.handover.collect();
         let mut stored = lock(&self.stored);
         self.non_empty.store(false, Ordering::Release);
         self.behind_fragments.store(false, Ordering::Relaxed);
@@ -172,12 +183,12 @@ impl WaitingMessages {
         !self.is_empty() && !self.behind_fragments.load(Ordering::Relaxed)
     }
 
-    /// Returns whether there are messages that the caller should move into the write queue. Call this after the lock of
-    /// the write queue was released.
-    #[cfg(feature = "net")]
+    /// Returns whether messages were stored since the last [`apply`](Self::apply). Call this after the lock of the write
+    /// queue was released. If the result is true, take the lock again and apply the messages, unless another thread or
+    /// task has taken the lock.
+    #[inline]
     pub(super) fn came_meanwhile(&self) -> bool {
-        fence(Ordering::SeqCst);
-        self.need_room()
+        self.handover.is_announced() && !self.is_empty()
     }
 
     /// Returns the number of stored bytes, with the longest possible frame headers.
@@ -246,19 +257,19 @@ mod tests {
     #[test]
     fn messages_keep_their_order_behind_a_full_queue() {
         let mut sender = sender(4);
-        let waiting = WaitingMessages::new();
+        let (waiting, status) = (WaitingMessages::new(), SenderStatus::new(&sender));
         assert!(waiting.is_empty());
         sender.send_text("full").unwrap();
         // An empty store accepts a message of any size. After this message the limit is reached.
-        waiting.push(Message::from(&[1; 2 * MOST_WAITING][..])).unwrap();
-        let refused = waiting.push(Message::from("two")).unwrap_err();
+        waiting.push(Message::from(&[1; 2 * MOST_WAITING][..]), &status).unwrap();
+        let refused = waiting.push(Message::from("two"), &status).unwrap_err();
         assert_eq!((refused.error, refused.message), (SendError::Blocked, Message::from("two")));
         assert!(!waiting.apply(&mut sender) && waiting.need_room());
         assert_eq!((sender.buffered_amount(), waiting.bytes()), (6, 2 * MOST_WAITING + HEADER));
         sender.transmitted(Instant::ZERO, 6);
         assert!(waiting.apply(&mut sender) && waiting.is_empty());
         assert_eq!(waiting.bytes(), 0);
-        waiting.push(Message::from("two")).unwrap();
+        waiting.push(Message::from("two"), &status).unwrap();
         let large = sender.buffered_amount();
         assert!(large > 2 * MOST_WAITING && !waiting.apply(&mut sender));
         sender.transmitted(Instant::ZERO, large);
@@ -270,9 +281,9 @@ mod tests {
     #[test]
     fn s5_4_messages_wait_for_the_end_of_a_fragmented_message() {
         let mut sender = sender(100);
-        let waiting = WaitingMessages::new();
+        let (waiting, status) = (WaitingMessages::new(), SenderStatus::new(&sender));
         sender.send_fragment(MessageKind::Text, b"a", false).unwrap();
-        waiting.push(Message::from("whole")).unwrap();
+        waiting.push(Message::from("whole"), &status).unwrap();
         assert!(!waiting.apply(&mut sender));
         // More space does not help, so a thread that has the lock must not try again and again.
         assert!(!waiting.is_empty() && !waiting.need_room());
@@ -280,16 +291,16 @@ mod tests {
         assert!(waiting.apply(&mut sender) && waiting.is_empty());
         assert_eq!(sender.buffered_amount(), 3 + 3 + 7);
         // A message that is stored later does not wait for fragments.
-        waiting.push(Message::from("later")).unwrap();
+        waiting.push(Message::from("later"), &status).unwrap();
         assert!(waiting.need_room());
     }
 
     #[test]
     fn s5_5_1_messages_after_a_close_are_reported() {
         let mut sender = sender(100);
-        let waiting = WaitingMessages::new();
-        waiting.push(Message::from("late")).unwrap();
-        waiting.push(Message::from("later")).unwrap();
+        let (waiting, status) = (WaitingMessages::new(), SenderStatus::new(&sender));
+        waiting.push(Message::from("late"), &status).unwrap();
+        waiting.push(Message::from("later"), &status).unwrap();
         sender.close(Instant::ZERO, CloseCode::NORMAL, "").unwrap();
         let buffered = sender.buffered_amount();
         assert!(waiting.apply(&mut sender));

@@ -359,6 +359,23 @@ fn a_reader_writes_the_messages_that_waited_for_its_lock() {
     drop(keeper);
 }
 
+/// The reader holds the lock and reads a message, so it does not look at the write queue again. Its task then makes no
+/// further call.
+#[test]
+fn a_message_that_waited_for_the_lock_is_written_although_no_half_is_polled_again() {
+    let mut locked = Locked::new(Behavior::default(), patient());
+    locked.peer.connection.send_text("event").unwrap();
+    locked.peer.say();
+    let writer = Arc::clone(&locked.writer);
+    *locked.hook.lock().unwrap() = Some(Box::new(move || {
+        writer.lock().unwrap().try_send("stored").unwrap();
+    }));
+    assert!(poll_once(locked.reader.recv()).is_ready());
+    assert_eq!(locked.writer.lock().unwrap().buffered_amount(), 0);
+    locked.peer.pump();
+    assert_eq!(locked.peer.messages(), [Heard::Text("stored".into())]);
+}
+
 #[test]
 fn messages_that_wait_for_the_lock_are_bounded() {
     let narrow = Behavior { capacity: 100, ..Behavior::default() };

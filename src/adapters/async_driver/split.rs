@@ -9,6 +9,8 @@
 //! Invariants:
 //! - Each poll under the lock first queues the waiting messages, and then applies the stored replies. So a reply waits
 //!   for one poll at most.
+//! - A message that is stored while the lock is held is written by the half that holds the lock, after it has released
+//!   the lock ([`Shared::write_stored`]), even if the reader is not polled again.
 //! - The writer wakes the reader after a change that the reader must act on. Such a change is input that was read
 //!   ahead, a new close state, or an earlier deadline.
 
@@ -24,7 +26,10 @@ use crate::CloseState;
 use crate::adapters::error::Error;
 use crate::adapters::pending_replies::PendingReplies;
 use crate::adapters::waiting_messages::{SenderStatus, WaitingMessages};
-use crate::{CloseCode, Instant, Message, Outbox, ReadyState, SendError, Sender, UnsentMessage};
+use crate::{CloseCode, Instant, Message, Outbox, SendError, Sender, UnsentMessage};
+
+/// Maximum number of times that a poll writes messages which were stored during the previous write.
+const MOST_LOOKS: u32 = 2;
 
 /// The shared state of the two halves.
 #[derive(Debug)]
@@ -115,7 +120,9 @@ impl<S, R: Timer> Shared<S, R> {
         self.status.update(&out.sender);
         closed
     }
+}
 
+impl<S, R: Transport<S>> Shared<S, R> {
     /// Applies the stored replies if the lock is free. Reads the clock only if input has arrived since the last reading
     /// of the clock.
     pub(super) fn try_apply(&self) {
@@ -124,10 +131,11 @@ impl<S, R: Timer> Shared<S, R> {
             self.apply_at(out, now);
             self.status.update(&out.sender);
         });
+        if self.messages.came_meanwhile() {
+            self.write_stored(Side::Reader);
+        }
     }
-}
 
-impl<S, R: Transport<S>> Shared<S, R> {
     /// Queues a frame ("feeds") with `send`, under the lock. While the queue is full, writes the queue and calls `send`
     /// again; see [`WriteDriver::poll_feed`].
     pub(super) fn poll_feed(
@@ -224,12 +232,36 @@ impl<S, R: Transport<S>> Shared<S, R> {
             })
         });
         let (None, Some(message)) = (&sent, waiting) else { return sent.unwrap_or(Ok(())) };
-        if self.status.ready_state() != ReadyState::Open {
-            return Err(UnsentMessage { error: SendError::Closed, message });
-        }
-        self.messages.push(message)?;
-        self.out.wake(Side::Reader);
+        self.messages.push(message, &self.status)?;
+        self.write_stored(Side::Writer);
         Ok(())
+    }
+
+    /// Writes the messages that were stored while the task of `side` held the lock, or while it tried to take the lock.
+    /// The reader may never be polled again, so it cannot be left to the reader.
+    #[cold]
+    fn write_stored(&self, side: Side) {
+        for _ in 0..MOST_LOOKS {
+            if !self.messages.came_meanwhile() {
+                return;
+            }
+            let looked = self.out.try_poll(side, |out, cx, wake_other| {
+                let mut wake_reader = false;
+                // The driver stores an error of this write. The next write returns it.
+                let _ = self.run(out, cx, &mut wake_reader, |out, cx| self.poll_write(out, cx));
+                *wake_other = side == Side::Reader || wake_reader;
+            });
+            if looked.is_none() {
+                // The other half holds the lock. It calls this method after it has released the lock.
+                return;
+            }
+            if side == Side::Reader {
+                // The reader may already have looked at its deadline.
+                self.out.wake(Side::Reader);
+            }
+        }
+        // The writer stores messages without end, in another thread. The rest is written when the reader is polled.
+        self.out.wake(Side::Reader);
     }
 
     /// Writes the whole write queue and the waiting messages, and flushes the stream.
@@ -267,14 +299,19 @@ impl<S, R: Transport<S>> Shared<S, R> {
         cx: &mut Context<'_>,
         mut poll: impl FnMut(&mut Out<S, R>, &mut Context<'_>, &mut bool) -> Poll<T>,
     ) -> Poll<T> {
-        self.out.poll(Side::Reader, cx, |out, cx, wake_other| {
+        let polled = self.out.poll(Side::Reader, cx, |out, cx, wake_other| {
             let polled = poll(out, cx, wake_other);
             self.status.update(&out.sender);
             polled
-        })
+        });
+        if self.messages.came_meanwhile() {
+            self.write_stored(Side::Reader);
+        }
+        polled
     }
 
-    /// Calls `poll` under the lock for the writer. Then half-closes the stream if the connection asks for it, and wakes
+    /// Calls `poll` under the lock for the writer. No message is stored meanwhile, because only the writer stores
+    /// messages, and it is in this call. Then half-closes the stream if the connection asks for it, and wakes
     /// the reader if it must act.
     fn poll_out<T>(
         &self,

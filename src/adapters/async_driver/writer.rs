@@ -9,8 +9,8 @@
 //!
 //! Invariants:
 //! - A message is queued completely, in one poll. So a dropped future leaves no part of a message in the queue.
-//! - A call that never waits stores its message in `WaitingMessages` if the lock is taken. The next task that takes the
-//!   lock queues this message.
+//! - A call that never waits stores its message in `WaitingMessages` if the lock is taken. The task that holds the lock
+//!   queues and writes this message, at the latest after it has released the lock.
 //! - After each change that the reader must act on, the writer wakes the reader.
 
 use core::pin::Pin;
@@ -278,8 +278,8 @@ impl<S, R: Transport<S>> Writer<S, R> {
     /// Queues a message without waiting, and writes as much of the write queue as the stream takes now.
     ///
     /// The rest is written by the next call that sends, or by the [`Reader`](super::Reader) before it waits for input.
-    /// If the `Reader` holds the shared lock at this moment, the call stores the message. The `Reader` queues it when
-    /// it next takes the lock.
+    /// If the `Reader` holds the shared lock at this moment, the call stores the message. The `Reader` queues and writes
+    /// it in the same poll, before or after it releases the lock.
     ///
     /// If the write queue is full, the call first writes as much of the queue as the stream takes now. This call does
     /// not run timers.

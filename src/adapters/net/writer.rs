@@ -18,11 +18,10 @@ use super::split::{Half, LockedOut, Shared};
 use super::write_driver::Output;
 use crate::adapters::error::Error;
 use crate::{
-    CloseCode, Message, MessageKind, Outbox, Prepared, ReadyState, SendError, SendOptions, Sender,
-    UnsentMessage,
+    CloseCode, Message, MessageKind, Outbox, Prepared, ReadyState, SendOptions, Sender, UnsentMessage,
 };
 #[cfg(doc)]
-use crate::{Event, Outcome};
+use crate::{Event, Outcome, SendError};
 
 /// The sending half of a blocking WebSocket, made by [`WebSocket::split`](super::WebSocket::split). Clones share the
 /// connection.
@@ -212,8 +211,8 @@ impl Writer {
     ///
     /// The rest is written by the next call that sends, or by the [`Reader`](super::Reader) after its next read. If
     /// another thread is sending, that thread also writes the message. A [`close`](Self::close) of any thread is sent
-    /// after all messages that were accepted before. If the peer closes or the connection fails first, the message may be
-    /// dropped, and the next [`flush`](Self::flush) returns [`SendError::Closed`].
+    /// after all messages that were accepted before. If the peer closes or the connection fails first, the message may
+    /// be dropped, and the next [`flush`](Self::flush) returns [`SendError::Closed`].
     ///
     /// If the queue is full, the call first writes as much of the queue as the stream takes now. This call does not run
     /// timers. Over a stream without timeouts, such as one from [`from_parts`](super::WebSocket::from_parts) with `|_|
@@ -232,10 +231,10 @@ impl Writer {
         let message = message.into();
         let sent = match self.shared.try_lock() {
             Some(mut out) => out.output().try_queue(message).map(|()| _ = out.write_now()),
-            None if self.ready_state() != ReadyState::Open => {
-                Err(UnsentMessage { error: SendError::Closed, message })
+            None => {
+                let pending = self.shared.pending();
+                pending.messages().push(message, pending.status())
             }
-            None => self.shared.pending().messages().push(message),
         };
         self.after_release(|out| out.write_now());
         sent
@@ -406,8 +405,8 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::Event;
     use crate::adapters::net::{Client, Server};
+    use crate::{Event, SendError};
 
     #[test]
     fn round_trip_does_not_wait_for_a_writing_thread() {
@@ -444,7 +443,8 @@ mod tests {
     #[test]
     fn a_feed_writes_the_messages_that_other_threads_have_stored() {
         let (_reader, mut writer, _peer) = halves();
-        writer.shared.pending().messages().push(Message::from("stored")).unwrap();
+        let pending = writer.shared.pending();
+        pending.messages().push(Message::from("stored"), pending.status()).unwrap();
         writer.feed("fed").unwrap();
         assert_eq!(writer.buffered_amount(), 0);
         writer.feed("fed").unwrap();

@@ -1,7 +1,7 @@
 //! State that tasks share, checked by loom in all interleavings.
 //!
-//! The models compile three source files of the adapters with the locks and atomics of loom. `shared_lock.rs` belongs
-//! to the halves of a WebSocket. `tasks.rs` belongs to a whole WebSocket that two tasks use in turn. `notify_once.rs`
+//! The models compile four source files of the adapters with the locks and atomics of loom. `shared_lock.rs` and
+//! `lock_handover.rs` belong to the halves of a WebSocket. `tasks.rs` belongs to a whole WebSocket that two tasks use in turn. `notify_once.rs`
 //! belongs to a group of WebSockets. A model ends only if every task that waits is woken, so a lost wakeup fails the
 //! test.
 
@@ -11,10 +11,14 @@ mod adapters {
     #[path = "../../../../src/adapters/lock.rs"]
     pub(crate) mod lock;
 
+    #[allow(dead_code, reason = "the models do not use all of its items")]
+    #[path = "../../../../src/adapters/lock_handover.rs"]
+    pub(crate) mod lock_handover;
+
     pub(crate) mod sync {
         pub(crate) use std::sync::{PoisonError, TryLockError};
 
-        pub(crate) use loom::sync::atomic::{AtomicBool, Ordering};
+        pub(crate) use loom::sync::atomic::{AtomicBool, Ordering, fence};
         pub(crate) use loom::sync::{Mutex, MutexGuard};
     }
 

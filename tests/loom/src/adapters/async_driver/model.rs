@@ -17,6 +17,7 @@ use loom::thread;
 use super::notify_once::NotifyOnce;
 use super::shared_lock::{SharedLock, Side};
 use super::tasks::{Tasks, UsedByTasks, poll_as};
+use crate::adapters::lock_handover::LockHandover;
 
 /// The pipe to which both tasks write. Like a socket, it stores only the waker of the last call that had to wait.
 #[derive(Default)]
@@ -298,5 +299,56 @@ fn a_listener_that_moves_to_another_task_is_notified_there() {
         }
         assert_eq!(listener.told(), Some(1));
         assert!(teller.join().unwrap());
+    });
+}
+
+/// A store of bytes that any thread fills, and the bytes that the holders of the lock have collected from it.
+struct Handover {
+    protocol: LockHandover,
+    stored: Mutex<Vec<u8>>,
+    collected: Mutex<Vec<u8>>,
+}
+
+impl Handover {
+    /// Collects once if the lock is free. Returns whether it was free.
+    fn try_collect(&self) -> bool {
+        let Ok(mut collected) = self.collected.try_lock() else { return false };
+        self.protocol.collect();
+        collected.append(&mut self.stored.lock().unwrap());
+        true
+    }
+
+    /// Collects as each holder of the lock does: again after the release, as long as there are announcements.
+    fn look(&self) {
+        while self.protocol.is_announced() && self.try_collect() {}
+    }
+
+    fn store(&self, what: u8) {
+        self.stored.lock().unwrap().push(what);
+        self.protocol.announce();
+        self.look();
+    }
+}
+
+#[test]
+fn everything_that_is_stored_while_the_lock_is_taken_is_collected() {
+    model("handover", Some(4), || {
+        let shared = Arc::new(Handover {
+            protocol: LockHandover::new(),
+            stored: Mutex::default(),
+            collected: Mutex::default(),
+        });
+        let (one, two) = (Arc::clone(&shared), Arc::clone(&shared));
+        let one = thread::spawn(move || one.store(1));
+        let two = thread::spawn(move || two.store(2));
+        // This thread holds the lock for another reason, and looks when it has released the lock.
+        if shared.try_collect() {
+            shared.look();
+        }
+        one.join().unwrap();
+        two.join().unwrap();
+        let mut collected = shared.collected.lock().unwrap().clone();
+        collected.sort_unstable();
+        assert_eq!(collected, [1, 2]);
     });
 }
