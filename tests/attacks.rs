@@ -1,7 +1,7 @@
 //! Known attacks on WebSocket endpoints, one test for each. `SECURITY.md` lists them.
 //!
-//! Each test checks how the connection reacts, and what the attack costs: heap memory, which a counting allocator
-//! measures, and steps. A step is one call of `poll`. The limits on steps, and on memory that is allocated or
+//! Each test checks how the crate reacts. Many tests also check what the attack costs: heap memory, which a counting
+//! allocator measures, and steps. A step is one call of `poll`. The limits on steps, and on memory that is allocated or
 //! moved, are in proportion to the input.
 #![cfg(feature = "alloc")]
 #![allow(

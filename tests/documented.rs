@@ -288,11 +288,14 @@ fn security_lists_the_limits() {
     let opening = "src/adapters/handshake_driver/responding.rs";
     let pool = between(memory, "type TwoSlotPool<T> = [Cell<Option<T>>; ", "]");
     let turn = "src/adapters/async_driver/turn.rs";
+    // `Settings::write_timeout` uses both constants as bounds of the handshake timeout.
+    let (write, discard) = (constant(opening, "WRITE_TIMEOUT"), constant(opening, "DISCARD_TIME"));
     let mut page = Page::new("SECURITY.md");
     page.says(format!("at most twice what has arrived, or has been inflated, plus {}", allowance()))
         .says(format!(
-            "| payload of one frame; if compressed, a quarter and {} more | {} | `Config::max_frame` |",
-            d.longer, d.frame
+            "| payload of one data frame | {} | `Config::max_frame`; a frame of a compressed message may be longer by a \
+             quarter and {} |",
+            d.frame, d.longer
         ))
         .says(format!(
             "| length of a message over all fragments, inflated | {} | `Config::max_message` |",
@@ -322,7 +325,7 @@ fn security_lists_the_limits() {
         ))
         .says(format!("| silence before a Ping | {} s |", d.ping))
         .says(format!(
-            "| silence after a Ping; up to {} times as long in addition while the peer takes written bytes | {} s |",
+            "| silence after a Ping; writes to a transport that was full extend this time, by at most {} times its length | {} s |",
             word(constant("src/connection/timers.rs", "MOST_EXTENSIONS")),
             d.pong
         ))
@@ -332,20 +335,19 @@ fn security_lists_the_limits() {
         .says(format!("| time without data while memory for compression is held | {} s |", d.release))
         .says(format!("| opening handshake; on a server, each of its two phases | {} s in the adapters; none in the core |", d.handshake))
         .says(format!(
-            "| time in which the peer takes nothing of a response other than 101 | {} s;",
-            constant(opening, "WRITE_TIMEOUT")
+            "| time in which the peer takes nothing of a response other than 101 | {write} s; if a handshake is \
+             rejected, the handshake timeout, but at least {discard} s and at most {write} s |"
         ))
-        .says(format!("| time to write such a response completely | one second for each {} of the response,", {
+        .says(format!("| the time of the previous row, plus one second for each {} of the response |", {
             let slowest = size(constant(opening, "SLOWEST"));
             slowest.strip_prefix("1 ").unwrap().to_owned()
         }))
         .says(format!(
-            "| input that is discarded after such a response | {} s from its end, {} |",
-            constant(opening, "DISCARD_TIME"),
+            "| at most {discard} s after the response was flushed, and at most {} |",
             size(constant(opening, "MOST_DISCARDED"))
         ))
-        .says(format!("then at most twice what has arrived plus {}", gathered_allowance()))
-        .says(format!("twice that, plus {} and the inflater", allowance()))
+        .says(format!("a `VecMessage` has at most twice what has arrived plus {}", gathered_allowance()))
+        .says(format!("at most twice the limit, plus {} and the inflater", allowance()))
         .says(format!("{} of Pongs, the newest among them", pongs()))
         .and_no_more();
 }
