@@ -108,8 +108,9 @@ impl<'a> Response<'a> {
     /// - [`ResponseError::NoRoom`]: `out` is too small. The error contains the required length.
     /// - [`ResponseError::Header`]: an additional header cannot be sent.
     /// - [`ResponseError::SubprotocolNotOffered`]: the client did not offer the subprotocol.
-    /// - [`ResponseError::ExtensionNotOffered`]: the client did not offer an extension, or not with these
-    ///   parameters, or permessage-deflate was set twice.
+    /// - [`ResponseError::ExtensionNotOffered`]: the client did not offer the parameters that were passed to
+    ///   [`deflate`](Self::deflate), or an extension that [`extensions`](Self::extensions) names. It is also returned
+    ///   if `extensions` names permessage-deflate although `deflate` was called with parameters.
     /// - [`ResponseError::ExtensionsMalformed`]: the text of the extensions does not match the grammar.
     pub fn write(&self, out: &mut [u8]) -> Result<usize, ResponseError> {
         self.check()?;
@@ -138,8 +139,9 @@ impl<'a> Response<'a> {
     ///
     /// - [`ResponseError::Header`]: an additional header cannot be sent.
     /// - [`ResponseError::SubprotocolNotOffered`]: the client did not offer the subprotocol.
-    /// - [`ResponseError::ExtensionNotOffered`]: the client did not offer an extension, or not with these
-    ///   parameters, or permessage-deflate was set twice.
+    /// - [`ResponseError::ExtensionNotOffered`]: the client did not offer the parameters that were passed to
+    ///   [`deflate`](Self::deflate), or an extension that [`extensions`](Self::extensions) names. It is also returned
+    ///   if `extensions` names permessage-deflate although `deflate` was called with parameters.
     /// - [`ResponseError::ExtensionsMalformed`]: the text of the extensions does not match the grammar.
     #[cfg(feature = "alloc")]
     #[cfg_attr(docsrs, doc(cfg(feature = "alloc")))]

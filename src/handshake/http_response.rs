@@ -221,7 +221,8 @@ pub enum ResponseError {
     Header(HeaderError),
     /// The client did not offer the subprotocol (RFC 6455 section 4.2.2).
     SubprotocolNotOffered,
-    /// The client did not offer the extension, or not with these parameters (RFC 6455 section 9.1).
+    /// The client did not offer the extension or the parameters of permessage-deflate (RFC 6455 section 9.1), or
+    /// permessage-deflate was set twice (RFC 7692 section 5).
     ExtensionNotOffered,
     /// The extensions do not match the grammar (RFC 6455 section 9.1).
     ExtensionsMalformed,

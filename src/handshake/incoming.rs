@@ -1,12 +1,13 @@
 //! The checks of a request on a server. The result is an upgrade, plain HTTP, or the reason to reject the request.
 //!
-//! The scanner passes each header line to [`RequestHeaders`] when the line is complete. Once the head is complete,
-//! [`check_request`] applies the rules of RFC 6455 sections 4.1 and 4.2.1, and reports the first violated rule.
+//! The scanner passes the header lines to [`RequestHeaders`]. The scanner has passed all of them when the head is
+//! complete. [`check_request`] then applies the rules of RFC 6455 sections 4.1 and 4.2.1, and reports the first
+//! violated rule.
 //!
-//! The order of the checks is the order of section 4.2.1, with two exceptions. The method is checked after `Upgrade`,
-//! because a request without this header is plain HTTP and may have any method. An unsupported version is reported
-//! before errors in the key, the origin, the subprotocols and the extensions, because another version may define these
-//! headers differently.
+//! The order of the checks is the order of section 4.2.1, with two exceptions. The method and the HTTP version are
+//! checked after `Upgrade`, because a request without this header is plain HTTP and may have any method and version. An
+//! unsupported `Sec-WebSocket-Version` is reported before errors in the key, the origin, the subprotocols and the
+//! extensions, because another version of the protocol may define these headers differently.
 //!
 //! Invariant: the time of a check is at most `n log n` in the length of the head, even if an attacker writes the head.
 
@@ -350,7 +351,8 @@ mod tests {
             assert_eq!(check(&names[..512]), Err(Reason::SubprotocolRepeated), "{first}, {second}");
             names[second] = kept;
         }
-        // The first error counts. A repeated name precedes an invalid one, and both precede too many names.
+        // Names after an invalid name are not examined. Among the names before it, a repeated name is reported first. A
+        // list that is too long is reported only if its first 513 names have neither error.
         assert_eq!(check(&["a", "a", "b c"]), Err(Reason::SubprotocolRepeated));
         assert_eq!(check(&["a", "b c", "a"]), Err(Reason::SubprotocolInvalid));
         names[512] = "p0";

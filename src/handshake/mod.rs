@@ -1,9 +1,10 @@
 //! The opening handshake (RFC 6455 section 4) for both roles, without I/O. Only the items that are marked with
 //! the feature `alloc` need an allocator.
 //!
-//! A head is the first line and the headers of an HTTP request or response. The caller collects the bytes of a
-//! head in its own memory and passes all bytes so far to each call of `poll`. A handshake keeps an offset and a few
-//! bytes of state, and examines each byte once. The result does not depend on how the input is split.
+//! A head is the first line and the headers of an HTTP request or response. The caller collects the bytes of a head in
+//! its own memory and passes all bytes so far to each call of `poll`. A handshake keeps an offset and a few bytes of
+//! state, and examines each byte once as it arrives. If header lines arrive in several calls, all header lines are
+//! parsed once more when the head is complete. The result does not depend on how the input is split.
 //!
 //! ```text
 //!  server                                       client
@@ -39,22 +40,26 @@
 //!   (RFC 6455 section 4.1 (2)). A client that reconnects should wait for a random time that grows with each attempt
 //!   (section 7.2.3). The code that manages the connections must follow both rules.
 //! - HTTP/2 and HTTP/3 (RFC 8441, RFC 9220): an HTTP library performs the handshake. `RequestHead` (feature `alloc`)
-//!   holds the method, target and headers of the request that the library received. It selects a subprotocol and checks
-//!   the origin. [`Extensions`] and [`negotiate_offer`] parse the extension headers of these versions.
+//!   holds the method, target and headers of the request that the library received. `RequestHead::select_subprotocol`
+//!   and `RequestHead::check_origin` work as for HTTP/1.1. [`Extensions`] and [`negotiate_offer`] parse the extension
+//!   headers of these versions.
 //!
 //! # Choices
 //!
 //! If the RFCs leave a choice, this module uses the strict alternative:
 //!
-//! - A bare LF or CR, a folded header, and repeated spaces in the first line are errors.
-//! - The `Upgrade` header of a response must appear once, and its value must be exactly `websocket`.
+//! - A bare LF or CR and a folded header are errors. Repeated spaces in a request line, or before a status code, are
+//!   errors too.
+//! - The `Upgrade` header of a response must appear once. Its value must be `websocket`, in upper or lower case, and
+//!   not a list that contains this token.
 //! - The names of extensions are case-sensitive.
 //!
 //! The following deviations are tolerated, because real peers send them:
 //!
 //! - One empty line may precede a request. Values may contain bytes from 0x80 on, which RFC 9110 names obs-text. Lists
 //!   may have empty elements (RFC 9110 section 5.6.1.2).
-//! - The version may be any HTTP/1.x from 1.1 on.
+//! - The HTTP version of a handshake may be any HTTP/1.x from 1.1 on. A plain HTTP request, and a response other than
+//!   101, may also have HTTP/1.0.
 //! - A status line may end directly after the status code.
 //! - The last base64 digit of a key may have set bits that belong to none of the 16 bytes.
 //! - An empty `Sec-WebSocket-Protocol` in a request counts as absent. In a response it is an error, because the

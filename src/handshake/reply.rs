@@ -143,7 +143,7 @@ pub enum HandshakeError {
     Timeout,
     /// The status is 101 but the version is HTTP/1.0, which cannot switch protocols.
     HttpVersion,
-    /// The value of `Upgrade` is not exactly `websocket`, or the header does not appear exactly once.
+    /// The value of `Upgrade` is not `websocket`, in upper or lower case, or the header does not appear exactly once.
     Upgrade,
     /// `Connection` does not contain the token `upgrade`.
     Connection,

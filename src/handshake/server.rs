@@ -24,7 +24,8 @@ use super::scan::Scanner;
 
 /// The first part of a server's opening handshake: reads the head of a request.
 ///
-/// The bytes stay in the caller's memory. The handshake keeps an offset and examines each byte once.
+/// The bytes stay in the caller's memory. The handshake keeps an offset and examines each byte once as it arrives. If
+/// header lines arrive in several calls, all header lines are parsed once more when the head is complete.
 ///
 /// ```
 /// use hybi::handshake::{Incoming, HeadLimits, ServerHandshake};
