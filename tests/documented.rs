@@ -529,15 +529,18 @@ fn the_docs_of_the_adapters_state_timeouts_and_kept_memory() {
     for path in ["src/adapters/tokio.rs", "src/adapters/net/server.rs", "src/adapters/futures_io.rs"] {
         Page::new(path).says(format!("any origin, {handshake} seconds for the handshake"));
     }
-    let (write, slowest) = (constant(opening, "WRITE_TIMEOUT"), size(constant(opening, "SLOWEST")));
+    // `Settings::write_timeout` uses `DISCARD_TIME` as the lower bound of the handshake timeout.
+    let (write, least) = (constant(opening, "WRITE_TIMEOUT"), constant(opening, "DISCARD_TIME"));
+    let slowest = size(constant(opening, "SLOWEST"));
+    let slowest = slowest.strip_prefix("1 ").unwrap();
     Page::new("src/adapters/handshake_driver/server.rs").says(format!(
-        "and at least {slowest} a second on average. For this purpose a timeout below 1 s counts as 1 s. A timeout above \
-         {write} s, or `None`, counts as {write} s."
+        "plus one second for each {slowest}. For both limits a timeout below {least} s counts as {least} s. A timeout \
+         above {write} s, or `None`, counts as {write} s."
     ));
     Page::new("src/adapters/handshake_driver/request_getters.rs")
         .says(format!("how long the stream may accept no byte of the response; {write} s by default"));
     for path in ["src/adapters/net/http_call.rs", "src/adapters/async_driver/http_call.rs"] {
-        Page::new(path).says(format!("and at least {slowest} a second")).says(format!(
+        Page::new(path).says(format!("plus one second for each {slowest}.")).says(format!(
             "for one second after the end of the response, at most {}.",
             size(constant(opening, "MOST_DISCARDED"))
         ));

@@ -17,7 +17,8 @@ pub enum Error {
     /// Reading from the stream or writing to it failed. The connection is lost, but `next_event` still returns the
     /// input that had arrived.
     ///
-    /// Two kinds of I/O errors are not failures. After them the same call can be made again:
+    /// Two kinds of I/O errors are not failures. After them the WebSocket can be used further, and the method that
+    /// returned the error documents the next call:
     ///
     /// - [`io::ErrorKind::WouldBlock`]: the application has set the stream to non-blocking mode, and the stream is not
     ///   ready. `interest` returns the conditions to wait for.
@@ -33,7 +34,7 @@ pub enum Error {
     /// - A call that writes returns this error if the connection closed, failed or ended before all accepted messages
     ///   were written. In this case the call was not refused, and its own message may have been accepted. The bytes
     ///   that were not written were dropped.
-    /// - `wait_closed` returns this error if another call has already reported the end of the connection.
+    /// - `wait_closed` returns this error if the connection had already ended when the WebSocket was created from it.
     Send(SendError),
     /// The connection ended without a Close from the peer, so messages may be missing.
     ///
@@ -41,7 +42,7 @@ pub enum Error {
     Ended(Outcome),
 }
 
-/// Returns the result of a call that receives, after the last message.
+/// Returns the result of a call that receives messages, when no further message follows.
 ///
 /// The result is an error if the connection ended without a Close from the peer, and `reports` is true. Sets `reports`
 /// to false, so that the error is returned only once.

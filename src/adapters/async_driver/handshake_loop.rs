@@ -5,7 +5,7 @@
 //! result to the `HandshakeDriver`. If another step cannot be performed yet, `poll_open` waits until the stream is
 //! ready or the deadline has come.
 //!
-//! `adapters::handshake_driver` has the handshakes. `handshake`, `pending_request` and `http_call` start them.
+//! `adapters::handshake_driver` has the handshakes. `handshake.rs`, `pending_request.rs` and `http_call.rs` start them.
 //!
 //! Invariant: the state of a handshake is on the heap. This memory is freed after the handshake, and the task of the
 //! connection reserves no memory for the handshake.

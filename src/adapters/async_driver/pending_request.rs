@@ -3,7 +3,8 @@
 //! [`PendingRequest`] owns the stream and the head of the request. The application examines the head, and accepts or
 //! rejects the request at any later time. This file then runs the second phase of the handshake.
 //!
-//! `handshake` runs the first phase, which receives the request. `adapters::handshake_driver` checks the request.
+//! `async_driver/handshake.rs` runs the first phase, which receives the request. `adapters::handshake_driver` checks
+//! the request.
 //!
 //! Invariants:
 //! - While the application decides, no timeout applies, and nothing is read or written.
@@ -130,9 +131,9 @@ impl<S, R: Transport<S>> PendingRequest<S, R> {
 
     /// Rejects the request: sends `response`, and closes the stream.
     ///
-    /// The response may have any size. The peer must read a part of it within each period of the
-    /// [handshake timeout](Server::handshake_timeout), and at least 1 KiB a second on average. For this purpose the
-    /// timeout counts as at least 1 s and at most 30 s.
+    /// The response may have any size. The call fails if the stream accepts no byte of it for as long as the [handshake
+    /// timeout](Server::handshake_timeout). The call also fails if the whole response takes longer than this timeout
+    /// plus one second for each KiB. For both limits the timeout counts as at least 1 s and at most 30 s.
     ///
     /// If a socket is closed while it has unread input, the response can get lost. Therefore input is read and
     /// discarded for one second after the end of the response, at most 64 KiB.

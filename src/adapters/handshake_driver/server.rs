@@ -101,10 +101,10 @@ impl<R> Server<R> {
     /// A request that is not complete in time is rejected with status 408. If the 101 response is not sent in time, the
     /// call returns [`AcceptError::Io`](super::AcceptError::Io).
     ///
-    /// A response with another status may be large, so it may take longer. The peer must read a part of it within each
-    /// period as long as the timeout, and at least 1 KiB a second on average. For this purpose a timeout below 1 s
-    /// counts as 1 s. A timeout above 30 s, or `None`, counts as 30 s. If the peer is slower, the call fails with an
-    /// I/O error of the kind `TimedOut`.
+    /// A response with another status may be large, so it may take longer. The call fails if the stream accepts no byte
+    /// of the response for as long as the timeout. The call also fails if the whole response takes longer than the
+    /// timeout plus one second for each KiB. For both limits a timeout below 1 s counts as 1 s. A timeout above 30 s,
+    /// or `None`, counts as 30 s. The error is an I/O error of the kind `TimedOut`.
     #[must_use]
     pub fn handshake_timeout(self, timeout: Option<Duration>) -> Self {
         self.with(|settings| settings.timeout = timeout)

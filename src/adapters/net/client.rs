@@ -4,7 +4,8 @@
 //! sockets, runs the handshake on a [`DeadlineStream`], and creates the [`WebSocket`]. This crate has no TLS: the
 //! application creates a TLS stream and passes it to [`Client::open`] or [`Client::open_stream`].
 //!
-//! Invariant: if a handshake fails, [`ConnectError::Http`] contains the stream. Every other error closes the stream.
+//! Invariant: if the server answers with a status other than 101, [`ConnectError::Http`] contains the stream. After
+//! every other error the stream is dropped.
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};

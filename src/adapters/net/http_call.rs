@@ -43,8 +43,9 @@ impl<S> HttpCall<S> {
     /// Answers the request: sends `response`, and closes the stream. Blocks until the stream is closed.
     ///
     /// The response to a HEAD request is sent without its body (RFC 9110 section 9.3.2). The response may have any
-    /// size. The peer must read a part of it within each [`write_timeout`](Self::write_timeout), and at least 1 KiB a
-    /// second on average.
+    /// size. The call fails if the stream accepts no byte of it for as long as the
+    /// [`write_timeout`](Self::write_timeout). The call also fails if the whole response takes longer than this timeout
+    /// plus one second for each KiB.
     ///
     /// If a socket is closed while it has unread input, the response can get lost. Therefore input is read and
     /// discarded for one second after the end of the response, at most 64 KiB. This input includes the body of the

@@ -15,8 +15,9 @@ use crate::adapters::error::Error;
 /// The conditions to wait for if a call could not continue because a non-blocking stream was not ready.
 /// [`Error::interest`] returns this type.
 ///
-/// Call again as soon as one of the three conditions is met. The application need not know which one: any call of the
-/// WebSocket checks all three.
+/// As soon as one of the three conditions is met, make the next call: after a call that receives, the same call, and
+/// after a call that sends, `flush`. The application need not know which condition is met. A call that receives checks
+/// all three.
 ///
 /// ```
 /// use hybi::adapters::net::{Client, Error, Server};
@@ -47,7 +48,8 @@ pub struct Interest {
     pub readable: bool,
     /// Wait until the stream is writable.
     pub writable: bool,
-    /// Wait for this time at most, because then a timer of the connection is due. `None` if no timer is running.
+    /// Wait for this time at most, because then a timer of the connection is due, or the call must be repeated for
+    /// another reason. `None` if there is no such time.
     pub within: Option<Duration>,
 }
 
@@ -74,7 +76,7 @@ impl Error {
     /// Returns the conditions to wait for if a stream in non-blocking mode was not ready. Returns `None` for every
     /// other error.
     ///
-    /// If the result is `Some`, nothing has failed, and the call can be made again.
+    /// If the result is `Some`, nothing has failed. The method that returned the error documents the next call.
     #[must_use]
     pub fn interest(&self) -> Option<Interest> {
         match self {

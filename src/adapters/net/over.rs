@@ -78,7 +78,8 @@ enum Operations<S> {
         io: fn(&mut S) -> &mut dyn ReadWrite,
         socket: SocketOf<S>,
         close_write: Option<fn(&mut S) -> io::Result<()>>,
-        /// True if `S` contains the socket and nothing else. The stream then has no layer.
+        /// True if `S` contains the socket and nothing else. `S` is then used like the socket itself: it keeps no
+        /// refused bytes, and is half-closed without `close_write`.
         bare: bool,
     },
 }
@@ -114,8 +115,9 @@ impl<S: Read + Write> Over<S> {
     /// After `close` has returned `Ok`, the adapter closes the sending direction of the socket below. If `close`
     /// returns [`ErrorKind::WouldBlock`] or [`ErrorKind::TimedOut`], it is called again later.
     ///
-    /// Without this function the connection ends without half-close, and the stream stays open. The application can
-    /// take the stream with [`WebSocket::into_parts`](super::WebSocket::into_parts) and shut it down.
+    /// Without this function a layer is never half-closed: the connection ends without half-close. The stream then
+    /// stays open, unless the connection is aborted. The application can take the stream with
+    /// [`WebSocket::into_parts`](super::WebSocket::into_parts) and shut it down.
     #[must_use]
     pub fn close_write(mut self, close: fn(&mut S) -> io::Result<()>) -> Self {
         if let Operations::Layer { close_write, .. } = &mut self.operations {

@@ -116,9 +116,9 @@ impl<S> PendingRequest<S> {
 
     /// Rejects the request: sends `response`, and closes the stream. Blocks until the stream is closed.
     ///
-    /// The response may have any size. The peer must read a part of it within each period of the
-    /// [handshake timeout](Server::handshake_timeout), and at least 1 KiB a second on average. For this purpose the
-    /// timeout counts as at least 1 s and at most 30 s.
+    /// The response may have any size. The call fails if the stream accepts no byte of it for as long as the [handshake
+    /// timeout](Server::handshake_timeout). The call also fails if the whole response takes longer than this timeout
+    /// plus one second for each KiB. For both limits the timeout counts as at least 1 s and at most 30 s.
     ///
     /// If a socket is closed while it has unread input, the response can get lost. Therefore input is read and
     /// discarded for one second after the end of the response, at most 64 KiB.
