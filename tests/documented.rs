@@ -368,7 +368,7 @@ fn the_manual_lists_limits_and_timeouts() {
         .says(format!("longer than `max_frame` by a quarter and {},", d.longer))
         .says(format!("twice what has arrived, or has been inflated, plus {}.", allowance()))
         .says(format!("a `VecMessage` has at most twice what has arrived plus {}.", gathered_allowance()))
-        .says(format!("Pongs share {},", pongs()))
+        .says(format!("that are written before the write queue share {}.", pongs()))
         .says("// announces 1001 bytes")
         .and_no_more();
     Page::new("src/manual/timeouts.rs")

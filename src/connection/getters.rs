@@ -27,7 +27,7 @@ impl<O: WriteQueue> Connection<O> {
         &self.sender
     }
 
-    /// Returns the latest time that was passed to this connection: see [`Sender::latest_instant`].
+    /// Returns the latest time that the timers have stored: see [`Sender::latest_instant`].
     #[must_use]
     pub fn latest_instant(&self) -> Instant {
         self.sender.latest_instant()
@@ -63,7 +63,7 @@ impl<O: WriteQueue> Connection<O> {
         })
     }
 
-    /// Returns how many bytes are in the write queue, including headers and control frames.
+    /// Returns how many bytes are queued and not written, including headers and control frames.
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
         self.sender.buffered_amount()
@@ -76,7 +76,8 @@ impl<O: WriteQueue> Connection<O> {
         self.receiver.is_paused()
     }
 
-    /// Checks whether a message would be accepted now: see [`Sender::can_send`].
+    /// Checks whether closing has begun, and whether the write queue has reached the high-water mark: see
+    /// [`Sender::can_send`].
     ///
     /// # Errors
     ///

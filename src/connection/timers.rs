@@ -201,7 +201,7 @@ impl Timers {
 
     // --- getters ---
 
-    /// Returns the latest time that was passed to this connection, as far as it is stored.
+    /// Returns the latest stored time, which is not later than the latest time that was passed to this connection.
     pub(super) fn latest(&self, config: &Config) -> Instant {
         let progress_or_close = match self.progress_or_end {
             Instant::NEVER if self.pings.marks.is_closing() => Instant::ZERO,

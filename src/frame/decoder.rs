@@ -9,7 +9,8 @@
 //!
 //! Invariants:
 //! - Each byte is examined once, except the bytes of a header that arrives in several pieces.
-//! - An error is reported at the first byte that breaks a rule, wherever the input is divided.
+//! - An error is reported at the first byte that breaks a rule, wherever the input is divided. One error is reported
+//!   later: that a 64-bit length is not minimal, when all bytes of the length have arrived.
 //!
 //! ```text
 //!           header complete                last payload byte
@@ -96,7 +97,8 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// Returns a [`ProtocolError`] as soon as the byte that breaks a rule has arrived:
+    /// Returns a [`ProtocolError`] as soon as the byte that breaks a rule has arrived. A 64-bit length that is not
+    /// minimal is reported when all of its bytes have arrived. The errors are:
     ///
     /// - the errors of [`Header::decode`];
     /// - [`ReservedBits`](ProtocolError::ReservedBits) or [`NotAFrame`](ProtocolError::NotAFrame): reserved
@@ -293,9 +295,9 @@ const fn reserved_bits(first: u8) -> ProtocolError {
         // not agreed on (RFC 7692 6.1). In ASCII the three bytes are `@`, `A` and `B`. No HTTP response begins with one
         // of them.
         0x40..=0x42 => ProtocolError::ReservedBits(4),
-        // No other printable character begins a frame in use. As a first byte, the character would set RSV2 or RSV3,
-        // which no common extension uses. Or it would be a control frame without FIN, or have an unknown opcode. So the
-        // peer probably sends text, such as HTTP.
+        // Every other printable character has one of three faults as a first byte. It sets RSV2 or RSV3, which no
+        // common extension uses. It begins a control frame without FIN. Or it has an unknown opcode. So the peer
+        // probably sends text, such as HTTP.
         b' '..=b'~' => ProtocolError::NotAFrame(first),
         _ => ProtocolError::ReservedBits(first >> 4 & 7),
     }

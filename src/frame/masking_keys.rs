@@ -43,7 +43,8 @@ pub struct MaskingKeys {
     /// The number of the next block, with the lower half first. A `u64` would need a larger alignment, which would cost
     /// space.
     next: [u32; 2],
-    /// One more than the number of keys that were taken from the block.
+    /// One more than the number of keys that were taken from the block; [`NonZeroU8::MAX`] before the first block is
+    /// computed.
     at: NonZeroU8,
 }
 

@@ -13,9 +13,9 @@
 //! and also after the end, `Connection::peer_close` returns the peer's code and reason.
 //!
 //! Messages that were queued before the answer are normally written first. But if the last write was incomplete, the
-//! transport is congested. Then only the frame that was started is completed, and the Close follows it. The other
-//! queued messages are dropped and counted ([`Sender::dropped`](crate::Sender::dropped)). If the peer breaks a rule, a
-//! Close with the code for this rule is sent in the same way.
+//! transport is congested. Then only the frames that are partly written are completed, and the Close follows them. The
+//! other queued messages are dropped and counted ([`Sender::dropped`](crate::Sender::dropped)). If the peer breaks a
+//! rule, a Close with the code for this rule is sent in the same way.
 //!
 //! # The transport
 //!

@@ -3,7 +3,7 @@
 //! | limit | default | when exceeded |
 //! | --- | --- | --- |
 //! | [`Config::max_frame`](crate::Config::max_frame): payload of a data frame | 16 MiB | the connection fails with 1009 when the header arrives |
-//! | [`Config::max_message`](crate::Config::max_message): length of a message over all fragments, inflated | 16 MiB | the connection fails with 1009 when the header arrives, or when inflating reaches the limit |
+//! | [`Config::max_message`](crate::Config::max_message): length of a message over all fragments, inflated | 16 MiB | the connection fails with 1009 when the header arrives, or when inflating exceeds the limit |
 //! | [`Config::max_fragments`](crate::Config::max_fragments) of a message | 65,536 | the connection fails with 1008 |
 //! | [`handshake::HeadLimits::max_head`](crate::handshake::HeadLimits::max_head) | 16 KiB | the server answers 431, or 414 if the request line is too long |
 //! | [`handshake::HeadLimits::max_headers`](crate::handshake::HeadLimits::max_headers) | 100 | the server answers 431 |
@@ -17,8 +17,9 @@
 //! been inflated, plus 64 KiB. For a message that is not compressed, a `VecMessage` has at most twice what has arrived
 //! plus 16 KiB.
 //!
-//! Automatic replies use a fixed amount of memory. All queued Pongs share 508 bytes, and the newest Pongs replace the
-//! oldest. So a peer that sends Pings and never reads cannot make the queue grow.
+//! Automatic replies use a fixed amount of memory. All Pongs, Pings and Closes that are written before the write queue
+//! share 508 bytes. If there is no space for a Pong, it replaces all Pongs that are not partly written. So a peer that
+//! sends Pings and never reads cannot make the queue grow.
 //!
 //! ```
 //! # #[cfg(feature = "alloc")] {

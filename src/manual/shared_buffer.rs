@@ -1,9 +1,9 @@
 //! Using one read buffer for many connections.
 //!
 //! A connection does not store its input. Once [`poll_event`](crate::Connection::poll_event) has returned `None`, all
-//! bytes of the input have been decoded, and another connection can use the buffer. Only a message that arrives in
-//! several reads is stored, in the `VecMessage` of its connection. So a thread with a thousand connections needs only
-//! one read buffer.
+//! bytes of the input have been decoded, and another connection can use the buffer. The exception is a connection that
+//! is paused, see below. Only a message that arrives in several reads is stored, in the `VecMessage` of its connection.
+//! So a thread with a thousand connections needs only one read buffer.
 //!
 //! # If a send is `Blocked`
 //!
@@ -12,17 +12,19 @@
 //! yet. But other connections need the shared buffer. Three rules solve this problem:
 //!
 //! 1. Call [`can_send`](crate::Connection::can_send) before each poll. While it returns `Blocked`, do not poll. With
-//!    this rule the queue has space for each answer, and no answer must be stored elsewhere.
+//!    this rule the queue has space for each answer, so answers need not be stored elsewhere.
 //! 2. Copy the rest of the input, whose length is [`remaining`](crate::Input::remaining), to memory of this connection.
-//!    The rest is never longer than one read. When the bytes of this read arrive, call
-//!    [`handle_unread`](crate::Connection::handle_unread), so that no timer treats the peer as silent.
+//!    The rest is never longer than one read. If a rest is left after a read, call
+//!    [`handle_unread`](crate::Connection::handle_unread) with the time of the read, so that no timer treats the peer
+//!    as silent.
 //! 3. Do not read from this connection until the rest has been decoded. TCP then slows the peer down.
 //!
 //! `can_send` does not cause an [`Event::Writable`](crate::Event::Writable). Call it again after each write.
 //!
-//! If [`is_paused`](crate::Connection::is_paused) returns true, keep the rest of the input in the same way, serve other
-//! connections, and poll again. The example leaves out timers and transport actions: [`run_loop`](super::run_loop) has
-//! an example with both.
+//! If [`is_paused`](crate::Connection::is_paused) returns true, the inflate budget is used up. Keep the rest of the
+//! input in the same way, and serve other connections. Then set a new budget with
+//! [`set_inflate_budget`](crate::Connection::set_inflate_budget), and poll again. The example leaves out timers and
+//! transport actions: [`run_loop`](super::run_loop) has an example with both.
 //!
 //! ```
 //! # #[cfg(feature = "alloc")] {

@@ -281,7 +281,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
         Ok(self.connection.close(self.wire.clock().tick(), code, reason)?)
     }
 
-    /// Returns the length of the write queue in bytes, frame headers included.
+    /// Returns how many bytes are queued and not written, including headers and control frames.
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
         self.connection.buffered_amount()

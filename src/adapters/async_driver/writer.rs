@@ -51,7 +51,7 @@ impl<S, R> Writer<S, R> {
         Self { shared }
     }
 
-    /// Returns the length of the write queue in bytes, frame headers included. Never waits.
+    /// Returns how many bytes are queued and not written, including headers and control frames. Never waits.
     ///
     /// The value was stored when the shared lock was last released. Messages that wait for the lock are included.
     #[must_use]

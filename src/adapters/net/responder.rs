@@ -227,7 +227,7 @@ impl<'w, S> Responder<'w, S> {
         self.out.queue_close(code.into(), reason.as_ref())
     }
 
-    /// Returns the number of bytes in the write queue, frame headers included.
+    /// Returns how many bytes are queued and not written, including headers and control frames.
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
         self.out.sender().buffered_amount()

@@ -18,7 +18,7 @@ use crate::frame::Role;
 use crate::time::{Instant, Term};
 
 impl<O: WriteQueue> Sender<O> {
-    /// Returns how many bytes are in the write queue, including headers and control frames.
+    /// Returns how many bytes are queued and not written, including headers and control frames.
     #[inline]
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
@@ -28,7 +28,10 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// Checks whether a message would be accepted now.
+    /// Checks whether closing has begun, and whether the write queue has reached the high-water mark.
+    ///
+    /// A send can still fail with `MessageOpen` or `TooLarge`, or with `Blocked` if a
+    /// [`SliceOutbox`](crate::SliceOutbox) has too little space for the message.
     ///
     /// A send that fails with `Blocked` causes an [`Event::Writable`](crate::Event::Writable) later. This check does
     /// not.
@@ -70,7 +73,8 @@ impl<O: WriteQueue> Sender<O> {
         self.timers.is_behind()
     }
 
-    /// Returns the latest time that was passed to this connection.
+    /// Returns the latest time that the timers have stored. It is not later than the latest time that was passed to
+    /// this connection.
     ///
     /// A driver that takes over a connection starts its clock at this time. If its clock started earlier, deadlines
     /// would be too late.
@@ -108,8 +112,11 @@ impl<O: WriteQueue> Sender<O> {
         self.counters
     }
 
-    /// Returns how many bytes of accepted messages were dropped, including headers. Messages are dropped if they are
-    /// still queued when the peer closes, or when the connection fails or ends.
+    /// Returns how many bytes of accepted messages were dropped, including headers.
+    ///
+    /// Queued messages are dropped when the connection ends. If the transport did not accept all bytes of the last
+    /// write, queued frames are also dropped when the peer closes or the connection fails, except for frames that are
+    /// partly written.
     #[must_use]
     pub const fn dropped(&self) -> u64 {
         self.dropped

@@ -1,12 +1,12 @@
 //! Writing: selects the bytes to write next, and records how many of them the transport accepted.
 //!
-//! The order is: the rest of the frame that was started, then control frames, then the write queue. A frame is started
-//! once a byte of it was written. A transport such as TLS may keep bytes that it did not accept. For such a transport,
-//! a frame is started once a byte of it was passed to a write. The functions here only read and advance the queues.
-//! `commands.rs` and `close.rs` fill them.
+//! The order is: the rest of the frames that were started, then control frames, then the write queue. A frame is
+//! started once a byte of it was written. A transport such as TLS may keep bytes that it did not accept. For such a
+//! transport, a frame is started once a byte of it was passed to a write. The functions here only read and advance the
+//! queues. `commands.rs`, `close.rs`, `send_message.rs` and `write_through.rs` fill them.
 //!
 //! Invariants:
-//! - A control frame is never written inside another frame: `boundary` is the end of the frame that was started.
+//! - A control frame is never written inside another frame: `boundary` is the end of the last started frame.
 //! - [`Sender::poll_transmit`] returns the same bytes until [`Sender::transmitted`] or a command changes them.
 //! - In the usual case a write accepts all bytes. Then the code does not look at frame headers or control frames.
 
@@ -17,8 +17,8 @@ use crate::time::Instant;
 use crate::connection::send::write_queue::WriteQueue;
 use crate::connection::send::{LastWrite, Sender};
 
-/// Maximum number of bytes that [`Sender::poll_offer`] returns, unless one frame is longer. It equals the maximum
-/// length of a TLS record.
+/// Maximum number of bytes that [`Sender::poll_offer`] returns if no control frame is queued. The started frames, or
+/// the first frame if none is started, may be longer. The number equals the maximum payload of a TLS record.
 const MOST_OFFERED: usize = 16 << 10;
 
 impl<O: WriteQueue> Sender<O> {
@@ -61,7 +61,7 @@ impl<O: WriteQueue> Sender<O> {
     fn transmitted_in_part(&mut self, now: Instant, n: usize) {
         self.counters.bytes += n as u64;
         let had_ping = n > 0 && self.out.control().has_ping();
-        // The order of `poll_transmit`: the started frame, control frames, the rest.
+        // The order of `poll_transmit`: the started frames, control frames, the rest.
         let first = n.min(self.boundary);
         self.boundary = self.out.advance(first, self.boundary);
         let has_control = !self.out.control().rest().is_empty();
@@ -120,10 +120,10 @@ impl<O: WriteQueue> Sender<O> {
     /// Some TLS libraries encrypt the bytes first, and find out afterwards that the socket is full. They report that
     /// they accepted nothing, but the next write must begin with the same bytes.
     ///
-    /// This method returns fewer bytes than [`Self::poll_transmit`]. If control frames are queued, it returns the rest
-    /// of the started frame and some control frames. Otherwise it returns the first frame, and further bytes up to 16
-    /// KiB in total. If the transport accepts nothing, call [`Self::offered`], and then [`Self::transmitted`] with 0 if
-    /// the transport is full.
+    /// This method may return fewer bytes than [`Self::poll_transmit`]. If control frames are queued, it returns the
+    /// rest of the started frames and some control frames. Otherwise it returns the rest of the started frames, or the
+    /// first frame if none is started, and further bytes up to 16 KiB in total. If the transport accepts nothing, call
+    /// [`Self::offered`], and then [`Self::transmitted`] with 0 if the transport is full.
     pub fn poll_offer<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
         let len = self.poll_transmit(to);
         let control = self.out.control();
@@ -169,7 +169,7 @@ impl<O: WriteQueue> Sender<O> {
             _ = self.out.pieces(|piece| slices.push(piece));
             return slices.len;
         }
-        // Control frames are written after the frame that was started, and before the rest of the queue.
+        // Control frames are written after the frames that were started, and before the rest of the queue.
         let (control, mut ahead) = (self.out.control().rest(), Some(self.boundary));
         _ = self.out.pieces(|piece| match ahead {
             None => slices.push(piece),
@@ -192,7 +192,7 @@ impl<O: WriteQueue> Sender<O> {
     }
 }
 
-/// A list of non-empty slices of bounded length.
+/// A list of slices. No slice is empty, and the list has space for `to.len()` slices.
 struct Slices<'s, 'a> {
     to: &'s mut [&'a [u8]],
     len: usize,

@@ -211,7 +211,7 @@ impl<S, R> WebSocket<S, R> {
         self.inner.error_on_abnormal_end = on;
     }
 
-    /// Returns the length of the write queue in bytes, frame headers included.
+    /// Returns how many bytes are queued and not written, including headers and control frames.
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
         self.inner.connection.buffered_amount()

@@ -311,7 +311,7 @@ impl<S> WebSocket<S> {
         self.run.error_on_abnormal_end(on);
     }
 
-    /// Returns the number of bytes in the write queue, frame headers included.
+    /// Returns how many bytes are queued and not written, including headers and control frames.
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
         self.run.connection().buffered_amount()
