@@ -293,8 +293,8 @@ fn security_lists_the_limits() {
     let mut page = Page::new("SECURITY.md");
     page.says(format!("at most twice what has arrived, or has been inflated, plus {}", allowance()))
         .says(format!(
-            "| payload of one data frame | {} | `Config::max_frame`; a frame of a compressed message may be longer by a \
-             quarter and {} |",
+            "| payload of one data frame | {} | `Config::max_frame`; a frame of a compressed message may be \
+             longer by a quarter and {} |",
             d.frame, d.longer
         ))
         .says(format!(
@@ -325,7 +325,8 @@ fn security_lists_the_limits() {
         ))
         .says(format!("| silence before a Ping | {} s |", d.ping))
         .says(format!(
-            "| silence after a Ping; writes to a transport that was full extend this time, by at most {} times its length | {} s |",
+            "| silence after a Ping; writes to a transport that was full extend this time, by at most {} times its \
+             length | {} s |",
             word(constant("src/connection/timers.rs", "MOST_EXTENSIONS")),
             d.pong
         ))
