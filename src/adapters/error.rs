@@ -58,6 +58,12 @@ pub(super) fn end_of_messages<M>(outcome: Option<Outcome>, reports: &mut bool) -
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // If the system reports one of these two kinds, the stream has failed.
+            Self::Io(error) if error.raw_os_error().is_none() => match error.kind() {
+                io::ErrorKind::WouldBlock => fmt::Display::fmt(error, f),
+                io::ErrorKind::TimedOut => f.write_str("the timeout of the call has passed: call again"),
+                _ => write!(f, "the stream failed: {error}"),
+            },
             Self::Io(error) => write!(f, "the stream failed: {error}"),
             Self::Protocol(error) => fmt::Display::fmt(error, f),
             Self::Send(error) => fmt::Display::fmt(error, f),

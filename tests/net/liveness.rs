@@ -477,6 +477,35 @@ fn a_nonblocking_stream_stays_nonblocking() {
 }
 
 #[test]
+fn a_nonblocking_stream_waits_for_space_to_half_close() {
+    // The server has both Closes, and then half-closes the stream. The peer reads the server's Close 100 ms later.
+    let stream = Virtual::new(100, |peer| {
+        if peer.now == Duration::ZERO {
+            peer.send(&frame(0x88, true, b""));
+            peer.wake_at = Some(ms(100));
+        } else {
+            peer.read(usize::MAX);
+        }
+    });
+    let stream = stream.closing_slowly();
+    let mut ws = stream.server(patient());
+    hybi::adapters::net::Stream::set_nonblocking(&mut ws.stream().clone(), true).unwrap();
+    assert!(matches!(ws.next_event().unwrap(), Some((Event::CloseReceived { .. }, _))));
+    let error = ws.next_event().err().unwrap();
+    let interest = error.interest().unwrap();
+    assert!(interest.writable && interest.readable, "{interest:?}");
+    assert!(interest.within.is_some_and(|within| within <= ms(20)), "{interest:?}");
+    let text = error.to_string();
+    assert!(
+        text.starts_with("the non-blocking stream is not ready: wait until it is readable or writable"),
+        "{text}"
+    );
+    stream.pass(ms(200));
+    assert!(ws.next_event().err().unwrap().interest().is_some_and(|interest| !interest.writable));
+    assert_eq!(stream.peer(|peer| peer.closed), Some(Closed::Sending));
+}
+
+#[test]
 fn s7_1_1_closing_ends_in_time_with_any_peer() {
     for stream in [
         silent(),

@@ -119,6 +119,8 @@ struct Shared {
     always_blocks: bool,
     /// The value that the stream reports: whether it may keep the bytes of a failed write.
     keeps_refused_bytes: bool,
+    /// A half-close waits until the peer has read everything.
+    close_waits: bool,
     /// Every second write and flush is interrupted before it does anything.
     interrupts: bool,
     /// Number of writes and flushes, if `interrupts` is set.
@@ -150,6 +152,7 @@ impl Virtual {
             takes_parts: false,
             always_blocks: false,
             keeps_refused_bytes: false,
+            close_waits: false,
             interrupts: false,
             outputs: 0,
             calls: 0,
@@ -189,6 +192,12 @@ impl Virtual {
     /// Makes the stream hold written bytes back until a flush.
     pub fn holding_back(self) -> Self {
         self.lock().held_back = Some(Vec::new());
+        self
+    }
+
+    /// Makes a half-close wait until the peer has read everything, as over a TLS stream.
+    pub fn closing_slowly(self) -> Self {
+        self.lock().close_waits = true;
         self
     }
 
@@ -380,6 +389,9 @@ impl Stream for Virtual {
             shared.held_back.as_ref().is_none_or(Vec::is_empty),
             "the stream is closed before the bytes that it holds back are sent"
         );
+        if shared.close_waits && !shared.peer.unread.is_empty() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
         shared.peer.closed = Some(Closed::Sending);
         Ok(())
     }

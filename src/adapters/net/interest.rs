@@ -55,12 +55,14 @@ pub struct Interest {
 
 impl fmt::Display for Interest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self { writable: true, .. } => {
-                "the non-blocking stream is not ready: call again when it is readable or writable"
-            }
-            _ => "the non-blocking stream is not ready: call again when it is readable",
-        })
+        f.write_str("the non-blocking stream is not ready: wait until ")?;
+        f.write_str(match (self.readable, self.writable) {
+            (true, true) => "it is readable or writable",
+            (true, false) => "it is readable",
+            (false, true) => "it is writable",
+            (false, false) => "a timer is due",
+        })?;
+        f.write_str(", then call again, or call `flush` if the call sends a message")
     }
 }
 

@@ -131,7 +131,13 @@ impl<S> RunLoop<S> {
             Err(error) => {
                 let error = Error::Io(error);
                 if would_block(&error) {
-                    return Err(self.output().interest().into());
+                    let mut interest = self.output().interest();
+                    if let Some(at) = half_close_again_at {
+                        let left = at.saturating_duration_since(self.link.now());
+                        interest.writable = true;
+                        interest.within = Some(interest.within.map_or(left, |within| within.min(left)));
+                    }
+                    return Err(interest.into());
                 }
                 // While the connection is closing, a read error counts as the end of the stream.
                 let closing = self.is_closing();
