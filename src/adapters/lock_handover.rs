@@ -45,6 +45,11 @@ impl LockHandover {
         self.announced.store(false, Ordering::Relaxed);
     }
 
+    /// Announces again what the holder of the lock leaves in the store. The holder itself looks after the release.
+    pub(super) fn leave(&self) {
+        self.announced.store(true, Ordering::Relaxed);
+    }
+
     /// Returns whether something was stored that was not collected. Each holder calls this after it has released the
     /// lock. If the result is true, the caller must try the lock again.
     #[inline]

@@ -50,6 +50,8 @@ pub(super) struct WaitingMessages {
 #[derive(Debug, Default)]
 struct Stored {
     messages: VecDeque<Message>,
+    /// The number of messages that were removed since the start.
+    removed: u64,
     /// The sum of the sizes of `messages` in bytes, with the longest possible frame headers.
     bytes: usize,
 }
@@ -99,21 +101,40 @@ impl WaitingMessages {
         Ok(())
     }
 
-    /// Moves messages into the write queue until the queue is full. Returns whether the queue accepted or refused at
-    /// least one message.
+    /// Returns the number of messages that were stored since the start. A thread that moves only these messages into the
+    /// write queue cannot be kept by another thread that stores messages without end. Returns 0 if no message is stored.
+    pub(super) fn mark(&self) -> u64 {
+        if self.is_empty() {
+            return 0;
+        }
+        let stored = lock(&self.stored);
+        stored.removed.saturating_add(stored.messages.len() as u64)
+    }
+
+    /// Moves messages into the write queue until the queue is full. Moves only messages that were stored before
+    /// [`mark`](Self::mark) returned `mark`. Returns whether the queue accepted or refused at least one message.
     #[inline]
-    pub(super) fn apply(&self, half: &mut impl SendingHalf) -> bool {
-        !self.is_empty() && self.apply_stored(half)
+    pub(super) fn apply(&self, half: &mut impl SendingHalf, mark: u64) -> bool {
+        !self.is_empty() && self.apply_stored(half, mark)
     }
 
     #[cold]
-    fn apply_stored(&self, half: &mut impl SendingHalf) -> bool {
+    fn apply_stored(&self, half: &mut impl SendingHalf, mark: u64) -> bool {
         self.handover.collect();
         let mut moved = false;
         loop {
-            let Some(message) = lock(&self.stored).messages.pop_front() else {
-                return moved;
+            let message = {
+                let mut stored = lock(&self.stored);
+                if stored.removed >= mark {
+                    if !stored.messages.is_empty() {
+                        // The caller looks after it has released the lock.
+                        self.handover.leave();
+                    }
+                    return moved;
+                }
+                stored.messages.pop_front()
             };
+            let Some(message) = message else { return moved };
             let len = size(&message);
             // Compressing and copying take time, so `stored` is not locked during this call.
             let sent = half.send(message);
@@ -129,6 +150,7 @@ impl WaitingMessages {
                 }
                 sent => {
                     moved = true;
+                    stored.removed = stored.removed.saturating_add(1);
                     stored.bytes = stored.bytes.saturating_sub(len);
                     self.non_empty.store(!stored.messages.is_empty(), Ordering::Release);
                     // The next first message may not have to wait for fragments.
@@ -167,7 +189,10 @@ impl WaitingMessages {
         let mut stored = lock(&self.stored);
         self.non_empty.store(false, Ordering::Release);
         self.behind_fragments.store(false, Ordering::Relaxed);
-        mem::take(&mut *stored).messages
+        stored.bytes = 0;
+        let messages = mem::take(&mut stored.messages);
+        stored.removed = stored.removed.saturating_add(messages.len() as u64);
+        messages
     }
 
     /// Returns whether no message is stored. Another thread can store a message immediately after this check.
@@ -176,11 +201,13 @@ impl WaitingMessages {
         !self.non_empty.load(Ordering::Acquire)
     }
 
-    /// Returns whether messages wait for the lock or for space in the write queue. Returns `false` if the last
-    /// [`apply`](Self::apply) has found that the first message waits for the end of a fragmented message.
+    /// Returns whether messages that were stored before `mark` wait for space in the write queue. Returns `false` if the
+    /// last [`apply`](Self::apply) has found that the first message waits for the end of a fragmented message.
     #[inline]
-    pub(super) fn need_room(&self) -> bool {
-        !self.is_empty() && !self.behind_fragments.load(Ordering::Relaxed)
+    pub(super) fn need_room(&self, mark: u64) -> bool {
+        !self.is_empty()
+            && !self.behind_fragments.load(Ordering::Relaxed)
+            && lock(&self.stored).removed < mark
     }
 
     /// Returns whether messages were stored since the last [`apply`](Self::apply). Call this after the lock of the write
@@ -264,18 +291,39 @@ mod tests {
         waiting.push(Message::from(&[1; 2 * MOST_WAITING][..]), &status).unwrap();
         let refused = waiting.push(Message::from("two"), &status).unwrap_err();
         assert_eq!((refused.error, refused.message), (SendError::Blocked, Message::from("two")));
-        assert!(!waiting.apply(&mut sender) && waiting.need_room());
+        assert!(!waiting.apply(&mut sender, u64::MAX) && waiting.need_room(u64::MAX));
         assert_eq!((sender.buffered_amount(), waiting.bytes()), (6, 2 * MOST_WAITING + HEADER));
         sender.transmitted(Instant::ZERO, 6);
-        assert!(waiting.apply(&mut sender) && waiting.is_empty());
+        assert!(waiting.apply(&mut sender, u64::MAX) && waiting.is_empty());
         assert_eq!(waiting.bytes(), 0);
         waiting.push(Message::from("two"), &status).unwrap();
         let large = sender.buffered_amount();
-        assert!(large > 2 * MOST_WAITING && !waiting.apply(&mut sender));
+        assert!(large > 2 * MOST_WAITING && !waiting.apply(&mut sender, u64::MAX));
         sender.transmitted(Instant::ZERO, large);
-        waiting.apply(&mut sender);
+        waiting.apply(&mut sender, u64::MAX);
         assert_eq!(sender.buffered_amount(), 5);
         assert!(!waiting.has_refused());
+    }
+
+    /// Otherwise a thread that stores messages without end would keep another thread writing for it.
+    #[test]
+    fn messages_that_are_stored_later_are_left_to_the_next_caller() {
+        let mut sender = sender(100);
+        let (waiting, status) = (WaitingMessages::new(), SenderStatus::new(&sender));
+        assert_eq!(waiting.mark(), 0);
+        waiting.push(Message::from("one"), &status).unwrap();
+        let mark = waiting.mark();
+        waiting.push(Message::from("two"), &status).unwrap();
+        assert!(waiting.apply(&mut sender, mark) && !waiting.apply(&mut sender, mark));
+        assert_eq!(sender.buffered_amount(), 5);
+        assert!(!waiting.need_room(mark) && waiting.came_meanwhile());
+        assert!(waiting.apply(&mut sender, waiting.mark()) && !waiting.came_meanwhile());
+        // A Close takes all messages.
+        waiting.push(Message::from("three"), &status).unwrap();
+        waiting.close(&mut sender, Instant::ZERO, None, "").unwrap();
+        assert_eq!((waiting.bytes(), waiting.mark(), sender.buffered_amount()), (0, 0, 5 + 5 + 7 + 2));
+        waiting.push(Message::from("late"), &status).unwrap();
+        assert_eq!(waiting.mark(), 4);
     }
 
     #[test]
@@ -284,15 +332,15 @@ mod tests {
         let (waiting, status) = (WaitingMessages::new(), SenderStatus::new(&sender));
         sender.send_fragment(MessageKind::Text, b"a", false).unwrap();
         waiting.push(Message::from("whole"), &status).unwrap();
-        assert!(!waiting.apply(&mut sender));
+        assert!(!waiting.apply(&mut sender, u64::MAX));
         // More space does not help, so a thread that has the lock must not try again and again.
-        assert!(!waiting.is_empty() && !waiting.need_room());
+        assert!(!waiting.is_empty() && !waiting.need_room(u64::MAX));
         sender.send_fragment(MessageKind::Text, b"b", true).unwrap();
-        assert!(waiting.apply(&mut sender) && waiting.is_empty());
+        assert!(waiting.apply(&mut sender, u64::MAX) && waiting.is_empty());
         assert_eq!(sender.buffered_amount(), 3 + 3 + 7);
         // A message that is stored later does not wait for fragments.
         waiting.push(Message::from("later"), &status).unwrap();
-        assert!(waiting.need_room());
+        assert!(waiting.need_room(u64::MAX));
     }
 
     #[test]
@@ -303,7 +351,7 @@ mod tests {
         waiting.push(Message::from("later"), &status).unwrap();
         sender.close(Instant::ZERO, CloseCode::NORMAL, "").unwrap();
         let buffered = sender.buffered_amount();
-        assert!(waiting.apply(&mut sender));
+        assert!(waiting.apply(&mut sender, u64::MAX));
         assert_eq!((sender.buffered_amount(), waiting.bytes()), (buffered, 0));
         // Every flush reports the loss, not only the first one.
         assert!(waiting.is_empty() && waiting.has_refused() && waiting.has_refused());

@@ -257,11 +257,13 @@ fn s5_5_3_a_writer_sends_an_unsolicited_pong() {
 
 type Hook = Arc<Mutex<Option<Box<dyn FnMut() + Send>>>>;
 
-/// A stream that calls a function while it is polled for input. At that moment the reader holds the shared lock.
+/// A stream that calls a function while it is polled for input, once, and another one during each write. At that moment
+/// the reader holds the shared lock.
 #[derive(Clone)]
 struct Hooked {
     end: End,
     hook: Hook,
+    on_write: Hook,
 }
 
 impl AsyncRead for Hooked {
@@ -277,7 +279,11 @@ impl AsyncRead for Hooked {
 
 impl AsyncWrite for Hooked {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().end).poll_write(cx, from)
+        let this = self.get_mut();
+        if let Some(hook) = &mut *this.on_write.lock().unwrap() {
+            hook();
+        }
+        Pin::new(&mut this.end).poll_write(cx, from)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -296,6 +302,7 @@ struct Locked {
     writer: Arc<Mutex<Writer<Hooked, Clock>>>,
     peer: Peer,
     hook: Hook,
+    on_write: Hook,
     group: Group,
 }
 
@@ -303,13 +310,13 @@ impl Locked {
     fn new(behavior: Behavior, config: Config) -> Self {
         let (clock, ws, peer) = pair(Role::Server, behavior, config);
         let (end, connection, inbox) = ws.into_parts();
-        let hook = Hook::default();
-        let stream = Hooked { end, hook: Arc::clone(&hook) };
+        let (hook, on_write) = (Hook::default(), Hook::default());
+        let stream = Hooked { end, hook: Arc::clone(&hook), on_write: Arc::clone(&on_write) };
         let mut ws = WebSocket::from_parts(stream, clock.clone(), connection, inbox);
         let group = Group::new();
         ws.join(&group);
         let (reader, writer) = ws.split();
-        Self { clock, reader, writer: Arc::new(Mutex::new(writer)), peer, hook, group }
+        Self { clock, reader, writer: Arc::new(Mutex::new(writer)), peer, hook, on_write, group }
     }
 
     /// Polls the reader once, and makes the call while it reads.
@@ -374,6 +381,37 @@ fn a_message_that_waited_for_the_lock_is_written_although_no_half_is_polled_agai
     assert_eq!(locked.writer.lock().unwrap().buffered_amount(), 0);
     locked.peer.pump();
     assert_eq!(locked.peer.messages(), [Heard::Text("stored".into())]);
+}
+
+/// A writer in another thread stores a message during each write of the reader. The reader must yield, and must be woken
+/// for the rest.
+#[test]
+fn a_reader_writes_a_bounded_number_of_stored_messages_in_one_poll() {
+    const ALL: usize = 50;
+    let Locked { clock, mut reader, writer, mut peer, on_write, .. } =
+        Locked::new(Behavior::default(), patient());
+    block_on(&clock, writer.lock().unwrap().feed(numbered(0))).unwrap();
+    let (counted, keeper) = (Arc::new(Mutex::new(1)), Arc::clone(&writer));
+    let count = Arc::clone(&counted);
+    *on_write.lock().unwrap() = Some(Box::new(move || {
+        let mut count = count.lock().unwrap();
+        if *count < ALL {
+            writer.lock().unwrap().try_send(numbered(*count)).unwrap();
+            *count += 1;
+        }
+    }));
+    assert!(poll_once(reader.recv()).is_pending());
+    assert!(*counted.lock().unwrap() < 10, "the poll does not end");
+    let mut far = pin!(async {
+        while peer.messages().len() < ALL {
+            tick().await;
+            peer.pump();
+        }
+        assert_eq!(peer.messages(), (0..ALL).map(|n| Heard::Text(numbered(n))).collect::<Vec<_>>());
+        peer.end.end();
+    });
+    assert!(!run(&clock, reader.wait_closed(), &mut [far.as_mut()]).unwrap().is_clean());
+    drop(keeper);
 }
 
 #[test]

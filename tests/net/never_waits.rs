@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use hybi::adapters::net::{Client, Error, Reader, Server, WebSocket, Writer};
 use hybi::{CloseCode, Message, MessageKind, Prepared, ReadyState, SendError, SendOptions, UnsentMessage};
@@ -318,6 +319,75 @@ fn s5_5_1_a_close_follows_a_message_that_found_the_lock_taken_and_the_queue_full
     assert_eq!(frames.pop(), Some((0x88, close_body(1000, ""))));
     assert!(frames.contains(&(0x81, b"stored".to_vec())), "the Close has overtaken a message");
     assert_eq!(frames[..accepted], texts((0..accepted).map(numbered)));
+}
+
+/// The peer's script stores a message during each call on the stream. This stands for a thread that sends without end.
+#[test]
+fn a_call_writes_a_bounded_number_of_messages_of_other_threads() {
+    for how in 0..3 {
+        let (begins, mut stored) = (Arc::new(AtomicBool::new(false)), 0);
+        let stores = Arc::clone(&begins);
+        let (stream, _reader, mut writer) = with_script(1 << 30, &patient(), move |peer, writer| {
+            if stores.load(Ordering::Relaxed) {
+                assert!(stored < 200, "the call does not return");
+                writer.try_send(numbered(stored)).unwrap();
+                stored += 1;
+                peer.wake_at = Some(peer.now + Duration::from_micros(1));
+            }
+        });
+        begins.store(true, Ordering::Relaxed);
+        stream.peer(|peer| peer.wake_at = Some(peer.now));
+        match how {
+            0 => writer.send_text("own").unwrap(),
+            1 => writer.try_send("own").unwrap(),
+            _ => writer.feed("own").unwrap(),
+        }
+        begins.store(false, Ordering::Relaxed);
+        // The rest is written by the next call.
+        writer.flush().unwrap();
+        stream.peer(|peer| peer.read(usize::MAX));
+        let mut frames = stream.peer(Peer::frames);
+        frames.retain(|frame| frame.1 != b"own");
+        assert_eq!(frames, texts((0..frames.len()).map(numbered)), "{how}");
+        assert_eq!(writer.buffered_amount(), 0);
+    }
+}
+
+/// A thread that sends without end does not keep another thread writing.
+#[test]
+fn a_thread_that_sends_without_end_does_not_keep_another_one() {
+    timed(|| {
+        let (server, mut client) =
+            pair_of(Server::new().config(patient().high_water(2000)), &Client::new().config(patient()));
+        let (mut reader, mut writer) = server.split().unwrap();
+        let reader = thread::spawn(move || reader.wait_closed().unwrap());
+        let ends = Arc::new(AtomicBool::new(false));
+        let threads: Vec<_> = (0..3)
+            .map(|_| {
+                let (mut writer, ends) = (writer.clone(), Arc::clone(&ends));
+                thread::spawn(move || {
+                    while !ends.load(Ordering::Relaxed) {
+                        let _ = writer.try_send("x");
+                    }
+                })
+            })
+            .collect();
+        let client = thread::spawn(move || {
+            let mut own = 0;
+            while let Some(message) = client.recv().unwrap() {
+                own += usize::from(message.as_text() != Some("x"));
+            }
+            own
+        });
+        for _ in 0..100 {
+            writer.send_text("own").unwrap();
+        }
+        ends.store(true, Ordering::Relaxed);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        writer.close(CloseCode::NORMAL, "").unwrap();
+        assert!(reader.join().unwrap().is_clean());
+        assert_eq!(client.join().unwrap(), 100);
+    });
 }
 
 /// A thread blocks in a send. A second thread stores messages, and a third one closes.

@@ -92,17 +92,18 @@ impl<S, R: Timer> Shared<S, R> {
     /// Queues the waiting messages, and applies the stored replies. `now` is the current time.
     fn apply_at(&self, out: &mut Out<S, R>, now: Instant) {
         // The messages come first, because nothing can be sent after the answer to a Close.
-        self.apply_messages(&mut out.sender);
+        self.apply_messages(&mut out.sender, self.messages.mark());
         self.pending.apply(&mut out.sender, now, || now);
     }
 
-    /// Queues the waiting messages. Returns whether any message was queued.
-    fn apply_messages(&self, sender: &mut Sender<Outbox>) -> bool {
+    /// Queues the waiting messages that were stored before `mark`; see [`WaitingMessages::mark`]. Returns whether any
+    /// message was queued.
+    fn apply_messages(&self, sender: &mut Sender<Outbox>, mark: u64) -> bool {
         if self.messages.is_empty() {
             return false;
         }
         buffer_pool::lend_outbox(sender);
-        self.messages.apply(sender)
+        self.messages.apply(sender, mark)
     }
 
     /// Queues the waiting messages and a Close. The write queue always accepts them.
@@ -145,7 +146,7 @@ impl<S, R: Transport<S>> Shared<S, R> {
     ) -> Poll<Result<(), Error>> {
         // Stored messages are earlier than this frame. If they find no space in the queue, this frame must wait too.
         let in_order = |sender: &mut Sender<Outbox>, now| {
-            if self.messages.need_room() { Err(SendError::Blocked) } else { send(sender, now) }
+            if self.messages.need_room(u64::MAX) { Err(SendError::Blocked) } else { send(sender, now) }
         };
         self.poll_feed_control(cx, in_order)
     }
@@ -160,7 +161,7 @@ impl<S, R: Transport<S>> Shared<S, R> {
         self.poll_out(cx, |Out { stream, wire, sender }, cx| {
             let now = wire.clock().now();
             let fed = wire.poll_feed(stream, sender, cx, |sender| {
-                self.apply_messages(sender);
+                self.apply_messages(sender, u64::MAX);
                 send(sender, now)
             });
             if let Poll::Ready(Err(_)) = fed {
@@ -194,7 +195,7 @@ impl<S, R: Transport<S>> Shared<S, R> {
     /// is stored. The other half is woken, and queues the message when it next takes the lock.
     pub(super) fn feed_if_unlocked(&self, message: Message) -> Result<(), UnsentMessage> {
         self.try_out(message, |out, message, _| {
-            if self.messages.need_room() {
+            if self.messages.need_room(u64::MAX) {
                 return Err(UnsentMessage { error: SendError::Blocked, message });
             }
             buffer_pool::lend_outbox(&mut out.sender);
@@ -206,10 +207,10 @@ impl<S, R: Transport<S>> Shared<S, R> {
     /// before it queues the message.
     pub(super) fn try_send(&self, message: Message) -> Result<(), UnsentMessage> {
         self.try_out(message, |out, message, cx| {
-            if self.messages.need_room() {
+            if self.messages.need_room(u64::MAX) {
                 // The driver stores an error of this write. The next write returns it.
                 let _ = self.poll_write(out, cx);
-                if self.messages.need_room() && !out.wire.has_failed() {
+                if self.messages.need_room(u64::MAX) && !out.wire.has_failed() {
                     return Err(UnsentMessage { error: SendError::Blocked, message });
                 }
             }
@@ -264,11 +265,14 @@ impl<S, R: Transport<S>> Shared<S, R> {
         self.out.wake(Side::Reader);
     }
 
-    /// Writes the whole write queue and the waiting messages, and flushes the stream.
+    /// Writes the whole write queue and the messages that wait now, and flushes the stream. Messages that are stored
+    /// meanwhile are left to the look after the release of the lock. So a writer in another thread that stores messages
+    /// without end does not keep this task.
     pub(super) fn poll_write(&self, out: &mut Out<S, R>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mark = self.messages.mark();
         loop {
             let written = ready!(out.wire.poll_write(&mut out.stream, &mut out.sender, cx));
-            if written.is_err() || !self.apply_messages(&mut out.sender) {
+            if written.is_err() || !self.apply_messages(&mut out.sender, mark) {
                 return Poll::Ready(written);
             }
         }
@@ -279,7 +283,8 @@ impl<S, R: Transport<S>> Shared<S, R> {
         self.poll_out(cx, |Out { stream, wire, sender }, cx| {
             loop {
                 let flushed = ready!(wire.poll_flush(stream, sender, cx));
-                if flushed.is_ok() && self.apply_messages(sender) {
+                // No message is stored during this loop, because the writer is in this call.
+                if flushed.is_ok() && self.apply_messages(sender, u64::MAX) {
                     continue;
                 }
                 let refused = self.messages.has_refused();

@@ -52,13 +52,13 @@ impl<S> RunLoop<S> {
     ) -> Result<Option<(Event<'_>, Responder<'_, S>)>, Error> {
         let Some(ready) = self.ready(until)? else { return Ok(None) };
         let Self { link, connection, inbox, .. } = self;
-        let output = Output::new(link, connection, None);
+        let output = Output::new(link, connection);
         Ok(Some((inbox.event(ready), Responder::new(output))))
     }
 
     /// Returns the write queue and the stream, for a call that sends.
     pub(super) const fn output(&mut self) -> Output<'_, S, Connection> {
-        Output::new(&mut self.link, &mut self.connection, None)
+        Output::new(&mut self.link, &mut self.connection)
     }
 
     pub(super) const fn connection(&self) -> &Connection {

@@ -19,6 +19,7 @@
 
 use core::time::Duration;
 use std::prelude::v1::*;
+use std::thread;
 
 use super::deadline_stream::{DeadlineStream, HalfClose};
 use super::interest::would_block;
@@ -29,6 +30,12 @@ use crate::adapters::error::Error;
 use crate::adapters::lock::{lock, try_lock};
 use crate::adapters::sync::{Mutex, MutexGuard};
 use crate::{EofPosition, Instant, Outbox, Sender, TransportAction};
+
+/// Maximum number of times that a call writes what other threads have stored since its last write.
+///
+/// The pauses between the rounds double, so they soon exceed the time between two calls of another thread. Only a stream
+/// that itself stores messages while it is written to reaches this number.
+const MOST_ROUNDS: u32 = 8;
 
 /// A stream that can be used from two threads.
 pub(super) type Half = Box<dyn Stream + Send>;
@@ -79,14 +86,18 @@ impl Shared {
         self.pending.wait_unless(|| try_lock(&self.out).is_some(), most);
     }
 
-    /// Calls `write` while there are stored replies or waiting messages. `write` returns whether the stream took
-    /// everything.
+    /// Calls `write` while there are stored replies or new messages, but at most [`MOST_ROUNDS`] times. `write` returns
+    /// whether the stream took everything.
     ///
     /// If another thread holds the lock, this method returns, and that thread writes the replies and messages. So each
     /// thread must call this method after it has released the lock.
+    ///
+    /// A thread that stores messages without end must not keep this thread. So this thread pauses before each further
+    /// round, each time twice as long. During a pause the other thread finds the lock free, and writes its messages
+    /// itself.
     pub(super) fn write_replies(&self, mut write: impl FnMut(&mut LockedOut<'_>) -> bool) {
         let mut takes_more = true;
-        loop {
+        for round in 0..MOST_ROUNDS {
             // `came_meanwhile` has the fence that orders the release of the lock before the loads of both flags.
             let messages = self.pending.messages().came_meanwhile();
             // If the stream is full, waiting messages stay stored. The next call that sends, or the next turn of the
@@ -97,6 +108,8 @@ impl Shared {
             }
             let Some(mut out) = self.try_lock() else { return };
             takes_more = write(&mut out) && !out.write_failed();
+            drop(out);
+            (0..1 << round).for_each(|_| thread::yield_now());
         }
     }
 }
@@ -129,13 +142,14 @@ impl LockedOut<'_> {
 
     /// Moves the waiting messages and the stored replies to the write queue, and reports received input to the timers.
     pub(super) fn apply_replies(&mut self, now: Instant) {
-        self.pending.apply(&mut self.out.sender, now);
+        let mark = self.pending.messages().mark();
+        self.pending.apply(&mut self.out.sender, now, mark);
     }
 
     /// Returns the write queue and the stream, for a call that sends.
     pub(super) fn output(&mut self) -> Output<'_, Half, Sender<Outbox>> {
         let Out { link, sender } = &mut *self.out;
-        Output::new(link, sender, Some(self.pending))
+        Output::shared(link, sender, self.pending)
     }
 
     /// Writes the whole queue. Then half-closes or closes the stream if the connection asks for it. The reader may

@@ -108,10 +108,10 @@ impl ThreadReplies {
     }
 
     /// Moves the waiting messages, the stored replies and a requested Close to the write queue. Reports received input
-    /// to the timers.
-    pub(super) fn apply(&self, half: &mut impl SendingHalf, now: Instant) {
+    /// to the timers. Moves only messages that were stored before [`WaitingMessages::mark`] returned `mark`.
+    pub(super) fn apply(&self, half: &mut impl SendingHalf, now: Instant, mark: u64) {
         // The messages come first, because nothing can be sent after the answer to a Close.
-        self.messages.apply(half);
+        self.messages.apply(half, mark);
         self.pending.apply(half, now, || lock(&self.read_at).min(now));
         if !self.close_requested.load(Ordering::Acquire) {
             return;

@@ -54,6 +54,9 @@ pub(super) struct Output<'w, S, H> {
     /// The state that the halves of a split WebSocket share without the lock. `None` if the WebSocket is not split, so
     /// that this thread also reads.
     pending: Option<&'w ThreadReplies>,
+    /// The number of messages of other threads that this call moves into the queue; see
+    /// [`WaitingMessages::mark`](crate::adapters::waiting_messages::WaitingMessages::mark).
+    mark: u64,
 }
 
 /// The result of one write or flush.
@@ -68,13 +71,19 @@ enum Step {
 }
 
 impl<'w, S, H: SendingHalf> Output<'w, S, H> {
-    /// Creates an output. `pending` is the shared state of a split WebSocket, or `None`.
-    pub(super) const fn new(
+    /// Creates the output of a WebSocket that is not split.
+    pub(super) const fn new(link: &'w mut DeadlineStream<S>, half: &'w mut H) -> Self {
+        Self { link, half, pending: None, mark: 0 }
+    }
+
+    /// Creates the output of a split WebSocket, for the thread that holds the lock. It writes only messages of other
+    /// threads that are stored now. So a thread that stores messages without end does not keep this thread.
+    pub(super) fn shared(
         link: &'w mut DeadlineStream<S>,
         half: &'w mut H,
-        pending: Option<&'w ThreadReplies>,
+        pending: &'w ThreadReplies,
     ) -> Self {
-        Self { link, half, pending }
+        Self { link, half, pending: Some(pending), mark: pending.messages().mark() }
     }
 
     /// Calls `send`, which queues a frame. While the queue is full, writes the queue and calls `send` again.
@@ -339,7 +348,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
 
     /// Returns whether messages wait because the queue is full. They refill the queue after the next write.
     fn refills(&self) -> bool {
-        self.pending.is_some_and(|pending| pending.messages().need_room())
+        self.pending.is_some_and(|pending| pending.messages().need_room(self.mark))
     }
 
     /// Returns whether the queue is empty and the stream is flushed.
@@ -372,7 +381,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
     /// Queues the waiting messages and the replies that the receiving half has stored.
     fn apply(&mut self) {
         if let Some(pending) = self.pending {
-            pending.apply(self.half, self.link.now());
+            pending.apply(self.half, self.link.now(), self.mark);
         }
     }
 

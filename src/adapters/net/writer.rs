@@ -8,6 +8,7 @@
 //! - A call first runs the timers that are due, and then queues its message.
 //! - After a call has released the lock, it wakes a reader that waits for the lock.
 
+use core::mem;
 use core::time::Duration;
 #[cfg(doc)]
 use std::io::ErrorKind;
@@ -386,8 +387,11 @@ impl Writer {
         let sent = on_time.and_then(|()| send(&mut out.output()));
         let sent = sent.and(write(&mut out, moved));
         drop(out);
-        // An error is ignored, because the next read or send reports the failed stream.
-        self.after_release(|out| out.write().is_ok());
+        // Other threads expect that this thread writes the messages that they stored during its write. So this call
+        // blocks once for them. After that, other threads may store messages without end. An error is ignored, because
+        // the next read or send reports the failed stream.
+        let mut blocks = true;
+        self.after_release(|out| if mem::take(&mut blocks) { out.write().is_ok() } else { out.write_now() });
         sent
     }
 
