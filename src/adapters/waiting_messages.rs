@@ -101,8 +101,9 @@ impl WaitingMessages {
         Ok(())
     }
 
-    /// Returns the number of messages that were stored since the start. A thread that moves only these messages into the
-    /// write queue cannot be kept by another thread that stores messages without end. Returns 0 if no message is stored.
+    /// Returns the number of messages that were stored since the start. A thread that moves only these messages into
+    /// the write queue cannot be kept by another thread that stores messages without end. Returns 0 if no message is
+    /// stored.
     pub(super) fn mark(&self) -> u64 {
         if self.is_empty() {
             return 0;
@@ -201,8 +202,8 @@ impl WaitingMessages {
         !self.non_empty.load(Ordering::Acquire)
     }
 
-    /// Returns whether messages that were stored before `mark` wait for space in the write queue. Returns `false` if the
-    /// last [`apply`](Self::apply) has found that the first message waits for the end of a fragmented message.
+    /// Returns whether messages that were stored before `mark` wait for space in the write queue. Returns `false` if
+    /// the last [`apply`](Self::apply) has found that the first message waits for the end of a fragmented message.
     #[inline]
     pub(super) fn need_room(&self, mark: u64) -> bool {
         !self.is_empty()
@@ -210,9 +211,9 @@ impl WaitingMessages {
             && lock(&self.stored).removed < mark
     }
 
-    /// Returns whether messages were stored since the last [`apply`](Self::apply). Call this after the lock of the write
-    /// queue was released. If the result is true, take the lock again and apply the messages, unless another thread or
-    /// task has taken the lock.
+    /// Returns whether messages were stored since the last [`apply`](Self::apply). Call this after the lock of the
+    /// write queue was released. If the result is true, take the lock again and apply the messages, unless another
+    /// thread or task has taken the lock.
     #[inline]
     pub(super) fn came_meanwhile(&self) -> bool {
         self.handover.is_announced() && !self.is_empty()

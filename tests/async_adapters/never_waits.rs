@@ -383,8 +383,8 @@ fn a_message_that_waited_for_the_lock_is_written_although_no_half_is_polled_agai
     assert_eq!(locked.peer.messages(), [Heard::Text("stored".into())]);
 }
 
-/// A writer in another thread stores a message during each write of the reader. The reader must yield, and must be woken
-/// for the rest.
+/// A writer in another thread stores a message during each write of the reader. The reader must yield, and must be
+/// woken for the rest.
 #[test]
 fn a_reader_writes_a_bounded_number_of_stored_messages_in_one_poll() {
     const ALL: usize = 50;

@@ -321,6 +321,23 @@ fn s5_5_1_a_close_follows_a_message_that_found_the_lock_taken_and_the_queue_full
     assert_eq!(frames[..accepted], texts((0..accepted).map(numbered)));
 }
 
+/// The reader may be blocked in a read, so the next call of a writer writes the rest, even if it only queues a message.
+#[test]
+fn the_next_call_of_any_writer_writes_the_rest_of_a_message() {
+    let stream = Virtual::with_idle_peer(50);
+    let (_reader, mut writer) = stream.server(patient()).split().unwrap();
+    writer.try_send(numbered(0)).unwrap();
+    assert_eq!(writer.buffered_amount(), 52);
+    stream.set_capacity(1000);
+    writer.clone().feed(numbered(1)).unwrap();
+    assert_eq!(writer.buffered_amount(), 0);
+    // There is no rest, so this message is only queued.
+    writer.feed(numbered(2)).unwrap();
+    assert_eq!(writer.buffered_amount(), 102);
+    stream.peer(|peer| peer.read(usize::MAX));
+    assert_eq!(stream.peer(Peer::frames), texts([0, 1].map(numbered)));
+}
+
 /// The peer's script stores a message during each call on the stream. This stands for a thread that sends without end.
 #[test]
 fn a_call_writes_a_bounded_number_of_messages_of_other_threads() {

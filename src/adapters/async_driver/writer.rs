@@ -278,8 +278,8 @@ impl<S, R: Transport<S>> Writer<S, R> {
     /// Queues a message without waiting, and writes as much of the write queue as the stream takes now.
     ///
     /// The rest is written by the next call that sends, or by the [`Reader`](super::Reader) before it waits for input.
-    /// If the `Reader` holds the shared lock at this moment, the call stores the message. The `Reader` queues and writes
-    /// it in the same poll, before or after it releases the lock.
+    /// If the `Reader` holds the shared lock at this moment, the call stores the message. The `Reader` queues and
+    /// writes it in the same poll, before or after it releases the lock.
     ///
     /// If the write queue is full, the call first writes as much of the queue as the stream takes now. This call does
     /// not run timers.

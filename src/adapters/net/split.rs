@@ -33,8 +33,8 @@ use crate::{EofPosition, Instant, Outbox, Sender, TransportAction};
 
 /// Maximum number of times that a call writes what other threads have stored since its last write.
 ///
-/// The pauses between the rounds double, so they soon exceed the time between two calls of another thread. Only a stream
-/// that itself stores messages while it is written to reaches this number.
+/// The pauses between the rounds double, so they soon exceed the time between two calls of another thread. Only a
+/// stream that itself stores messages while it is written to reaches this number.
 const MOST_ROUNDS: u32 = 8;
 
 /// A stream that can be used from two threads.
@@ -52,6 +52,8 @@ pub(super) struct Shared {
 struct Out {
     link: DeadlineStream<Half>,
     sender: Sender<Outbox>,
+    /// True if a call that does not wait has left a part of the queue unwritten, because the stream was full.
+    has_rest: bool,
 }
 
 /// The sending side of the connection, for a thread that holds its lock.
@@ -63,7 +65,8 @@ pub(super) struct LockedOut<'a> {
 impl Shared {
     /// Creates the shared state of two halves. `link` is the stream to write to.
     pub(super) fn new(link: DeadlineStream<Half>, sender: Sender<Outbox>) -> Self {
-        Self { pending: ThreadReplies::new(&sender, link.read_at()), out: Mutex::new(Out { link, sender }) }
+        let pending = ThreadReplies::new(&sender, link.read_at());
+        Self { pending, out: Mutex::new(Out { link, sender, has_rest: false }) }
     }
 
     /// Returns the state that needs no lock.
@@ -135,6 +138,12 @@ impl LockedOut<'_> {
         &mut self.out.sender
     }
 
+    /// Returns whether a call that does not wait has left a part of the queue unwritten. The reader may be blocked in a
+    /// read, so the next call of a writer must write the rest.
+    pub(super) fn has_rest(&self) -> bool {
+        self.out.has_rest
+    }
+
     /// Returns whether a write has failed.
     pub(super) fn write_failed(&self) -> bool {
         self.out.link.write_failed()
@@ -148,7 +157,7 @@ impl LockedOut<'_> {
 
     /// Returns the write queue and the stream, for a call that sends.
     pub(super) fn output(&mut self) -> Output<'_, Half, Sender<Outbox>> {
-        let Out { link, sender } = &mut *self.out;
+        let Out { link, sender, .. } = &mut *self.out;
         Output::shared(link, sender, self.pending)
     }
 
@@ -156,6 +165,7 @@ impl LockedOut<'_> {
     /// block in a read that ends only after this step.
     pub(super) fn write(&mut self) -> Result<(), Error> {
         let written = self.output().flush();
+        self.out.has_rest &= written.is_err();
         self.end_transport();
         written
     }
@@ -165,6 +175,7 @@ impl LockedOut<'_> {
     pub(super) fn write_now(&mut self) -> bool {
         // An error is ignored, because the next read reports the failed stream.
         let written = self.output().write_now().unwrap_or(self.write_failed());
+        self.out.has_rest = !written;
         self.end_transport() && written
     }
 
@@ -182,7 +193,7 @@ impl LockedOut<'_> {
     /// Half-closes or closes the stream if the connection asks for it. Returns `false` if the stream is full. The
     /// caller must then call this method again later.
     fn end_transport(&mut self) -> bool {
-        let Out { link, sender } = &mut *self.out;
+        let Out { link, sender, .. } = &mut *self.out;
         match sender.poll_transport() {
             Some(TransportAction::HalfClose) => match link.half_close(Some(link.now())) {
                 HalfClose::Waits => return false,

@@ -210,10 +210,15 @@ impl Writer {
 
     /// Queues a message without waiting, and writes as much of the queue as the stream takes now.
     ///
-    /// The rest is written by the next call that sends, or by the [`Reader`](super::Reader) after its next read. If
-    /// another thread is sending, that thread also writes the message. A [`close`](Self::close) of any thread is sent
-    /// after all messages that were accepted before. If the peer closes or the connection fails first, the message may
-    /// be dropped, and the next [`flush`](Self::flush) returns [`SendError::Closed`].
+    /// If the stream does not take everything, the rest is written by the next call of any `Writer` that sends or
+    /// feeds, or by the [`Reader`](super::Reader) after its next read. A read of the `Reader` ends when input arrives,
+    /// and at the latest after the shortest timeout of [`Config`](crate::Config), by default 10 seconds. It does not
+    /// end if all timeouts are off and the peer sends nothing. So a program that makes no further call should call
+    /// [`flush`](Self::flush), in a thread that may block.
+    ///
+    /// If another thread is sending, that thread also writes the message. A [`close`](Self::close) of any thread is
+    /// sent after all messages that were accepted before. If the peer closes or the connection fails first, the message
+    /// may be dropped, and the next [`flush`](Self::flush) returns [`SendError::Closed`].
     ///
     /// If the queue is full, the call first writes as much of the queue as the stream takes now. This call does not run
     /// timers. Over a stream without timeouts, such as one from [`from_parts`](super::WebSocket::from_parts) with `|_|
@@ -362,10 +367,11 @@ impl Writer {
     /// Locks the sending side, and calls [`Self::run`] to queue a frame without writing it.
     ///
     /// If other threads had stored replies or messages, which this call moves into the queue, it also writes as much as
-    /// the stream takes now. Their threads expect this of the thread that holds the lock.
+    /// the stream takes now. Their threads expect this of the thread that holds the lock. The call also writes the rest
+    /// that a call without waiting has left, because the reader may be blocked in a read.
     fn only_queue(&self, send: impl FnOnce(&mut WriterOutput<'_>) -> Result<(), Error>) -> Result<(), Error> {
         let write = |out: &mut LockedOut<'_>, moved| {
-            if moved {
+            if moved || out.has_rest() {
                 out.write_now();
             }
             Ok(())
