@@ -414,6 +414,39 @@ fn a_reader_writes_a_bounded_number_of_stored_messages_in_one_poll() {
     drop(keeper);
 }
 
+/// A reader that is dropped leaves nothing behind: messages that it found stored were written.
+#[test]
+fn a_message_that_waited_for_the_lock_of_a_dropped_reader_is_written() {
+    let mut locked = Locked::new(Behavior::default(), patient());
+    locked.while_reading(|writer| writer.try_send(numbered(0)).unwrap());
+    let Locked { reader, writer, mut peer, .. } = locked;
+    drop(reader);
+    let mut writer = writer.lock().unwrap();
+    writer.try_send(numbered(1)).unwrap();
+    assert_eq!(writer.buffered_amount(), 0);
+    peer.pump();
+    assert_eq!(peer.messages(), [0, 1].map(|n| Heard::Text(numbered(n))));
+}
+
+/// The future of a send is dropped while the stream is full. Messages that were stored before or after it are sent in
+/// order, and a Close follows them.
+#[test]
+fn s5_5_1_messages_stored_around_a_dropped_future_keep_their_order_before_a_close() {
+    let narrow = Behavior { capacity: 150, ..Behavior::default() };
+    let mut locked = Locked::new(narrow, patient().high_water(1));
+    locked.while_reading(|writer| writer.try_send(numbered(0)).unwrap());
+    locked.while_reading(|writer| writer.try_send(numbered(1)).unwrap());
+    // This message was not queued, so it is never sent.
+    assert!(poll_once(locked.writer.lock().unwrap().send("never sent")).is_pending());
+    locked.while_reading(|writer| writer.try_send(numbered(2)).unwrap());
+    assert!(poll_once(locked.writer.lock().unwrap().close(CloseCode::NORMAL, "")).is_pending());
+    while !locked.peer.heard.contains(&Heard::Close(1000)) {
+        assert!(poll_once(locked.reader.recv()).is_pending());
+        locked.peer.pump();
+    }
+    assert_eq!(locked.peer.messages(), [0, 1, 2].map(|n| Heard::Text(numbered(n))));
+}
+
 #[test]
 fn messages_that_wait_for_the_lock_are_bounded() {
     let narrow = Behavior { capacity: 100, ..Behavior::default() };

@@ -407,6 +407,50 @@ fn a_thread_that_sends_without_end_does_not_keep_another_one() {
     });
 }
 
+/// Threads send without waiting while another thread closes. Each accepted message arrives before the Close, unless a
+/// flush reports a loss. The reader of the server is dropped in half of the rounds.
+#[test]
+fn s5_5_1_no_accepted_message_is_lost_silently_when_another_thread_closes() {
+    timed(|| {
+        for round in 0..30 {
+            let (server, mut client) =
+                pair_of(Server::new().config(patient().high_water(500)), &Client::new().config(patient()));
+            let (reader, mut writer) = server.split().unwrap();
+            let reader = (round % 2 == 0).then_some(reader);
+            let threads: Vec<_> = (0..3)
+                .map(|_| {
+                    let mut writer = writer.clone();
+                    thread::spawn(move || {
+                        let mut accepted = 0_usize;
+                        loop {
+                            match writer.try_send(numbered(accepted)) {
+                                Ok(()) => accepted += 1,
+                                Err(refused) if refused.error == SendError::Blocked => thread::yield_now(),
+                                Err(_) => return accepted,
+                            }
+                        }
+                    })
+                })
+                .collect();
+            let client = thread::spawn(move || {
+                let mut received = 0;
+                while let Ok(Some(_)) = client.recv() {
+                    received += 1;
+                }
+                received
+            });
+            writer.send_text("begin").unwrap();
+            let closed = writer.close(CloseCode::NORMAL, "");
+            let accepted: usize = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+            let lost = closed.is_err() || writer.flush().is_err();
+            drop((reader, writer));
+            let received = client.join().unwrap();
+            assert!(received <= accepted + 1, "a message arrived twice");
+            assert!(lost || received == accepted + 1, "{received} of {accepted} messages, without an error");
+        }
+    });
+}
+
 /// A thread blocks in a send. A second thread stores messages, and a third one closes.
 #[test]
 fn s5_5_1_a_close_follows_the_messages_that_wait_for_a_blocked_writer() {
