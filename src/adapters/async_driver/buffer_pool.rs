@@ -65,9 +65,9 @@ fn keep<T>(pool: &'static LocalKey<TwoSlotPool<T>>, buffer: T) {
     });
 }
 
-/// The inbox of a connection. `Some` while the inbox contains input or is in use.
+/// The slot for the inbox of a connection. `Some` while the inbox contains input or is in use.
 #[derive(Debug, Default)]
-pub(super) struct Borrowed(Option<Box<PooledInbox>>);
+pub(super) struct InboxSlot(Option<Box<PooledInbox>>);
 
 /// An inbox of the pool.
 #[derive(Debug, Default)]
@@ -78,10 +78,10 @@ struct PooledInbox {
     release: Option<(u64, Instant)>,
 }
 
-/// An empty inbox. `Borrowed::event` and `Borrowed::message` use it if the connection has no inbox.
+/// An empty inbox. `InboxSlot::event` and `InboxSlot::message` use it if the connection has no inbox.
 static EMPTY: Inbox = Inbox::empty();
 
-impl Borrowed {
+impl InboxSlot {
     /// Creates the inbox of a connection from `inbox`, which may contain input.
     pub(super) fn new(inbox: Inbox) -> Self {
         Self((!inbox.is_idle()).then(|| Box::new(PooledInbox { inbox, release: None })))

@@ -15,7 +15,7 @@ use core::time::Duration;
 use std::task::{Context, Poll, ready};
 
 use super::Timer;
-use super::buffer_pool::Borrowed;
+use super::buffer_pool::InboxSlot;
 use crate::{Instant, SendingHalf};
 
 /// The clock of a connection. It reads the clock of the runtime `R`.
@@ -91,7 +91,7 @@ impl<R: Timer> Clock<R> {
     }
 
     /// Waits like [`Self::poll_due`], for a task that also waits for input. During the wait, frees the spare memory of
-    /// `inbox` at the time that `Borrowed::release_at` returns.
+    /// `inbox` at the time that `InboxSlot::release_at` returns.
     ///
     /// `messages` is the number of messages that have been received. If this number has not changed since the last
     /// call, the inbox still waits for the rest of the same message.
@@ -100,7 +100,7 @@ impl<R: Timer> Clock<R> {
         &mut self,
         cx: &mut Context<'_>,
         at: Option<Instant>,
-        inbox: &mut Borrowed,
+        inbox: &mut InboxSlot,
         messages: u64,
     ) -> Poll<Instant> {
         if let Some(release) = inbox.release_at(self.now, messages) {

@@ -39,7 +39,7 @@ struct State<T> {
     /// The registered wakers. The index of a waker is the slot of its listener.
     wakers: Vec<Option<Waker>>,
     /// The slots that no listener uses.
-    free: Vec<usize>,
+    free_slots: Vec<usize>,
 }
 
 /// One waiter, used by one task at a time.
@@ -53,7 +53,7 @@ pub(super) struct Listener<T> {
 
 impl<T> Default for NotifyOnce<T> {
     fn default() -> Self {
-        let state = State { value: None, wakers: Vec::new(), free: Vec::new() };
+        let state = State { value: None, wakers: Vec::new(), free_slots: Vec::new() };
         Self(Arc::new(Shared { is_told: AtomicBool::new(false), state: Mutex::new(state) }))
     }
 }
@@ -89,7 +89,7 @@ impl<T> NotifyOnce<T> {
     /// Creates a listener.
     pub(super) fn listen(&self) -> Listener<T> {
         let mut state = lock(&self.0.state);
-        let slot = state.free.pop().unwrap_or_else(|| {
+        let slot = state.free_slots.pop().unwrap_or_else(|| {
             state.wakers.push(None);
             state.wakers.len() - 1
         });
@@ -140,7 +140,7 @@ impl<T> Drop for Listener<T> {
     fn drop(&mut self) {
         let mut state = lock(&self.source.0.state);
         let waker = state.wakers.get_mut(self.slot).and_then(Option::take);
-        state.free.push(self.slot);
+        state.free_slots.push(self.slot);
         drop(state);
         drop(waker);
     }

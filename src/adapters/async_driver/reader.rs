@@ -31,7 +31,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use futures_core::{FusedStream, Stream};
 
-use super::buffer_pool::Borrowed;
+use super::buffer_pool::InboxSlot;
 use super::group::Membership;
 use super::shared_lock::Side;
 use super::split::{Out, Shared};
@@ -63,7 +63,7 @@ pub struct Reader<S, R> {
 #[derive(Debug)]
 struct Inner<S, R> {
     receiver: Receiver,
-    inbox: Borrowed,
+    inbox: InboxSlot,
     shared: Arc<Shared<S, R>>,
     outcome: Option<Outcome>,
     turn: Turn,
@@ -88,7 +88,7 @@ enum End {
 impl<S, R> Reader<S, R> {
     pub(super) fn new(
         receiver: Receiver,
-        inbox: Borrowed,
+        inbox: InboxSlot,
         shared: Arc<Shared<S, R>>,
         outcome: Option<Outcome>,
         eof: bool,
@@ -402,7 +402,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
 /// The fields of the receiving half that are used under the lock.
 struct ReaderParts<'r> {
     receiver: &'r mut Receiver,
-    inbox: &'r mut Borrowed,
+    inbox: &'r mut InboxSlot,
     outcome: &'r mut Option<Outcome>,
     /// The membership of a group, if the group has closed.
     group: Option<&'r mut Membership>,

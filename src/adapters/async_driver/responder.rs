@@ -18,7 +18,7 @@ use std::future::poll_fn;
 use std::prelude::v1::*;
 use std::task::{Context, Poll, Waker};
 
-use super::write_driver::{Write, WriteDriver};
+use super::write_driver::{WriteDriver, WriteFn};
 use super::{Transport, buffer_pool};
 use crate::adapters::error::Error;
 use crate::{
@@ -168,7 +168,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     /// If the future is dropped before it is ready, no part of the message is ever sent.
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let mut waiting = Some(message.into());
-        self.feed(|connection| try_send_pending(connection, &mut waiting, SendOptions::new())).await
+        self.feed(|connection| try_send_message(connection, &mut waiting, SendOptions::new())).await
     }
 
     /// Queues a message that owns its data, with options; see [`Sender::send_with`](crate::Sender::send_with).
@@ -191,7 +191,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
         options: SendOptions,
     ) -> Result<(), Error> {
         let mut waiting = Some(message.into());
-        self.feed(|connection| try_send_pending(connection, &mut waiting, options)).await
+        self.feed(|connection| try_send_message(connection, &mut waiting, options)).await
     }
 
     /// Queues a message prepared for many connections; see [`Prepared`].
@@ -295,14 +295,14 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
 
     /// Returns whether a message of `len` bytes is written directly to the stream; see [`LARGE`].
     fn goes_through(&self, len: usize) -> bool {
-        len >= LARGE && self.connection.buffered_amount() == 0 && self.wire.lets_through()
+        len >= LARGE && self.connection.buffered_amount() == 0 && !self.wire.has_failed()
     }
 
     /// Writes as much of a message as the stream takes now, and queues the rest. Never waits.
     fn send_through(
         &mut self,
         cx: &mut Context<'_>,
-        send: impl FnOnce(&mut Connection, Instant, Write<'_>) -> Result<(), SendError>,
+        send: impl FnOnce(&mut Connection, Instant, WriteFn<'_>) -> Result<(), SendError>,
     ) -> Poll<Result<(), Error>> {
         Poll::Ready(self.wire.send_through(self.stream, self.connection, cx, send).map_err(Error::from))
     }
@@ -337,7 +337,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
 }
 
 /// Queues the message in `waiting`. Leaves the message in `waiting` if the write queue is full.
-pub(super) fn try_send_pending(
+pub(super) fn try_send_message(
     half: &mut impl SendingHalf,
     waiting: &mut Option<Message>,
     options: SendOptions,

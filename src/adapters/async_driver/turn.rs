@@ -62,7 +62,7 @@ const MAX_ROUNDS: u32 = 48;
 pub(super) struct Turn {
     /// The turn is over when the counter of received frames reaches this number. This field is 0 while the connection
     /// waits, so that [`Self::is_over`] needs only one comparison.
-    until_frames: u64,
+    frame_limit: u64,
     state: State,
 }
 
@@ -100,7 +100,7 @@ impl Turn {
     /// Creates a turn of a connection. `received` has the current counters of the connection.
     pub(super) const fn new(received: Counters) -> Self {
         Self {
-            until_frames: received.frames.saturating_add(MAX_FRAMES),
+            frame_limit: received.frames.saturating_add(MAX_FRAMES),
             state: State::Going { until_bytes: received.bytes.saturating_add(MAX_BYTES), reads: 0 },
         }
     }
@@ -109,7 +109,7 @@ impl Turn {
     /// next turn.
     #[inline(always)]
     pub(super) const fn is_over(&self, received: Counters) -> bool {
-        received.frames >= self.until_frames
+        received.frames >= self.frame_limit
     }
 
     /// Returns whether the turn has reached the limit of reads or of bytes. Also returns `true` while the connection
@@ -145,7 +145,7 @@ impl Turn {
                 if ticket.is_called() || waited >= MAX_ROUNDS { Next::Begins } else { Next::Waits }
             }
             State::Going { .. } => {
-                *self = Self { until_frames: 0, state: State::Waiting { rounds: 0, ticket: Ticket::draw() } };
+                *self = Self { frame_limit: 0, state: State::Waiting { rounds: 0, ticket: Ticket::draw() } };
                 Next::Yields
             }
         }
@@ -209,7 +209,7 @@ impl TicketQueue {
     /// begins the next round.
     fn calls(&mut self, ticket: &mut Ticket) -> bool {
         if ticket.thread != self.thread {
-            return self.takes_over(ticket);
+            return self.admit_moved_task(ticket);
         }
         if ticket.round == self.round {
             // The task was already polled in this round, so a new round has begun.
@@ -227,7 +227,7 @@ impl TicketQueue {
     ///
     /// Tasks can move often: some executors move a task in nearly each poll, and an idle thread of tokio takes half of
     /// the tasks of another thread.
-    fn takes_over(&mut self, ticket: &mut Ticket) -> bool {
+    fn admit_moved_task(&mut self, ticket: &mut Ticket) -> bool {
         if self.waiting() < MIN_CALLED_PER_ROUND {
             // Tasks move in both directions. So this task begins a turn in place of a task that has left this thread.
             self.call(1);

@@ -26,7 +26,7 @@ use crate::CloseState;
 use crate::{Connection, Inbox, Instant, SendError, SendingHalf, TransportAction};
 
 /// Writes as much of the slices as the stream takes, and returns the number of bytes that the stream took.
-pub(super) type Write<'w> = &'w mut dyn FnMut(&[&[u8]]) -> usize;
+pub(super) type WriteFn<'w> = &'w mut dyn FnMut(&[&[u8]]) -> usize;
 
 /// Maximum number of slices in one write.
 const MAX_SLICES: usize = 32;
@@ -100,7 +100,7 @@ impl<R: Timer> WriteDriver<R> {
         self.error = Some(ErrorKind::BrokenPipe);
     }
 
-    /// Returns whether a write has failed.
+    /// Returns whether a write has failed. [`Self::send_through`] must then not be called.
     pub(super) const fn has_failed(&self) -> bool {
         self.error.is_some()
     }
@@ -116,7 +116,7 @@ impl<R: Timer> WriteDriver<R> {
     where
         R: Transport<S>,
     {
-        self.poll_write_within(stream, half, cx)
+        self.poll_write_inlined(stream, half, cx)
     }
 
     /// Does the same as [`Self::poll_write`], but is inlined into the caller.
@@ -125,7 +125,7 @@ impl<R: Timer> WriteDriver<R> {
     /// system call, the processor mispredicts the return from each function that was active. So on the hot path few
     /// functions are active during the system call.
     #[inline(always)]
-    pub(super) fn poll_write_within<S>(
+    pub(super) fn poll_write_inlined<S>(
         &mut self,
         stream: &mut S,
         half: &mut impl SendingHalf,
@@ -230,11 +230,6 @@ impl<R: Timer> WriteDriver<R> {
         written
     }
 
-    /// Returns whether [`Self::send_through`] may be called, that is, whether no write has failed.
-    pub(super) const fn lets_through(&self) -> bool {
-        self.error.is_none()
-    }
-
     /// Calls `send`, which writes a message directly to the stream and queues the part that the stream did not take. If
     /// the write fails, the next write returns the error.
     pub(super) fn send_through<S, H: SendingHalf>(
@@ -242,7 +237,7 @@ impl<R: Timer> WriteDriver<R> {
         stream: &mut S,
         half: &mut H,
         cx: &mut Context<'_>,
-        send: impl FnOnce(&mut H, Instant, Write<'_>) -> Result<(), SendError>,
+        send: impl FnOnce(&mut H, Instant, WriteFn<'_>) -> Result<(), SendError>,
     ) -> Result<(), SendError>
     where
         R: Transport<S>,

@@ -23,7 +23,7 @@ use std::task::{Context, Poll, ready};
 use futures_sink::Sink;
 
 use super::Transport;
-use super::responder::try_send_pending;
+use super::responder::try_send_message;
 use super::shared_lock::Side;
 use super::split::Shared;
 use crate::adapters::error::Error;
@@ -185,7 +185,7 @@ impl<S, R: Transport<S>> Writer<S, R> {
     /// [`send_text`](Self::send_text).
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let mut waiting = Some(message.into());
-        self.queue_and_write(|sender, _| try_send_pending(sender, &mut waiting, SendOptions::new())).await
+        self.queue_and_write(|sender, _| try_send_message(sender, &mut waiting, SendOptions::new())).await
     }
 
     /// Sends a message that owns its data with options, and writes the whole write queue; see [`Sender::send_with`].
@@ -209,7 +209,7 @@ impl<S, R: Transport<S>> Writer<S, R> {
         options: SendOptions,
     ) -> Result<(), Error> {
         let mut waiting = Some(message.into());
-        self.queue_and_write(|sender, _| try_send_pending(sender, &mut waiting, options)).await
+        self.queue_and_write(|sender, _| try_send_message(sender, &mut waiting, options)).await
     }
 
     /// Sends a message prepared for many connections, and writes the whole write queue; see [`Prepared`].
@@ -251,7 +251,7 @@ impl<S, R: Transport<S>> Writer<S, R> {
     /// If the future is dropped before it is ready, no part of the message is ever sent.
     pub async fn feed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let mut waiting = Some(message.into());
-        self.queue(|sender, _| try_send_pending(sender, &mut waiting, SendOptions::new())).await
+        self.queue(|sender, _| try_send_message(sender, &mut waiting, SendOptions::new())).await
     }
 
     /// Queues a message prepared for many connections; see [`Prepared`].

@@ -26,7 +26,7 @@ use std::task::{Context, Waker};
 #[cfg(doc)]
 use {crate::SendError, futures_core::Stream, futures_sink::Sink};
 
-use super::buffer_pool::Borrowed;
+use super::buffer_pool::InboxSlot;
 use super::group::{Group, Membership};
 use super::responder::Responder;
 use super::tasks::Tasks;
@@ -86,7 +86,7 @@ pub struct WebSocket<S, R> {
 struct Inner<S, R> {
     stream: S,
     wire: WriteDriver<R>,
-    inbox: Borrowed,
+    inbox: InboxSlot,
     outcome: Option<Outcome>,
     turn: Turn,
     /// Whether the input has ended and the write queue must still be written before the connection ends.
@@ -117,7 +117,7 @@ impl<S, R> WebSocket<S, R> {
         let inner = Inner {
             stream,
             wire,
-            inbox: Borrowed::new(inbox),
+            inbox: InboxSlot::new(inbox),
             outcome: None,
             turn: Turn::new(connection.received()),
             eof: false,
@@ -321,7 +321,7 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     /// If the future is dropped, no event is lost. The next call continues.
     pub async fn next_event(&mut self) -> Result<Option<(Event<'_>, Responder<'_, S, R>)>, Error> {
         let inner = &mut *self.inner;
-        // This loop repeats the code of `poll_ready` instead of awaiting it. An inner future would store its result in
+        // This loop repeats the code of `poll_next_event` instead of awaiting it. An inner future would store its result in
         // memory, and this function would copy the result once more for each event.
         while inner.outcome.is_none() {
             if inner.turn.is_over(inner.connection.received()) {

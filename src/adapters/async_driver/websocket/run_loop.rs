@@ -33,11 +33,11 @@ impl<S, R: Transport<S>> Inner<S, R> {
     /// Runs the loop until there is a message, and returns the message. Returns `None` after the end.
     pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         loop {
-            // A whole message is taken here, without `poll_ready`. The result of `poll_ready` is larger, and would be
+            // A whole message is taken here, without `poll_next_event`. The result of `poll_next_event` is larger, and would be
             // copied for each message.
             let ready = match self.take_message() {
                 Some(message) => message.into(),
-                None => match ready!(self.poll_ready(cx))? {
+                None => match ready!(self.poll_next_event(cx))? {
                     Some(ready) => ready,
                     None => {
                         return Poll::Ready(end_of_messages(self.outcome, &mut self.error_on_abnormal_end));
@@ -57,7 +57,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
     // Kept out of line so that its callers share one copy of the code. The whole step of the loop is inlined into this
     // function.
     #[inline(never)]
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<EventIndex>, Error>> {
+    fn poll_next_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<EventIndex>, Error>> {
         while self.outcome.is_none() {
             if self.turn.is_over(self.connection.received()) {
                 ready!(self.poll_yield(cx))?;
@@ -85,7 +85,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
             if let Some(outcome) = self.outcome {
                 return Poll::Ready(Ok(outcome));
             }
-            if ready!(self.poll_ready(cx))?.is_none() && self.outcome.is_none() {
+            if ready!(self.poll_next_event(cx))?.is_none() && self.outcome.is_none() {
                 // The connection had ended before this WebSocket was created. Its outcome was reported to an earlier
                 // owner.
                 return Poll::Ready(Err(SendError::Closed.into()));
@@ -150,7 +150,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
 
     /// Reads from the stream. If the read is pending, writes the queue, runs the timers that are due, and waits. The
     /// loop calls this function when all input in the inbox is decoded, many times in one turn.
-    // Inlined into its callers, and `poll_drive` is inlined into this function. `WriteDriver::poll_write_within`
+    // Inlined into its callers, and `poll_drive` is inlined into this function. `WriteDriver::poll_write_inlined`
     // explains why.
     #[inline(always)]
     pub(super) fn poll_read_or_drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -250,7 +250,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
         }
         // After a failed write nothing is written, but the input is still read.
         if !self.wire.has_failed() {
-            match self.wire.poll_write_within(&mut self.stream, &mut self.connection, cx) {
+            match self.wire.poll_write_inlined(&mut self.stream, &mut self.connection, cx) {
                 Poll::Ready(Ok(())) => buffer_pool::reclaim_outbox(&mut self.connection),
                 Poll::Ready(Err(error)) if self.connection.ready_state() != ReadyState::Closing => {
                     return Poll::Ready(Err(error.into()));

@@ -92,7 +92,7 @@ impl<R: Timer> WriteDriver<R> {
         R: Transport<S>,
     {
         while half.sender().close_state() != CloseState::Ended {
-            if let Poll::Ready(written) = self.poll_write_within(stream, half, cx) {
+            if let Poll::Ready(written) = self.poll_write_inlined(stream, half, cx) {
                 written?;
                 // A program that only sends and never waits runs its timers here. Without this, it would never send a
                 // Ping.
