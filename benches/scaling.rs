@@ -18,7 +18,7 @@ use std::process::{Command, ExitCode};
 use std::time::Instant as Clock;
 use std::{env, fs};
 
-use hybi::adapters::net::{Over, Server};
+use hybi::adapters::net::{Server, WrappedStream};
 use hybi::frame::{Header, MAX_HEADER_LEN, Opcode};
 use hybi::handshake::{
     ClientHandshake, ClientRequest, DeflateConfig, HeadLimits, Incoming, Reply, ServerHandshake,
@@ -189,7 +189,7 @@ fn shapes() -> Vec<Shape> {
             Box::new(move || {
                 let server = Server::new().head_limits(HeadLimits::new().max_head(ALL));
                 let stream = Trickle { rest: head.clone().into_bytes(), at: 0 };
-                let accepted = server.accept_stream(Over::new(stream, |_| None));
+                let accepted = server.accept_stream(WrappedStream::new(stream, |_| None));
                 assert!(accepted.is_ok());
             })
         }),

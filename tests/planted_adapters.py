@@ -33,7 +33,7 @@ NET_AHEAD = 'src/adapters/net/read_ahead.rs'
 NET_DRIVER = 'src/adapters/net/write_driver.rs'
 NET_LOOP = 'src/adapters/net/run_loop.rs'
 NET_READER = 'src/adapters/net/reader.rs'
-NET_STREAM = 'src/adapters/net/over.rs'
+NET_STREAM = 'src/adapters/net/wrapped_stream.rs'
 INBOX = 'src/connection/buffer/inbox.rs'
 SEND = 'src/connection/send/mod.rs'
 COMMANDS = 'src/connection/send/commands.rs'
@@ -115,8 +115,8 @@ NET_FAULTS = [
     ('1', 'after a Close to a dead peer, the connection waits for the close timeout', [
         (DEADLINES, '                    self.timers.end_after_one_write(now);\n', '')]),
     ('1', 'no half handles the timers that the other half starts', [
-        (NET_READER, 'let mut deadline = max_block_time.map(|max_block_time| self.link.tick() + max_block_time);',
-         'let mut deadline = max_block_time.map(|max_block_time| self.link.tick() + max_block_time * 1000);')]),
+        (NET_READER, 'let mut deadline = max_block_time.map(|max_block_time| self.link.read_clock() + max_block_time);',
+         'let mut deadline = max_block_time.map(|max_block_time| self.link.read_clock() + max_block_time * 1000);')]),
     ('1', 'the receiving half sleeps past a timer while the other half writes', [
         (NET_READER, 'max_block_time.map_or(SHORTEST_NAP, |time| time.min(SHORTEST_NAP))', 'max_block_time.unwrap_or(SHORTEST_NAP)')]),
     ('2', 'a send that waits does not read ahead', [

@@ -32,13 +32,13 @@ pub(super) struct PendingReplies {
     stored: Mutex<Stored>,
     /// True while `stored` contains replies. Lets the sending half skip the lock.
     non_empty: AtomicBool,
-    /// The kind of input that has arrived since the sending half last applied the replies: [`NOTHING`], [`CONTROL`] or
+    /// The kind of input that has arrived since the sending half last applied the replies: [`NO_INPUT`], [`CONTROL`] or
     /// [`DATA`].
-    received: AtomicU8,
+    new_input: AtomicU8,
 }
 
-// Values of `PendingReplies::received`.
-const NOTHING: u8 = 0;
+// Values of `PendingReplies::new_input`.
+const NO_INPUT: u8 = 0;
 const CONTROL: u8 = 1;
 const DATA: u8 = 2;
 
@@ -57,7 +57,7 @@ impl PendingReplies {
         Self {
             stored: Mutex::new(stored),
             non_empty: AtomicBool::new(false),
-            received: AtomicU8::new(NOTHING),
+            new_input: AtomicU8::new(NO_INPUT),
         }
     }
 
@@ -68,9 +68,9 @@ impl PendingReplies {
     #[inline]
     pub(super) fn received(&self, data: bool) {
         if data {
-            self.received.store(DATA, Ordering::Release);
-        } else if self.received.load(Ordering::Relaxed) == NOTHING {
-            self.received.store(CONTROL, Ordering::Release);
+            self.new_input.store(DATA, Ordering::Release);
+        } else if self.new_input.load(Ordering::Relaxed) == NO_INPUT {
+            self.new_input.store(CONTROL, Ordering::Release);
         }
     }
 
@@ -103,8 +103,8 @@ impl PendingReplies {
     /// `read_at` returns the time when input was last read. The time may be later than the real one, and at most `now`.
     /// It must not be earlier, because a timer would then fire too soon.
     pub(super) fn apply(&self, half: &mut impl SendingHalf, now: Instant, read_at: impl Fn() -> Instant) {
-        if self.received.load(Ordering::Relaxed) != NOTHING {
-            let data = self.received.swap(NOTHING, Ordering::Acquire) == DATA;
+        if self.new_input.load(Ordering::Relaxed) != NO_INPUT {
+            let data = self.new_input.swap(NO_INPUT, Ordering::Acquire) == DATA;
             half.apply(read_at(), PendingReply::Received { data });
         }
         if !self.non_empty.load(Ordering::Acquire) {

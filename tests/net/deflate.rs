@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 
-use hybi::adapters::net::{Client, Error, Over, Server};
+use hybi::adapters::net::{Client, Error, Server, WrappedStream};
 use hybi::deflate::{Compression, Deflater};
 use hybi::handshake::{ClientWindow, DeflateConfig, DeflateOffer};
 use hybi::{CloseCode, Config, Delivery, Event, Message, MessageKind, Prepared, ProtocolError, SendOptions};
@@ -563,7 +563,7 @@ fn compression_windows_are_released_while_a_read_waits() {
                 let stream = Watched { stream, woken };
 
                 let mut ws = server
-                    .accept_stream(Over::new(stream, |watched: &Watched| Some(&watched.stream)))
+                    .accept_stream(WrappedStream::new(stream, |watched: &Watched| Some(&watched.stream)))
                     .unwrap();
                 let holds = |ws: &hybi::adapters::net::WebSocket<_>| {
                     let connection = ws.connection();

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::rc::Rc;
 
-use hybi::adapters::net::{AcceptError, Client, ConnectError, Error, Over, Server, WebSocket};
+use hybi::adapters::net::{AcceptError, Client, ConnectError, Error, Server, WebSocket, WrappedStream};
 use hybi::handshake::Reason;
 use hybi::{CloseCode, Config, Connection, EofPosition, Event, Inbox, Instant, Outbox, Outcome};
 
@@ -151,7 +151,7 @@ fn is_answer(output: &[u8]) -> bool {
 }
 
 fn accept(stream: Memory) -> Result<WebSocket<Memory>, AcceptError<Memory>> {
-    Server::new().config(patient()).accept_stream(Over::new(stream, |_| None))
+    Server::new().config(patient()).accept_stream(WrappedStream::new(stream, |_| None))
 }
 
 fn upgraded(stream: Memory, config: Config) -> WebSocket<Memory> {
@@ -277,7 +277,7 @@ fn a_fault_in_the_handshake_is_an_error() {
 fn a_request_that_arrives_too_slowly_times_out() {
     let stream = Memory::new(REQUEST.as_bytes()).with(|script| script.step = 1);
     let server = Server::new().handshake_timeout(Some(ms(0)));
-    match server.accept_stream(Over::new(stream.clone(), |_| None)) {
+    match server.accept_stream(WrappedStream::new(stream.clone(), |_| None)) {
         Err(AcceptError::Rejected(rejection)) => assert_eq!(rejection.reason(), Reason::Timeout),
         other => panic!("{other:?}"),
     }

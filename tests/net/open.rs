@@ -9,7 +9,9 @@ use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::mpsc::channel;
 use std::thread;
 
-use hybi::adapters::net::{self, AcceptError, Acceptance, Client, ConnectError, HttpCall, Over, Server};
+use hybi::adapters::net::{
+    self, AcceptError, Acceptance, Client, ConnectError, HttpCall, Server, WrappedStream,
+};
 use hybi::handshake::{HandshakeError, HttpResponse, Reason, ResponseError};
 use hybi::{Message, Outcome, ProtocolError, SendError};
 
@@ -624,7 +626,7 @@ fn a_handshake_runs_over_a_stream_that_the_caller_made() {
             }
         }
         let (address, thread) = serve(|stream| {
-            let stream = Over::new(Wrapped(stream), |s: &Wrapped| Some(&s.0));
+            let stream = WrappedStream::new(Wrapped(stream), |s: &Wrapped| Some(&s.0));
             let mut ws = Server::new().accept_stream(stream).unwrap();
             assert_eq!(ws.recv().unwrap(), Some("over".into()));
             ws.send_text("and out").unwrap();

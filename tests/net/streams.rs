@@ -14,7 +14,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use hybi::adapters::net::{AcceptError, Client, ConnectError, Error, Over, Server, Stream, WebSocket};
+use hybi::adapters::net::{
+    AcceptError, Client, ConnectError, Error, Server, Stream, WebSocket, WrappedStream,
+};
 use hybi::{CloseCode, Config, Connection, Event, Inbox, Instant, Outbox, Outcome, TimerKind};
 
 use crate::common::*;
@@ -48,7 +50,10 @@ fn talk<A: Send, B: Send>(server: WebSocket<A>, client: WebSocket<B>, by_client:
 }
 
 /// Completes an opening handshake. The server uses the stream `near`, and the client uses `far`.
-fn open<A, B>(near: impl Into<Over<A>> + Send, far: impl Into<Over<B>>) -> (WebSocket<A>, WebSocket<B>)
+fn open<A, B>(
+    near: impl Into<WrappedStream<A>> + Send,
+    far: impl Into<WrappedStream<B>>,
+) -> (WebSocket<A>, WebSocket<B>)
 where
     A: Send + std::fmt::Debug,
     B: std::fmt::Debug,
@@ -167,8 +172,8 @@ impl Tls {
         Self { socket, raw, plain, ended: false, kept: None, notified: false }
     }
 
-    fn over(self) -> Over<Self> {
-        Over::new(self, |tls| Some(&tls.socket)).close_write(Self::shutdown)
+    fn over(self) -> WrappedStream<Self> {
+        WrappedStream::new(self, |tls| Some(&tls.socket)).close_write(Self::shutdown)
     }
 
     /// Sends `close_notify`.
@@ -666,7 +671,8 @@ fn is_wrong_count(error: &io::Error) -> bool {
 #[test]
 fn a_stream_that_reports_too_many_bytes_fails() {
     for reads in [true, false] {
-        match Server::new().accept_stream(Over::new(WrongCounts::new(reads, 0, REQUEST.as_bytes()), |_| None))
+        match Server::new()
+            .accept_stream(WrappedStream::new(WrongCounts::new(reads, 0, REQUEST.as_bytes()), |_| None))
         {
             Err(AcceptError::Io(error)) => assert!(is_wrong_count(&error), "{error}"),
             other => panic!("{other:?}"),

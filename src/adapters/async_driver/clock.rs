@@ -36,7 +36,7 @@ impl<R: Timer> Clock<R> {
     pub(super) fn new(runtime: R, latest: Instant) -> Self {
         let ahead = latest.saturating_duration_since(runtime.now());
         let mut clock = Self { runtime, ahead, now: latest, is_stale: false };
-        clock.tick();
+        clock.read_clock();
         clock
     }
 
@@ -46,15 +46,15 @@ impl<R: Timer> Clock<R> {
     }
 
     /// Reads the clock, and returns the time.
-    pub(super) fn tick(&mut self) -> Instant {
+    pub(super) fn read_clock(&mut self) -> Instant {
         self.now = self.runtime.now() + self.ahead;
         self.is_stale = false;
         self.now
     }
 
     /// Reads the clock if bytes have arrived since it was last read. Returns the time.
-    pub(super) fn tick_if_stale(&mut self) -> Instant {
-        if self.is_stale { self.tick() } else { self.now }
+    pub(super) fn read_clock_if_stale(&mut self) -> Instant {
+        if self.is_stale { self.read_clock() } else { self.now }
     }
 
     /// Records that bytes have arrived. The clock must be read before these bytes are decoded.
@@ -68,8 +68,8 @@ impl<R: Timer> Clock<R> {
     }
 
     /// Reads the clock, and reports messages that have arrived to the timers.
-    pub(super) fn tick_for(&mut self, half: &mut impl SendingHalf) -> Instant {
-        let now = self.tick();
+    pub(super) fn read_clock_for(&mut self, half: &mut impl SendingHalf) -> Instant {
+        let now = self.read_clock();
         half.catch_up(now);
         now
     }
@@ -77,7 +77,7 @@ impl<R: Timer> Clock<R> {
     /// Reads the clock if messages have arrived that were not reported to the timers, and reports them as received now.
     pub(super) fn catch_up(&mut self, half: &mut impl SendingHalf) {
         if half.sender().is_behind() {
-            self.tick_for(half);
+            self.read_clock_for(half);
         }
     }
 
@@ -87,7 +87,7 @@ impl<R: Timer> Clock<R> {
         let Some(at) = at else { return Poll::Pending };
         let ahead = Instant::ZERO + self.ahead;
         ready!(self.runtime.poll_at(cx, Instant::ZERO + at.saturating_duration_since(ahead)));
-        Poll::Ready(self.tick().max(at))
+        Poll::Ready(self.read_clock().max(at))
     }
 
     /// Waits like [`Self::poll_due`], for a task that also waits for input. During the wait, frees the spare memory of

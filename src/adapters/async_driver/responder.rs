@@ -249,7 +249,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     ///
     /// If the future is dropped before it is ready, the Ping is never sent.
     pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
-        let now = self.wire.clock().tick();
+        let now = self.wire.clock().read_clock();
         self.feed(|connection| connection.ping(now, payload)).await
     }
 
@@ -278,7 +278,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
         code: impl Into<Option<CloseCode>>,
         reason: impl AsRef<str>,
     ) -> Result<(), Error> {
-        Ok(self.connection.close(self.wire.clock().tick(), code, reason)?)
+        Ok(self.connection.close(self.wire.clock().read_clock(), code, reason)?)
     }
 
     /// Returns how many bytes are queued and not written, including headers and control frames.

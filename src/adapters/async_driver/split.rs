@@ -85,7 +85,7 @@ impl<S, R> Shared<S, R> {
 impl<S, R: Timer> Shared<S, R> {
     /// Reads the clock, queues the waiting messages, and applies the stored replies.
     pub(super) fn apply(&self, out: &mut Out<S, R>) {
-        let now = out.wire.clock().tick();
+        let now = out.wire.clock().read_clock();
         self.apply_at(out, now);
     }
 
@@ -128,7 +128,7 @@ impl<S, R: Transport<S>> Shared<S, R> {
     /// of the clock.
     pub(super) fn try_apply(&self) {
         self.out.try_lock_with(Side::Reader, |out| {
-            let now = out.wire.clock().tick_if_stale();
+            let now = out.wire.clock().read_clock_if_stale();
             self.apply_at(out, now);
             self.status.update(&out.sender);
         });

@@ -190,7 +190,7 @@ impl<R: Timer> WriteDriver<R> {
     /// Removes `n` bytes, which the stream has taken, from the queue.
     #[inline(always)]
     fn transmitted(&mut self, half: &mut impl SendingHalf, n: usize) {
-        let now = self.clock.tick_for(half);
+        let now = self.clock.read_clock_for(half);
         if half.sender().close_state() != CloseState::Open {
             // The stream may keep our Close in its buffer until the flush. The sender must know this before it counts
             // the bytes as written.
@@ -243,7 +243,7 @@ impl<R: Timer> WriteDriver<R> {
         R: Transport<S>,
     {
         buffer_pool::lend_outbox(half);
-        let now = self.clock.tick_for(half);
+        let now = self.clock.read_clock_for(half);
         let mut kept = None;
         send(half, now, &mut |slices| match poll_write_slices::<R, S>(stream, cx, slices) {
             Poll::Ready(Ok(n)) if n > 0 => {
@@ -291,7 +291,7 @@ impl<R: Timer> WriteDriver<R> {
             Ok(()) => {
                 self.unflushed = false;
                 if half.sender().close_state() != CloseState::Open {
-                    let now = self.clock.tick_for(half);
+                    let now = self.clock.read_clock_for(half);
                     half.set_unflushed(now, false);
                 }
             }

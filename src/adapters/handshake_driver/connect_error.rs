@@ -236,7 +236,7 @@ impl NotConnected {
 #[derive(Debug, Default)]
 pub(in crate::adapters) struct Tried {
     /// All addresses that were tried, each with its error, separated by commas.
-    why: String,
+    attempts: String,
     /// The kind of the last error.
     kind: Option<io::ErrorKind>,
 }
@@ -245,16 +245,16 @@ pub(in crate::adapters) struct Tried {
 impl Tried {
     /// Records that connecting to `address` has failed with `error`.
     pub(in crate::adapters) fn failed(&mut self, address: core::net::SocketAddr, error: &io::Error) {
-        let comma = if self.why.is_empty() { "" } else { ", " };
-        self.why += &std::format!("{comma}{address}: {error}");
+        let comma = if self.attempts.is_empty() { "" } else { ", " };
+        self.attempts += &std::format!("{comma}{address}: {error}");
         self.kind = Some(error.kind());
     }
 
     /// Returns the error that names all recorded addresses.
     pub(in crate::adapters) fn into_error<S>(self) -> ConnectError<S> {
-        let Self { why, kind } = self;
+        let Self { attempts, kind } = self;
         ConnectError::Connect(match kind {
-            Some(kind) => io::Error::new(kind, why),
+            Some(kind) => io::Error::new(kind, attempts),
             None => io::Error::new(io::ErrorKind::NotFound, "the host has no address"),
         })
     }

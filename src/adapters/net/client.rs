@@ -13,8 +13,8 @@ use std::net::{TcpStream, ToSocketAddrs};
 use super::Blocking;
 use super::deadline_stream::DeadlineStream;
 use super::handshake;
-use super::over::{Over, SocketOf};
 use super::websocket::WebSocket;
+use super::wrapped_stream::{SocketOf, WrappedStream};
 use crate::Instant;
 use crate::adapters::handshake_driver::{self, ConnectError, Tried};
 use crate::handshake::WsUrl;
@@ -103,11 +103,11 @@ impl Client {
         socket: SocketOf<S>,
         url: &str,
     ) -> Result<WebSocket<S>, ConnectError<S>> {
-        self.open_stream(Over::new(stream, socket), url)
+        self.open_stream(WrappedStream::new(stream, socket), url)
     }
 
-    /// Opens a WebSocket over any [`Stream`](super::Stream) or [`Over`] that is connected already. Blocks until the
-    /// handshake is done.
+    /// Opens a WebSocket over any [`Stream`](super::Stream) or [`WrappedStream`] that is connected already. Blocks
+    /// until the handshake is done.
     ///
     /// # Errors
     ///
@@ -118,7 +118,7 @@ impl Client {
     /// - [`ConnectError::Http`]: the server answered with a status other than 101.
     pub fn open_stream<S>(
         &self,
-        stream: impl Into<Over<S>>,
+        stream: impl Into<WrappedStream<S>>,
         url: &str,
     ) -> Result<WebSocket<S>, ConnectError<S>> {
         self.run(DeadlineStream::new(stream.into(), Instant::ZERO), &WsUrl::parse(url)?)
@@ -128,7 +128,7 @@ impl Client {
     fn run<S>(&self, mut link: DeadlineStream<S>, url: &WsUrl<'_>) -> Result<WebSocket<S>, ConnectError<S>> {
         let (subprotocols, headers) = (self.offered(), self.more_headers());
         let request = self.request_for(url, &subprotocols, &headers);
-        let opened = self.connecting(link.tick(), request).and_then(|mut connecting| {
+        let opened = self.connecting(link.read_clock(), request).and_then(|mut connecting| {
             handshake::run(&mut link, &mut connecting);
             connecting.finish()
         });

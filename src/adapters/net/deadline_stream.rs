@@ -4,8 +4,8 @@
 //! the call must not block. The stream is then switched to non-blocking mode for this call.
 //!
 //! This file does not depend on the WebSocket protocol. The loops in `run_loop.rs`, `reader.rs`, `write_driver.rs` and
-//! `handshake.rs` decide what to read and write. `over.rs` calls the stream, and `timeouts.rs` chooses and sets
-//! timeouts. `blocking_mode.rs` tracks whether the mode may be switched.
+//! `handshake.rs` decide what to read and write. `wrapped_stream.rs` calls the stream, and `timeouts.rs` chooses and
+//! sets timeouts. `blocking_mode.rs` tracks whether the mode may be switched.
 //!
 //! Invariants:
 //! - After a failed write nothing is written, because the number of bytes that were sent is unknown.
@@ -22,10 +22,10 @@ use std::prelude::v1::*;
 
 use super::blocking_mode::BlockingMode;
 use super::clock::Clock;
-use super::over::Over;
 use super::read_ahead::ReadAhead;
 use super::stream::Stream;
 use super::timeouts::{Direction, SHORTEST, Timeouts};
+use super::wrapped_stream::WrappedStream;
 use crate::{Connection, Inbox, Instant};
 
 /// Maximum number of slices in one write.
@@ -33,7 +33,7 @@ pub(super) const MAX_SLICES: usize = 32;
 
 /// A stream whose calls end at a deadline.
 pub(super) struct DeadlineStream<S> {
-    stream: Over<S>,
+    stream: WrappedStream<S>,
     clock: Clock,
     /// The time when the clock was last read.
     now: Instant,
@@ -74,7 +74,7 @@ enum Wait {
 }
 
 /// The result of a call on the stream.
-enum Call<T> {
+enum CallResult<T> {
     Done(T),
     /// The call must be made again: a signal interrupted it, or another handle had switched the blocking mode.
     Interrupted,
@@ -150,7 +150,7 @@ impl<S: Stream + Send + 'static> DeadlineStream<S> {
 
 impl<S> DeadlineStream<S> {
     /// Wraps a stream. The clock starts at `start`.
-    pub(super) fn new(mut stream: Over<S>, start: Instant) -> Self {
+    pub(super) fn new(mut stream: WrappedStream<S>, start: Instant) -> Self {
         let keeps_refused_bytes = stream.keeps_refused_bytes();
         let clock = Clock::start_at(start, stream.clock());
         Self {
@@ -182,7 +182,7 @@ impl<S> DeadlineStream<S> {
     }
 
     /// Reads the clock, and returns the time.
-    pub(super) fn tick(&mut self) -> Instant {
+    pub(super) fn read_clock(&mut self) -> Instant {
         self.now = self.clock.now(|| self.stream.clock());
         self.now
     }
@@ -200,14 +200,14 @@ impl<S> DeadlineStream<S> {
     }
 
     /// Removes the timeouts that this type has set, and returns the stream.
-    pub(super) fn into_over(mut self) -> Over<S> {
+    pub(super) fn into_wrapped(mut self) -> WrappedStream<S> {
         self.timeouts.remove(&mut self.stream);
         self.stream
     }
 
-    /// Removes the timeouts that this type has set, and returns the stream without its [`Over`].
+    /// Removes the timeouts that this type has set, and returns the stream without its [`WrappedStream`].
     pub(super) fn into_stream(self) -> S {
-        self.into_over().into_inner()
+        self.into_wrapped().into_inner()
     }
 
     /// Moves the bytes that were read ahead to the inbox of `connection`, and returns the stream.
@@ -271,7 +271,7 @@ impl<S> DeadlineStream<S> {
     ///
     /// Returns `None` if no input has arrived before the deadline, or if the call was interrupted.
     pub(super) fn read(&mut self, to: &mut [u8], deadline: Option<Instant>) -> io::Result<Option<usize>> {
-        self.tick();
+        self.read_clock();
         if let Some(read) = self.ahead.take(to) {
             if !matches!(read, Ok(1..)) {
                 // No input can arrive after the end, so it is known that none has arrived until now.
@@ -283,8 +283,8 @@ impl<S> DeadlineStream<S> {
         let call = self.call(wait, deadline, |stream| stream.read(to));
         self.read_at = self.now;
         match call? {
-            Call::Done(n) => Ok(Some(n)),
-            Call::Interrupted | Call::Waited => Ok(None),
+            CallResult::Done(n) => Ok(Some(n)),
+            CallResult::Interrupted | CallResult::Waited => Ok(None),
         }
     }
 
@@ -297,7 +297,7 @@ impl<S> DeadlineStream<S> {
         if !self.can_look() {
             return None;
         }
-        let now = Some(self.tick());
+        let now = Some(self.read_clock());
         let wait = self.arrange(Direction::Read, now).ok()?;
         if wait == Wait::AsTheStreamDoes && !self.mode.is_nonblocking() {
             // This read could block without bound.
@@ -307,8 +307,8 @@ impl<S> DeadlineStream<S> {
         let space = ahead.space();
         let room = space.len();
         let read = self.call(wait, now, |stream| stream.read(space)).map(|call| match call {
-            Call::Done(n) => Some(n),
-            Call::Interrupted | Call::Waited => None,
+            CallResult::Done(n) => Some(n),
+            CallResult::Interrupted | CallResult::Waited => None,
         });
         let n = read.as_ref().map_or(0, |n| n.unwrap_or(0));
         ahead.handle_read(room, read);
@@ -317,7 +317,7 @@ impl<S> DeadlineStream<S> {
     }
 
     /// Writes once, and does not block beyond `deadline`. The caller must have read the clock with
-    /// [`tick`](Self::tick).
+    /// [`read_clock`](Self::read_clock).
     pub(super) fn write(&mut self, slices: &[&[u8]], deadline: Option<Instant>) -> io::Result<Written> {
         if let Some(kind) = self.write_error {
             return Err(kind.into());
@@ -333,14 +333,14 @@ impl<S> DeadlineStream<S> {
         let (began, wait) = (self.now, self.arrange(Direction::Write, deadline)?);
         let call = self.call(wait, deadline, |stream| stream.write(vectors));
         let waited = self.has_waited(wait, began);
-        Ok(match self.remember(call)? {
-            Call::Done(n) => {
+        Ok(match self.store_write_error(call)? {
+            CallResult::Done(n) => {
                 self.unflushed = self.keeps_refused_bytes;
                 // If a blocking socket takes only a part of the bytes, it was full until the timeout.
                 Written { n, full: n < offered && waited }
             }
-            Call::Interrupted => Written { n: 0, full: waited },
-            Call::Waited => Written { n: 0, full: true },
+            CallResult::Interrupted => Written { n: 0, full: waited },
+            CallResult::Waited => Written { n: 0, full: true },
         })
     }
 
@@ -352,11 +352,11 @@ impl<S> DeadlineStream<S> {
         let waited = core::mem::replace(&mut self.flush_waits, false);
         if self.unflushed {
             let (began, wait) = (self.now, self.arrange(Direction::Write, deadline)?);
-            let call = self.call(wait, deadline, Over::flush);
-            // Set `flush_waits` before the `?` below, because a full stream in non-blocking mode returns an error. A call
-            // that was interrupted at once does not show that the stream is full.
-            self.flush_waits = !matches!(call, Ok(Call::Interrupted)) || self.has_waited(wait, began);
-            if !matches!(self.remember(call)?, Call::Done(())) {
+            let call = self.call(wait, deadline, WrappedStream::flush);
+            // Set `flush_waits` before the `?` below, because a full stream in non-blocking mode returns an error. A
+            // call that was interrupted at once does not show that the stream is full.
+            self.flush_waits = !matches!(call, Ok(CallResult::Interrupted)) || self.has_waited(wait, began);
+            if !matches!(self.store_write_error(call)?, CallResult::Done(())) {
                 return Ok(Flush::Waits);
             }
             (self.unflushed, self.flush_waits) = (false, false);
@@ -369,17 +369,17 @@ impl<S> DeadlineStream<S> {
         if self.ended != Ended::Nothing {
             return HalfClose::Done;
         }
-        self.tick();
+        self.read_clock();
         let call = match self.arrange(Direction::Write, deadline) {
-            Ok(wait) => self.call(wait, deadline, Over::end_sending),
+            Ok(wait) => self.call(wait, deadline, WrappedStream::end_sending),
             Err(error) => Err(error),
         };
         match call {
-            Ok(Call::Interrupted | Call::Waited) => return HalfClose::Waits,
+            Ok(CallResult::Interrupted | CallResult::Waited) => return HalfClose::Waits,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return HalfClose::Waits,
             Err(error) if error.kind() == ErrorKind::Unsupported => return HalfClose::Impossible,
             // An error means that the peer is gone. The next read reports the failed stream.
-            Ok(Call::Done(())) | Err(_) => {}
+            Ok(CallResult::Done(())) | Err(_) => {}
         }
         self.ended = Ended::Sending;
         HalfClose::Done
@@ -422,26 +422,26 @@ impl<S> DeadlineStream<S> {
         &mut self,
         wait: Wait,
         deadline: Option<Instant>,
-        call: impl FnOnce(&mut Over<S>) -> io::Result<T>,
-    ) -> io::Result<Call<T>> {
+        call: impl FnOnce(&mut WrappedStream<S>) -> io::Result<T>,
+    ) -> io::Result<CallResult<T>> {
         let (began, switches) = (self.now, self.mode.switches());
         let result = call(&mut self.stream);
         if wait == Wait::Not {
             self.stream.set_nonblocking(false)?;
             self.mode.switched();
         }
-        let now = self.tick();
+        let now = self.read_clock();
         match result {
-            Ok(done) => Ok(Call::Done(done)),
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Call::Interrupted),
+            Ok(done) => Ok(CallResult::Done(done)),
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(CallResult::Interrupted),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 if wait == Wait::Not {
-                    return Ok(Call::Waited);
+                    return Ok(CallResult::Waited);
                 }
                 if self.mode.may_have_been_switched(switches) {
                     // The other handle may have switched the stream to non-blocking mode during the call. The call may
                     // have failed only for this reason.
-                    return Ok(Call::Interrupted);
+                    return Ok(CallResult::Interrupted);
                 }
                 // Either the timeout ran out, or the stream is in non-blocking mode. The elapsed time tells which. Some
                 // systems return early, so a quarter of the timeout is enough. If the stream is in non-blocking mode,
@@ -451,7 +451,7 @@ impl<S> DeadlineStream<S> {
                     self.mode.learn(waited);
                 }
                 let due = deadline.is_some_and(|deadline| deadline <= now);
-                if waited || due { Ok(Call::Waited) } else { Err(error) }
+                if waited || due { Ok(CallResult::Waited) } else { Err(error) }
             }
             Err(error) => Err(error),
         }
@@ -466,7 +466,7 @@ impl<S> DeadlineStream<S> {
     }
 
     /// Stores the error of a failed write, and returns `result`. `WouldBlock` is not a failure.
-    fn remember<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+    fn store_write_error<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
         if let Err(error) = &result {
             if error.kind() != ErrorKind::WouldBlock {
                 self.write_error = Some(error.kind());

@@ -13,7 +13,7 @@ use std::prelude::v1::*;
 
 use super::deadline_stream::DeadlineStream;
 use super::handshake;
-use super::over::Over;
+use super::wrapped_stream::WrappedStream;
 use crate::Instant;
 use crate::adapters::handshake_driver::{self, PlainRequest, http_call_getters};
 use crate::handshake::HttpResponse;
@@ -23,7 +23,7 @@ pub type AcceptError<S> = handshake_driver::AcceptError<HttpCall<S>>;
 
 /// A plain HTTP request and its stream. With this type a server can serve plain HTTP on the same port.
 pub struct HttpCall<S> {
-    stream: Over<S>,
+    stream: WrappedStream<S>,
     request: Box<PlainRequest>,
 }
 
@@ -34,7 +34,7 @@ impl<S> fmt::Debug for HttpCall<S> {
 }
 
 impl<S> HttpCall<S> {
-    pub(super) const fn new(stream: Over<S>, request: Box<PlainRequest>) -> Self {
+    pub(super) const fn new(stream: WrappedStream<S>, request: Box<PlainRequest>) -> Self {
         Self { stream, request }
     }
 
@@ -58,7 +58,7 @@ impl<S> HttpCall<S> {
     /// - Other kinds: the stream failed.
     pub fn respond(self, response: &HttpResponse<'_>) -> io::Result<()> {
         let mut link = DeadlineStream::new(self.stream, Instant::ZERO);
-        let mut responding = self.request.responding(link.tick(), response)?;
+        let mut responding = self.request.responding(link.read_clock(), response)?;
         handshake::run(&mut link, &mut responding);
         responding.finish()
     }

@@ -44,16 +44,16 @@
 //!
 //! # TLS
 //!
-//! [`connect`] uses plain TCP. For `wss`, make the TLS stream with a library of your choice. Wrap the TLS stream in an
-//! [`Over`] with two functions. The first function returns the [`TcpStream`] below the TLS stream. The second function
-//! closes the sending direction with `close_notify`:
+//! [`connect`] uses plain TCP. For `wss`, make the TLS stream with a library of your choice. Wrap the TLS stream in a
+//! [`WrappedStream`] with two functions. The first function returns the [`TcpStream`] below the TLS stream. The second
+//! function closes the sending direction with `close_notify`:
 //!
 //! | library | stream |
 //! | --- | --- |
-//! | native-tls | <code>Over::new(tls, &#124;tls&#124; Some(tls.get_ref())).close_write(&#124;tls&#124; tls.shutdown())</code> |
-//! | rustls | <code>Over::new(tls, &#124;tls&#124; Some(&tls.sock)).close_write(&#124;tls&#124; { tls.conn.send_close_notify(); tls.flush() })</code> |
+//! | native-tls | <code>WrappedStream::new(tls, &#124;tls&#124; Some(tls.get_ref())).close_write(&#124;tls&#124; tls.shutdown())</code> |
+//! | rustls | <code>WrappedStream::new(tls, &#124;tls&#124; Some(&tls.sock)).close_write(&#124;tls&#124; { tls.conn.send_close_notify(); tls.flush() })</code> |
 //!
-//! Pass the `Over` to [`Client::open_stream`] or [`Server::accept_stream`].
+//! Pass the `WrappedStream` to [`Client::open_stream`] or [`Server::accept_stream`].
 //!
 //! Without the second function, for example with [`Client::open`], connections are never half-closed: a TLS peer treats
 //! a FIN without `close_notify` as an attack. When such a connection has ended, take the stream with
@@ -68,7 +68,6 @@ mod deadline_stream;
 mod handshake;
 mod http_call;
 mod interest;
-mod over;
 mod pending_request;
 mod read_ahead;
 mod reader;
@@ -81,6 +80,7 @@ mod stream;
 mod thread_replies;
 mod timeouts;
 mod websocket;
+mod wrapped_stream;
 mod write_driver;
 mod writer;
 
@@ -89,13 +89,13 @@ pub use super::handshake_driver::{Acceptance, ConnectError, ReceivedResponse};
 pub use client::Client;
 pub use http_call::{AcceptError, HttpCall};
 pub use interest::Interest;
-pub use over::{Over, SocketOf};
 pub use pending_request::PendingRequest;
 pub use reader::Reader;
 pub use responder::Responder;
 pub use server::Server;
 pub use stream::Stream;
 pub use websocket::WebSocket;
+pub use wrapped_stream::{SocketOf, WrappedStream};
 pub use writer::Writer;
 
 /// The type parameter of [`Server`] and [`Client`] in this module. It selects blocking calls instead of an asynchronous

@@ -129,7 +129,7 @@ impl<S> PendingRequest<S> {
     /// - [`InvalidInput`](io::ErrorKind::InvalidInput): a part of the response is invalid. Nothing was sent.
     /// - Other kinds: the stream failed.
     pub fn reject(mut self, response: &HttpResponse<'_>) -> io::Result<()> {
-        let mut responding = self.pending.rejecting(self.link.tick(), response)?;
+        let mut responding = self.pending.rejecting(self.link.read_clock(), response)?;
         handshake::run(&mut self.link, &mut responding);
         responding.finish()
     }
@@ -150,11 +150,11 @@ impl<S> PendingRequest<S> {
     /// Runs the second phase of the handshake. `waited` says whether time has passed since the request arrived.
     fn run(self, acceptance: &Acceptance, waited: bool) -> Result<WebSocket<S>, AcceptError<S>> {
         let Self { mut link, pending } = self;
-        let mut accepting = pending.accepting(link.tick(), acceptance, waited);
+        let mut accepting = pending.accepting(link.read_clock(), acceptance, waited);
         handshake::run(&mut link, &mut accepting);
         match accepting.finish() {
             Ok(opened) => Ok(WebSocket::opened(link, opened)),
-            Err(why) => Err(why.into_error(|request| HttpCall::new(link.into_over(), request))),
+            Err(why) => Err(why.into_error(|request| HttpCall::new(link.into_wrapped(), request))),
         }
     }
 }

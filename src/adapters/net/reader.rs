@@ -119,7 +119,7 @@ impl Reader {
     ///   Nothing is lost: wait for the conditions that [`Error::interest`] returns, and call this method again.
     /// - [`Error::Io`] with another kind: a read failed while the connection was open.
     pub fn next_event_timeout(&mut self, timeout: Duration) -> Result<Option<Event<'_>>, Error> {
-        let until = self.link.tick() + timeout;
+        let until = self.link.read_clock() + timeout;
         Ok(self.ready(Some(until))?.map(|ready| self.inbox.event(ready)))
     }
 
@@ -204,7 +204,7 @@ impl Reader {
         // Each turn writes the stored replies before it reads, so a Pong can wait for the next turn. If the stream has
         // no non-blocking mode, one attempt to write takes some milliseconds. A peer that sends many Pings must not
         // cause such an attempt for each Ping.
-        if is_pong && no_room_at.is_some_and(|at| link.tick() < at + WRITE_TIME_SLICE) {
+        if is_pong && no_room_at.is_some_and(|at| link.read_clock() < at + WRITE_TIME_SLICE) {
             return;
         }
         *no_room_at = None;
@@ -250,11 +250,11 @@ impl Reader {
             // may write our Close, which starts `Config::end_timeout`.
             let retries = max_block_time.is_some() || self.receiver.peer_close().is_some();
             let nap = max_block_time.map_or(SHORTEST_NAP, |time| time.min(SHORTEST_NAP));
-            let deadline = retries.then(|| self.link.tick() + nap);
+            let deadline = retries.then(|| self.link.read_clock() + nap);
             return Ok(ControlFlow::Continue(Wait { deadline, stalled: false }));
         };
-        let mut deadline = max_block_time.map(|max_block_time| self.link.tick() + max_block_time);
-        let now = out.tick();
+        let mut deadline = max_block_time.map(|max_block_time| self.link.read_clock() + max_block_time);
+        let now = out.read_clock();
         out.apply_replies(now);
         out.sender().handle_timeout(self.link.read_at());
         if out.sender().close_state() == CloseState::Failed {
@@ -300,7 +300,7 @@ impl Reader {
             Ok(Some(0)) => self.end_input(stalled, deadline),
             Ok(Some(n)) => {
                 self.inbox.handle_read(n);
-                self.shared.pending().read_at(self.link.read_at());
+                self.shared.pending().set_read_at(self.link.read_at());
             }
             Ok(None) if stalled || deadline != due => {}
             Ok(None) => {
@@ -371,7 +371,7 @@ impl Reader {
             link.abort();
             shared.lock()
         });
-        out.apply_replies(link.tick());
+        out.apply_replies(link.read_clock());
         let before = out.sender().close_state();
         out.sender().handle_eof(self.receiver.cut());
         before
@@ -379,8 +379,8 @@ impl Reader {
 }
 
 impl Receive for Reader {
-    fn tick(&mut self) -> Instant {
-        self.link.tick()
+    fn read_clock(&mut self) -> Instant {
+        self.link.read_clock()
     }
 
     fn ready(&mut self, until: Option<Instant>) -> Result<Option<EventIndex>, Error> {
@@ -493,7 +493,7 @@ mod tests {
         let shared = Arc::clone(&reader.shared);
         let deadline = || {
             let mut out = shared.lock();
-            let now = out.tick();
+            let now = out.read_clock();
             out.apply_replies(now);
             out.sender().poll_timeout().unwrap()
         };

@@ -44,7 +44,7 @@ impl Ending {
 /// A loop that returns events, and the calls that use this loop.
 pub(super) trait Receive {
     /// Reads the clock, and returns the time.
-    fn tick(&mut self) -> Instant;
+    fn read_clock(&mut self) -> Instant;
 
     /// Runs the loop until there is an event, but not beyond `until`. Returns `None` after `Event::Closed`.
     fn ready(&mut self, until: Option<Instant>) -> Result<Option<EventIndex>, Error>;
@@ -54,7 +54,7 @@ pub(super) trait Receive {
 
     /// Returns the next message, or `None` after the last one. Reads for `timeout` at most.
     fn next_message(&mut self, timeout: Option<Duration>) -> Result<Option<Message>, Error> {
-        let until = timeout.map(|timeout| self.tick() + timeout);
+        let until = timeout.map(|timeout| self.read_clock() + timeout);
         while let Some(ready) = self.ready(until)? {
             let message = self.received().0.take_message(ready);
             if message.is_some() {

@@ -202,8 +202,8 @@ impl<S> RunLoop<S> {
 }
 
 impl<S> Receive for RunLoop<S> {
-    fn tick(&mut self) -> Instant {
-        self.link.tick()
+    fn read_clock(&mut self) -> Instant {
+        self.link.read_clock()
     }
 
     /// Runs the loop until there is an event. Does not return [`Event::Writable`].

@@ -13,9 +13,9 @@ use super::Blocking;
 use super::deadline_stream::DeadlineStream;
 use super::handshake;
 use super::http_call::{AcceptError, HttpCall};
-use super::over::Over;
 use super::pending_request::PendingRequest;
 use super::websocket::WebSocket;
+use super::wrapped_stream::WrappedStream;
 use crate::Instant;
 use crate::adapters::handshake_driver;
 
@@ -92,12 +92,12 @@ impl Server {
         self.run(DeadlineStream::tcp(stream, false)?)
     }
 
-    /// Accepts a WebSocket over any [`Stream`](super::Stream) or [`Over`], with the settings of this server. Blocks
-    /// until the handshake is done.
+    /// Accepts a WebSocket over any [`Stream`](super::Stream) or [`WrappedStream`], with the settings of this server.
+    /// Blocks until the handshake is done.
     ///
     /// This call combines [`receive_stream`](Self::receive_stream) and [`PendingRequest::accept`]. It does not change
     /// the blocking mode of the stream. If a type implements `Read` and `Write` but not [`Stream`](super::Stream), pass
-    /// `Over::new(stream, |_| None)`. Nothing then interrupts a call that blocks.
+    /// `WrappedStream::new(stream, |_| None)`. Nothing then interrupts a call that blocks.
     ///
     /// # Errors
     ///
@@ -109,12 +109,15 @@ impl Server {
     ///   response was sent. Answer the request with the [`HttpCall`] in the error.
     /// - [`AcceptError::Response`](handshake_driver::AcceptError::Response): a header of the 101 response cannot be
     ///   sent. The server has sent a response with status 500.
-    pub fn accept_stream<S>(&self, stream: impl Into<Over<S>>) -> Result<WebSocket<S>, AcceptError<S>> {
+    pub fn accept_stream<S>(
+        &self,
+        stream: impl Into<WrappedStream<S>>,
+    ) -> Result<WebSocket<S>, AcceptError<S>> {
         self.receive_stream(stream)?.accept_at_once()
     }
 
-    /// Receives a request like [`receive`](Self::receive), over any [`Stream`](super::Stream) or [`Over`]. The blocking
-    /// mode of the stream is not changed.
+    /// Receives a request like [`receive`](Self::receive), over any [`Stream`](super::Stream) or [`WrappedStream`]. The
+    /// blocking mode of the stream is not changed.
     ///
     /// # Errors
     ///
@@ -124,17 +127,20 @@ impl Server {
     ///   in time, or came from an origin that is not allowed. The server has sent the response of the rejection.
     /// - [`AcceptError::NotWebSocket`](handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP. No
     ///   response was sent. Answer the request with the [`HttpCall`] in the error.
-    pub fn receive_stream<S>(&self, stream: impl Into<Over<S>>) -> Result<PendingRequest<S>, AcceptError<S>> {
+    pub fn receive_stream<S>(
+        &self,
+        stream: impl Into<WrappedStream<S>>,
+    ) -> Result<PendingRequest<S>, AcceptError<S>> {
         self.run(DeadlineStream::new(stream.into(), Instant::ZERO))
     }
 
     /// Runs the first phase of the handshake on a stream.
     fn run<S>(&self, mut link: DeadlineStream<S>) -> Result<PendingRequest<S>, AcceptError<S>> {
-        let mut receiving = self.receiving(link.tick());
+        let mut receiving = self.receiving(link.read_clock());
         handshake::run(&mut link, &mut receiving);
         match receiving.finish() {
             Ok(pending) => Ok(PendingRequest::new(link, pending)),
-            Err(why) => Err(why.into_error(|request| HttpCall::new(link.into_over(), request))),
+            Err(why) => Err(why.into_error(|request| HttpCall::new(link.into_wrapped(), request))),
         }
     }
 }

@@ -125,8 +125,8 @@ impl Drop for LockedOut<'_> {
 
 impl LockedOut<'_> {
     /// Reads the clock, and returns the time.
-    pub(super) fn tick(&mut self) -> Instant {
-        self.out.link.tick()
+    pub(super) fn read_clock(&mut self) -> Instant {
+        self.out.link.read_clock()
     }
 
     /// Returns the time when the clock was last read.

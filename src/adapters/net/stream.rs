@@ -3,8 +3,8 @@
 //! [`Stream`] is [`Read`] and [`Write`] with more operations: half-close, abort, timeouts, a second handle. The trait
 //! is implemented here for TCP, Unix sockets, boxes and mutable references.
 //!
-//! `over.rs` has the wrapper for streams of other crates. `deadline_stream.rs` has the deadlines, and the state of a
-//! stream between two calls.
+//! `wrapped_stream.rs` has the wrapper for streams of other crates. `deadline_stream.rs` has the deadlines, and the
+//! state of a stream between two calls.
 
 use core::fmt;
 use core::time::Duration;

@@ -73,8 +73,8 @@ impl Deref for ThreadReplies {
 }
 
 impl ThreadReplies {
-    /// Creates the state for the halves of the connection that `sender` belongs to. `read_at` is the time when input was
-    /// last read.
+    /// Creates the state for the halves of the connection that `sender` belongs to. `read_at` is the time when input
+    /// was last read.
     pub(super) fn new(sender: &Sender<Outbox>, read_at: Instant) -> Self {
         let max_block_time = sender.shortest_timeout().map(|time| time.max(SHORTEST_NAP));
         Self {
@@ -102,7 +102,7 @@ impl ThreadReplies {
 
     /// Records that input was read at this time. If an application pauses between two receiving calls, the timers still
     /// count from this time.
-    pub(super) fn read_at(&self, at: Instant) {
+    pub(super) fn set_read_at(&self, at: Instant) {
         *lock(&self.read_at) = at;
         self.pending.received(false);
     }

@@ -15,7 +15,7 @@
 use core::time::Duration;
 use std::io;
 
-use super::over::Over;
+use super::wrapped_stream::WrappedStream;
 
 /// The shortest timeout that is set on a stream. Many systems support only whole milliseconds.
 pub(super) const SHORTEST: Duration = Duration::from_millis(1);
@@ -46,7 +46,7 @@ impl Timeouts {
     /// stream does not support timeouts.
     pub(super) fn set<S>(
         &mut self,
-        stream: &mut Over<S>,
+        stream: &mut WrappedStream<S>,
         direction: Direction,
         left: Option<Duration>,
     ) -> io::Result<Option<Duration>> {
@@ -54,7 +54,7 @@ impl Timeouts {
             Direction::Read => &mut self.read,
             Direction::Write => &mut self.write,
         };
-        if let Some(wanted) = replacement(*is_set, left) {
+        if let Some(wanted) = timeout_to_set(*is_set, left) {
             let can = match direction {
                 Direction::Read => stream.set_read_timeout(wanted)?,
                 Direction::Write => stream.set_write_timeout(wanted)?,
@@ -65,7 +65,7 @@ impl Timeouts {
     }
 
     /// Removes the timeouts from the stream.
-    pub(super) fn remove<S>(&mut self, stream: &mut Over<S>) {
+    pub(super) fn remove<S>(&mut self, stream: &mut WrappedStream<S>) {
         // An error means that the socket has failed. The next owner of the socket also gets this error.
         let _ = self.set(stream, Direction::Read, None);
         let _ = self.set(stream, Direction::Write, None);
@@ -74,7 +74,7 @@ impl Timeouts {
 
 /// Returns the timeout to set for a call that may block for `left`, on a stream whose timeout is `is_set`. Returns
 /// `None` to keep that timeout.
-fn replacement(is_set: Option<Duration>, left: Option<Duration>) -> Option<Option<Duration>> {
+fn timeout_to_set(is_set: Option<Duration>, left: Option<Duration>) -> Option<Option<Duration>> {
     let Some(left) = left else { return is_set.map(|_| None) };
     let left = left.clamp(SHORTEST, LONGEST);
     match is_set {
@@ -106,10 +106,10 @@ mod tests {
             (None, Some(0), Some(Some(1))),
         ];
         for (is_set, left, wanted) in cases {
-            let found = replacement(is_set.map(ms), left.map(ms));
+            let found = timeout_to_set(is_set.map(ms), left.map(ms));
             let found = found.map(|timeout| timeout.map(|timeout| timeout.as_millis()));
             assert_eq!(found, wanted, "{is_set:?}, {left:?}");
         }
-        assert_eq!(replacement(None, Some(Duration::MAX)), Some(Some(LONGEST - LONGEST / 16)));
+        assert_eq!(timeout_to_set(None, Some(Duration::MAX)), Some(Some(LONGEST - LONGEST / 16)));
     }
 }

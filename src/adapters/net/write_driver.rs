@@ -117,13 +117,13 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
 
     /// Queues a Ping. While no further Ping can be queued, writes the queue and tries again.
     pub(super) fn queue_ping(&mut self, payload: &[u8]) -> Result<(), Error> {
-        let now = self.link.tick();
+        let now = self.link.read_clock();
         self.queue(|half| half.ping(now, payload))
     }
 
     /// Queues the waiting messages and a Close. Never blocks, because the queue always accepts a Close.
     pub(super) fn queue_close(&mut self, code: Option<CloseCode>, reason: &str) -> Result<(), Error> {
-        let now = self.link.tick();
+        let now = self.link.read_clock();
         Ok(match self.pending {
             Some(pending) => pending.close(self.half, now, code, reason),
             None => self.half.close(now, code, reason),
@@ -167,7 +167,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
     /// Runs the timers that are due, before a call sends. In an application that only sends, these timers send the
     /// Pings and detect a dead peer.
     pub(super) fn keep_time(&mut self) -> Result<(), Error> {
-        self.link.tick();
+        self.link.read_clock();
         self.apply();
         if !self.is_due() {
             return Ok(());
@@ -183,7 +183,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
 
     /// Writes the whole queue. Blocks until the queue is written or the connection ends.
     pub(super) fn write_out(&mut self) -> Result<(), Error> {
-        self.link.tick();
+        self.link.read_clock();
         loop {
             match self.write_once(None)? {
                 Step::Done => return Ok(()),
@@ -210,7 +210,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
             // This is the usual case between two messages that arrived together. It does not read the clock.
             return Ok(());
         }
-        self.link.tick();
+        self.link.read_clock();
         let knew_end = self.link.knows_end();
         loop {
             match self.write_once(until)? {
@@ -231,7 +231,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
     /// Writes as much as the stream takes without blocking. Returns whether the queue is empty and the stream is
     /// flushed. Does not run timers.
     pub(super) fn write_now(&mut self) -> Result<bool, Error> {
-        self.link.tick();
+        self.link.read_clock();
         loop {
             match self.write_once(Some(self.link.now()))? {
                 Step::Done => return Ok(true),

@@ -13,7 +13,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use hybi::adapters::net::{Client, Over, Server, WebSocket};
+use hybi::adapters::net::{Client, WrappedStream, Server, WebSocket};
 use hybi::{CloseCode, Config, Connection, Inbox, Instant, Outbox, Outcome};
 
 const CLEAN: Outcome = Outcome::Clean { code: CloseCode::NORMAL };
@@ -98,16 +98,16 @@ fn rustls() -> (RustlsServer, RustlsClient) {
     (rustls::StreamOwned::new(server, near), rustls::StreamOwned::new(client, far))
 }
 
-fn over_openssl(tls: OpenSsl) -> Over<OpenSsl> {
-    Over::new(tls, |tls| Some(tls.get_ref())).close_write(|tls| tls.shutdown())
+fn wrap_openssl(tls: OpenSsl) -> WrappedStream<OpenSsl> {
+    WrappedStream::new(tls, |tls| Some(tls.get_ref())).close_write(|tls| tls.shutdown())
 }
 
-fn over_rustls<C, D>(tls: rustls::StreamOwned<C, TcpStream>) -> Over<rustls::StreamOwned<C, TcpStream>>
+fn wrap_rustls<C, D>(tls: rustls::StreamOwned<C, TcpStream>) -> WrappedStream<rustls::StreamOwned<C, TcpStream>>
 where
     C: std::ops::DerefMut<Target = rustls::ConnectionCommon<D>>,
     D: rustls::SideData,
 {
-    Over::new(tls, |tls| Some(&tls.sock)).close_write(|tls| {
+    WrappedStream::new(tls, |tls| Some(&tls.sock)).close_write(|tls| {
         tls.conn.send_close_notify();
         tls.flush()
     })
@@ -115,7 +115,7 @@ where
 
 /// Opens a WebSocket over TLS and echoes messages. Then the client or the server closes. Both endpoints must report a
 /// clean outcome.
-fn talk<A: Debug + Send, B: Debug>(near: Over<A>, far: Over<B>, by_client: bool) {
+fn talk<A: Debug + Send, B: Debug>(near: WrappedStream<A>, far: WrappedStream<B>, by_client: bool) {
     thread::scope(|scope| {
         let server = scope.spawn(|| {
             let mut ws = Server::new().accept_stream(near).unwrap();
@@ -147,7 +147,7 @@ fn talk<A: Debug + Send, B: Debug>(near: Over<A>, far: Over<B>, by_client: bool)
 fn s7_1_1_both_ends_report_a_clean_end_over_openssl() {
     for by_client in [true, false] {
         let (near, far) = openssl();
-        talk(over_openssl(near), over_openssl(far), by_client);
+        talk(wrap_openssl(near), wrap_openssl(far), by_client);
     }
 }
 
@@ -155,15 +155,15 @@ fn s7_1_1_both_ends_report_a_clean_end_over_openssl() {
 fn s7_1_1_both_ends_report_a_clean_end_over_rustls() {
     for by_client in [true, false] {
         let (near, far) = rustls();
-        talk(over_rustls(near), over_rustls(far), by_client);
+        talk(wrap_rustls(near), wrap_rustls(far), by_client);
     }
 }
 
-fn server<S>(tls: Over<S>, config: Config) -> WebSocket<S> {
+fn server<S>(tls: WrappedStream<S>, config: Config) -> WebSocket<S> {
     WebSocket::from_stream(tls, Connection::server(Instant::ZERO, config, Outbox::new()), Inbox::empty())
 }
 
-fn client<S>(tls: Over<S>) -> WebSocket<S> {
+fn client<S>(tls: WrappedStream<S>) -> WebSocket<S> {
     let config = Config::new().ping_interval(None);
     WebSocket::from_stream(
         tls,
@@ -178,7 +178,7 @@ const MESSAGES: usize = 8000;
 
 /// Runs a peer that pauses its reads, so that writes time out and Pings become due meanwhile. All messages must arrive
 /// unchanged.
-fn stall<A: Debug + Send + 'static, B: Debug>(near: Over<A>, far: Over<B>) {
+fn stall<A: Debug + Send + 'static, B: Debug>(near: WrappedStream<A>, far: WrappedStream<B>) {
     let sending = thread::spawn(move || {
         let config = Config::new().ping_interval(Some(Duration::from_millis(20)));
         let mut ws = server(near, config);
@@ -209,7 +209,7 @@ fn stall<A: Debug + Send + 'static, B: Debug>(near: Over<A>, far: Over<B>) {
 #[test]
 fn a_write_that_timed_out_over_openssl_is_repeated_before_a_ping() {
     let (near, far) = openssl();
-    stall(over_openssl(near), over_openssl(far));
+    stall(wrap_openssl(near), wrap_openssl(far));
 }
 
 #[test]
@@ -223,13 +223,13 @@ fn a_write_that_timed_out_over_rustls_is_repeated_before_a_ping() {
     });
     let mut far = far;
     far.conn.complete_io(&mut far.sock).unwrap();
-    stall(over_rustls(near.join().unwrap()), over_rustls(far));
+    stall(wrap_rustls(near.join().unwrap()), wrap_rustls(far));
 }
 
 #[test]
 fn the_peer_of_a_server_reads_close_notify() {
     let (near, mut far) = openssl();
-    let serving = thread::spawn(move || server(over_openssl(near), Config::new()).wait_closed().unwrap());
+    let serving = thread::spawn(move || server(wrap_openssl(near), Config::new()).wait_closed().unwrap());
     far.write_all(b"\x88\x82\0\0\0\0\x03\xe8").unwrap();
     let mut rest = Vec::new();
     // Without `close_notify` this is an error: "unexpected eof while reading".
@@ -252,7 +252,7 @@ fn the_peer_of_a_client_reads_close_notify() {
         near.shutdown().unwrap();
         assert_eq!(near.read(&mut [0]).unwrap(), 0);
     });
-    let mut ws = client(over_openssl(far));
+    let mut ws = client(wrap_openssl(far));
     ws.close(CloseCode::NORMAL, "").unwrap();
     assert_eq!(ws.wait_closed().unwrap(), CLEAN);
     strict.join().unwrap();

@@ -33,8 +33,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
     /// Runs the loop until there is a message, and returns the message. Returns `None` after the end.
     pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         loop {
-            // A whole message is taken here, without `poll_next_event`. The result of `poll_next_event` is larger, and would be
-            // copied for each message.
+            // A whole message is taken here, without `poll_next_event`. The result of `poll_next_event` is larger, and
+            // would be copied for each message.
             let ready = match self.take_message() {
                 Some(message) => message.into(),
                 None => match ready!(self.poll_next_event(cx))? {
@@ -116,7 +116,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
         // The clock is read once for each read of the stream, not for each event. While a large message is read
         // directly into its own buffer, the inbox is not idle, so the clock is also read then.
         if self.wire.clock().is_stale() && !inbox.is_idle() {
-            self.wire.clock().tick_for(&mut self.connection);
+            self.wire.clock().read_clock_for(&mut self.connection);
         }
         self.connection.poll(self.wire.clock().now(), inbox).transpose()
     }
@@ -228,7 +228,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
     /// read.
     fn poll_eof(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let written = self.wire.poll_write(&mut self.stream, &mut self.connection, cx);
-        let now = self.wire.clock().tick_for(&mut self.connection);
+        let now = self.wire.clock().read_clock_for(&mut self.connection);
         if written.is_pending() {
             self.connection.handle_input_ended(now);
             let now = ready!(self.wire.clock().poll_due(cx, self.connection.poll_timeout()));
@@ -245,7 +245,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
     #[inline(always)]
     fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if self.group.must_close(cx) {
-            let now = self.wire.clock().tick();
+            let now = self.wire.clock().read_clock();
             self.group.close(|code, reason| self.connection.close(now, code, reason));
         }
         // After a failed write nothing is written, but the input is still read.

@@ -74,7 +74,7 @@ impl<S, R: Transport<S>> Sink<Message> for WebSocket<S, R> {
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         poll_as(&mut *self.inner, Side::Writer, cx, |inner, cx| {
             if inner.connection.ready_state() == ReadyState::Open {
-                let now = inner.wire.clock().tick();
+                let now = inner.wire.clock().read_clock();
                 inner.connection.close(now, CloseCode::NORMAL, "")?;
             }
             inner.poll_flush(cx)

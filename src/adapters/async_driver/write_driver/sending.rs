@@ -128,7 +128,7 @@ impl<R: Timer> WriteDriver<R> {
     where
         R: Transport<S>,
     {
-        self.clock.tick_for(half);
+        self.clock.read_clock_for(half);
         self.read_ahead(stream, half, cx);
         let now = ready!(self.clock.poll_due(cx, half.poll_timeout()));
         half.handle_timeout(now);
@@ -141,7 +141,7 @@ impl<R: Timer> WriteDriver<R> {
     where
         R: Transport<S>,
     {
-        self.clock.tick_for(half);
+        self.clock.read_clock_for(half);
         self.read_ahead(stream, half, cx);
         half.handle_timeout(self.clock.now());
     }

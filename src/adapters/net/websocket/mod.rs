@@ -14,13 +14,13 @@ use std::prelude::v1::*;
 use std::sync::Arc;
 
 use super::deadline_stream::DeadlineStream;
-use super::over::{Over, SocketOf};
 use super::reader::Reader;
 use super::receive::Receive;
 use super::responder::Responder;
 use super::run_loop::RunLoop;
 use super::split::Shared;
 use super::stream::Stream;
+use super::wrapped_stream::{SocketOf, WrappedStream};
 use super::writer::Writer;
 #[cfg(doc)]
 use crate::SendError;
@@ -35,9 +35,9 @@ mod sending;
 ///
 /// # Blocking and timeouts
 ///
-/// If a call sends a message, it blocks until the stream has taken the message. A [`Responder`] queues its messages, and
-/// [`next_event`](Self::next_event) writes them before it blocks. If the queue is full, a call on the `Responder` first
-/// writes the queue, and may block. If a call receives, it blocks until there is an event or a message.
+/// If a call sends a message, it blocks until the stream has taken the message. A [`Responder`] queues its messages,
+/// and [`next_event`](Self::next_event) writes them before it blocks. If the queue is full, a call on the `Responder`
+/// first writes the queue, and may block. If a call receives, it blocks until there is an event or a message.
 /// [`next_event_timeout`](Self::next_event_timeout) and [`recv_timeout`](Self::recv_timeout) block for a given time at
 /// most.
 ///
@@ -72,18 +72,22 @@ impl<S: Read + Write> WebSocket<S> {
     /// [`from_stream`](Self::from_stream) describes the clock. That function also accepts a [`Stream`], which can have
     /// timeouts and half-close without a TCP socket.
     pub fn from_parts(stream: S, socket: SocketOf<S>, connection: Connection, inbox: Inbox) -> Self {
-        Self::from_stream(Over::new(stream, socket), connection, inbox)
+        Self::from_stream(WrappedStream::new(stream, socket), connection, inbox)
     }
 }
 
 impl<S> WebSocket<S> {
-    /// Creates a WebSocket from any [`Stream`], or from an [`Over`], whose handshake is done.
+    /// Creates a WebSocket from any [`Stream`], or from a [`WrappedStream`], whose handshake is done.
     ///
     /// `inbox` has the bytes that were read after the handshake. The clock starts with this call, at the time
     /// [`Connection::latest_instant`]. For a new connection this is the time that was passed to [`Connection::server`]
     /// or [`Connection::client`]. The timers of a connection from [`into_parts`](Self::into_parts) continue. They do
     /// not count the time between that call and this call.
-    pub fn from_stream(stream: impl Into<Over<S>>, mut connection: Connection, inbox: Inbox) -> Self {
+    pub fn from_stream(
+        stream: impl Into<WrappedStream<S>>,
+        mut connection: Connection,
+        inbox: Inbox,
+    ) -> Self {
         let mut link = DeadlineStream::new(stream.into(), connection.latest_instant());
         if connection.sender().has_write_failed() {
             link.fail_writes();
@@ -144,7 +148,7 @@ impl<S> WebSocket<S> {
         &mut self,
         timeout: Duration,
     ) -> Result<Option<(Event<'_>, Responder<'_, S>)>, Error> {
-        let until = self.run.tick() + timeout;
+        let until = self.run.read_clock() + timeout;
         self.run.next_event(Some(until))
     }
 

@@ -1,19 +1,19 @@
-//! The wrapper [`Over`]: a stream together with its operations.
+//! The wrapper [`WrappedStream`]: a stream together with its operations.
 //!
-//! An application cannot implement [`Stream`] for a type of another crate, for example of a TLS library. [`Over`] wraps
-//! such a type together with functions for the missing operations. Every [`Stream`] is also wrapped in an `Over`, so
-//! the rest of the adapter uses only one type.
+//! An application cannot implement [`Stream`] for a type of another crate, for example of a TLS library.
+//! [`WrappedStream`] wraps such a type together with functions for the missing operations. Every [`Stream`] is also
+//! wrapped in a `WrappedStream`, so the rest of the adapter uses only one type.
 //!
 //! ```text
-//!   TcpStream, UnixStream, Box<dyn Stream>, your own type ──── impl Stream ───┐
-//!                                                                             ├──▶ Over<S> ──▶ WebSocket<S>
-//!   TlsStream<TcpStream> of another crate ── Over::new(tls, socket) ──────────┘
+//!   TcpStream, UnixStream, Box<dyn Stream>, your own type ──── impl Stream ─────┐
+//!                                                                               ├──▶ WrappedStream<S> ──▶ WebSocket<S>
+//!   TlsStream<TcpStream> of another crate ── WrappedStream::new(tls, socket) ───┘
 //!                                              .close_write(shutdown)
 //! ```
 //!
 //! Invariants:
-//! - The type of a WebSocket is `WebSocket<S>`, for a [`Stream`] `S` and also for an [`Over`] of `S`. The `Over` is not
-//!   visible in the type.
+//! - The type of a WebSocket is `WebSocket<S>`, for a [`Stream`] `S` and also for a [`WrappedStream`] of `S`. The
+//!   `WrappedStream` is not visible in the type.
 //! - A layer such as TLS is closed before the socket below it is half-closed. Otherwise the peer would report truncated
 //!   data.
 //! - A stream that claims to have read or written more bytes than possible has failed, with [`ErrorKind::InvalidData`].
@@ -34,7 +34,8 @@ pub type SocketOf<S> = fn(&S) -> Option<&TcpStream>;
 /// A stream together with its operations. The operations are those of [`Stream`], or functions for a layer above a TCP
 /// socket.
 ///
-/// Every [`Stream`] converts into an `Over` with `into()`. The stream of a TLS library becomes an `Over` like this:
+/// Every [`Stream`] converts into a `WrappedStream` with `into()`. The stream of a TLS library becomes a
+/// `WrappedStream` like this:
 ///
 /// ```
 /// # use std::io::{self, Read, Write};
@@ -51,18 +52,18 @@ pub type SocketOf<S> = fn(&S) -> Option<&TcpStream>;
 /// #     fn get_ref(&self) -> &S { &self.0 }
 /// #     fn shutdown(&mut self) -> io::Result<()> { Ok(()) }
 /// # }
-/// use hybi::adapters::net::{ConnectError, Client, Over, WebSocket};
+/// use hybi::adapters::net::{ConnectError, Client, WrappedStream, WebSocket};
 ///
 /// // With native-tls. With rustls it is `|tls| Some(&tls.sock)`, and
 /// // `|tls| { tls.conn.send_close_notify(); tls.flush() }`.
 /// fn open(
 ///     tls: TlsStream<TcpStream>,
 /// ) -> Result<WebSocket<TlsStream<TcpStream>>, ConnectError<TlsStream<TcpStream>>> {
-///     let stream = Over::new(tls, |tls| Some(tls.get_ref())).close_write(|tls| tls.shutdown());
+///     let stream = WrappedStream::new(tls, |tls| Some(tls.get_ref())).close_write(|tls| tls.shutdown());
 ///     Client::new().open_stream(stream, "wss://example.com/")
 /// }
 /// ```
-pub struct Over<S> {
+pub struct WrappedStream<S> {
     stream: S,
     operations: Operations<S>,
 }
@@ -89,13 +90,13 @@ trait ReadWrite: Read + Write {}
 
 impl<T: Read + Write> ReadWrite for T {}
 
-impl<S: Stream> From<S> for Over<S> {
+impl<S: Stream> From<S> for WrappedStream<S> {
     fn from(stream: S) -> Self {
         Self { stream, operations: Operations::Stream(|stream| stream) }
     }
 }
 
-impl<S: Read + Write> Over<S> {
+impl<S: Read + Write> WrappedStream<S> {
     /// Wraps a layer above the TCP socket that `socket` returns. The adapter sets timeouts on this socket. The function
     /// `|_| None` is for a stream without such a socket. Nothing can then interrupt a call that blocks.
     ///
@@ -134,7 +135,7 @@ fn is_all_of<S>(socket: &TcpStream, stream: &S) -> bool {
     same_place && size_of::<S>() == size_of::<TcpStream>()
 }
 
-impl<S> Over<S> {
+impl<S> WrappedStream<S> {
     /// Returns a reference to the stream.
     pub const fn get_ref(&self) -> &S {
         &self.stream
@@ -257,9 +258,9 @@ impl<S> Over<S> {
     }
 }
 
-impl<S: Stream + Send + 'static> Over<S> {
+impl<S: Stream + Send + 'static> WrappedStream<S> {
     /// Creates two handles to the stream: the first to read, the second to write.
-    pub(super) fn take_apart(self) -> io::Result<[Over<Box<dyn Stream + Send>>; 2]> {
+    pub(super) fn take_apart(self) -> io::Result<[WrappedStream<Box<dyn Stream + Send>>; 2]> {
         let second = Stream::try_clone(&self.stream)?;
         let first: Box<dyn Stream + Send> = Box::new(self.stream);
         Ok([first.into(), second.into()])
@@ -280,8 +281,8 @@ fn check_count(n: usize, most: usize, complaint: &'static str) -> io::Result<usi
     if n <= most { Ok(n) } else { Err(io::Error::new(ErrorKind::InvalidData, complaint)) }
 }
 
-impl<S: fmt::Debug> fmt::Debug for Over<S> {
+impl<S: fmt::Debug> fmt::Debug for WrappedStream<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Over").field(&self.stream).finish()
+        f.debug_tuple("WrappedStream").field(&self.stream).finish()
     }
 }
