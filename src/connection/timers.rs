@@ -142,7 +142,7 @@ impl Timers {
 
     /// Records that a Ping is queued.
     pub(super) fn ping_queued(&mut self, now: Instant, payload: &[u8]) {
-        self.pings.push(now.min(Instant::LAST), tag(payload));
+        self.pings.push(now.min(Instant::LAST), hash_payload(payload));
     }
 
     /// Records that a keepalive Ping is due while another Ping is still queued. The queued Ping serves as the keepalive
@@ -168,7 +168,7 @@ impl Timers {
     /// Records that a Pong was received, and measures the round trip if it answers a Ping.
     pub(super) fn pong(&mut self, now: Instant, payload: &[u8]) {
         // RFC 6455 5.5.3: a Pong may be unsolicited. A Pong answers a Ping only if it has the same payload.
-        if let Some(sent) = self.pings.answer(tag(payload)) {
+        if let Some(sent) = self.pings.answer(hash_payload(payload)) {
             self.round_trip = Instant::from_origin(now.saturating_duration_since(sent));
         }
     }
@@ -275,7 +275,7 @@ struct Pings {
     /// are not used.
     sent: [Instant; TRACKED],
     /// A hash of each Ping's payload.
-    tags: [u16; TRACKED],
+    payload_hashes: [u16; TRACKED],
     marks: Marks,
     /// Number of keepalive Pings so far, modulo 256. This number is the payload of each keepalive Ping, so that a Pong
     /// can be matched with its Ping.
@@ -296,12 +296,12 @@ impl Marks {
     const BEHIND: u8 = Self::CLOSING << 1;
 
     /// Returns how many of the newest Pings are not written yet.
-    const fn unwritten(self) -> u8 {
+    const fn unwritten_count(self) -> u8 {
         self.0 & Self::NUMBER
     }
 
     /// Returns how many of the oldest Pings may have been answered by bytes that are not decoded yet.
-    const fn maybe_answered(self) -> u8 {
+    const fn maybe_answered_count(self) -> u8 {
         (self.0 >> Self::BITS) & Self::NUMBER
     }
 
@@ -315,11 +315,11 @@ impl Marks {
         self.0 & Self::BEHIND != 0
     }
 
-    fn set_unwritten(&mut self, number: u8) {
+    fn set_unwritten_count(&mut self, number: u8) {
         self.0 = self.0 & !Self::NUMBER | number.min(Self::NUMBER);
     }
 
-    fn set_maybe_answered(&mut self, number: u8) {
+    fn set_maybe_answered_count(&mut self, number: u8) {
         self.0 = self.0 & !(Self::NUMBER << Self::BITS) | number.min(Self::NUMBER) << Self::BITS;
     }
 
@@ -334,7 +334,7 @@ impl Marks {
 
 impl Pings {
     const NONE: Self =
-        Self { sent: [Instant::NEVER; TRACKED], tags: [0; TRACKED], marks: Marks::NONE, count: 0 };
+        Self { sent: [Instant::NEVER; TRACKED], payload_hashes: [0; TRACKED], marks: Marks::NONE, count: 0 };
 
     fn len(&self) -> usize {
         self.sent.iter().take_while(|sent| **sent != Instant::NEVER).count()
@@ -342,13 +342,13 @@ impl Pings {
 
     /// Returns how many Pings have been written.
     fn written(&self) -> usize {
-        self.len().saturating_sub(usize::from(self.marks.unwritten()))
+        self.len().saturating_sub(usize::from(self.marks.unwritten_count()))
     }
 
     /// Returns when the oldest Ping was sent for which the Pong cannot be among the bytes that are not decoded yet.
     #[inline]
     fn oldest(&self) -> Option<Instant> {
-        let first = usize::from(self.marks.maybe_answered());
+        let first = usize::from(self.marks.maybe_answered_count());
         self.sent.get(first).copied().filter(|sent| *sent != Instant::NEVER)
     }
 
@@ -364,19 +364,19 @@ impl Pings {
     }
 
     /// Adds a queued Ping.
-    fn push(&mut self, now: Instant, tag: u16) {
+    fn push(&mut self, now: Instant, payload_hash: u16) {
         let is_full = self.len() == TRACKED;
         let at = if is_full {
             // The new Ping replaces the newest stored Ping. The two counts must not include the replaced Ping.
-            self.marks.set_unwritten(self.marks.unwritten().saturating_sub(1));
-            self.marks.set_maybe_answered(self.marks.maybe_answered().min(LAST_TRACKED));
+            self.marks.set_unwritten_count(self.marks.unwritten_count().saturating_sub(1));
+            self.marks.set_maybe_answered_count(self.marks.maybe_answered_count().min(LAST_TRACKED));
             LAST_TRACKED.into()
         } else {
             self.len()
         };
-        if let (Some(sent), Some(place)) = (self.sent.get_mut(at), self.tags.get_mut(at)) {
-            (*sent, *place) = (now, tag);
-            self.marks.set_unwritten(self.marks.unwritten() + 1);
+        if let (Some(sent), Some(place)) = (self.sent.get_mut(at), self.payload_hashes.get_mut(at)) {
+            (*sent, *place) = (now, payload_hash);
+            self.marks.set_unwritten_count(self.marks.unwritten_count() + 1);
         }
     }
 
@@ -386,31 +386,32 @@ impl Pings {
         let waiting = self.written()..self.len();
         self.sent.get_mut(waiting).unwrap_or_default().fill(now);
         let left = u8::try_from(left).unwrap_or(u8::MAX);
-        self.marks.set_unwritten(self.marks.unwritten().min(left));
+        self.marks.set_unwritten_count(self.marks.unwritten_count().min(left));
     }
 
     /// Marks all written Pings as possibly answered by bytes that are not decoded yet.
     fn presume_answered(&mut self) {
-        self.marks.set_maybe_answered(u8::try_from(self.written()).unwrap_or(u8::MAX));
+        self.marks.set_maybe_answered_count(u8::try_from(self.written()).unwrap_or(u8::MAX));
     }
 
     /// Removes the Ping that a Pong answers, and all Pings before it. Returns when the answered Ping was sent.
-    fn answer(&mut self, tag: u16) -> Option<Instant> {
+    fn answer(&mut self, payload_hash: u16) -> Option<Instant> {
         // A Ping that is not written cannot have been answered.
-        let at = self.tags.get(..self.written())?.iter().position(|known| *known == tag)?;
+        let at =
+            self.payload_hashes.get(..self.written())?.iter().position(|known| *known == payload_hash)?;
         let sent = *self.sent.get(at)?;
         // RFC 6455 5.5.3: the answer to a Ping also answers the Pings before it.
         self.sent.get_mut(..=at)?.fill(Instant::NEVER);
         self.sent.rotate_left(at + 1);
-        self.tags.rotate_left(at + 1);
+        self.payload_hashes.rotate_left(at + 1);
         let answered = u8::try_from(at + 1).unwrap_or(u8::MAX);
-        self.marks.set_maybe_answered(self.marks.maybe_answered().saturating_sub(answered));
+        self.marks.set_maybe_answered_count(self.marks.maybe_answered_count().saturating_sub(answered));
         Some(sent)
     }
 }
 
 /// Hashes a payload to 16 bits (FNV-1a, folded). 16 bits are enough to tell our own Pings apart.
-fn tag(payload: &[u8]) -> u16 {
+fn hash_payload(payload: &[u8]) -> u16 {
     let hash = payload
         .iter()
         .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));

@@ -109,7 +109,7 @@ impl Inbox {
         if self.at < self.end {
             return 0;
         }
-        match (self.part(), self.read_buffer.capacity()) {
+        match (self.needed_len(), self.read_buffer.capacity()) {
             (0, capacity) => capacity,
             (part, capacity) if capacity > 2 * part + MIN_FREED_BY_MOVE => capacity - worth_keeping(part),
             _ => 0,
@@ -117,7 +117,7 @@ impl Inbox {
     }
 
     /// Returns how many bytes of the read buffer are needed, because they are a part of a message or are not consumed.
-    fn part(&self) -> usize {
+    fn needed_len(&self) -> usize {
         self.end.saturating_sub(self.message_start.unwrap_or(self.at))
     }
 
@@ -219,7 +219,7 @@ impl Inbox {
     /// Returns the number of bytes for which there is space afterwards.
     #[inline(never)]
     fn make_room(&mut self, room: usize, left: usize) -> usize {
-        let (start, part) = (self.message_start.unwrap_or(self.at), self.part());
+        let (start, part) = (self.message_start.unwrap_or(self.at), self.needed_len());
         if start >= part {
             // At least as many bytes become free as are moved.
             self.keep_from(start);
@@ -307,7 +307,7 @@ mod tests {
     /// Returns how many bytes a step has moved, within the read buffer or to another read buffer.
     fn moved(inbox: &mut Inbox, step: impl FnOnce(&mut Inbox)) -> usize {
         let (capacity, message_start, part) =
-            (inbox.read_buffer.capacity(), inbox.message_start, inbox.part());
+            (inbox.read_buffer.capacity(), inbox.message_start, inbox.needed_len());
         step(inbox);
         let within = if inbox.message_start < message_start { part } else { 0 };
         let other = if inbox.read_buffer.capacity() == capacity {
@@ -361,7 +361,7 @@ mod tests {
                 assert!(held <= 2 * at + (64 << 10), "{held} for {at}");
                 if slow {
                     all += moved(&mut inbox, Inbox::release_idle);
-                    let (held, part) = (inbox.capacity(), inbox.part());
+                    let (held, part) = (inbox.capacity(), inbox.needed_len());
                     assert!(held <= 2 * part + MIN_FREED_BY_MOVE && inbox.spare() == 0, "{held} for {part}");
                 }
             }

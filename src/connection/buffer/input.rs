@@ -7,7 +7,7 @@
 //!
 //! Invariants:
 //! - `message_start <= at <= end <= read_buffer.len()`, if `message_start` is `Some`.
-//! - The last `masked` bytes before `at` are masked. All other payload before `at` has been unmasked.
+//! - The last `masked_len` bytes before `at` are masked. All other payload before `at` has been unmasked.
 //! - Text is returned only if the read buffer or the message buffer proves that it is UTF-8, whatever index a caller
 //!   passes.
 
@@ -42,7 +42,7 @@ pub struct Input<B, M> {
     /// present part.
     pub(super) message_start: Option<usize>,
     /// Number of bytes directly before `at` that are still masked.
-    masked: usize,
+    masked_len: usize,
     pub(super) message: M,
 }
 
@@ -70,7 +70,7 @@ impl<'m, M: MessageBuffer> Input<&'m mut [u8], &'m mut M> {
 impl<B, M> Input<B, M> {
     /// Creates an input in which no bytes have arrived.
     pub(super) const fn empty_over(read_buffer: Checked<B>, message: M) -> Self {
-        Self { read_buffer, at: 0, end: 0, message_start: None, masked: 0, message }
+        Self { read_buffer, at: 0, end: 0, message_start: None, masked_len: 0, message }
     }
 }
 
@@ -93,7 +93,7 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
             EventKind::Ping => Event::Ping(self.data(place)),
             EventKind::Pong => Event::Pong(self.data(place)),
             EventKind::CloseReceived => {
-                let (code, reason) = self.close(place);
+                let (code, reason) = self.close_fields(place);
                 Event::CloseReceived { code, reason }
             }
             EventKind::Writable => Event::Writable,
@@ -132,7 +132,7 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
     /// Returns the code and the reason of a Close.
     #[cold]
     #[inline(never)]
-    fn close(&self, place: Place) -> (Option<CloseCode>, &str) {
+    fn close_fields(&self, place: Place) -> (Option<CloseCode>, &str) {
         let (code, reason) = match self.data(place).split_first_chunk() {
             Some((code, reason)) => (Some(u16::from_be_bytes(*code).into()), reason),
             None => (None, &[][..]),
@@ -200,7 +200,7 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         self.at = self.end;
         self.message_start = None;
         self.message.finish();
-        self.message.set_control_waits(false);
+        self.message.set_control_incomplete(false);
     }
 
     /// Returns the memory for messages that do not lie in the read buffer.
@@ -263,7 +263,7 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
 
     /// Starts a message that [will lie in the read buffer](Self::will_hold), at the next byte.
     pub(in crate::connection) fn begin_message(&mut self) {
-        (self.message_start, self.masked) = (Some(self.at), 0);
+        (self.message_start, self.masked_len) = (Some(self.at), 0);
         self.read_buffer.forget();
     }
 
@@ -282,9 +282,9 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         min_len: usize,
     ) -> Arrived {
         self.at += len;
-        self.masked += len;
-        if whole || kind == MessageKind::Text || self.masked >= min_len {
-            let masked = self.at.saturating_sub(take(&mut self.masked))..self.at;
+        self.masked_len += len;
+        if whole || kind == MessageKind::Text || self.masked_len >= min_len {
+            let masked = self.at.saturating_sub(take(&mut self.masked_len))..self.at;
             match kind {
                 MessageKind::Binary => self.read_buffer.unmask(masked, mask),
                 MessageKind::Text => {
@@ -344,13 +344,13 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
 
     /// Starts a control frame, whose header has been consumed.
     pub(in crate::connection) fn begin_control(&mut self) {
-        self.message.set_control_waits(false);
+        self.message.set_control_incomplete(false);
     }
 
     /// Consumes `len` bytes of the payload of a control frame. `whole` says whether they complete the payload. Returns
     /// the position of the payload that has arrived. A payload that arrives in one piece is not copied.
     pub(in crate::connection) fn take_control(&mut self, len: usize, whole: bool, mask: &mut Mask) -> Place {
-        let has_part = self.message.control_waits();
+        let has_part = self.message.control_incomplete();
         if whole && !has_part {
             return self.take_chunk(len, mask);
         }
@@ -364,7 +364,7 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         }
         control.push(from, mask);
         self.at += len;
-        self.message.set_control_waits(!whole);
+        self.message.set_control_incomplete(!whole);
         Place::control(self.message.control().len())
     }
 }

@@ -72,9 +72,9 @@ pub(in crate::connection) mod sealed {
         /// Returns the payload of the partial control frame, so that bytes can be appended.
         fn control_mut(&mut self) -> &mut ControlPayload;
         /// Sets whether the control payload is incomplete, so that it must be kept.
-        fn set_control_waits(&mut self, waits: bool);
+        fn set_control_incomplete(&mut self, incomplete: bool);
         /// Returns whether the control payload is incomplete.
-        fn control_waits(&self) -> bool;
+        fn control_incomplete(&self) -> bool;
     }
 }
 
@@ -135,16 +135,16 @@ impl<T: sealed::Memory> sealed::Memory for &mut T {
         (**self).control_mut()
     }
 
-    fn set_control_waits(&mut self, waits: bool) {
-        (**self).set_control_waits(waits);
+    fn set_control_incomplete(&mut self, incomplete: bool) {
+        (**self).set_control_incomplete(incomplete);
     }
 
-    fn control_waits(&self) -> bool {
-        (**self).control_waits()
+    fn control_incomplete(&self) -> bool {
+        (**self).control_incomplete()
     }
 }
 
-/// The getters of [`sealed::Memory`] for a type with the fields `memory`, `filled`, `control` and `control_waits`.
+/// The getters of [`sealed::Memory`] for a type with the fields `memory`, `filled`, `control` and `control_incomplete`.
 macro_rules! getters_of_memory {
     () => {
         fn validator(&self) -> Validator {
@@ -171,12 +171,12 @@ macro_rules! getters_of_memory {
             &mut self.control
         }
 
-        fn set_control_waits(&mut self, waits: bool) {
-            self.control_waits = waits;
+        fn set_control_incomplete(&mut self, incomplete: bool) {
+            self.control_incomplete = incomplete;
         }
 
-        fn control_waits(&self) -> bool {
-            self.control_waits
+        fn control_incomplete(&self) -> bool {
+            self.control_incomplete
         }
     };
 }
@@ -199,7 +199,7 @@ pub struct SliceMessage<'m> {
     memory: Checked<&'m mut [u8]>,
     filled: usize,
     control: &'m mut ControlPayload,
-    control_waits: bool,
+    control_incomplete: bool,
 }
 
 impl<'m> SliceMessage<'m> {
@@ -207,7 +207,7 @@ impl<'m> SliceMessage<'m> {
     /// reads is collected in `control`.
     #[must_use]
     pub const fn new(memory: &'m mut [u8], control: &'m mut ControlPayload) -> Self {
-        Self { memory: Checked::new(memory), filled: 0, control, control_waits: false }
+        Self { memory: Checked::new(memory), filled: 0, control, control_incomplete: false }
     }
 
     /// Returns the length of the memory, in bytes. A longer message is delivered in chunks, unless it lies in the read

@@ -92,7 +92,7 @@ pub struct VecMessage {
     /// allocate, however many the peer sends.
     control: ControlPayload,
     /// Whether the payload in `control` is incomplete.
-    control_waits: bool,
+    control_incomplete: bool,
     reclaimable: Reclaimable,
 }
 
@@ -157,7 +157,7 @@ impl VecMessage {
             space_is_lent: false,
             done: true,
             control: ControlPayload::EMPTY,
-            control_waits: false,
+            control_incomplete: false,
             reclaimable: Reclaimable::new(),
         }
     }
@@ -181,7 +181,7 @@ impl VecMessage {
     /// Returns whether the buffer holds no partial message and no partial control frame.
     #[must_use]
     pub const fn is_idle(&self) -> bool {
-        self.done && !self.control_waits
+        self.done && !self.control_incomplete
     }
 
     /// Frees the memory. If a part of a message has arrived, the part and some free space are kept. In this case memory
@@ -257,7 +257,7 @@ impl VecMessage {
     }
 
     /// Returns whether a direct read is not consumed yet. Bytes that are read next must be decoded after it.
-    pub(in crate::connection) const fn has_direct_read(&self) -> bool {
+    pub(in crate::connection) const fn has_direct_bytes(&self) -> bool {
         self.direct_len > 0
     }
 

@@ -19,7 +19,7 @@ impl Receiver {
     /// Read into the space, and report the length with [`handle_payload`](Self::handle_payload). Then poll. If
     /// there is no other input, pass an empty one.
     pub fn payload_space<'m>(&self, message: &'m mut VecMessage) -> &'m mut [u8] {
-        if self.expects_direct_read() && !message.has_direct_read() {
+        if self.expects_direct_read() && !message.has_direct_bytes() {
             message.space(self.decoder.payload_left(), self.fin())
         } else {
             Default::default()
@@ -41,7 +41,7 @@ impl Receiver {
             inbox.space_behind(self.decoder.payload_left())
         } else if inbox.remaining() == 0
             && self.expects_direct_read()
-            && !inbox.message_mut().has_direct_read()
+            && !inbox.message_mut().has_direct_bytes()
         {
             self.payload_space(inbox.message_mut())
         } else {

@@ -27,7 +27,7 @@ use crate::time::Instant;
 use super::control_queue::MAX_CONTROL_FRAME;
 use crate::connection::event::Outcome;
 use crate::connection::send::write_queue::WriteQueue;
-use crate::connection::send::{LastWrite, OwnClose, Sender};
+use crate::connection::send::{LastWriteResult, OwnClose, Sender};
 
 impl<O: WriteQueue> Sender<O> {
     /// Returns whether a Pong can still be sent: no byte of our Close was written, and no Close was received.
@@ -85,7 +85,7 @@ impl<O: WriteQueue> Sender<O> {
     /// is sent instead. But if the transport did not accept all bytes, the frames that are not started are dropped, and
     /// the Close replaces them. Otherwise a peer that does not read would delay the Close.
     pub(super) fn close_at_once(&mut self, now: Instant, frame: &CloseFrame) {
-        if self.congestion != LastWrite::Complete {
+        if self.last_write != LastWriteResult::Complete {
             self.queue_urgent_close(now, frame);
         } else if self.own_close == OwnClose::NO {
             self.queue_close(now, frame);
@@ -95,7 +95,7 @@ impl<O: WriteQueue> Sender<O> {
     /// Makes our queued Close the answer to the peer's Close. If the transport did not accept all bytes, our Close
     /// replaces the frames that are not started, as in [`Self::close_at_once`].
     pub(super) fn expedite_own_close(&mut self) {
-        if self.close_is_begun() || self.congestion == LastWrite::Complete {
+        if self.close_is_begun() || self.last_write == LastWriteResult::Complete {
             return;
         }
         let (mut bytes, mut len) = ([0; MAX_CONTROL_FRAME], 0);
@@ -118,7 +118,7 @@ impl<O: WriteQueue> Sender<O> {
     fn drop_queue(&mut self) {
         self.count_dropped(self.out.len().saturating_sub(self.boundary));
         self.out.truncate(self.boundary);
-        self.fresh_data &= self.out.len() > 0;
+        self.has_unwritten_data &= self.out.len() > 0;
     }
 
     /// Counts the last `len` bytes of the queue as dropped. Our Close, which is the last frame, is not counted, because

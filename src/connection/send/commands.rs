@@ -227,7 +227,7 @@ impl<O: WriteQueue> Sender<O> {
             if let Some(body) = body.get_mut(..payload.len()) {
                 body.copy_from_slice(payload);
             }
-            self.out.push(len);
+            self.out.commit(len);
         }
     }
 
@@ -258,7 +258,7 @@ impl<O: WriteQueue> Sender<O> {
     pub(super) fn push(&mut self, header: &Header, payload: &[u8]) {
         if let Some(write_space) = self.out.write_space(header.encoded_len() + payload.len()) {
             let len = write_frame(header, payload, write_space);
-            self.out.push(len);
+            self.out.commit(len);
         }
     }
 
@@ -286,7 +286,7 @@ impl<O: WriteQueue> Sender<O> {
     #[inline]
     pub(super) fn count(&mut self, fin: bool) {
         self.count_message(fin);
-        self.fresh_data = true;
+        self.has_unwritten_data = true;
     }
 
     /// Counts an accepted frame, and its message if the frame is the last one.

@@ -56,7 +56,7 @@ impl<O: WriteQueue> Sender<O> {
     /// receiving half, that task calls [`Receiver::release_window`](crate::Receiver::release_window) at this time.
     #[must_use]
     pub fn release_at(&self) -> Option<Instant> {
-        self.deflating.agreed.filter(|_| !self.fresh_data)?;
+        self.deflating.agreed.filter(|_| !self.has_unwritten_data)?;
         let after = self.config().compression.release_after?;
         let at = self.last_data() + after;
         (at != Instant::NEVER).then_some(at)
@@ -74,7 +74,7 @@ impl<O: WriteQueue> Sender<O> {
         let agreed = self.deflating.agreed?;
         let compress = if opcode == Opcode::Continuation {
             // RFC 7692 6.1: either all of a message is compressed or nothing of it.
-            self.deflating.in_message
+            self.deflating.open_message_compressed
         } else {
             let compression = &self.config().compression;
             // The length of a fragmented message is unknown, so `min_size` does not apply to it. A whole message is not
@@ -125,7 +125,7 @@ impl<O: WriteQueue> Sender<O> {
             // RFC 7692 6.1: RSV1 is set only on the first frame of a compressed message.
             let rsv = if opcode == Opcode::Continuation { 0 } else { RSV1 };
             self.push_data(opcode, fin, rsv, &payload);
-            self.deflating.in_message = !fin;
+            self.deflating.open_message_compressed = !fin;
         }
         Ok(compressed)
     }

@@ -87,11 +87,11 @@ pub struct Sender<O> {
     own_close: OwnClose,
     #[cfg(feature = "deflate")]
     deflating: Deflating,
-    congestion: LastWrite,
+    last_write: LastWriteResult,
     /// Whether a send failed with `Blocked`, so that [`Event::Writable`](crate::Event::Writable) must follow.
     blocked: bool,
     /// Whether the queue holds data that is not completely written.
-    fresh_data: bool,
+    has_unwritten_data: bool,
     /// Whether messages are accepted although the high-water mark is reached. True only in `close_after`.
     ignores_high_water: bool,
     config: SharedConfig,
@@ -139,7 +139,7 @@ enum Transport {
 
 /// The result of the last write to the transport.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum LastWrite {
+enum LastWriteResult {
     /// The transport accepted all bytes.
     Complete,
     /// The transport accepted a part of the bytes. After the peer's Close, this value can also mean that our queued
@@ -155,7 +155,7 @@ enum LastWrite {
 struct Deflating {
     agreed: Option<crate::deflate::Agreed>,
     /// Whether the message that is open in fragments is compressed.
-    in_message: bool,
+    open_message_compressed: bool,
 }
 
 impl<O: WriteQueue> Sender<O> {
@@ -192,9 +192,9 @@ impl<O: WriteQueue> Sender<O> {
             #[cfg(feature = "deflate")]
             deflater: None,
             outcome: Outcome::Abnormal(EofPosition::BetweenMessages),
-            congestion: LastWrite::Complete,
+            last_write: LastWriteResult::Complete,
             blocked: false,
-            fresh_data: false,
+            has_unwritten_data: false,
             ignores_high_water: false,
             transport: Transport::Open,
             held_back: false,
@@ -247,10 +247,10 @@ impl<O: WriteQueue> Sender<O> {
         }
         self.outcome = Outcome::Clean { code: frame.code_seen() };
         self.await_end(now);
-        if self.buffered_amount() > 0 && self.congestion == LastWrite::Complete {
+        if self.buffered_amount() > 0 && self.last_write == LastWriteResult::Complete {
             // With `Partial`, `transmitted` later finds that everything is written, and starts the wait for the end of
             // the stream.
-            self.congestion = LastWrite::Partial;
+            self.last_write = LastWriteResult::Partial;
         }
     }
 

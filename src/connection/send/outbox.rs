@@ -48,12 +48,12 @@ struct Rare {
     /// The shared payloads.
     queue: VecDeque<Payload>,
     /// Total length of the shared payloads.
-    len: usize,
+    shared_len: usize,
 }
 
 impl Default for Rare {
     fn default() -> Self {
-        Self { control: ControlQueue::new([0; CONTROL]), start: 0, queue: VecDeque::new(), len: 0 }
+        Self { control: ControlQueue::new([0; CONTROL]), start: 0, queue: VecDeque::new(), shared_len: 0 }
     }
 }
 
@@ -77,7 +77,7 @@ struct Payload {
 #[derive(Clone, Copy)]
 struct Cursor {
     byte: usize,
-    payload: usize,
+    payload_index: usize,
 }
 
 impl Outbox {
@@ -145,7 +145,7 @@ impl Outbox {
     #[inline]
     fn push_payload(&mut self, payload: Bytes) {
         let rare = self.rare.get_or_insert_default();
-        rare.len += payload.len();
+        rare.shared_len += payload.len();
         rare.queue.push_back(Payload { at: self.end, data: payload });
     }
 
@@ -180,14 +180,14 @@ impl Outbox {
 
     /// Returns the position that is `at` bytes from the front. `at` must be 0 or a frame boundary.
     fn locate(&self, at: usize) -> Cursor {
-        let (mut left, mut cursor) = (at, Cursor { byte: self.start(), payload: 0 });
-        while let Some(payload) = self.shared(cursor.payload) {
+        let (mut left, mut cursor) = (at, Cursor { byte: self.start(), payload_index: 0 });
+        while let Some(payload) = self.shared(cursor.payload_index) {
             let before = payload.at - cursor.byte;
             if left < before + payload.data.len() {
                 break;
             }
             left -= before + payload.data.len();
-            cursor = Cursor { byte: payload.at, payload: cursor.payload + 1 };
+            cursor = Cursor { byte: payload.at, payload_index: cursor.payload_index + 1 };
         }
         Cursor { byte: (cursor.byte + left).min(self.end), ..cursor }
     }
@@ -196,8 +196,8 @@ impl Outbox {
     fn skip_frame(&self, cursor: &mut Cursor) -> Option<usize> {
         let (head, payload) = frame_len(self.memory.get(cursor.byte..self.end)?)?;
         cursor.byte += head;
-        match self.shared(cursor.payload) {
-            Some(shared) if shared.at == cursor.byte => cursor.payload += 1,
+        match self.shared(cursor.payload_index) {
+            Some(shared) if shared.at == cursor.byte => cursor.payload_index += 1,
             _ => cursor.byte += payload,
         }
         Some(head + payload)
@@ -209,7 +209,7 @@ impl sealed::Queue for Outbox {
 
     #[inline]
     fn len(&self) -> usize {
-        self.end + self.rare.as_ref().map_or(0, |rare| rare.len) - self.start()
+        self.end + self.rare.as_ref().map_or(0, |rare| rare.shared_len) - self.start()
     }
 
     #[inline]
@@ -238,7 +238,7 @@ impl sealed::Queue for Outbox {
     }
 
     #[inline]
-    fn push(&mut self, len: usize) {
+    fn commit(&mut self, len: usize) {
         self.end += len;
     }
 
@@ -246,8 +246,8 @@ impl sealed::Queue for Outbox {
         let cursor = self.locate(at);
         self.end = cursor.byte;
         if let Some(rare) = &mut self.rare {
-            rare.queue.truncate(cursor.payload);
-            rare.len = rare.queue.iter().map(|payload| payload.data.len()).sum();
+            rare.queue.truncate(cursor.payload_index);
+            rare.shared_len = rare.queue.iter().map(|payload| payload.data.len()).sum();
         }
     }
 
@@ -279,7 +279,7 @@ impl sealed::Queue for Outbox {
             let taken = left.min(payload.data.len());
             payload.data.advance(taken);
             left -= taken;
-            rare.len -= taken;
+            rare.shared_len -= taken;
             if payload.data.is_empty() {
                 rare.queue.pop_front();
             }
@@ -302,7 +302,7 @@ impl sealed::Queue for Outbox {
             rare.start = 0;
             // Usually there is one payload, and removing it costs less than `VecDeque::clear`.
             while rare.queue.pop_front().is_some() {}
-            rare.len = 0;
+            rare.shared_len = 0;
         }
     }
 

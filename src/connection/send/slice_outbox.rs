@@ -94,7 +94,7 @@ impl<'m> sealed::Queue for SliceOutbox<'m> {
         self.memory.get_mut(self.end..).filter(|write_space| write_space.len() >= len)
     }
 
-    fn push(&mut self, len: usize) {
+    fn commit(&mut self, len: usize) {
         self.end += len;
     }
 

@@ -15,7 +15,7 @@ use core::ops::ControlFlow;
 use crate::time::Instant;
 
 use crate::connection::send::write_queue::WriteQueue;
-use crate::connection::send::{LastWrite, Sender};
+use crate::connection::send::{LastWriteResult, Sender};
 
 /// Maximum number of bytes that [`Sender::poll_offer`] returns if no control frame is queued. The started frames, or
 /// the first frame if none is started, may be longer. The number equals the maximum payload of a TLS record.
@@ -38,10 +38,10 @@ impl<O: WriteQueue> Sender<O> {
         self.counters.bytes += self.out.len() as u64;
         self.out.clear();
         self.boundary = 0;
-        if core::mem::take(&mut self.fresh_data) {
+        if core::mem::take(&mut self.has_unwritten_data) {
             self.timers.sent_data(now);
         }
-        if self.congestion != LastWrite::Complete {
+        if self.last_write != LastWriteResult::Complete {
             self.write_progressed(now);
         }
     }
@@ -69,10 +69,10 @@ impl<O: WriteQueue> Sender<O> {
         if n > first + second {
             self.boundary = self.out.advance(n - first - second, 0);
         }
-        if self.fresh_data && n > second {
+        if self.has_unwritten_data && n > second {
             // A connection is not idle while a long message is being written.
             self.timers.sent_data(now);
-            self.fresh_data = self.out.len() > 0;
+            self.has_unwritten_data = self.out.len() > 0;
         }
         if had_ping {
             self.timers.pings_written(now, self.out.control().pings());
@@ -80,7 +80,7 @@ impl<O: WriteQueue> Sender<O> {
         if n > 0 {
             self.write_progressed(now);
         } else if self.buffered_amount() > 0 {
-            self.congestion = LastWrite::Full;
+            self.last_write = LastWriteResult::Full;
         }
     }
 
@@ -90,10 +90,11 @@ impl<O: WriteQueue> Sender<O> {
     fn write_progressed(&mut self, now: Instant) {
         // If the transport had free space, the bytes may only be in its buffers, and the peer may have read nothing. If
         // it was full, the peer has read some bytes.
-        if self.congestion == LastWrite::Full {
+        if self.last_write == LastWriteResult::Full {
             self.timers.write_progressed(now);
         }
-        self.congestion = if self.buffered_amount() > 0 { LastWrite::Partial } else { LastWrite::Complete };
+        self.last_write =
+            if self.buffered_amount() > 0 { LastWriteResult::Partial } else { LastWriteResult::Complete };
         self.await_end(now);
     }
 

@@ -257,7 +257,7 @@ impl<O: WriteQueue> Sender<O> {
             self.counters.bytes += len as u64;
             self.timers.sent_data(now);
         } else {
-            self.out.push(len);
+            self.out.commit(len);
             self.count(true);
             self.transmitted(now, written);
         }
