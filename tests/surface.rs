@@ -255,13 +255,13 @@ fn each_method_that_sends_has_a_row() {
     const OTHERS: [&str; 9] = [
         "handle_payload",
         "holds_memory",
-        "lend",
         "payload_space",
         "read_space",
-        "reclaim",
         "release_idle",
         "release_windows",
         "responder",
+        "reuse_queue_memory",
+        "take_queue_memory",
     ];
     let rows: BTreeSet<_> = rows().into_iter().map(|(method, _)| method.to_owned()).collect();
     for file in FILES.iter().chain(&["src/adapters/async_driver/writer.rs"]) {

@@ -118,8 +118,8 @@ impl Memory for Outbox {
     }
 
     fn pass_around(connection: &mut Connection<Self>) {
-        if let Some(memory) = connection.reclaim() {
-            connection.lend(memory);
+        if let Some(memory) = connection.take_queue_memory() {
+            connection.reuse_queue_memory(memory);
         }
     }
 

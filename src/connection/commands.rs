@@ -1,5 +1,5 @@
 //! Commands of a connection. Each command calls the method of the same name of the [`Sender`]. Each method for reading
-//! calls the method of the same name of the `Receiver`. This file also has the methods that lend and free memory.
+//! calls the method of the same name of the `Receiver`. This file also has the methods that pass on and free memory.
 //!
 //! This file decides no rule. [`Sender`] documents how long a message may be, which frames overtake others, and when
 //! each error occurs.
@@ -252,15 +252,15 @@ impl Connection {
     }
 
     /// Takes the memory of an empty write queue, so that another connection can use it: see
-    /// [`Sender::reclaim`](super::Sender::reclaim).
-    pub fn reclaim(&mut self) -> Option<Outbox> {
-        self.sender.reclaim()
+    /// [`Sender::take_queue_memory`](super::Sender::take_queue_memory).
+    pub fn take_queue_memory(&mut self) -> Option<Outbox> {
+        self.sender.take_queue_memory()
     }
 
-    /// Gives the write queue the memory that [`reclaim`](Self::reclaim) returned: see
-    /// [`Sender::lend`](super::Sender::lend).
+    /// Gives the write queue the memory that [`take_queue_memory`](Self::take_queue_memory) returned: see
+    /// [`Sender::reuse_queue_memory`](super::Sender::reuse_queue_memory).
     #[inline]
-    pub fn lend(&mut self, memory: Outbox) {
-        self.sender.lend(memory);
+    pub fn reuse_queue_memory(&mut self, memory: Outbox) {
+        self.sender.reuse_queue_memory(memory);
     }
 }

@@ -87,7 +87,7 @@ impl<O: WriteQueue> Connection<O> {
     }
 
     /// Returns whether [`poll_message`](Self::poll_message) has returned messages that the timers do not count yet.
-    /// [`catch_up`](Self::catch_up) counts them.
+    /// [`record_received`](Self::record_received) counts them.
     #[inline]
     #[must_use]
     pub const fn is_behind(&self) -> bool {

@@ -210,9 +210,9 @@ impl<O: WriteQueue> Connection<O> {
     /// Returns the next message if all of it lies in the input. The call needs no current time.
     ///
     /// This method is the fast path of [`Self::poll`], for a driver that does not read its clock for each message. The
-    /// timers count the message when [`catch_up`](Self::catch_up) or [`handle_timeout`](Self::handle_timeout) is called
-    /// next. Call `catch_up` before [`poll_timeout`](Self::poll_timeout), because until then the returned deadline is
-    /// too early.
+    /// timers count the message when [`record_received`](Self::record_received) or
+    /// [`handle_timeout`](Self::handle_timeout) is called next. Call `record_received` before
+    /// [`poll_timeout`](Self::poll_timeout), because until then the returned deadline is too early.
     ///
     /// `None` means only that the next input is not a whole message. Call [`Self::poll`] next. That method decodes all
     /// other input, and returns an error if the peer broke a rule.
@@ -232,7 +232,7 @@ impl<O: WriteQueue> Connection<O> {
     ///
     /// // The next read, or a write, needs the time anyway.
     /// let now = Instant::ZERO + std::time::Duration::from_secs(1);
-    /// connection.catch_up(now);
+    /// connection.record_received(now);
     /// assert!(!connection.is_behind());
     /// assert!(connection.poll(now, &mut inbox).unwrap().is_some());   // the Ping
     /// # }
@@ -331,13 +331,13 @@ impl<O: WriteQueue> Connection<O> {
     ///
     /// `now` may be later than the messages. A timer can then expire later, but never too early.
     #[inline]
-    pub fn catch_up(&mut self, now: Instant) {
-        self.sender.catch_up(now);
+    pub fn record_received(&mut self, now: Instant) {
+        self.sender.record_received(now);
     }
 
-    /// Records that input was received that will be decoded later: see [`Sender::handle_unread`].
-    pub fn handle_unread(&mut self, now: Instant) {
-        self.sender.handle_unread(now);
+    /// Records that input was received that will be decoded later: see [`Sender::handle_undecoded`].
+    pub fn handle_undecoded(&mut self, now: Instant) {
+        self.sender.handle_undecoded(now);
     }
 
     /// Handles the end of the stream, by end of file or by reset. Then poll for [`Event::Closed`].

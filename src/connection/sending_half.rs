@@ -47,15 +47,15 @@ use crate::time::Instant;
 pub trait SendingHalf: sealed::Sealed {
     // --- what happened ---
 
-    /// Counts `now` as the time of messages that were received without a time: see [`Connection::catch_up`].
-    fn catch_up(&mut self, now: Instant);
+    /// Counts `now` as the time of messages that were received without a time: see [`Connection::record_received`].
+    fn record_received(&mut self, now: Instant);
 
     /// Carries out a value from a receiving half: see [`Sender::apply`]. A whole connection carries out the values of
     /// its own receiving half by itself.
     fn apply(&mut self, now: Instant, reply: PendingReply);
 
-    /// Records that input was received that will be decoded later: see [`Sender::handle_unread`].
-    fn handle_unread(&mut self, now: Instant);
+    /// Records that input was received that will be decoded later: see [`Sender::handle_undecoded`].
+    fn handle_undecoded(&mut self, now: Instant);
 
     /// Handles the end of the input when the peer may still read our output: see [`Sender::handle_input_ended`].
     ///
@@ -193,11 +193,12 @@ pub trait SendingHalf: sealed::Sealed {
         messages: &mut dyn Iterator<Item = Message>,
     ) -> Result<(), SendError>;
 
-    /// Takes the memory of an empty write queue: see [`Sender::reclaim`].
-    fn reclaim(&mut self) -> Option<Outbox>;
+    /// Takes the memory of an empty write queue: see [`Sender::take_queue_memory`].
+    fn take_queue_memory(&mut self) -> Option<Outbox>;
 
-    /// Gives the write queue memory that [`reclaim`](Self::reclaim) returned: see [`Sender::lend`].
-    fn lend(&mut self, memory: Outbox);
+    /// Gives the write queue memory that [`take_queue_memory`](Self::take_queue_memory) returned: see
+    /// [`Sender::reuse_queue_memory`].
+    fn reuse_queue_memory(&mut self, memory: Outbox);
 
     // --- what the driver must do ---
 
@@ -229,11 +230,11 @@ macro_rules! implement {
             $($other)*
 
             #[inline]
-            fn catch_up(&mut self, now: Instant) {
-                self.catch_up(now);
+            fn record_received(&mut self, now: Instant) {
+                self.record_received(now);
             }
-            fn handle_unread(&mut self, now: Instant) {
-                self.handle_unread(now);
+            fn handle_undecoded(&mut self, now: Instant) {
+                self.handle_undecoded(now);
             }
             fn set_unflushed(&mut self, now: Instant, held_back: bool) {
                 self.set_unflushed(now, held_back);
@@ -302,12 +303,12 @@ macro_rules! implement {
             ) -> Result<(), SendError> {
                 self.close_after(now, code, reason, messages)
             }
-            fn reclaim(&mut self) -> Option<Outbox> {
-                self.reclaim()
+            fn take_queue_memory(&mut self) -> Option<Outbox> {
+                self.take_queue_memory()
             }
             #[inline]
-            fn lend(&mut self, memory: Outbox) {
-                self.lend(memory);
+            fn reuse_queue_memory(&mut self, memory: Outbox) {
+                self.reuse_queue_memory(memory);
             }
 
             #[inline]

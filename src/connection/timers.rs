@@ -101,7 +101,7 @@ impl Timers {
         }
     }
 
-    /// Records that data was received. A later call of [`catch_up`](Self::catch_up) supplies the time.
+    /// Records that data was received. A later call of [`record_received`](Self::record_received) supplies the time.
     #[inline]
     pub(super) const fn defer_received(&mut self) {
         self.pings.marks.set_behind(true);
@@ -109,7 +109,7 @@ impl Timers {
 
     /// Records that the data of [`defer_received`](Self::defer_received), if any, was received at `now` or before.
     #[inline]
-    pub(super) fn catch_up(&mut self, now: Instant) {
+    pub(super) fn record_received(&mut self, now: Instant) {
         if self.is_behind() {
             self.pings.marks.set_behind(false);
             self.received(now, true);
@@ -120,7 +120,7 @@ impl Timers {
     ///
     /// The bytes may contain data and the expected Pong. So they count as data, and all Pings that were written earlier
     /// count as possibly answered. The Pong timeout of these Pings stops, and the next keepalive Ping may be sent.
-    pub(super) fn received_unread(&mut self, now: Instant) {
+    pub(super) fn received_undecoded(&mut self, now: Instant) {
         self.received(now, true);
         self.pings.presume_answered();
     }
@@ -501,7 +501,7 @@ mod tests {
         let config = Config::new();
         let mut timers = timers_with_a_ping_sent();
         // The bytes are received just before the timeout, and may contain the Pong.
-        timers.received_unread(at(59));
+        timers.received_undecoded(at(59));
         assert_eq!(timers.next(&config), (at(89), Due::Ping));
         // Nothing was received since the next Ping was sent, so this Ping is unanswered.
         timers.next_ping(at(89));

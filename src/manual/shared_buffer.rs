@@ -15,8 +15,8 @@
 //!    this rule the queue has space for each answer, so answers need not be stored elsewhere.
 //! 2. Copy the rest of the input, whose length is [`remaining`](crate::Input::remaining), to memory of this connection.
 //!    The rest is never longer than one read. If a rest is left after a read, call
-//!    [`handle_unread`](crate::Connection::handle_unread) with the time of the read, so that no timer treats the peer
-//!    as silent.
+//!    [`handle_undecoded`](crate::Connection::handle_undecoded) with the time of the read, so that no timer treats the
+//!    peer as silent.
 //! 3. Do not read from this connection until the rest has been decoded. TCP then slows the peer down.
 //!
 //! `can_send` does not cause an [`Event::Writable`](crate::Event::Writable). Call it again after each write.
@@ -53,7 +53,7 @@
 //!     fn receive(&mut self, now: Instant, bytes: &mut [u8]) {
 //!         self.handle(now, bytes);
 //!         if !self.rest.is_empty() {
-//!             self.connection.handle_unread(now);
+//!             self.connection.handle_undecoded(now);
 //!         }
 //!     }
 //!

@@ -528,9 +528,9 @@ fn a_message_received_without_a_time_counts_when_the_time_is_passed() {
         assert!(conn.poll_message(&mut inbox).is_some() && conn.is_behind());
         assert_eq!(conn.poll_timeout(), Some(at(60)));
         if caught_up {
-            conn.catch_up(at(50));
+            conn.record_received(at(50));
             assert_eq!((conn.is_behind(), conn.poll_timeout()), (false, Some(at(110))));
-            conn.catch_up(at(51));
+            conn.record_received(at(51));
             assert_eq!(conn.poll_timeout(), Some(at(110)));
         } else {
             conn.handle_timeout(at(60));

@@ -171,24 +171,24 @@ impl InboxSlot {
 
 /// Gives memory from the pool to a write queue that has no memory.
 #[inline]
-pub(super) fn lend_outbox(half: &mut impl SendingHalf) {
+pub(super) fn reuse_queue_memory(half: &mut impl SendingHalf) {
     if !half.sender().holds_memory() {
-        lend_kept(half);
+        reuse_pooled_memory(half);
     }
 }
 
 // Kept out of line, because most messages are queued in a write queue that already has memory.
 #[inline(never)]
-fn lend_kept(half: &mut impl SendingHalf) {
+fn reuse_pooled_memory(half: &mut impl SendingHalf) {
     if let Some(memory) = take(&OUTBOXES) {
-        half.lend(memory);
+        half.reuse_queue_memory(memory);
     }
 }
 
 /// Returns the memory of an empty write queue to the pool.
 #[inline]
-pub(super) fn reclaim_outbox(half: &mut impl SendingHalf) {
-    if let Some(memory) = half.reclaim().filter(|memory| memory.capacity() <= LARGEST) {
+pub(super) fn return_queue_memory(half: &mut impl SendingHalf) {
+    if let Some(memory) = half.take_queue_memory().filter(|memory| memory.capacity() <= LARGEST) {
         keep(&OUTBOXES, memory);
     }
 }

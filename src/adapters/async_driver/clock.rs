@@ -70,12 +70,12 @@ impl<R: Timer> Clock<R> {
     /// Reads the clock, and reports messages that have arrived to the timers.
     pub(super) fn read_clock_for(&mut self, half: &mut impl SendingHalf) -> Instant {
         let now = self.read_clock();
-        half.catch_up(now);
+        half.record_received(now);
         now
     }
 
     /// Reads the clock if messages have arrived that were not reported to the timers, and reports them as received now.
-    pub(super) fn catch_up(&mut self, half: &mut impl SendingHalf) {
+    pub(super) fn record_received(&mut self, half: &mut impl SendingHalf) {
         if half.sender().is_behind() {
             self.read_clock_for(half);
         }

@@ -428,7 +428,7 @@ impl ReaderParts<'_> {
             // An error is ignored here. The next read and the next call of the writer report the broken stream.
             let written = shared.poll_write(out, cx);
             if let Poll::Ready(Ok(())) = written {
-                buffer_pool::reclaim_outbox(&mut out.sender);
+                buffer_pool::return_queue_memory(&mut out.sender);
             }
         }
         out.wire.poll_half_close(&mut out.stream, &mut out.sender, cx);

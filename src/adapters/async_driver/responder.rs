@@ -326,7 +326,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
         if !replace(begun, true) {
             // Fast path: the queue is rarely full, so the first poll tries to queue the message without entering
             // `WriteDriver::poll_feed`.
-            buffer_pool::lend_outbox(self.connection);
+            buffer_pool::reuse_queue_memory(self.connection);
             match send(self.connection) {
                 Err(SendError::Blocked) => {}
                 sent => return Poll::Ready(sent.map_err(Error::from)),

@@ -102,7 +102,7 @@ impl<S, R: Timer> Shared<S, R> {
         if self.messages.is_empty() {
             return false;
         }
-        buffer_pool::lend_outbox(sender);
+        buffer_pool::reuse_queue_memory(sender);
         self.messages.apply(sender, mark)
     }
 
@@ -114,7 +114,7 @@ impl<S, R: Timer> Shared<S, R> {
         code: Option<CloseCode>,
         reason: &str,
     ) -> Result<(), SendError> {
-        buffer_pool::lend_outbox(&mut out.sender);
+        buffer_pool::reuse_queue_memory(&mut out.sender);
         let now = out.wire.clock().now();
         let closed = self.messages.close(&mut out.sender, now, code, reason);
         // From now on no message may be stored, because it would be lost.
@@ -198,7 +198,7 @@ impl<S, R: Transport<S>> Shared<S, R> {
             if self.messages.need_room(u64::MAX) {
                 return Err(UnsentMessage { error: SendError::Blocked, message });
             }
-            buffer_pool::lend_outbox(&mut out.sender);
+            buffer_pool::reuse_queue_memory(&mut out.sender);
             out.sender.send(message)
         })
     }

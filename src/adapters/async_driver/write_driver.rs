@@ -242,7 +242,7 @@ impl<R: Timer> WriteDriver<R> {
     where
         R: Transport<S>,
     {
-        buffer_pool::lend_outbox(half);
+        buffer_pool::reuse_queue_memory(half);
         let now = self.clock.read_clock_for(half);
         let mut kept = None;
         send(half, now, &mut |slices| match poll_write_slices::<R, S>(stream, cx, slices) {

@@ -404,7 +404,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
     fn look_ahead(&mut self) -> Option<usize> {
         let looked = self.link.look();
         if looked.is_some_and(|n| n > 0) {
-            self.half.handle_unread(self.link.read_at());
+            self.half.handle_undecoded(self.link.read_at());
         } else if looked.is_some() && self.link.knows_end() {
             // The end is reported without its position in the message, because the input before the end is not decoded
             // yet.

@@ -17,7 +17,7 @@ use crate::time::Instant;
 impl<O: WriteQueue> Sender<O> {
     /// Carries out all actions of timers that are due at `now`. [`Self::poll_timeout`] returns when to call this next.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.catch_up(now);
+        self.record_received(now);
         while let Some((at, due)) = self.next_deadline() {
             if at > now {
                 return;

@@ -66,7 +66,8 @@ impl<O: WriteQueue> Sender<O> {
         ping_interval.min(pong_timeout).min(close_timeout).min(idle_timeout).min(release).duration()
     }
 
-    /// Returns whether messages were received that the timers do not count yet: see [`catch_up`](Self::catch_up).
+    /// Returns whether messages were received that the timers do not count yet: see
+    /// [`record_received`](Self::record_received).
     #[inline]
     #[must_use]
     pub const fn is_behind(&self) -> bool {

@@ -260,7 +260,8 @@ impl<O: WriteQueue> Sender<O> {
         self.timers.received(now, data);
     }
 
-    /// Records that a message was received. A later call of [`catch_up`](Self::catch_up) supplies the time.
+    /// Records that a message was received. A later call of [`record_received`](Self::record_received) supplies the
+    /// time.
     #[inline]
     pub(super) const fn defer_received(&mut self) {
         self.timers.defer_received();
@@ -269,14 +270,14 @@ impl<O: WriteQueue> Sender<O> {
     /// Counts `now` as the time of messages that were received without a time: see
     /// [`Connection::poll_message`](crate::Connection::poll_message). [`Self::handle_timeout`] does this too.
     #[inline]
-    pub fn catch_up(&mut self, now: Instant) {
-        self.timers.catch_up(now);
+    pub fn record_received(&mut self, now: Instant) {
+        self.timers.record_received(now);
     }
 
     /// Records that input was received that will be decoded later. So the peer is alive, and the input may contain the
     /// answer to a Ping.
-    pub fn handle_unread(&mut self, now: Instant) {
-        self.timers.received_unread(now);
+    pub fn handle_undecoded(&mut self, now: Instant) {
+        self.timers.received_undecoded(now);
     }
 
     /// Handles the end of the stream, by end of file or by reset. `position` comes from

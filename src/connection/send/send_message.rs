@@ -187,16 +187,16 @@ impl Sender<Outbox> {
         Ok(())
     }
 
-    /// Takes the memory of an empty queue, so that another connection can [use](Self::lend) it. Returns `None` if the
-    /// queue is not empty or has no memory.
-    pub fn reclaim(&mut self) -> Option<Outbox> {
+    /// Takes the memory of an empty queue, so that another connection can [use](Self::reuse_queue_memory) it. Returns
+    /// `None` if the queue is not empty or has no memory.
+    pub fn take_queue_memory(&mut self) -> Option<Outbox> {
         (self.buffered_amount() == 0 && self.holds_memory()).then(|| core::mem::take(&mut self.out))
     }
 
-    /// Gives the queue memory that [`reclaim`](Self::reclaim) returned. Does nothing if the queue has memory already,
-    /// or if `memory` contains queued bytes.
+    /// Gives the queue memory that [`take_queue_memory`](Self::take_queue_memory) returned. Does nothing if the queue
+    /// has memory already, or if `memory` contains queued bytes.
     #[inline]
-    pub fn lend(&mut self, memory: Outbox) {
+    pub fn reuse_queue_memory(&mut self, memory: Outbox) {
         if !self.holds_memory() && memory.is_idle() {
             self.out = memory;
         }
@@ -228,27 +228,27 @@ mod tests {
     #[test]
     fn the_memory_of_an_empty_queue_can_be_given_to_another_queue() {
         let (mut one, mut two) = (sender(), sender());
-        assert!(one.reclaim().is_none());
+        assert!(one.take_queue_memory().is_none());
         one.send_text("hello").unwrap();
         assert_eq!(one.can_send(), Err(SendError::Blocked));
-        assert!(one.reclaim().is_none());
+        assert!(one.take_queue_memory().is_none());
         one.transmitted(Instant::ZERO, one.buffered_amount());
         assert_eq!(one.can_send(), Ok(()));
-        let memory = one.reclaim().unwrap();
+        let memory = one.take_queue_memory().unwrap();
         let capacity = memory.capacity();
-        two.lend(memory);
+        two.reuse_queue_memory(memory);
         assert!(two.holds_memory());
         assert!(!one.holds_memory());
         // A queue that has memory keeps it.
         two.ping(Instant::ZERO, b"").unwrap();
-        two.lend(Outbox::new());
+        two.reuse_queue_memory(Outbox::new());
         assert_eq!(two.buffered_amount(), 2);
         two.transmitted(Instant::ZERO, 2);
-        let mut memory = two.reclaim().unwrap();
+        let mut memory = two.take_queue_memory().unwrap();
         assert_eq!(memory.capacity(), capacity);
         // Frames that were queued for another connection must not be sent to this peer.
         memory.push_encoded(b"not for you", None);
-        two.lend(memory);
+        two.reuse_queue_memory(memory);
         assert_eq!((two.buffered_amount(), two.holds_memory()), (0, false));
         two.close(Instant::ZERO, None, "").unwrap();
         assert_eq!(two.can_send(), Err(SendError::Closed));

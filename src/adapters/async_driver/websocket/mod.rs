@@ -261,7 +261,7 @@ impl<S, R> WebSocket<S, R> {
         R: Timer,
     {
         let Inner { stream, mut wire, mut connection, inbox, .. } = *self.inner;
-        wire.clock().catch_up(&mut connection);
+        wire.clock().record_received(&mut connection);
         connection.set_inflate_budget(None);
         if wire.has_failed() {
             connection.handle_write_failed();
@@ -291,7 +291,7 @@ impl<S, R> WebSocket<S, R> {
         let Inner {
             stream, mut wire, mut connection, inbox, outcome, eof, group, error_on_abnormal_end, ..
         } = *self.inner;
-        wire.clock().catch_up(&mut connection);
+        wire.clock().record_received(&mut connection);
         let (receiver, sender) = connection.into_halves();
         let shared = split::Shared::new(stream, wire, sender);
         let writer = Writer::new(shared.clone());
@@ -321,8 +321,8 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     /// If the future is dropped, no event is lost. The next call continues.
     pub async fn next_event(&mut self) -> Result<Option<(Event<'_>, Responder<'_, S, R>)>, Error> {
         let inner = &mut *self.inner;
-        // This loop repeats the code of `poll_next_event` instead of awaiting it. An inner future would store its result in
-        // memory, and this function would copy the result once more for each event.
+        // This loop repeats the code of `poll_next_event` instead of awaiting it. An inner future would store its
+        // result in memory, and this function would copy the result once more for each event.
         while inner.outcome.is_none() {
             if inner.turn.is_over(inner.connection.received()) {
                 poll_fn(|cx| inner.poll_yield(cx)).await?;

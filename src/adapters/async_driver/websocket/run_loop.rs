@@ -251,7 +251,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
         // After a failed write nothing is written, but the input is still read.
         if !self.wire.has_failed() {
             match self.wire.poll_write_inlined(&mut self.stream, &mut self.connection, cx) {
-                Poll::Ready(Ok(())) => buffer_pool::reclaim_outbox(&mut self.connection),
+                Poll::Ready(Ok(())) => buffer_pool::return_queue_memory(&mut self.connection),
                 Poll::Ready(Err(error)) if self.connection.ready_state() != ReadyState::Closing => {
                     return Poll::Ready(Err(error.into()));
                 }
@@ -259,7 +259,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
             }
         }
         self.wire.poll_half_close(&mut self.stream, &mut self.connection, cx);
-        self.wire.clock().catch_up(&mut self.connection);
+        self.wire.clock().record_received(&mut self.connection);
         let (at, messages) = (self.connection.poll_timeout(), self.connection.received().messages);
         let now = ready!(self.wire.clock().poll_due_reading(cx, at, &mut self.inbox, messages));
         self.connection.handle_timeout(now);

@@ -265,7 +265,7 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
         // The driver stores an error of this write. The next write returns it.
         let written = inner.wire.poll_write(&mut inner.stream, &mut inner.connection, cx);
         if let Poll::Ready(Ok(())) = written {
-            buffer_pool::reclaim_outbox(&mut inner.connection);
+            buffer_pool::return_queue_memory(&mut inner.connection);
         }
         Ok(())
     }

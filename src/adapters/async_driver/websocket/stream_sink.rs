@@ -63,7 +63,7 @@ impl<S, R: Transport<S>> Sink<Message> for WebSocket<S, R> {
     ///   The message is lost.
     /// * [`Error::Send`] with [`SendError::Closed`](crate::SendError::Closed): closing has begun. The message is lost.
     fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        buffer_pool::lend_outbox(&mut self.inner.connection);
+        buffer_pool::reuse_queue_memory(&mut self.inner.connection);
         Ok(self.inner.connection.send(message).map_err(|refused| refused.error)?)
     }
 

@@ -33,7 +33,7 @@ impl<R: Timer> WriteDriver<R> {
         R: Transport<S>,
     {
         loop {
-            buffer_pool::lend_outbox(half);
+            buffer_pool::reuse_queue_memory(half);
             match send(half) {
                 Err(SendError::Blocked) => {}
                 sent => return Poll::Ready(sent.map_err(Error::from)),
@@ -65,7 +65,7 @@ impl<R: Timer> WriteDriver<R> {
         if self.has_failed() {
             return Err(UnsentMessage { error: SendError::Closed, message });
         }
-        buffer_pool::lend_outbox(half);
+        buffer_pool::reuse_queue_memory(half);
         match half.send(message) {
             Err(UnsentMessage { error: SendError::Blocked, message }) => {
                 // An error of this write is stored. The next write returns it.
@@ -97,7 +97,7 @@ impl<R: Timer> WriteDriver<R> {
                 // A program that only sends and never waits runs its timers here. Without this, it would never send a
                 // Ping.
                 if !self.is_due(half) {
-                    buffer_pool::reclaim_outbox(half);
+                    buffer_pool::return_queue_memory(half);
                     break;
                 }
                 self.do_due(stream, half, cx);
@@ -119,7 +119,7 @@ impl<R: Timer> WriteDriver<R> {
         R: Transport<S>,
     {
         if self.read_ahead.fill::<S, R>(stream, cx) {
-            half.handle_unread(self.clock.now());
+            half.handle_undecoded(self.clock.now());
         }
     }
 
