@@ -114,7 +114,7 @@ pub struct Deflater {
     /// Whether a message may refer to earlier messages.
     takeover: bool,
     /// The window with which the next message begins.
-    initial_window: InitialWindow,
+    initial_window: WindowContent,
     /// Whether a fragmented message has begun and has not ended.
     in_message: bool,
     /// A copy of the last data that was compressed and sent. The copy is created when compression first fails to make a
@@ -124,7 +124,7 @@ pub struct Deflater {
 
 /// The window with which a message begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum InitialWindow {
+enum WindowContent {
     /// The window after the previous message.
     Kept,
     /// An empty window.
@@ -158,7 +158,7 @@ impl Deflater {
             zlib,
             parameters,
             takeover,
-            initial_window: InitialWindow::Kept,
+            initial_window: WindowContent::Kept,
             in_message: false,
             context: None,
         }
@@ -233,7 +233,7 @@ impl Deflater {
     /// Call this after the peer has received data that another compressor produced, because the windows are then
     /// different. RFC 7692 section 7.2.1 leaves the choice of the window to the sender.
     pub const fn forget(&mut self) {
-        self.initial_window = InitialWindow::Empty;
+        self.initial_window = WindowContent::Empty;
     }
 
     /// Prepares the window for a message, unless a message is open.
@@ -242,16 +242,16 @@ impl Deflater {
             return;
         }
         // RFC 7692 7.1.1: without context takeover each message begins with an empty window.
-        let next = if self.takeover { InitialWindow::Kept } else { InitialWindow::Empty };
+        let next = if self.takeover { WindowContent::Kept } else { WindowContent::Empty };
         match core::mem::replace(&mut self.initial_window, next) {
-            InitialWindow::Kept => {}
-            InitialWindow::Empty => {
+            WindowContent::Kept => {}
+            WindowContent::Empty => {
                 self.zlib.reset();
                 if let Some(context) = &mut self.context {
                     context.clear();
                 }
             }
-            InitialWindow::Restored => {
+            WindowContent::Restored => {
                 self.zlib.reset();
                 for part in self.context.iter().flat_map(WindowCopy::parts) {
                     // `set_dictionary` appends to the window. Raw DEFLATE has no checksum of the window, so any data is
@@ -293,7 +293,7 @@ impl Deflater {
         if self.takeover {
             let (window_bits, ..) = self.parameters;
             self.context.get_or_insert_with(|| WindowCopy::new(window_bits.min(RESTORED_WINDOW_BITS)));
-            self.initial_window = InitialWindow::Restored;
+            self.initial_window = WindowContent::Restored;
         }
     }
 

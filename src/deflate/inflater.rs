@@ -362,7 +362,8 @@ impl Inflater {
 
     /// Calls zlib once. Returns no status if the data is invalid.
     fn call_zlib(&mut self, input: &[u8], output: &mut [u8], flush: InflateFlush) -> (Option<Status>, Step) {
-        let zlib = self.zlib.get_or_insert_with(|| with_window(Inflate::new(false, 15), &self.window_copy));
+        let zlib =
+            self.zlib.get_or_insert_with(|| restore_window(Inflate::new(false, 15), &self.window_copy));
         let before = (zlib.total_in(), zlib.total_out());
         let status = zlib.decompress(input, output, flush).ok();
         let step = Step {
@@ -377,13 +378,13 @@ impl Inflater {
     fn continue_after_final_block(&mut self) {
         if let Some(mut zlib) = self.zlib.take() {
             zlib.reset(false);
-            self.zlib = Some(with_window(zlib, &self.window_copy));
+            self.zlib = Some(restore_window(zlib, &self.window_copy));
         }
     }
 }
 
 /// Returns `zlib`, which must be new or reset, with the content of the copy as its window.
-fn with_window(mut zlib: Inflate, window_copy: &WindowCopy) -> Inflate {
+fn restore_window(mut zlib: Inflate, window_copy: &WindowCopy) -> Inflate {
     for part in window_copy.parts() {
         // `set_dictionary` appends to the window. Raw DEFLATE has no checksum of the window, so any data is accepted.
         let result = zlib.set_dictionary(part);

@@ -213,9 +213,9 @@ impl<'a> ClientHandshake<'a> {
     /// Parses heads until a final response is complete.
     fn advance<'h>(&mut self, bytes: &'h [u8]) -> Result<Option<Reply<'h>>, HandshakeError> {
         loop {
-            let mut found = ResponseHeaders::default();
-            let Some(head) = self.scanner.scan(bytes, &mut found)? else { return Ok(None) };
-            match check_response(head, &found, &self.request, &self.key)? {
+            let mut handshake_headers = ResponseHeaders::default();
+            let Some(head) = self.scanner.scan(bytes, &mut handshake_headers)? else { return Ok(None) };
+            match check_response(head, &handshake_headers, &self.request, &self.key)? {
                 Some(reply) => return Ok(Some(reply)),
                 // RFC 9110 15.2: the response is an interim response, and the final response follows.
                 None => self.scanner.next_response(),

@@ -254,11 +254,11 @@ impl From<HeaderError> for RequestError {
 /// Returns all offered extensions as one list: first the offer of [`ClientRequest::deflate`], then the
 /// extensions of [`ClientRequest::extensions`].
 ///
-/// `text` is the text of the offer of [`ClientRequest::deflate`]. It is empty if there is no such offer.
+/// `deflate_offer` is the text of the offer of [`ClientRequest::deflate`]. It is empty if there is no such offer.
 pub(crate) fn all_offered_extensions<'t>(
     request: &ClientRequest<'t>,
-    text: &'t [u8],
+    deflate_offer: &'t [u8],
 ) -> impl Iterator<Item = Extension<'t>> + Clone + use<'t> {
-    let deflate = Extensions::parse(text).ok().map(|list| -> ExtensionIter<'t> { list.iter() });
+    let deflate = Extensions::parse(deflate_offer).ok().map(|list| -> ExtensionIter<'t> { list.iter() });
     deflate.into_iter().flatten().chain(request.offered_extensions())
 }

@@ -120,11 +120,11 @@ pub(crate) struct RequestHeaders<'h> {
 impl<'h> RequestHeaders<'h> {
     /// Collects the headers of a head that the scanner has not read.
     pub(crate) fn of(headers: Headers<'h>) -> Self {
-        let mut found = Self::default();
+        let mut handshake_headers = Self::default();
         for header in headers {
-            found.add(header.name.as_bytes(), header.value);
+            handshake_headers.add(header.name.as_bytes(), header.value);
         }
-        found
+        handshake_headers
     }
 }
 
@@ -155,8 +155,11 @@ impl<'h> HeaderSink<'h> for RequestHeaders<'h> {
 }
 
 /// Checks a complete head that the scanner has checked.
-pub(crate) fn check_request<'h>(head: Head<'h>, found: &RequestHeaders<'h>) -> Result<Incoming<'h>, Reason> {
-    check_fields(RequestLine::parse(head.line)?, head.headers, head.len, found)
+pub(crate) fn check_request<'h>(
+    head: Head<'h>,
+    handshake_headers: &RequestHeaders<'h>,
+) -> Result<Incoming<'h>, Reason> {
+    check_fields(RequestLine::parse(head.line)?, head.headers, head.len, handshake_headers)
 }
 
 /// Checks the fields of a request. The documentation at the top of this file explains the order of the checks.
@@ -164,10 +167,10 @@ pub(crate) fn check_fields<'h>(
     line: RequestLine<'h>,
     headers: Headers<'h>,
     head_len: usize,
-    found: &RequestHeaders<'h>,
+    handshake_headers: &RequestHeaders<'h>,
 ) -> Result<Incoming<'h>, Reason> {
     let target = Target::parse(line.target).ok_or(Reason::Target)?;
-    let host = match found.host {
+    let host = match handshake_headers.host {
         // RFC 9112 3.2 requires Host since HTTP/1.1.
         Occurrence::Missing if line.minor_version == 0 => "",
         host => {
@@ -179,7 +182,7 @@ pub(crate) fn check_fields<'h>(
         }
     };
     // RFC 6455 4.2.1 (3): an Upgrade header that contains "websocket". Without it the request is plain HTTP.
-    if !found.upgrade {
+    if !handshake_headers.upgrade {
         return Ok(Incoming::Http(HttpRequest::new(line, headers, head_len)));
     }
     // RFC 6455 4.2.1 (1): an HTTP/1.1 or higher GET request.
@@ -190,26 +193,29 @@ pub(crate) fn check_fields<'h>(
         return Err(Reason::HttpVersion);
     }
     // RFC 9110 7.8, RFC 9112 6: the bytes of a body would be parsed as frames.
-    if found.body {
+    if handshake_headers.body {
         return Err(Reason::Body);
     }
     // RFC 6455 4.2.1 (4): a Connection header that contains "Upgrade".
-    if !found.connection {
+    if !handshake_headers.connection {
         return Err(Reason::Connection);
     }
-    let version = found.version.only(Reason::VersionMissing, Reason::VersionRepeated).and_then(check_version);
+    let version = handshake_headers
+        .version
+        .only(Reason::VersionMissing, Reason::VersionRepeated)
+        .and_then(check_version);
     if version == Err(Reason::VersionUnsupported) {
         return Err(Reason::VersionUnsupported);
     }
     // RFC 6455 4.2.1 (5), 11.3.1: the key decodes to 16 bytes and appears once.
-    let key = found.key.only(Reason::KeyMissing, Reason::KeyRepeated)?;
+    let key = handshake_headers.key.only(Reason::KeyMissing, Reason::KeyRepeated)?;
     if !is_key(key) {
         return Err(Reason::KeyInvalid);
     }
     // RFC 6455 4.2.1 (6), 11.3.5: the version is 13 and appears once.
     version?;
     // RFC 6455 4.2.1 (7): an optional Origin header.
-    let origin = match found.origin {
+    let origin = match handshake_headers.origin {
         Occurrence::Missing => None,
         origin => {
             let origin = origin.only(Reason::OriginRepeated, Reason::OriginRepeated)?;
@@ -217,12 +223,12 @@ pub(crate) fn check_fields<'h>(
         }
     };
     // RFC 6455 4.2.1 (8): an optional list of subprotocols.
-    let subprotocols = match found.subprotocols.list(SUBPROTOCOLS, headers) {
+    let subprotocols = match handshake_headers.subprotocols.list(SUBPROTOCOLS, headers) {
         Some(field) => check_subprotocols(field)?,
         None => HeaderLines::EMPTY,
     };
     // RFC 6455 4.2.1 (9), 9.1: malformed extensions fail the handshake, whatever the server supports.
-    let extensions = match found.extensions.list(EXTENSIONS, headers) {
+    let extensions = match handshake_headers.extensions.list(EXTENSIONS, headers) {
         Some(field) => Extensions::from_lines(field).map_err(|Malformed| Reason::Extensions)?,
         None => Extensions::NONE,
     };

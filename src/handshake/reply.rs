@@ -244,7 +244,7 @@ impl<'h> HeaderSink<'h> for ResponseHeaders<'h> {
 /// Checks a complete head, for the client that sent `request` and `key`. Returns `None` for an interim response.
 pub(crate) fn check_response<'h>(
     head: Head<'h>,
-    found: &ResponseHeaders<'h>,
+    handshake_headers: &ResponseHeaders<'h>,
     request: &ClientRequest<'_>,
     key: &[u8; 24],
 ) -> Result<Option<Reply<'h>>, HandshakeError> {
@@ -261,24 +261,26 @@ pub(crate) fn check_response<'h>(
         return Err(HandshakeError::HttpVersion);
     }
     // RFC 6455 4.1 (2): the whole value must match. A list that contains the token is not accepted.
-    let upgrade = found.upgrade.only(HandshakeError::Upgrade, HandshakeError::Upgrade)?;
+    let upgrade = handshake_headers.upgrade.only(HandshakeError::Upgrade, HandshakeError::Upgrade)?;
     if !upgrade.eq_ignore_ascii_case(b"websocket") {
         return Err(HandshakeError::Upgrade);
     }
     // RFC 6455 4.1 (3): `Connection` contains the token "upgrade".
-    if !found.connection {
+    if !handshake_headers.connection {
         return Err(HandshakeError::Connection);
     }
     // RFC 6455 4.1 (4), 11.3.3: the accept value matches the key and appears once.
-    let accept = found.accept.only(HandshakeError::AcceptMissing, HandshakeError::AcceptRepeated)?;
+    let accept =
+        handshake_headers.accept.only(HandshakeError::AcceptMissing, HandshakeError::AcceptRepeated)?;
     if accept != accept_key(key) {
         return Err(HandshakeError::AcceptWrong);
     }
     // RFC 6455 4.1 (5): only offered extensions are in use.
-    let (extensions, deflate) = check_extensions(found.extensions.list(EXTENSIONS, headers), request)
-        .map_err(HandshakeError::Extensions)?;
+    let (extensions, deflate) =
+        check_extensions(handshake_headers.extensions.list(EXTENSIONS, headers), request)
+            .map_err(HandshakeError::Extensions)?;
     // RFC 6455 4.1 (6), 11.3.4: the subprotocol was offered and appears once.
-    let subprotocol = match found.subprotocol {
+    let subprotocol = match handshake_headers.subprotocol {
         Occurrence::Missing => None,
         Occurrence::Repeated => return Err(HandshakeError::SubprotocolRepeated),
         Occurrence::Once(chosen) => {

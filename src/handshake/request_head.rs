@@ -95,13 +95,13 @@ impl RequestHead {
     /// Returns the method. Methods are case-sensitive (RFC 9110 section 9.1).
     #[must_use]
     pub fn method(&self) -> &str {
-        self.text(0, self.method_len)
+        self.text_at(0, self.method_len)
     }
 
     /// Returns the request target: path and query, or an absolute URI (RFC 9112 section 3.2).
     #[must_use]
     pub fn target(&self) -> &str {
-        self.text(self.method_len, self.target_len)
+        self.text_at(self.method_len, self.target_len)
     }
 
     /// Returns the path without decoding it.
@@ -198,7 +198,7 @@ impl RequestHead {
     }
 
     /// Returns the `len` bytes from `start` as text. The bytes were copied from a `&str`, so they are UTF-8.
-    fn text(&self, start: usize, len: usize) -> &str {
+    fn text_at(&self, start: usize, len: usize) -> &str {
         let bytes = self.bytes.get(start..).and_then(|bytes| bytes.get(..len)).unwrap_or_default();
         core::str::from_utf8(bytes).unwrap_or_default()
     }
@@ -218,8 +218,8 @@ impl From<HttpRequest<'_>> for RequestHead {
 }
 
 impl fmt::Debug for RequestHead {
-    /// Shows only the names of headers, and no query. Header values and queries can be credentials, which must not appear
-    /// in a log.
+    /// Shows only the names of headers, and no query. Header values and queries can be credentials, which must not
+    /// appear in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestHead")
             .field("method", &self.method())

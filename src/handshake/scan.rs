@@ -84,9 +84,9 @@ pub(crate) struct Scanner {
     /// The number of bytes examined so far: an offset into the caller's memory.
     offset: usize,
     /// The offset of the first line.
-    start: usize,
+    first_line_start: usize,
     /// The offset of the header lines.
-    headers: usize,
+    headers_start: usize,
     /// The number of header lines so far.
     lines: usize,
     /// The total number of bytes by which the offset was advanced. A test compares the number with the length of the
@@ -133,8 +133,8 @@ impl Scanner {
             limits,
             state,
             offset: 0,
-            start: 0,
-            headers: 0,
+            first_line_start: 0,
+            headers_start: 0,
             lines: 0,
             #[cfg(test)]
             examined: 0,
@@ -144,7 +144,7 @@ impl Scanner {
     /// Continues with the next head, after an interim response. The limit on bytes applies to both heads together.
     pub(crate) const fn next_response(&mut self) {
         self.state = State::ResponseVersion(0);
-        self.start = self.offset;
+        self.first_line_start = self.offset;
         self.lines = 0;
     }
 
@@ -152,7 +152,7 @@ impl Scanner {
     ///
     /// The result does not depend on how the input was split, nor on bytes after a limit.
     pub(crate) fn first_line_starts_with(&self, bytes: &[u8], start: &[u8]) -> bool {
-        bytes.get(self.start..self.offset).is_some_and(|line| line.starts_with(start))
+        bytes.get(self.first_line_start..self.offset).is_some_and(|line| line.starts_with(start))
     }
 
     /// Examines the new part of `bytes`. Returns the head if it is complete.
@@ -203,8 +203,9 @@ impl Scanner {
         sink: &mut S,
         complete: usize,
     ) -> Result<Head<'h>, HeadError> {
-        let line = bytes.get(self.start..self.headers).and_then(|line| line.strip_suffix(b"\r\n"));
-        let block = bytes.get(self.headers..self.offset);
+        let line =
+            bytes.get(self.first_line_start..self.headers_start).and_then(|line| line.strip_suffix(b"\r\n"));
+        let block = bytes.get(self.headers_start..self.offset);
         let (Some(line), Some(block)) = (line, block) else { return Err(HeadError::Changed) };
         if complete < self.lines {
             // Some lines arrived in earlier calls or in several calls, so the sink has not received them. Pass all
@@ -222,7 +223,7 @@ impl Scanner {
         if cfg!(debug_assertions) && !headers.match_httparse() {
             return Err(HeadError::Changed);
         }
-        Ok(Head { line, start: self.start, headers, len: self.offset })
+        Ok(Head { line, start: self.first_line_start, headers, len: self.offset })
     }
 
     /// Skips valid bytes that need no [`step`](Self::step), and complete header lines. Returns the number of
@@ -288,7 +289,7 @@ impl Scanner {
             // RFC 9112 2.2: a server SHOULD ignore at least one empty line before the request.
             (State::RequestStart, b'\r') => Ok(State::EmptyLineCr),
             (State::EmptyLineCr, b'\n') => {
-                self.start = self.offset + 1;
+                self.first_line_start = self.offset + 1;
                 Ok(State::AfterEmptyLine)
             }
             (State::EmptyLineCr, _) => Err(HeadError::LineEnd),
@@ -338,7 +339,7 @@ impl Scanner {
     fn step_headers(&mut self, byte: u8) -> Result<State, HeadError> {
         match (self.state, byte) {
             (State::FirstLineCr, b'\n') => {
-                self.headers = self.offset + 1;
+                self.headers_start = self.offset + 1;
                 Ok(State::LineStart)
             }
             (State::ValueCr, b'\n') => Ok(State::LineStart),

@@ -91,11 +91,11 @@ impl ServerHandshake {
         if let Some(rejection) = self.failed {
             return Err(rejection);
         }
-        let mut found = RequestHeaders::default();
-        let scanned = self.scanner.scan(head, &mut found);
+        let mut handshake_headers = RequestHeaders::default();
+        let scanned = self.scanner.scan(head, &mut handshake_headers);
         self.is_head |= self.scanner.first_line_starts_with(head, b"HEAD ");
         let outcome = match scanned {
-            Ok(Some(head)) => check_request(head, &found).map(Some),
+            Ok(Some(head)) => check_request(head, &handshake_headers).map(Some),
             Ok(None) => Ok(None),
             Err(error) => Err(Reason::from(error)),
         };
