@@ -9,7 +9,8 @@ use std::fmt;
 use hybi::frame::Role;
 use hybi::{
     Connection, ControlPayload, Event, Input, Instant, MessageBuffer, MessageKind, Outbox, Outcome,
-    ProtocolError, SharedConfig, SliceMessage, SliceOutbox, TransportAction, VecMessage, WriteQueue,
+    ProtocolError, ReadBuffer, SharedConfig, SliceInbox, SliceMessage, SliceOutbox, TransportAction,
+    VecMessage, WriteQueue,
 };
 
 use super::cuts::Cuts;
@@ -190,14 +191,8 @@ pub fn drive<O: WriteQueue, M: MessageBuffer>(
     habits: &mut impl Habits<O, M>,
 ) -> Result<Run, String> {
     let mut recorder = Recorder::new(form, drain);
-    let mut input = input.to_vec();
-    let mut rest = &mut input[..];
-    for len in cuts.pieces(rest.len()) {
-        let (piece, behind) = rest.split_at_mut(len);
-        rest = behind;
-        recorder.feed(machine, message, piece, habits)?;
-    }
-    recorder.end(machine, message)
+    recorder.feed_all(machine, &mut Borrowed { message, habits }, input, cuts)?;
+    recorder.end(machine, &mut Borrowed { message, habits: &mut Quiet })
 }
 
 /// Like [`drive`], but the connection uses borrowed memory for messages of at most `room` bytes.
@@ -215,6 +210,104 @@ pub fn drive_lent(
     let mut memory = vec![0xA5; room];
     let mut message = SliceMessage::new(&mut memory, &mut control);
     drive(&mut machine, &mut message, input, cuts, (form, Drain::Always), &mut Quiet)
+}
+
+/// Like [`drive_lent`], but the bytes are read into a [`SliceInbox`] with a read buffer of `read_buffer` bytes.
+pub fn drive_slice_inbox(
+    new: impl for<'m> FnOnce(SliceOutbox<'m>) -> Connection<SliceOutbox<'m>>,
+    (read_buffer, room): (usize, usize),
+    input: &[u8],
+    cuts: &Cuts,
+    form: Form,
+) -> Result<Run, String> {
+    let (mut queue, mut control) = ([0; 508], ControlPayload::EMPTY);
+    let mut machine = new(SliceOutbox::new(&mut [], &mut queue));
+    let (mut read_buffer, mut memory) = (vec![0xA5; read_buffer], vec![0xA5; room]);
+    let mut inbox = SliceInbox::from_memory(&mut read_buffer, SliceMessage::new(&mut memory, &mut control));
+    let mut recorder = Recorder::new(form, Drain::Always);
+    recorder.feed_all(&mut machine, &mut inbox, input, cuts)?;
+    recorder.end(&mut machine, &mut inbox)
+}
+
+/// The memory into which a run reads.
+trait Feed<O> {
+    /// Reads `piece` and records its events.
+    fn feed(
+        &mut self,
+        recorder: &mut Recorder,
+        machine: &mut Connection<O>,
+        piece: &mut [u8],
+    ) -> Result<(), String>;
+
+    /// Polls after the end of the stream, and returns the outcome.
+    fn outcome(&mut self, machine: &mut Connection<O>) -> Result<Outcome, String>;
+}
+
+/// Memory that is borrowed for each read, and a message buffer.
+struct Borrowed<'a, M, H> {
+    message: &'a mut M,
+    habits: &'a mut H,
+}
+
+impl<O: WriteQueue, M: MessageBuffer, H: Habits<O, M>> Feed<O> for Borrowed<'_, M, H> {
+    fn feed(
+        &mut self,
+        recorder: &mut Recorder,
+        machine: &mut Connection<O>,
+        piece: &mut [u8],
+    ) -> Result<(), String> {
+        let landed = self.habits.land(machine, self.message, piece);
+        let mut input = Input::new(&mut piece[landed..], self.message);
+        recorder.poll(machine, &mut input, self.habits)
+    }
+
+    fn outcome(&mut self, machine: &mut Connection<O>) -> Result<Outcome, String> {
+        outcome(machine, &mut Input::new(&mut [], self.message))
+    }
+}
+
+impl<O: WriteQueue> Feed<O> for SliceInbox<'_> {
+    fn feed(
+        &mut self,
+        recorder: &mut Recorder,
+        machine: &mut Connection<O>,
+        piece: &mut [u8],
+    ) -> Result<(), String> {
+        let mut rest = &piece[..];
+        loop {
+            let space = self.read_space();
+            if space.is_empty() {
+                return Err("the inbox has no space, although all its input is decoded".into());
+            }
+            let len = space.len().min(rest.len());
+            space[..len].copy_from_slice(&rest[..len]);
+            self.handle_read(len);
+            rest = &rest[len..];
+            recorder.poll::<O, SliceMessage<'_>>(machine, self, &mut Quiet)?;
+            if rest.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn outcome(&mut self, machine: &mut Connection<O>) -> Result<Outcome, String> {
+        outcome(machine, self)
+    }
+}
+
+/// Polls after the end of the stream. Exactly one event must follow, which has the outcome.
+fn outcome<O: WriteQueue>(
+    machine: &mut Connection<O>,
+    input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
+) -> Result<Outcome, String> {
+    let outcome = match machine.poll_event(NOW, input) {
+        Ok(Some(Event::Closed(outcome))) => outcome,
+        other => return Err(format!("at the end of the stream {other:?} instead of Closed")),
+    };
+    match machine.poll_event(NOW, input) {
+        Ok(None) => Ok(outcome),
+        other => Err(format!("{other:?} after Closed")),
+    }
 }
 
 struct Recorder {
@@ -238,18 +331,34 @@ impl Recorder {
         matches!(self.events.last(), Some(Seen::Close(..)))
     }
 
-    fn feed<O: WriteQueue, M: MessageBuffer>(
+    /// Reads the pieces of `input`, and records their events.
+    fn feed_all<O>(
         &mut self,
         machine: &mut Connection<O>,
-        message: &mut M,
-        piece: &mut [u8],
+        memory: &mut impl Feed<O>,
+        input: &[u8],
+        cuts: &Cuts,
+    ) -> Result<(), String> {
+        let mut input = input.to_vec();
+        let mut rest = &mut input[..];
+        for len in cuts.pieces(rest.len()) {
+            let (piece, behind) = rest.split_at_mut(len);
+            rest = behind;
+            memory.feed(self, machine, piece)?;
+        }
+        Ok(())
+    }
+
+    /// Polls until `input` is decoded, and records the events.
+    fn poll<O: WriteQueue, M: MessageBuffer>(
+        &mut self,
+        machine: &mut Connection<O>,
+        input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
         habits: &mut impl Habits<O, M>,
     ) -> Result<(), String> {
-        let landed = habits.land(machine, message, piece);
-        let mut input = Input::new(&mut piece[landed..], message);
         machine.set_inflate_budget(habits.budget());
         loop {
-            match machine.poll_event(NOW, &mut input) {
+            match machine.poll_event(NOW, input) {
                 Ok(Some(event)) => {
                     let is_whole = self.record(&event)?;
                     habits.answer(machine, &event)?;
@@ -369,10 +478,10 @@ impl Recorder {
         }
     }
 
-    fn end<O: WriteQueue, M: MessageBuffer>(
+    fn end<O: WriteQueue>(
         mut self,
         machine: &mut Connection<O>,
-        message: &mut M,
+        memory: &mut impl Feed<O>,
     ) -> Result<Run, String> {
         self.write(machine, usize::MAX);
         let done = self.error.is_some() || self.is_closed();
@@ -384,7 +493,7 @@ impl Recorder {
             more.extend([0xFF; 20]);
             let before = (self.events.clone(), self.error, self.out.len());
             for piece in more.chunks_mut(7) {
-                self.feed(machine, message, piece, &mut Quiet)?;
+                memory.feed(&mut self, machine, piece)?;
             }
             self.write(machine, usize::MAX);
             if before != (self.events.clone(), self.error, self.out.len()) {
@@ -403,15 +512,7 @@ impl Recorder {
             return Err(format!("poll_transport returned {:?} instead of {due:?}", machine.poll_transport()));
         }
         machine.handle_eof();
-        let mut input = Input::new(&mut [], message);
-        let outcome = match machine.poll_event(NOW, &mut input) {
-            Ok(Some(Event::Closed(outcome))) => outcome,
-            other => return Err(format!("at the end of the stream {other:?} instead of Closed")),
-        };
-        match machine.poll_event(NOW, &mut input) {
-            Ok(None) => {}
-            other => return Err(format!("{other:?} after Closed")),
-        }
+        let outcome = memory.outcome(machine)?;
         let right = match (self.error, self.events.last(), outcome) {
             (Some(error), _, Outcome::Failed(why)) => error == why,
             (None, Some(Seen::Close(code, _)), Outcome::Clean { code: seen }) => {

@@ -1,7 +1,7 @@
 //! Runs the vectors of `frames.jsonl`: bytes after the opening handshake, with the expected events and failure.
 //!
 //! [`judge`] compares the first run of a case with its expectation. All other runs (other splits, chunks, direct
-//! reads, borrowed memory) must give the same result as the first.
+//! reads, borrowed memory for one read or for all) must give the same result as the first.
 
 use hybi::frame::Role;
 use hybi::handshake::DeflateParams;
@@ -10,11 +10,15 @@ use serde_json::Value;
 
 use super::case::{Judged, Verdict, check_keys, has_tag, hex, text};
 use super::cuts::{Cuts, plan};
-use super::drive::{Drain, Events, Form, Landing, Quiet, Run, Seen, drive, drive_lent, machine};
+use super::drive::{
+    Drain, Events, Form, Landing, Quiet, Run, Seen, drive, drive_lent, drive_slice_inbox, machine,
+};
 use super::wire;
 
 /// Maximum length of an input that is also run without an allocator.
 const LENT: usize = 4 << 10;
+/// Length of a read buffer that is too small for most messages. The longest header has 14 bytes.
+const SMALL: usize = 16;
 /// Maximum length of the output if it is written only at the end: a few Pongs and a Close.
 const MOST_WAITING: usize = 1 << 10;
 
@@ -103,6 +107,17 @@ impl Endpoint {
         drive_lent(|out| self.machine(config, out), room, input, cuts, form)
     }
 
+    fn slice_inbox(
+        &self,
+        lengths: (usize, usize),
+        form: Form,
+        input: &[u8],
+        cuts: &Cuts,
+    ) -> Result<Run, String> {
+        let config = if form == Form::Chunks { &self.chunks } else { &self.whole };
+        drive_slice_inbox(|out| self.machine(config, out), lengths, input, cuts, form)
+    }
+
     fn same_in_every_way(&self, case: &Value, input: &[u8], first: &Run) -> Result<(), String> {
         let same = |way: &str, cuts: &Cuts, run: Result<Run, String>| match run {
             Ok(run) if run == *first => Ok(()),
@@ -111,6 +126,12 @@ impl Endpoint {
         };
         let stress = has_tag(case, "stress");
         let plan = plan(case["id"].as_str().unwrap_or_default(), input.len(), stress);
+        // Inflated data does not exist in the input, so it needs memory in every form of delivery.
+        let (whole, least) = match self.deflate {
+            Some(_) if input.len() > LENT => (2 << 20, 1),
+            Some(_) => (1 << 17, 1),
+            None => (input.len(), 0),
+        };
         for (n, cuts) in plan.iter().enumerate() {
             same("whole messages", cuts, self.whole(input, cuts))?;
             // A stress case has many small frames, and every delivery handles them in the same way. So a few splits are
@@ -122,12 +143,14 @@ impl Endpoint {
             if input.len() > LENT && *cuts != Cuts::EachByte {
                 same("payload read directly into the message", cuts, self.landing(input, cuts))?;
             }
+            for read_buffer in [SMALL, input.len().max(SMALL)] {
+                let run = self.slice_inbox((read_buffer, whole), Form::Whole, input, cuts);
+                same(&format!("a SliceInbox of {read_buffer} bytes"), cuts, run)?;
+            }
         }
         self.undrained(input, first)?;
         if input.len() <= LENT {
             for cuts in &[Cuts::Whole, Cuts::EachByte] {
-                // Inflated data does not exist in the input, so it needs memory in every form of delivery.
-                let (whole, least) = if self.deflate.is_some() { (1 << 17, 1) } else { (input.len(), 0) };
                 same("borrowed memory", cuts, self.lent(whole, Form::Whole, input, cuts))?;
                 same("borrowed memory, chunks", cuts, self.lent(least, Form::Chunks, input, cuts))?;
                 for room in [least, 1, 5] {
@@ -136,6 +159,12 @@ impl Endpoint {
                         cuts,
                         self.lent(room, Form::AsFits, input, cuts),
                     )?;
+                }
+                let run = self.slice_inbox((SMALL, least), Form::Chunks, input, cuts);
+                same("a SliceInbox, chunks", cuts, run)?;
+                for (read_buffer, room) in [(1, least), (SMALL, least), (SMALL, 5), (64, least)] {
+                    let run = self.slice_inbox((read_buffer, room), Form::AsFits, input, cuts);
+                    same("a SliceInbox, too small for some messages", cuts, run)?;
                 }
             }
         }
