@@ -61,7 +61,8 @@ fn number(variable: &str) -> Option<u64> {
 
 fn run(seed: u64, trace: bool) -> world::Tally {
     let replay = Replay(seed);
-    let tally = world::World::new(seed, trace).run();
+    let mut memory = [const { end::Memory::EMPTY }; 2];
+    let tally = world::World::new(seed, trace, &mut memory).run();
     drop(replay);
     tally
 }

@@ -25,6 +25,8 @@ pub struct App {
     pub heard: usize,
     /// The number of received bytes of the next message, if it arrives in chunks.
     chunked: Option<usize>,
+    /// Minimum length of a message that may arrive in chunks.
+    min_chunked: usize,
     pub pings: usize,
     pub pongs: usize,
     /// True if a send failed with `SendError::Blocked`, so that an `Event::Writable` must follow.
@@ -60,6 +62,11 @@ pub fn message(random: &mut Xorshift) -> (MessageKind, Vec<u8>) {
 }
 
 impl App {
+    /// Creates the application of an endpoint that delivers messages of less than `min_chunked` bytes whole.
+    pub fn new(min_chunked: usize) -> Self {
+        Self { min_chunked, ..Self::default() }
+    }
+
     /// Returns whether a fragmented message is open.
     pub fn is_open(&self) -> bool {
         self.said.last().is_some_and(|said| !said.whole)
@@ -177,7 +184,9 @@ impl App {
         );
         self.chunked = Some(at + data.len());
         if fin {
-            assert!(said.whole && at + data.len() == said.data.len(), "message {} is incomplete", self.heard);
+            let len = at + data.len();
+            assert!(said.whole && len == said.data.len(), "message {} is incomplete", self.heard);
+            assert!(len >= self.min_chunked, "message {} fits into the memory, but is in chunks", self.heard);
             (self.heard, self.chunked) = (self.heard + 1, None);
         }
     }

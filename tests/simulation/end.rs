@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use hybi::CloseState;
 use hybi::{
-    CloseCode, Config, Connection, Delivery, EofPosition, Event, Inbox, Input, Instant, MessageKind, Outbox,
-    PendingReply, Receiver, Role, Sender, SendingHalf, SharedConfig, TransportAction, VecMessage,
+    CloseCode, Config, Connection, ControlPayload, Delivery, EofPosition, Event, EventIndex, Inbox, Input,
+    Instant, MessageKind, Outbox, PendingReply, Receiver, Role, Sender, SendingHalf, SharedConfig,
+    SliceInbox, SliceMessage, TransportAction, VecMessage,
 };
 
 use crate::app::{self, App};
@@ -38,6 +39,16 @@ impl Setup {
         let compressed = false;
         compressed
     }
+
+    /// Returns the minimum length of a message that may be delivered in chunks.
+    fn min_chunked(&self) -> usize {
+        match self.reading {
+            _ if self.delivery == Delivery::Chunks => 0,
+            // An inflated message that fills the memory exactly may still be delivered in chunks.
+            Reading::SliceInbox { message, .. } => message,
+            _ => usize::MAX,
+        }
+    }
 }
 
 /// The way in which the driver reads.
@@ -49,6 +60,31 @@ pub enum Reading {
     Landing,
     /// The driver reads into an inbox.
     Inbox,
+    /// The driver reads into an inbox on memory that it has borrowed for the whole run. Both lengths are in bytes.
+    SliceInbox { read_buffer: usize, message: usize },
+}
+
+/// The memory that the `SliceInbox` of an endpoint borrows.
+#[derive(Debug)]
+pub struct Memory {
+    read_buffer: Vec<u8>,
+    message: Vec<u8>,
+    control: ControlPayload,
+}
+
+impl Memory {
+    pub const EMPTY: Self =
+        Self { read_buffer: Vec::new(), message: Vec::new(), control: ControlPayload::EMPTY };
+
+    /// Lends the memory that the reading needs.
+    fn lend(&mut self, reading: Reading) -> SliceInbox<'_> {
+        if let Reading::SliceInbox { read_buffer, message } = reading {
+            self.read_buffer.resize(read_buffer, 0xA5);
+            self.message.resize(message, 0xA5);
+        }
+        let message = SliceMessage::new(&mut self.message, &mut self.control);
+        SliceInbox::from_memory(&mut self.read_buffer, message)
+    }
 }
 
 /// The connection of an endpoint, whole or in halves. `for_sender` has the messages from the receiving half.
@@ -65,13 +101,14 @@ enum ForSender {
     End(EofPosition),
 }
 
-/// An endpoint: the connection, and the state of its driver and its application.
+/// An endpoint: the connection, and the state of its driver and its application. Its `SliceInbox` borrows memory.
 #[derive(Debug)]
-pub struct End {
+pub struct End<'m> {
     machine: Ends,
     reading: Reading,
     message: VecMessage,
     inbox: Inbox,
+    slice_inbox: SliceInbox<'m>,
     pub app: App,
     pub watch: Watch,
     high_water: usize,
@@ -129,6 +166,11 @@ macro_rules! drain {
     };
 }
 
+/// Takes no message out of the input, so that the application borrows it.
+fn borrow<I>(_: &mut I, _: EventIndex) -> Option<hybi::Message> {
+    None
+}
+
 /// Records a received Ping, which the endpoint must answer.
 fn heard(event: &Event<'_>, watch: &mut Watch) {
     if let Event::Ping(payload) = event {
@@ -136,8 +178,8 @@ fn heard(event: &Event<'_>, watch: &mut Watch) {
     }
 }
 
-impl End {
-    pub fn new(setup: &Setup, seed: u64) -> Self {
+impl<'m> End<'m> {
+    pub fn new(setup: &Setup, seed: u64, memory: &'m mut Memory) -> Self {
         let config: SharedConfig = setup.config.clone().into();
         let connection = match setup.role {
             Role::Server => Connection::server(Instant::ZERO, config, Outbox::new()),
@@ -156,7 +198,8 @@ impl End {
             reading: setup.reading,
             message: VecMessage::new(),
             inbox: Inbox::empty(),
-            app: App::default(),
+            slice_inbox: memory.lend(setup.reading),
+            app: App::new(setup.min_chunked()),
             watch: Watch::new(setup.role, setup.compressed()),
             high_water: setup.high_water,
             longest: 0,
@@ -301,7 +344,6 @@ impl End {
         }
         let Self { machine, app, watch, .. } = self;
         let heard_before = app.heard;
-        let nothing = |_: &mut _, _| None::<hybi::Message>;
         let mut len = 0;
         if self.reading == Reading::Inbox {
             let receiver = match machine {
@@ -320,6 +362,18 @@ impl End {
                     if *turn { inbox.take_message(ready) } else { None }
                 };
                 drain!(machine, &mut self.inbox, now, app, watch, other, owned);
+            }
+        } else if let Reading::SliceInbox { .. } = self.reading {
+            let inbox = &mut self.slice_inbox;
+            let space = inbox.read_space();
+            assert!(!space.is_empty(), "the inbox has no space, but all input is decoded");
+            let bytes = pipe.read(now, most.min(space.len()));
+            len += bytes.len();
+            space[..bytes.len()].copy_from_slice(&bytes);
+            inbox.handle_read(bytes.len());
+            if len > 0 {
+                drain!(machine, inbox, now, app, watch, other, borrow);
+                assert_eq!(inbox.remaining(), 0, "poll returned None before it consumed all input");
             }
         } else {
             if self.reading == Reading::Landing {
@@ -340,7 +394,7 @@ impl End {
             len += bytes.len();
             if len > 0 {
                 let mut input = Input::new(&mut bytes, &mut self.message);
-                drain!(machine, &mut input, now, app, watch, other, nothing);
+                drain!(machine, &mut input, now, app, watch, other, borrow);
                 assert_eq!(input.remaining(), 0, "poll returned None before it consumed all input");
             }
         }
@@ -367,20 +421,15 @@ impl End {
             }
             return;
         }
-        let nothing = |_: &mut _, _| None::<hybi::Message>;
-        if self.reading == Reading::Inbox {
-            drain!(
-                machine,
-                &mut self.inbox,
-                now,
-                app,
-                watch,
-                other,
-                |_: &mut Inbox, _| None::<hybi::Message>
-            );
-        } else {
-            let mut input = Input::new(&mut [], message);
-            drain!(machine, &mut input, now, app, watch, other, nothing);
+        match self.reading {
+            Reading::Inbox => drain!(machine, &mut self.inbox, now, app, watch, other, borrow),
+            Reading::SliceInbox { .. } => {
+                drain!(machine, &mut self.slice_inbox, now, app, watch, other, borrow);
+            }
+            Reading::Borrowed | Reading::Landing => {
+                let mut input = Input::new(&mut [], message);
+                drain!(machine, &mut input, now, app, watch, other, borrow);
+            }
         }
     }
 

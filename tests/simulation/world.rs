@@ -9,7 +9,7 @@ use std::time::Duration;
 use hybi::CloseState;
 use hybi::{Config, Delivery, Instant, Outcome, Role};
 
-use crate::end::{End, Reading, Setup};
+use crate::end::{End, Memory, Reading, Setup};
 use crate::network::Pipe;
 use crate::support::cuts::Xorshift;
 
@@ -38,11 +38,11 @@ impl Tally {
     }
 }
 
-pub struct World {
+pub struct World<'m> {
     random: Xorshift,
     now: Instant,
     /// The client and the server.
-    ends: [End; 2],
+    ends: [End<'m>; 2],
     /// The directions from the client and from the server.
     pipes: [Pipe; 2],
     setups: [Setup; 2],
@@ -92,9 +92,22 @@ fn setup(random: &mut Xorshift, role: Role) -> (Setup, Duration) {
         #[cfg(feature = "deflate")]
         deflate: None,
         halves: random.below(3) == 0,
-        reading: [Reading::Borrowed, Reading::Landing, Reading::Inbox][random.below(3)],
+        reading: match random.below(4) {
+            0 => Reading::Borrowed,
+            1 => Reading::Landing,
+            2 => Reading::Inbox,
+            _ => slice_inbox(random),
+        },
     };
     (setup, close_timeout)
+}
+
+/// Returns a reading into memory that holds few of the messages, some, or all.
+fn slice_inbox(random: &mut Xorshift) -> Reading {
+    let read_buffer = [1 + random.below(20), 150, 5000, 100_000][random.below(4)];
+    // Without a byte of memory, an inflated message could not be delivered.
+    let message = [1 + random.below(20), 500, 400_000][random.below(3)];
+    Reading::SliceInbox { read_buffer, message }
 }
 
 #[cfg(feature = "deflate")]
@@ -127,8 +140,8 @@ fn agree(random: &mut Xorshift, setups: [Setup; 2]) -> [Setup; 2] {
     })
 }
 
-impl World {
-    pub fn new(seed: u64, trace: bool) -> Self {
+impl<'m> World<'m> {
+    pub fn new(seed: u64, trace: bool, [client_memory, server_memory]: &'m mut [Memory; 2]) -> Self {
         let mut random = Xorshift::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let (client, client_close) = setup(&mut random, Role::Client);
         let (server, server_close) = setup(&mut random, Role::Server);
@@ -139,7 +152,7 @@ impl World {
             eprintln!("{setups:#?}");
         }
         Self {
-            ends: [0, 1].map(|side| End::new(&setups[side], seed)),
+            ends: [End::new(&setups[0], seed, client_memory), End::new(&setups[1], seed, server_memory)],
             pipes: Default::default(),
             setups,
             close_timeouts: [client_close, server_close],
@@ -441,6 +454,8 @@ impl World {
             tally.count("pings", end.app.pings);
             tally.count("in chunks", usize::from(setup.delivery == Delivery::Chunks));
             tally.count("in halves", usize::from(setup.halves));
+            let lent = matches!(setup.reading, Reading::SliceInbox { .. });
+            tally.count("in a SliceInbox", usize::from(lent));
             tally.count("compressed", usize::from(setup.compressed()));
             tally.count("had messages dropped", usize::from(end.sender().dropped() > 0));
             for (name, is) in [
