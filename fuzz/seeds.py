@@ -73,6 +73,7 @@ def frames():
             if name.startswith(("frag", "lim")):
                 choices = (client | memory << 2, deflate, 0x18, cuts(memory))
                 put("connection_bytes", f"{name}-{memory}-limits", *choices, data)
+        put("connection_bytes", f"{name}-slice-inbox", client | 2 << 2 | 1 << 4, deflate, 0, cuts(1), data)
         put("split_equivalence", name, client, deflate, 0, cuts(0), cuts(7), data)
         if not deflate:
             put("differential", name, client, data)

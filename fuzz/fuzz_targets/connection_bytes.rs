@@ -10,11 +10,14 @@ use hybi::frame::Role;
 use hybi::handshake::DeflateParams;
 use hybi::{
     Config, Connection, Delivery, Event, Inbox, Input, Instant, Message, Outbox, SharedConfig, VecMessage,
+    WriteQueue,
 };
 use hybi_fuzz::memory::Meter;
 use hybi_fuzz::model::Model;
 use hybi_fuzz::support::cuts::Cuts;
-use hybi_fuzz::support::drive::{Drain, Events, Form, Landing, Quiet, Run, Seen, drive, drive_lent, machine};
+use hybi_fuzz::support::drive::{
+    Drain, Events, Form, Landing, Quiet, Run, Seen, drive, drive_lent, drive_slice_inbox, machine,
+};
 use hybi_fuzz::{bit, cuts, deflate_params, role};
 use libfuzzer_sys::fuzz_target;
 
@@ -23,7 +26,7 @@ const KIB: usize = 1 << 10;
 
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {
-    /// Role, delivery, and kind of memory.
+    /// Role, delivery, kind of memory, and length of the read buffer of a `SliceInbox`.
     choice: u8,
     deflate: u8,
     limits: u8,
@@ -58,17 +61,21 @@ fuzz_target!(|case: Case<'_>| {
     let endpoint = Endpoint { role: model.role, config: config.into(), deflate, form };
     let cuts = cuts(case.cuts, case.bytes.len());
 
+    // Length of the memory for messages, where the caller provides it.
+    let room = [4096, 100, 5, 0][usize::from(limits >> 6)];
+
     let expected = model.receive(case.bytes);
     let run = match case.choice >> 2 & 3 {
         0 => endpoint.gather(case.bytes, &cuts),
         1 => endpoint.land(case.bytes, &cuts),
         2 => {
             let events = endpoint.inbox(case.bytes, &cuts);
-            let run = endpoint.gather(case.bytes, &cuts);
-            assert_eq!(events, run.events);
+            let read_buffer = [4096, 16, 100, 1][usize::from(case.choice >> 4 & 3)];
+            let run = endpoint.slice_inbox(case.bytes, &cuts, read_buffer, room);
+            assert_eq!(events, run.events, "Inbox and SliceInbox differ");
             run
         }
-        _ => endpoint.lend(case.bytes, &cuts, [4096, 100, 5, 0][usize::from(limits >> 6)]),
+        _ => endpoint.lend(case.bytes, &cuts, room),
     };
     expected.assert_is(&run);
     check_output(model.role, &run);
@@ -76,8 +83,12 @@ fuzz_target!(|case: Case<'_>| {
 });
 
 impl Endpoint {
+    fn machine<O: WriteQueue>(&self, out: O) -> Connection<O> {
+        machine(self.role, &self.config, out).with_deflate(self.deflate)
+    }
+
     fn connection(&self) -> Connection {
-        machine(self.role, &self.config, Outbox::new()).with_deflate(self.deflate)
+        self.machine(Outbox::new())
     }
 
     fn gather(&self, bytes: &[u8], cuts: &Cuts) -> Run {
@@ -90,19 +101,23 @@ impl Endpoint {
         drive(&mut connection, &mut message, bytes, cuts, (self.form, Drain::Always), &mut Landing).unwrap()
     }
 
-    /// Runs a connection with borrowed memory for messages of at most `room` bytes. With compression,
-    /// `room` is at least 1, because the inflater needs space for its output.
+    /// Runs a connection with borrowed memory for messages of at most `room` bytes.
     fn lend(&self, bytes: &[u8], cuts: &Cuts, room: usize) -> Run {
+        let (room, form) = self.lent(room);
+        drive_lent(|out| self.machine(out), room, bytes, cuts, form).unwrap()
+    }
+
+    /// Like [`Self::lend`], but the input is read into a `SliceInbox` with a read buffer of `read_buffer` bytes.
+    fn slice_inbox(&self, bytes: &[u8], cuts: &Cuts, read_buffer: usize, room: usize) -> Run {
+        let (room, form) = self.lent(room);
+        drive_slice_inbox(|out| self.machine(out), (read_buffer, room), bytes, cuts, form).unwrap()
+    }
+
+    /// Returns the length of the borrowed memory, and the form of messages. With compression the length is at least 1,
+    /// because the inflater needs space for its output.
+    fn lent(&self, room: usize) -> (usize, Form) {
         let room = if self.deflate.is_some() { room.max(1) } else { room };
-        let form = if self.form == Form::Chunks { Form::Chunks } else { Form::AsFits };
-        drive_lent(
-            |out| machine(self.role, &self.config, out).with_deflate(self.deflate),
-            room,
-            bytes,
-            cuts,
-            form,
-        )
-        .unwrap()
+        (room, if self.form == Form::Chunks { Form::Chunks } else { Form::AsFits })
     }
 
     /// Runs a connection whose input is read directly into an inbox, and takes owned messages.
