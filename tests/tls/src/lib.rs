@@ -13,7 +13,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use hybi::adapters::net::{Client, WrappedStream, Server, WebSocket};
+use hybi::adapters::net::{Client, Server, WebSocket, WrappedStream};
 use hybi::{CloseCode, Config, Connection, Inbox, Instant, Outbox, Outcome};
 
 const CLEAN: Outcome = Outcome::Clean { code: CloseCode::NORMAL };
@@ -102,7 +102,9 @@ fn wrap_openssl(tls: OpenSsl) -> WrappedStream<OpenSsl> {
     WrappedStream::new(tls, |tls| Some(tls.get_ref())).close_write(|tls| tls.shutdown())
 }
 
-fn wrap_rustls<C, D>(tls: rustls::StreamOwned<C, TcpStream>) -> WrappedStream<rustls::StreamOwned<C, TcpStream>>
+fn wrap_rustls<C, D>(
+    tls: rustls::StreamOwned<C, TcpStream>,
+) -> WrappedStream<rustls::StreamOwned<C, TcpStream>>
 where
     C: std::ops::DerefMut<Target = rustls::ConnectionCommon<D>>,
     D: rustls::SideData,
