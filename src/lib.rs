@@ -136,7 +136,7 @@ pub mod deflate;
 mod error;
 pub mod frame;
 pub mod handshake;
-#[allow(unsafe_code, reason = "the only module with unsafe code")]
+#[allow(unsafe_code, reason = "the only module that needs it")]
 mod kernel;
 pub mod manual;
 mod role;
