@@ -179,6 +179,36 @@ fn s5_5_2_pings_are_sent_while_no_send_has_to_wait() {
     assert!((2..=4).contains(&pings), "{pings}");
 }
 
+/// An application that never receives does not read the Pongs of its peer either.
+#[test]
+fn a_live_peer_whose_messages_are_never_received_is_kept() {
+    for tries in [false, true] {
+        let (clock, mut ws, mut peer) = pair(Role::Server, Behavior::default(), Config::new());
+        for n in 0..600 {
+            if n < 300 {
+                peer.connection.send_binary(&[7; 1024]).unwrap();
+                peer.say();
+            }
+            if tries {
+                ws.try_send("news").unwrap();
+            } else {
+                block_on(&clock, ws.send("news")).unwrap();
+            }
+            clock.advance(ms(1000));
+            peer.pump();
+        }
+        let received = block_on(&clock, async {
+            let mut received = 0;
+            while received < 300 {
+                ws.recv().await.unwrap().unwrap();
+                received += 1;
+            }
+            received
+        });
+        assert_eq!(received, 300);
+    }
+}
+
 /// A send that waits for space also reads a bounded number of bytes. The next receive delivers these bytes, in order.
 #[test]
 fn s5_4_messages_read_by_a_waiting_send_are_received_later() {

@@ -586,3 +586,17 @@ fn s5_5_1_a_refused_message_that_waited_for_the_lock_is_reported_by_the_next_flu
     assert_eq!(locked.peer.messages(), [Heard::Text(numbered(0))]);
     assert_eq!(locked.writer.lock().unwrap().buffered_amount(), 0);
 }
+
+#[test]
+fn s5_5_1_a_refused_try_send_writes_the_answer_to_a_close() {
+    let (clock, ws, mut peer) = pair(Role::Server, Behavior::default(), Config::new());
+    let (mut reader, mut writer) = ws.split();
+    peer.connection.close(hybi::Instant::ZERO, CloseCode::new(4000), "").unwrap();
+    peer.say();
+    assert_eq!(heard(block_on(&clock, reader.next_event()).unwrap().unwrap()), Heard::Close(4000));
+    drop(reader);
+    assert_eq!(writer.try_send("x").unwrap_err().error, SendError::Closed);
+    drop(writer);
+    peer.pump();
+    assert_eq!(peer.heard[0], Heard::Close(4000));
+}

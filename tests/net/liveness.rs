@@ -261,6 +261,60 @@ fn a_live_peer_that_stalls_is_kept_while_we_only_send() {
 }
 
 #[test]
+fn a_live_peer_whose_messages_are_never_received_is_kept() {
+    // The peer sends 300 KiB, and answers each Ping. The application only sends, for ten minutes.
+    for kind in [0, 1, 2] {
+        let stream = Virtual::new(1 << 20, |peer| {
+            if peer.now == Duration::ZERO {
+                for _ in 0..300 {
+                    peer.send(&frame(0x82, true, &[7; 1024]));
+                }
+            }
+            peer.read(usize::MAX);
+            peer.answer_pings();
+            peer.wake_at = Some(peer.now + ms(10));
+        });
+        let stream = if kind == 1 { stream.blocking() } else { stream };
+        let mut ws = stream.server(Config::new());
+        while stream.now() < 600 * SECOND {
+            let sent = if kind == 2 {
+                ws.try_send("x").map_err(|refused| refused.error.into())
+            } else {
+                ws.send_text("x")
+            };
+            sent.unwrap_or_else(|error: Error| panic!("{kind}: {error} at {:?}", stream.now()));
+            stream.pass(ms(1000));
+        }
+        // The stream has not been read beyond the read-ahead buffer, but every message is still there.
+        let mut messages = 0;
+        while let Ok(Some(_)) = ws.recv_timeout(ms(1)) {
+            messages += 1;
+        }
+        assert_eq!(messages, 300);
+    }
+}
+
+#[test]
+fn a_dead_peer_whose_messages_were_never_received_is_given_up_when_it_stops_reading() {
+    let stream = Virtual::new(64 << 10, |peer| {
+        if peer.now == Duration::ZERO {
+            peer.send(&frame(0x82, true, &[7; 100 << 10]));
+        }
+        if peer.now < 100 * SECOND {
+            peer.read(usize::MAX);
+            peer.wake_at = Some(peer.now + ms(10));
+        }
+    });
+    let mut ws = stream.server(Config::new());
+    while ws.send_binary(&[7; 4 << 10]).is_ok() {
+        assert!(stream.now() < 300 * SECOND, "the dead peer is not given up");
+        stream.pass(ms(1000));
+    }
+    assert!(stream.now() > 100 * SECOND);
+    assert_eq!(ws.wait_closed().unwrap(), DEAD);
+}
+
+#[test]
 fn a_dead_peer_that_had_been_reading_is_given_up_while_we_only_send() {
     let stream = Virtual::new(256 << 10, |peer| {
         peer.read(16 << 10);

@@ -289,6 +289,18 @@ fn plain_call<T: Send + 'static>(
     (raw, thread)
 }
 
+#[test]
+fn debug_output_of_a_plain_request_shows_no_query_and_no_header_values() {
+    timed(|| {
+        let (address, thread) = serve(|stream| format!("{:?}", Server::new().accept(stream).err()));
+        let mut raw = Raw::connect(address);
+        raw.write(b"GET /health?token=secret HTTP/1.1\r\nHost: a\r\nCookie: secret\r\n\r\n");
+        raw.half_close();
+        let shown = thread.join().unwrap();
+        assert!(shown.contains("/health?…") && !shown.contains("secret"), "{shown}");
+    });
+}
+
 /// Returns more bytes than the buffers of two sockets hold.
 fn large_body() -> Vec<u8> {
     (0..16 << 20).map(|n: u32| (n >> 7) as u8).collect()

@@ -77,6 +77,11 @@ impl ReadAhead {
         self.0.is_none()
     }
 
+    /// Returns whether no more bytes can be kept until some were taken. The end of the stream is not known then.
+    pub(super) fn is_full(&self) -> bool {
+        self.0.as_ref().is_some_and(|kept| kept.end.is_none() && kept.room() == 0)
+    }
+
     /// Returns how many bytes were read ahead, and whether the end or an error of the stream followed.
     ///
     /// The task that receives is woken when this value grows. It is not woken each time that the buffer contains bytes:

@@ -214,9 +214,13 @@ impl<S, R: Transport<S>> Shared<S, R> {
                     return Err(UnsentMessage { error: SendError::Blocked, message });
                 }
             }
-            out.wire.feed_if_unlocked(&mut out.stream, &mut out.sender, cx, message)?;
-            let _ = self.poll_write(out, cx);
-            Ok(())
+            let sent = out.wire.feed_if_unlocked(&mut out.stream, &mut out.sender, cx, message);
+            // A reply of the reader, such as the answer to a Close, is written even if the message is refused. If the
+            // message is refused because the queue is full, the call has already written.
+            if !sent.as_ref().is_err_and(|refused| refused.error == SendError::Blocked) {
+                let _ = self.poll_write(out, cx);
+            }
+            sent
         })
     }
 

@@ -243,6 +243,11 @@ impl<S> DeadlineStream<S> {
         self.ahead.has_bytes()
     }
 
+    /// Returns whether the read-ahead buffer is full, so that [`look`](Self::look) cannot read.
+    pub(super) fn is_ahead_full(&self) -> bool {
+        self.ahead.is_full()
+    }
+
     /// Returns whether the next read returns the end or an error that [`look`](Self::look) has read.
     pub(super) fn input_has_ended(&self) -> bool {
         self.ahead.is_at_end()

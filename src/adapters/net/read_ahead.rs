@@ -57,6 +57,11 @@ impl ReadAhead {
         self.end.is_none() && self.bytes.len() - self.taken < MOST
     }
 
+    /// Returns whether no more bytes can be kept until some were taken. The end of the stream is not known then.
+    pub(super) fn is_full(&self) -> bool {
+        self.end.is_none() && !self.has_room()
+    }
+
     /// Returns space to read into. Call [`Self::handle_read`] after the read.
     pub(super) fn space(&mut self) -> &mut [u8] {
         // Remove the bytes that were taken, to use their space again.

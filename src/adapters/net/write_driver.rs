@@ -172,7 +172,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         if !self.is_due() {
             return Ok(());
         }
-        self.handle_due();
+        self.handle_due(self.is_out());
         // This write must not block: the caller must queue its frame soon, because the frame can be a Close, which
         // starts the close timeout.
         match self.write_now() {
@@ -185,12 +185,13 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
     pub(super) fn write_out(&mut self) -> Result<(), Error> {
         self.link.read_clock();
         loop {
-            match self.write_once(None)? {
+            let step = self.write_once(None)?;
+            match step {
                 Step::Done => return Ok(()),
                 Step::Progress if !self.looks_next() => {}
                 Step::Progress | Step::Stalled => self.look(),
             }
-            self.handle_due();
+            self.handle_due(step == Step::Progress);
         }
     }
 
@@ -213,7 +214,8 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         self.link.read_clock();
         let knew_end = self.link.knows_end();
         loop {
-            match self.write_once(until)? {
+            let step = self.write_once(until)?;
+            match step {
                 Step::Done => return Ok(()),
                 Step::Progress if !self.looks_next() => {}
                 Step::Progress | Step::Stalled => {
@@ -224,7 +226,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
                     }
                 }
             }
-            self.handle_due();
+            self.handle_due(step == Step::Progress);
         }
     }
 
@@ -363,12 +365,19 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
 
     /// Runs the timers that are due. If this thread also reads, first reads ahead, because input shows that the peer is
     /// alive. The timers then run with the time of this read.
-    fn handle_due(&mut self) {
+    ///
+    /// `takes` is true if the stream takes what is written. If the read-ahead buffer is full, because the application
+    /// does not receive, the expected Pong may lie in the stream. So no Ping is then sent, and the peer counts as alive,
+    /// as long as the stream takes what is written.
+    fn handle_due(&mut self, takes: bool) {
         self.apply();
         if !self.is_due() {
             return;
         }
         let looked = if self.pending.is_none() { self.look_ahead() } else { None };
+        if takes && self.link.is_ahead_full() {
+            self.half.handle_undecoded(self.link.now());
+        }
         match looked {
             // The peer is alive. The new input must be decoded before a timer runs: it may contain the Pong that the
             // timer waits for.

@@ -19,10 +19,11 @@ use super::split::{Half, LockedOut, Shared};
 use super::write_driver::Output;
 use crate::adapters::error::Error;
 use crate::{
-    CloseCode, Message, MessageKind, Outbox, Prepared, ReadyState, SendOptions, Sender, UnsentMessage,
+    CloseCode, Message, MessageKind, Outbox, Prepared, ReadyState, SendError, SendOptions, Sender,
+    UnsentMessage,
 };
 #[cfg(doc)]
-use crate::{Event, Outcome, SendError};
+use crate::{Event, Outcome};
 
 /// The sending half of a blocking WebSocket, made by [`WebSocket::split`](super::WebSocket::split). Clones share the
 /// connection.
@@ -236,7 +237,15 @@ impl Writer {
     pub fn try_send(&mut self, message: impl Into<Message>) -> Result<(), UnsentMessage> {
         let message = message.into();
         let sent = match self.shared.try_lock() {
-            Some(mut out) => out.output().try_queue(message).map(|()| _ = out.write_now()),
+            Some(mut out) => {
+                let sent = out.output().try_queue(message);
+                // A reply of the reader, such as the answer to a Close, is written even if the message is refused. If
+                // the message is refused because the queue is full, the call has already written.
+                if !sent.as_ref().is_err_and(|refused| refused.error == SendError::Blocked) {
+                    out.write_now();
+                }
+                sent
+            }
             None => {
                 let pending = self.shared.pending();
                 pending.messages().push(message, pending.status())

@@ -7,7 +7,8 @@
 //! The writing is in `write_driver`, and the bytes that were read ahead are in `read_ahead`. Calls that receive wait in
 //! their run loops.
 //!
-//! Invariant: a timer declares the peer dead only after the stream was polled for input.
+//! Invariant: a timer declares the peer dead only after the stream was polled for input, or if the read-ahead buffer is
+//! full and the stream takes nothing.
 
 use std::prelude::v1::*;
 use std::task::{Context, Poll, ready};
@@ -136,13 +137,19 @@ impl<R: Timer> WriteDriver<R> {
     }
 
     /// Reads ahead, and then runs the timers that are due now. Never waits: the input may have moved the deadline, and
-    /// then no timer is due.
+    /// then no timer is due. Called only if the stream takes what is written.
+    ///
+    /// If the read-ahead buffer is full, because the application does not receive, the expected Pong may lie in the
+    /// stream. So no Ping is then sent, and the peer counts as alive.
     fn do_due<S>(&mut self, stream: &mut S, half: &mut impl SendingHalf, cx: &mut Context<'_>)
     where
         R: Transport<S>,
     {
         self.clock.read_clock_for(half);
         self.read_ahead(stream, half, cx);
+        if self.read_ahead.is_full() {
+            half.handle_undecoded(self.clock.now());
+        }
         half.handle_timeout(self.clock.now());
     }
 }
