@@ -8,8 +8,9 @@
 //!
 //! Invariants:
 //! - An inbox that contains a part of a message stays with its connection. The memory that this part does not need is
-//!   called spare. Spare memory of at most [`MAX_SPARE_WHILE_WAITING`] bytes is freed at once. More spare memory is
-//!   freed after [`SPARE_TIMEOUT`], because the rest of a large message usually arrives soon.
+//!   called spare. If there are at most [`MAX_SPARE_WHILE_WAITING`] bytes of spare memory, they are freed at once. If
+//!   there are more, all of them are freed after [`SPARE_TIMEOUT`], because the rest of a large message usually arrives
+//!   soon.
 //! - A pool keeps at most two buffers, each of at most [`LARGEST`] bytes.
 //! - During thread shutdown the pools are unavailable: a new buffer is allocated, and dropped after use.
 
@@ -30,8 +31,8 @@ use crate::{Event, EventIndex, Inbox, Instant, MessageIndex, Outbox, SendingHalf
 /// with both limits. The limit is 2 MiB, because with 8 MiB a server with 16 threads could keep 512 MiB.
 const LARGEST: usize = 2 << 20;
 
-/// Spare memory of at most this many bytes is freed as soon as a connection waits. More spare memory is kept for
-/// [`SPARE_TIMEOUT`].
+/// If there are at most this many bytes of spare memory, they are freed as soon as a connection waits. If there are more,
+/// all of them are kept for [`SPARE_TIMEOUT`].
 ///
 /// An allocator serves small requests from memory that it already has. Memory for larger requests comes from the system
 /// page by page. Getting these pages takes longer than reading a message into them.
@@ -111,9 +112,9 @@ impl InboxSlot {
         self.0.as_deref().map_or(&EMPTY, |pooled| &pooled.inbox).message(ready)
     }
 
-    /// Returns the inbox to the pool if the inbox is empty. An inbox that contains a part of a message is kept. Spare
-    /// memory of at most [`MAX_SPARE_WHILE_WAITING`] bytes is freed. [`Self::release_at`] tells when to free more spare
-    /// memory.
+    /// Returns the inbox to the pool if the inbox is empty. An inbox that contains a part of a message is kept. If it
+    /// has at most [`MAX_SPARE_WHILE_WAITING`] bytes of spare memory, they are freed. If it has more,
+    /// [`Self::release_at`] tells when to free them.
     #[inline]
     pub(super) fn give_back(&mut self) {
         self.give_back_idle();

@@ -7,8 +7,8 @@
 //! The notification is in `notify_once`.
 //!
 //! Invariants:
-//! - A group closes only once. A WebSocket that joins after that is closed too.
-//! - While the group is open, a member takes a lock only if the task that waits is another than the last time.
+//! - A group closes only once. If a WebSocket joins a closed group, it is closed too.
+//! - While the group is open, a member takes a lock only when it begins to wait in another task than before.
 //! - The code and the reason are checked before the group closes. So closing a member cannot fail because of them.
 
 use std::prelude::v1::*;

@@ -16,7 +16,8 @@
 //! ```
 //!
 //! Invariants:
-//! - The reader stores replies while it decodes. The next task that takes the lock queues them.
+//! - The reader stores replies while it decodes. They are queued before the reader waits or yields, or when the writer
+//!   takes the lock.
 //! - If a read is pending, the reader keeps the lock until it waits. If the reader released the lock earlier, the
 //!   writer could read the next input ahead. A stream stores a waker only for a read that is pending. After the
 //!   successful read of the writer, further input would wake no task.
@@ -266,7 +267,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
         Ok(ready)
     }
 
-    /// Stores a reply. The next task that takes the lock queues the reply.
+    /// Stores a reply. It is queued before the reader waits or yields, or when the writer takes the lock.
     fn store_reply(&self, reply: PendingReply) {
         self.shared.pending.owe(reply);
         if matches!(reply, PendingReply::RoundTrip(_)) {

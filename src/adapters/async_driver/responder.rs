@@ -214,7 +214,8 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
 
     /// Queues a message without waiting.
     ///
-    /// The message is written by the next call that flushes, or by a call that receives before it waits.
+    /// The next call that flushes writes the message. A call that receives also writes the message, before that call
+    /// waits.
     ///
     /// If the write queue is full, `try_send` first writes as much of the queue as the stream takes now. `try_send`
     /// does not run timers.

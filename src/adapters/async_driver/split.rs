@@ -7,8 +7,9 @@
 //! The loops of the halves are in `reader` and `writer`, and the wakers are in `shared_lock`.
 //!
 //! Invariants:
-//! - Each poll under the lock first queues the waiting messages, and then applies the stored replies. So a reply waits
-//!   for one poll at most.
+//! - Each poll under the lock first queues the waiting messages, and then applies the stored replies. The only exception
+//!   is a poll of the reader that reads input. So a reply waits at most until a read is pending, the turn of the reader
+//!   is over, the input ends, or the writer polls.
 //! - A message that is stored while the lock is held is written by the half that holds the lock, after it has released
 //!   the lock ([`Shared::write_stored`]), even if the reader is not polled again.
 //! - The writer wakes the reader after a change that the reader must act on. Such a change is input that was read
@@ -243,7 +244,7 @@ impl<S, R: Transport<S>> Shared<S, R> {
     }
 
     /// Writes the messages that were stored while the task of `side` held the lock, or while it tried to take the lock.
-    /// The reader may never be polled again, so it cannot be left to the reader.
+    /// The reader may never be polled again, so this call writes them itself.
     #[cold]
     fn write_stored(&self, side: Side) {
         for _ in 0..MOST_LOOKS {
@@ -270,8 +271,8 @@ impl<S, R: Transport<S>> Shared<S, R> {
     }
 
     /// Writes the whole write queue and the messages that wait now, and flushes the stream. Messages that are stored
-    /// meanwhile are left to the look after the release of the lock. So a writer in another thread that stores messages
-    /// without end does not keep this task.
+    /// during this call are written by [`Self::write_stored`], after this half has released the lock. So a writer in
+    /// another thread that stores messages without end does not keep this task.
     pub(super) fn poll_write(&self, out: &mut Out<S, R>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mark = self.messages.mark();
         loop {

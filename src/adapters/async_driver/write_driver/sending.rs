@@ -136,8 +136,8 @@ impl<R: Timer> WriteDriver<R> {
         Poll::Ready(())
     }
 
-    /// Reads ahead, and then runs the timers that are due now. Never waits: the input may have moved the deadline, and
-    /// then no timer is due. Called only if the stream takes what is written.
+    /// Reads ahead, and then runs the timers that are due now. If the input has moved the deadline into the future, no
+    /// timer is due. Called only if the stream takes what is written.
     ///
     /// If the read-ahead buffer is full, because the application does not receive, the expected Pong may lie in the
     /// stream. So no Ping is then sent, and the peer counts as alive.
