@@ -504,9 +504,11 @@ fn the_docs_of_the_adapters_state_timeouts_and_kept_memory() {
             size(constant("src/adapters/async_driver/read_ahead.rs", "MOST_READ_AHEAD"))
         ))
         .says(format!(
-            "After {} frames or {} of input, the task yields",
+            "After {} reads, {} frames, {} of input or {} of inflated data, the task yields",
+            count(constant(turn, "MAX_READS")),
             count(constant(turn, "MAX_FRAMES")),
-            size(constant(turn, "MAX_BYTES"))
+            size(constant(turn, "MAX_BYTES")),
+            size(constant(turn, "MAX_INFLATED"))
         ))
         .says(format!(
             "A thread keeps {} of each kind, of {} at most",

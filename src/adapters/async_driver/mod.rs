@@ -17,8 +17,8 @@
 //! sends. But such a program does not answer the peer's Pings and does not see the peer's Close. So let one task
 //! receive and another task send.
 //!
-//! After 1,024 frames or 512 KiB of input, the task yields to other tasks. A peer that sends without pause therefore
-//! does not delay other connections.
+//! After 16 reads, 1,024 frames, 512 KiB of input or 256 KiB of inflated data, the task yields to other tasks. A peer
+//! that sends without pause therefore does not delay other connections.
 //!
 //! # Dropping futures
 //!
