@@ -1,8 +1,9 @@
 //! The timeouts that are set on a blocking stream, one for reads and one for writes.
 //!
-//! Setting a timeout is a system call. If a timeout is a little too short, a call returns early and is repeated. A
-//! repeated call now and then costs less than setting a new timeout before each call. So [`Timeouts`] keeps a timeout
-//! that is at most as long as the time until the deadline, and at least half of this time.
+//! Setting a timeout is a system call. If a timeout is a little too short, a call returns early and is repeated.
+//! Repeating a call from time to time costs less than setting a new timeout before each call. So [`Timeouts`] keeps a
+//! timeout that is at most as long as the time until the deadline, and at least half of this time. For a deadline that
+//! is further away than [`LONGEST`], half of [`LONGEST`] is enough.
 //!
 //! For a deadline that has passed, `deadline_stream.rs` does not use a timeout: it switches the stream to non-blocking
 //! mode.

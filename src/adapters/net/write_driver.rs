@@ -51,10 +51,10 @@ const AT_ONCE: usize = 16 << 10;
 pub(super) struct Output<'w, S, H> {
     link: &'w mut DeadlineStream<S>,
     half: &'w mut H,
-    /// The state that the halves of a split WebSocket share without the lock. `None` if the WebSocket is not split, so
-    /// that this thread also reads.
+    /// The state that the halves of a split WebSocket share without the lock. `None` if the WebSocket is not split.
+    /// Then this thread also reads, so the calls of this type read ahead.
     pending: Option<&'w ThreadReplies>,
-    /// The number of messages of other threads that this call moves into the queue; see
+    /// This call moves only messages of other threads into the queue that were stored before this mark; see
     /// [`WaitingMessages::mark`](crate::adapters::waiting_messages::WaitingMessages::mark).
     mark: u64,
 }
@@ -204,8 +204,9 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         if lost { Err(SendError::Closed.into()) } else { Ok(()) }
     }
 
-    /// Writes the queue. If the stream is full, returns early for one of three reasons: input has arrived, the input
-    /// has ended, or the time `until` has been reached.
+    /// Writes the queue. Returns early for one of three reasons: input has arrived, the input has ended, or the time
+    /// `until` has been reached. The function looks for input when the stream is full, and once per
+    /// [`WRITE_TIME_SLICE`].
     pub(super) fn write_or_hear(&mut self, until: Option<Instant>) -> Result<(), Error> {
         if self.is_out() {
             // This is the usual case between two messages that arrived together. It does not read the clock.
