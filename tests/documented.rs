@@ -466,8 +466,8 @@ fn the_docs_of_queues_and_messages_state_their_sizes() {
     let kept = control + hybi::frame::MAX_HEADER_LEN;
     Page::new("src/connection/send/slice_outbox.rs")
         .says(format!("of an array of `n` bytes, messages can use `n - {kept}`"))
-        .says(format!("needs space for a quarter more than its length plus {},", d.longer))
-        .says(format!("should have at least {} bytes: in {kept} only empty messages fit", kept + 1));
+        .says(format!("needs space for `len + len / 4` plus {},", d.longer))
+        .says(format!("should have at least {} bytes. With {kept} bytes, only empty messages", kept + 1));
     let buffer = "src/connection/buffer/vec_message.rs";
     Page::new(buffer)
         .says(format!("at most twice what has arrived plus {},", gathered_allowance()))

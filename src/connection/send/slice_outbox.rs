@@ -16,8 +16,9 @@ use crate::frame::frame_len;
 /// A write queue in memory that the caller provides, for connections without an allocator.
 ///
 /// A part of the memory is kept free for a header and a Close: of an array of `n` bytes, messages can use `n - 145`
-/// bytes. Compression needs no additional space for a whole message. A fragment that is to be compressed needs space
-/// for a quarter more than its length plus 64 bytes, because compression can make data this much longer.
+/// bytes. Compression needs no additional space for a whole message. A fragment of `len` bytes
+/// that is to be compressed needs space for `len + len / 4` plus 64 bytes, because compression can make data this much
+/// longer.
 ///
 /// If a message does not fit yet, sending it fails with [`Blocked`](crate::SendError::Blocked). If it never fits,
 /// sending it fails with [`TooLarge`](crate::SendError::TooLarge), and the message can be sent in fragments.
@@ -43,11 +44,11 @@ impl<'m> SliceOutbox<'m> {
 
     /// Creates a queue with `memory` for messages and `control` for control frames.
     ///
-    /// `memory` should have at least 146 bytes: in 145 only empty messages fit, and in fewer bytes no message fits. All
-    /// other messages are refused as [`TooLarge`](crate::SendError::TooLarge), and so are their fragments.
+    /// `memory` should have at least 146 bytes. With 145 bytes, only empty messages and empty uncompressed fragments
+    /// fit, and with fewer bytes none. All others are refused as [`TooLarge`](crate::SendError::TooLarge).
     ///
-    /// `control` must have at least [`LEAST_CONTROL`](Self::LEAST_CONTROL) bytes, or the call does not compile. An
-    /// `Outbox` uses 508 bytes. They hold the Pongs for ten Pings with a payload of 40 bytes that were received at
+    /// `control` must have at least [`LEAST_CONTROL`](Self::LEAST_CONTROL) bytes and at most 65,535 bytes, or the call
+    /// does not compile. An `Outbox` uses 508 bytes. They hold the Pongs for ten Pings with a payload of 40 bytes that were received at
     /// once.
     #[must_use]
     pub const fn new<const N: usize>(memory: &'m mut [u8], control: &'m mut [u8; N]) -> Self {
