@@ -68,8 +68,8 @@ impl CloseCode {
     /// 4999.
     ///
     /// RFC 6455 section 7.4.1 forbids 1005, 1006 and 1015 in a frame and reserves 1004. Section 7.4.2
-    /// reserves the other codes below 3000 for future protocols. Codes below 1000 and from 5000 on are
-    /// undefined.
+    /// reserves the other codes from 1000 to 2999 for the protocol itself and its extensions. It allows no use of codes
+    /// below 1000, and does not define codes from 5000 on.
     #[must_use]
     pub const fn is_receivable(self) -> bool {
         matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
@@ -281,7 +281,9 @@ impl CloseFrame {
     /// Checks the part of a Close body that has arrived. Decodes the body if it is `whole`, and otherwise returns
     /// `None`.
     ///
-    /// The errors are those of [`Self::decode`]. They are returned as soon as a wrong byte has arrived.
+    /// The errors are those of [`Self::decode`]. An error of the code is returned when both bytes of the code have
+    /// arrived, and invalid UTF-8 as soon as a wrong byte has arrived. The other errors are returned for a `whole`
+    /// body.
     pub(crate) fn decode_partial(body: &[u8], whole: bool) -> Result<Option<Self>, ProtocolError> {
         if whole {
             return Self::decode(body).map(Some);

@@ -86,7 +86,7 @@ pub enum HeadError {
     Target,
     /// A line does not end with CR LF: a CR or a LF stands alone (RFC 9112 section 2.2).
     LineEnd,
-    /// A header value contains NUL or another control character (RFC 9110 section 5.5).
+    /// A header value contains NUL or another control character except tab (RFC 9110 section 5.5).
     ControlByte,
     /// A header name is empty or not a token (RFC 9110 section 5.1).
     HeaderName,

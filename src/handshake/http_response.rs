@@ -130,7 +130,8 @@ impl<'a> HttpResponse<'a> {
     ///
     /// - [`ResponseError::NoRoom`]: `out` is too small. The error contains the required length.
     /// - [`ResponseError::Status`]: the status code is not 200 to 599.
-    /// - [`ResponseError::ReasonPhrase`]: the reason phrase contains a control character or outer whitespace.
+    /// - [`ResponseError::ReasonPhrase`]: the reason phrase contains a control character other than a tab, or outer
+    ///   whitespace.
     /// - [`ResponseError::Body`]: the status is 204 or 304, and a body was set.
     /// - [`ResponseError::Header`]: an additional header or the `Content-Type` cannot be sent.
     pub fn write(&self, out: &mut [u8]) -> Result<usize, ResponseError> {
@@ -181,7 +182,8 @@ impl<'a> HttpResponse<'a> {
     /// # Errors
     ///
     /// - [`ResponseError::Status`]: the status code is not 200 to 599.
-    /// - [`ResponseError::ReasonPhrase`]: the reason phrase contains a control character or outer whitespace.
+    /// - [`ResponseError::ReasonPhrase`]: the reason phrase contains a control character other than a tab, or outer
+    ///   whitespace.
     /// - [`ResponseError::Body`]: the status is 204 or 304, and a body was set.
     /// - [`ResponseError::Header`]: an additional header or the `Content-Type` cannot be sent.
     #[cfg(feature = "alloc")]
@@ -228,7 +230,7 @@ pub enum ResponseError {
     ExtensionsMalformed,
     /// The status code is not 200 to 599 (RFC 9110 section 15).
     Status,
-    /// The reason phrase contains a control character, or whitespace at an end (RFC 9112 section 4).
+    /// The reason phrase contains a control character other than a tab, or whitespace at an end (RFC 9112 section 4).
     ReasonPhrase,
     /// A body was set, but a response with status 204 or 304 has no body (RFC 9110 section 6.4.1).
     Body,

@@ -89,7 +89,8 @@ impl<'h> HttpRequest<'h> {
         self.headers
     }
 
-    /// Returns the length of the head in bytes, including an empty line before it.
+    /// Returns the length of the head in bytes. If the client sent an empty line before the request line (RFC 9112
+    /// section 2.2), the length includes this line.
     #[must_use]
     pub const fn head_len(&self) -> usize {
         self.head_len

@@ -138,8 +138,9 @@ impl<'h> Request<'h> {
         self.headers
     }
 
-    /// Returns the length of the head in bytes, including an empty line before it. The bytes after the head
-    /// belong to the frame decoder (RFC 6455 section 4.1).
+    /// Returns the length of the head in bytes. If the client sent an empty line before the request line (RFC 9112
+    /// section 2.2), the length includes this line. The bytes after the head belong to the frame decoder (RFC 6455
+    /// section 4.1).
     #[must_use]
     pub const fn head_len(&self) -> usize {
         self.head_len

@@ -8,7 +8,7 @@
 //! is in `scan`.
 //!
 //! Invariants:
-//! - Each header line has a token as its name, and a value without control characters.
+//! - Each header line has a token as its name, and a value without control characters other than tabs.
 //! - `Debug` output contains no header values, which can be credentials.
 
 use core::fmt;
@@ -78,7 +78,7 @@ impl RequestHead {
     /// # Errors
     ///
     /// - [`HeaderError::Name`]: `name` is not a token (RFC 9110 section 5.1).
-    /// - [`HeaderError::Value`]: `value` has a control character (RFC 9110 section 5.5).
+    /// - [`HeaderError::Value`]: `value` has a control character other than a tab (RFC 9110 section 5.5).
     pub fn add_header(&mut self, name: &str, value: &[u8]) -> Result<(), HeaderError> {
         if !is_token(name.as_bytes()) {
             return Err(HeaderError::Name(HeaderName::new(name)));
@@ -114,6 +114,8 @@ impl RequestHead {
     }
 
     /// Returns the query, without the "?" and without decoding it, or `None` if there is no "?".
+    ///
+    /// If the target is neither a path nor an absolute URI, the result is also `None`.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         Target::parse(self.target())?.query

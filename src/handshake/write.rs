@@ -44,7 +44,7 @@ impl core::error::Error for NoRoom {}
 pub enum HeaderError {
     /// The name is not a token (RFC 9110 section 5.1).
     Name(HeaderName),
-    /// The value has CR, LF, NUL or another control character, or whitespace at an end (RFC 9110 section
+    /// The value has CR, LF, NUL or another control character except tab, or whitespace at an end (RFC 9110 section
     /// 5.5). With such a value an attacker could add more headers.
     Value(HeaderName),
     /// The handshake writes this header itself (RFC 6455 sections 4.1 and 4.2.2, RFC 9112 section 6). The
