@@ -541,7 +541,7 @@ fn the_docs_of_the_adapters_state_timeouts_and_kept_memory() {
          above {write} s, or `None`, counts as {write} s."
     ));
     Page::new("src/adapters/handshake_driver/request_getters.rs")
-        .says(format!("how long the stream may accept no byte of the response; {write} s by default"));
+        .says(format!("the response fails if the stream accepts no byte; {write} s by default"));
     for path in ["src/adapters/net/http_call.rs", "src/adapters/async_driver/http_call.rs"] {
         Page::new(path).says(format!("plus one second for each {slowest}.")).says(format!(
             "for one second after the end of the response, at most {}.",

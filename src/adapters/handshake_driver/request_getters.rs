@@ -82,8 +82,8 @@ macro_rules! http_call_getters {
             &self.request.received
         }
 
-        /// Sets how long the stream may accept no byte of the response; 30 s by default. Each accepted byte restarts
-        /// this timeout.
+        /// Sets the time after which the response fails if the stream accepts no byte; 30 s by default. Each accepted
+        /// byte restarts this timeout.
         ///
         /// A shorter timeout can fail for slow readers. A socket with a full send buffer accepts no byte until about a
         /// third of the buffer is free again. With a buffer of 4 MiB that third is 1.4 MiB. A peer that reads less than

@@ -29,7 +29,7 @@ use crate::handshake::HttpResponse;
 const MOST_DISCARDED: usize = 64 << 10;
 /// How long input is read and discarded after the response was flushed.
 const DISCARD_TIME: Duration = Duration::from_secs(1);
-/// How long the stream may accept no byte of a response, by default.
+/// The sending of a response fails if the stream accepts no byte for this time, by default.
 ///
 /// This timeout is longer than the other timeouts of a handshake. A full socket accepts no byte until a third of its
 /// send buffer is free. A measurement over loopback had a peer that read 100 KiB/s. Linux let the buffer grow to 4 MiB,
@@ -39,7 +39,7 @@ pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const SLOWEST: u64 = 1024;
 
 impl Settings {
-    /// Returns how long the stream may accept no byte of a response other than 101.
+    /// Returns the time after which the sending of a response other than 101 fails, if the stream accepts no byte.
     pub(super) fn write_timeout(&self) -> Duration {
         // A short handshake timeout also shortens this timeout. The minimum is needed for a response with status 408,
         // which is sent even after a very short handshake timeout has passed.
@@ -52,7 +52,7 @@ impl Settings {
 pub(in crate::adapters) struct Responding {
     out: Outgoing,
     ending: Ending,
-    /// How long the stream may accept no byte.
+    /// The sending fails if the stream accepts no byte for this time.
     write_timeout: Duration,
     /// The deadline for the next progress: the time of the last progress plus `write_timeout`.
     stalled_at: Instant,
