@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Creates the corpus of a target again: fuzz/minimise.sh TARGET [FILES]
 #
-# The corpus is the smallest known set of inputs that reaches all known code which the seeds do not reach. If this set has
-# more than FILES inputs (by default 100), the script keeps FILES of them, of all sizes.
+# The corpus is the smallest known set of inputs that reaches all known code which the seeds do not reach. If this set
+# has more than FILES inputs (by default 100), the script keeps FILES of them, of all sizes.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."

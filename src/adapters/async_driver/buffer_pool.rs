@@ -31,8 +31,8 @@ use crate::{Event, EventIndex, Inbox, Instant, MessageIndex, Outbox, SendingHalf
 /// with both limits. The limit is 2 MiB, because with 8 MiB a server with 16 threads could keep 512 MiB.
 const LARGEST: usize = 2 << 20;
 
-/// If there are at most this many bytes of spare memory, they are freed as soon as a connection waits. If there are more,
-/// all of them are kept for [`SPARE_TIMEOUT`].
+/// If there are at most this many bytes of spare memory, they are freed as soon as a connection waits. If there are
+/// more, all of them are kept for [`SPARE_TIMEOUT`].
 ///
 /// An allocator serves small requests from memory that it already has. Memory for larger requests comes from the system
 /// page by page. Getting these pages takes longer than reading a message into them.

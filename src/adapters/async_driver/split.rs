@@ -7,9 +7,9 @@
 //! The loops of the halves are in `reader` and `writer`, and the wakers are in `shared_lock`.
 //!
 //! Invariants:
-//! - Each poll under the lock first queues the waiting messages, and then applies the stored replies. The only exception
-//!   is a poll of the reader that reads input. So a reply waits at most until a read is pending, the turn of the reader
-//!   is over, the input ends, or the writer polls.
+//! - Each poll under the lock first queues the waiting messages, and then applies the stored replies. The only
+//!   exception is a poll of the reader that reads input. So a reply waits at most until a read is pending, the turn of
+//!   the reader is over, the input ends, or the writer polls.
 //! - A message that is stored while the lock is held is written by the half that holds the lock, after it has released
 //!   the lock ([`Shared::write_stored`]), even if the reader is not polled again.
 //! - The writer wakes the reader after a change that the reader must act on. Such a change is input that was read

@@ -13,8 +13,8 @@
 //! Invariants:
 //! - If there are two tasks, the waker of a task is registered before the stream or the timer is polled for that task.
 //! - A task wakes the other task after a change of the snapshot state ([`UsedByTasks::snapshot`]). If one task polls
-//!   both sides, and its poll of one side changes the snapshot state, it is woken to poll the other side. It is not woken
-//!   again before it has polled that other side. So the task cannot wake itself without end.
+//!   both sides, and its poll of one side changes the snapshot state, it is woken to poll the other side. It is not
+//!   woken again before it has polled that other side. So the task cannot wake itself without end.
 
 use std::prelude::v1::*;
 use std::sync::Arc;

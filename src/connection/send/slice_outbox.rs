@@ -48,8 +48,8 @@ impl<'m> SliceOutbox<'m> {
     /// fit, and with fewer bytes none. All others are refused as [`TooLarge`](crate::SendError::TooLarge).
     ///
     /// `control` must have at least [`LEAST_CONTROL`](Self::LEAST_CONTROL) bytes and at most 65,535 bytes, or the call
-    /// does not compile. An `Outbox` uses 508 bytes. They hold the Pongs for ten Pings with a payload of 40 bytes that were received at
-    /// once.
+    /// does not compile. An `Outbox` uses 508 bytes. They hold the Pongs for ten Pings with a payload of 40 bytes that
+    /// were received at once.
     #[must_use]
     pub const fn new<const N: usize>(memory: &'m mut [u8], control: &'m mut [u8; N]) -> Self {
         const { assert!(N >= LEAST && N <= 0xFFFF, "the memory for control frames is too small or too large") };

@@ -53,8 +53,8 @@ use crate::{CloseFrame, Connection, Event, Inbox, Message, Outcome, ReadyState};
 ///   [`ping`](Self::ping), [`close`](Self::close), [`flush`](Self::flush) and others.
 /// * [`feed`](Self::feed) and the methods of a [`Responder`] queue their frames, and write the queue only if it is
 ///   full. A `Responder` writes a large borrowed message directly if the queue is empty. Queued frames are written
-///   later: the next call that sends writes them. A call that receives also writes them, before that call waits. Automatic Pongs and
-///   the answer to a Close are queued and written in the same way.
+///   later: the next call that sends writes them. A call that receives also writes them, before that call waits.
+///   Automatic Pongs and the answer to a Close are queued and written in the same way.
 ///
 /// The timers of [`Config`](crate::Config) are checked while a call waits, and after a call has written. Without calls,
 /// no timer runs.

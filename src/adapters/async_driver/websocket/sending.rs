@@ -222,9 +222,9 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
 
     /// Queues a message without waiting, and writes as much of the write queue as the stream takes now.
     ///
-    /// The next call that sends writes the rest. A call that receives also writes the rest, before that call waits. A task that polls
-    /// this WebSocket as a [`Stream`] must poll the `Stream` again after `try_send`. Without this poll, the task is not
-    /// woken when the transport can take the rest.
+    /// The next call that sends writes the rest. A call that receives also writes the rest, before that call waits. A
+    /// task that polls this WebSocket as a [`Stream`] must poll the `Stream` again after `try_send`. Without this poll,
+    /// the task is not woken when the transport can take the rest.
     ///
     /// If the write queue is full, `try_send` first writes as much of the queue as the stream takes now. `try_send`
     /// does not run timers.
