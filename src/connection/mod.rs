@@ -34,6 +34,7 @@ mod event;
 mod getters;
 #[cfg(feature = "alloc")]
 mod message;
+mod outcome;
 mod receive;
 mod send;
 #[cfg(feature = "alloc")]
@@ -46,11 +47,11 @@ pub use buffer::{Input, MessageBuffer, SliceInbox, SliceMessage};
 pub use close_state::{CloseState, ReadyState};
 pub use config::{Config, Delivery, Limits, SharedConfig};
 pub use event::{
-    ControlPayload, Counters, EofPosition, Event, EventIndex, MessageIndex, MessageKind, Outcome,
-    PendingReply, TimerKind, TransportAction,
+    ControlPayload, Counters, Event, EventIndex, MessageIndex, MessageKind, PendingReply, TransportAction,
 };
 #[cfg(feature = "alloc")]
 pub use message::{Message, UnsentMessage};
+pub use outcome::{EofPosition, Outcome, TimerKind};
 pub use receive::Receiver;
 #[cfg(feature = "alloc")]
 pub use send::{Outbox, Prepared};

@@ -10,7 +10,8 @@
 //! Invariant: every method calls the method of the same name of the type, or of its sending half. The trait adds no
 //! protocol rule, and a call through the trait costs as much as a direct call.
 
-use super::event::{EofPosition, MessageKind, PendingReply, TransportAction};
+use super::event::{MessageKind, PendingReply, TransportAction};
+use super::outcome::EofPosition;
 use super::{Connection, Message, Outbox, Prepared, SendOptions, Sender, UnsentMessage};
 use crate::close::CloseCode;
 use crate::error::SendError;

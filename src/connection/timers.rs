@@ -22,7 +22,7 @@
 use core::time::Duration;
 
 use crate::connection::config::Config;
-use crate::connection::event::TimerKind;
+use crate::connection::outcome::TimerKind;
 use crate::time::{Instant, Term};
 
 /// Shortest time between two keepalive Pings. Without it, an interval of zero would cause an endless loop.

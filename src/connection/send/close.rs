@@ -25,7 +25,7 @@ use crate::frame::{MAX_CONTROL_PAYLOAD, Opcode};
 use crate::time::Instant;
 
 use super::control_queue::MAX_CONTROL_FRAME;
-use crate::connection::event::Outcome;
+use crate::connection::outcome::Outcome;
 use crate::connection::send::write_queue::WriteQueue;
 use crate::connection::send::{LastWriteResult, OwnClose, Sender};
 

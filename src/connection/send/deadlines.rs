@@ -10,7 +10,7 @@
 use super::{Sender, Transport, WriteQueue};
 use crate::close::{CloseCode, CloseFrame, CloseReason};
 use crate::connection::close_state::{CloseAction, CloseEvent, CloseState, Ending};
-use crate::connection::event::{Outcome, TimerKind};
+use crate::connection::outcome::{Outcome, TimerKind};
 use crate::connection::timers::Due;
 use crate::time::Instant;
 

@@ -52,8 +52,9 @@ use crate::time::Instant;
 
 use crate::connection::config::SharedConfig;
 use crate::connection::event::{
-    Counters, EofPosition, EventIndex, EventKind, MessageKind, Outcome, PendingReply, Reply, TransportAction,
+    Counters, EventIndex, EventKind, MessageKind, PendingReply, Reply, TransportAction,
 };
+use crate::connection::outcome::{EofPosition, Outcome};
 use crate::connection::send::control_queue::MAX_CONTROL_FRAME;
 use crate::connection::timers::Timers;
 
