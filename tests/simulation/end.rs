@@ -365,13 +365,18 @@ impl<'m> End<'m> {
             }
         } else if let Reading::SliceInbox { .. } = self.reading {
             let inbox = &mut self.slice_inbox;
-            let space = inbox.read_space();
-            assert!(!space.is_empty(), "the inbox has no space, but all input is decoded");
-            let bytes = pipe.read(now, most.min(space.len()));
-            len += bytes.len();
-            space[..bytes.len()].copy_from_slice(&bytes);
-            inbox.handle_read(bytes.len());
-            if len > 0 {
+            // A read buffer can be as short as one byte. With one read in each step, a long message would take more
+            // steps than a run may have.
+            while len < most {
+                let space = inbox.read_space();
+                assert!(!space.is_empty(), "the inbox has no space, but all input is decoded");
+                let bytes = pipe.read(now, (most - len).min(space.len()));
+                if bytes.is_empty() {
+                    break;
+                }
+                len += bytes.len();
+                space[..bytes.len()].copy_from_slice(&bytes);
+                inbox.handle_read(bytes.len());
                 drain!(machine, inbox, now, app, watch, other, borrow);
                 assert_eq!(inbox.remaining(), 0, "poll returned None before it consumed all input");
             }
