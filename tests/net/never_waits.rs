@@ -319,6 +319,7 @@ fn s5_5_1_a_close_follows_a_message_that_found_the_lock_taken_and_the_queue_full
     assert_eq!(frames.pop(), Some((0x88, close_body(1000, ""))));
     assert!(frames.contains(&(0x81, b"stored".to_vec())), "the Close has overtaken a message");
     assert_eq!(frames[..accepted], texts((0..accepted).map(numbered)));
+    stream.drop_script();
 }
 
 /// The reader may be blocked in a read, so the next call of a writer writes the rest, even if it only queues a message.
@@ -367,6 +368,7 @@ fn a_call_writes_a_bounded_number_of_messages_of_other_threads() {
         frames.retain(|frame| frame.1 != b"own");
         assert_eq!(frames, texts((0..frames.len()).map(numbered)), "{how}");
         assert_eq!(writer.buffered_amount(), 0);
+        stream.drop_script();
     }
 }
 
