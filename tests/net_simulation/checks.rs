@@ -28,10 +28,15 @@ impl World {
             // A waiting receiver knows all input that has arrived, unless a sending call has read some of it. The end
             // of the stream is known in both cases.
             let source = &self.links[1 - end];
-            let decoded = self.ends[end].receives() && self.streams[end].ahead == 0;
+            let now = self.now();
+            let receives = self.ends[end].calls.iter().flatten().find(|call| call.kind == CallKind::Receive);
+            let decoded = receives.is_some_and(|call| {
+                // A receiving call decodes what was read before it waits for something else.
+                let read_at = source.read.at.unwrap_or(0);
+                self.streams[end].ahead == 0 || now > read_at.max(call.since) + SLACK
+            });
             let closed = source.read.close.is_some() && decoded || source.knows_end();
             if closed {
-                let now = self.now();
                 self.ends[end].closes(now, false);
             }
             for call in self.ends[end].calls.into_iter().flatten() {
