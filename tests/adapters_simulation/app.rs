@@ -231,8 +231,10 @@ impl Task {
                 let written = self.world.links[self.end].borrow().sent.close.is_some();
                 let unsure = matches!(ask, Ask::SinkClose) || matches!(out, Out::Futures(_));
                 if asked.is_none() && unsure && !written {
-                    // The call may have been waiting for earlier output, so closing did not begin.
-                    self.world.ends[self.end].borrow_mut().closing = closing;
+                    // The call may have been waiting for earlier output. Then closing did not begin.
+                    let mut record = self.world.ends[self.end].borrow_mut();
+                    record.maybe_closing = record.closing;
+                    record.closing = closing;
                 }
                 if let Some(Err(error)) = asked {
                     let blocked = matches!(error, Error::Send(SendError::Blocked));

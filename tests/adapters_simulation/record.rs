@@ -91,6 +91,8 @@ pub struct Record {
     pub closing: Option<(u64, u64)>,
     /// Whether `closing` is exact. If not, closing may have begun earlier.
     pub closing_exact: bool,
+    /// The value that `closing` had during a dropped call that may have begun to close.
+    pub maybe_closing: Option<(u64, u64)>,
     /// The application has closed the connection, or its group was closed.
     pub asked_to_close: bool,
     /// The group was closed. A waiting receiver notices this at once.
@@ -150,6 +152,7 @@ impl Record {
             pinged: None,
             closing: None,
             closing_exact: false,
+            maybe_closing: None,
             asked_to_close: false,
             group_closed: false,
             read_ahead: 0,
