@@ -85,6 +85,8 @@ pub struct State {
     pub blocked: bool,
     /// A time since which the stream has been full. It may have been full even earlier.
     pub blocked_since: Option<u64>,
+    /// When the last write or flush ended.
+    output_at: u64,
     /// When the library aborted the stream.
     pub aborted_at: Option<u64>,
     shut_down: bool,
@@ -111,6 +113,7 @@ impl State {
             nonblocking: false,
             blocked: false,
             blocked_since: None,
+            output_at: 0,
             aborted_at: None,
             shut_down: false,
             kept: None,
@@ -270,7 +273,8 @@ impl SimStream {
         }
         // A receiving call whose output does not fit into the stream also reads like a sending call.
         let ahead = whole && (world.is_in(end, CallKind::Send) || world.streams[end].blocked);
-        if ahead {
+        // A receiving call that has output also reads like a sending call if it was not called for a while.
+        if ahead || whole && now - world.streams[end].output_at < MS {
             world.ends[end].ahead_at = now;
         }
         let state = &mut world.streams[end];
@@ -436,7 +440,8 @@ impl Read for SimStream {
 
 impl Write for SimStream {
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
-        let (world, result) = self.write_once(self.enter(), from);
+        let (mut world, result) = self.write_once(self.enter(), from);
+        world.streams[self.end].output_at = world.now();
         self.leave(world, result)
     }
 
@@ -452,7 +457,8 @@ impl Write for SimStream {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let (world, result) = self.put_held_back(self.enter());
+        let (mut world, result) = self.put_held_back(self.enter());
+        world.streams[self.end].output_at = world.now();
         world.note(|| format!("{} flushes: {result:?}", self.end));
         self.leave(world, result)
     }
