@@ -63,7 +63,8 @@ FAULTS = [
         (TASKS, 'if used.tasks().other_waits(side) {', 'if used.tasks().other_waits(side) && false {')]),
     ('9', '`start_send` replaces an earlier message that waits for space', [
         (SPLIT, '            out.sender.send(message)\n',
-         '            out.sender.send(message).or_else(|refused| self.messages.push(refused.message))\n'),
+         '            let sent = out.sender.send(message);\n'
+         '            sent.or_else(|refused| self.messages.push(refused.message, &self.status))\n'),
         (WAITING, '            stored.messages.push_back(message);\n',
          '            stored.messages.clear();\n            stored.messages.push_back(message);\n')]),
     ('11', 'a waker is dropped while the lock of the halves is held', [

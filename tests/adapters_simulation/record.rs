@@ -97,7 +97,7 @@ pub struct Record {
     pub asked_to_close: bool,
     /// The group was closed. A waiting receiver notices this at once.
     pub group_closed: bool,
-    /// Number of bytes that sending calls have read since the last receiving call.
+    /// Number of bytes that sending calls have read since a receiving call last read.
     read_ahead: u64,
     /// [`MOST_READ_AHEAD`] was reached, so sending calls read nothing more. Unless a call receives, the library may
     /// then give up a peer that is alive.
@@ -235,7 +235,8 @@ impl Record {
         if kind == CallKind::Send {
             self.read_ahead += bytes;
             self.was_full |= self.read_ahead >= MOST_READ_AHEAD;
-        } else {
+        } else if bytes > 0 {
+            // A receiving call reads from the stream once all input that was read ahead is consumed.
             self.read_ahead = 0;
         }
     }
