@@ -24,7 +24,6 @@ RUN_LOOP = 'src/adapters/async_driver/websocket/run_loop.rs'
 CLOCK = 'src/adapters/async_driver/clock.rs'
 READER = 'src/adapters/async_driver/reader.rs'
 WRITER = 'src/adapters/async_driver/writer.rs'
-WAITING = 'src/adapters/waiting_messages.rs'
 SPLIT = 'src/adapters/async_driver/split.rs'
 SHARED_LOCK = 'src/adapters/async_driver/shared_lock.rs'
 STREAM = 'src/adapters/async_driver/stream.rs'
@@ -61,12 +60,11 @@ FAULTS = [
         (TIMERS, 'self.progress_or_end = self.progress_or_end.min(end);', 'let _ = end;')]),
     ('8', "with the halves of futures, one half replaces the waker of the other", [
         (TASKS, 'if used.tasks().other_waits(side) {', 'if used.tasks().other_waits(side) && false {')]),
-    ('9', '`start_send` replaces an earlier message that waits for space', [
+    ('9', '`start_send` loses a message that waits for space', [
         (SPLIT, '            out.sender.send(message)\n',
          '            let sent = out.sender.send(message);\n'
-         '            sent.or_else(|refused| self.messages.push(refused.message, &self.status))\n'),
-        (WAITING, '            stored.messages.push_back(message);\n',
-         '            stored.messages.clear();\n            stored.messages.push_back(message);\n')]),
+         '            let waits = |refused: &UnsentMessage| refused.error == SendError::Blocked;\n'
+         '            if sent.as_ref().is_err_and(waits) { Ok(()) } else { sent }\n')]),
     ('11', 'a waker is dropped while the lock of the halves is held', [
         (SHARED_LOCK, '            waiting.waker.replace(waker)\n        };\n        drop(before);',
          '            drop(waiting.waker.replace(waker));\n        };\n        let () = before;')]),
