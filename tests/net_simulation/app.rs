@@ -503,9 +503,11 @@ impl Task {
         self.locked(halves, || {
             let mut world = self.world();
             let now = world.now();
+            // If the Close of the peer was read, closing has begun before, unless it is still to be decoded.
+            let exact = world.links[1 - self.end].read.close.is_none();
             let record = &mut world.ends[self.end];
             let before = record.closing;
-            record.closes(now, true);
+            record.closes(now, exact);
             record.asked_to_close = true;
             world.note(|| format!("{} closes, {code:?}", self.end));
             drop(world);
