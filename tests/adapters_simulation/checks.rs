@@ -45,6 +45,8 @@ impl World {
             if closed && record.receives() {
                 record.closes(self.clock.now(), false);
             }
+            let (sent, read) = (&self.links[end].borrow().sent, &self.links[1 - end].borrow().read);
+            record.idles(self.clock.now(), sent.data_at.max(read.data_at).unwrap_or(0));
             drop(record);
             let record = self.ends[end].borrow();
             let (readable, writable) = self.readiness(end);

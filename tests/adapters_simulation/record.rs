@@ -93,6 +93,8 @@ pub struct Record {
     pub closing_exact: bool,
     /// The value that `closing` had during a dropped call that may have begun to close.
     pub maybe_closing: Option<(u64, u64)>,
+    /// Attentive time at which the idle timeout had passed. The Close for idleness may wait behind queued output.
+    pub idle_mark: Option<u64>,
     /// The application has closed the connection, or its group was closed.
     pub asked_to_close: bool,
     /// The group was closed. A waiting receiver notices this at once.
@@ -153,6 +155,7 @@ impl Record {
             closing: None,
             closing_exact: false,
             maybe_closing: None,
+            idle_mark: None,
             asked_to_close: false,
             group_closed: false,
             read_ahead: 0,
@@ -253,6 +256,14 @@ impl Record {
         }
         if pings {
             self.pinged.get_or_insert(attentive);
+        }
+    }
+
+    /// Records whether the idle timeout has passed, if data was last sent or received at `data_at`.
+    pub fn idles(&mut self, now: u64, data_at: u64) {
+        if self.promise.idle.is_some_and(|idle| now >= data_at + idle) {
+            let attentive = self.attentive(now);
+            self.idle_mark.get_or_insert(attentive);
         }
     }
 

@@ -43,7 +43,7 @@ pub struct View<'a> {
 
 impl View<'_> {
     /// Returns the time of the last data that was read or written.
-    fn data_at(&self) -> u64 {
+    pub fn data_at(&self) -> u64 {
         self.out.sent.data_at.max(self.source.read.data_at).unwrap_or(0)
     }
 
@@ -151,8 +151,10 @@ impl View<'_> {
     /// Checks that a silent peer is given up in time.
     fn check_dead(&self, ping: u64, pong: u64) {
         let record = self.record;
-        // The idle timeout may have passed. Then this endpoint is closing, but its Close may wait behind queued output.
-        if record.promise.idle.is_some_and(|idle| self.now >= self.data_at() + idle) {
+        // If the idle timeout has passed, this endpoint is closing, but its Close may wait behind queued output.
+        let closes_until = record.idle_mark.map_or(0, |mark| mark + record.promise.close + self.slack);
+        let is_idle = record.promise.idle.is_some_and(|idle| self.now >= self.data_at() + idle);
+        if is_idle || record.attentive(self.now) < closes_until {
             return;
         }
         let more = if self.went_on || self.has_buffer { 3 * pong } else { 0 };

@@ -39,6 +39,8 @@ impl World {
             if closed {
                 self.ends[end].closes(now, false);
             }
+            let data_at = self.view(end).data_at();
+            self.ends[end].idles(now, data_at);
             for call in self.ends[end].calls.into_iter().flatten() {
                 self.check_call(end, call);
             }
