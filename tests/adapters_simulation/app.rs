@@ -219,7 +219,7 @@ impl Task {
                     let mut record = self.world.ends[self.end].borrow_mut();
                     // The halves of `futures_util` first send the message that they hold, which may take any time.
                     if !matches!(out, Out::Futures(_)) {
-                        // If the Close of the peer was read, closing has begun before, unless it is still to be decoded.
+                        // If the peer's Close was read, closing may have begun before.
                         let read = self.world.links[1 - self.end].borrow().read.close.is_some();
                         record.closes(now, matches!(ask, Ask::Close(..)) && !read);
                     }

@@ -9,7 +9,7 @@ use hybi::{Outcome, TimerKind};
 use crate::draw::MS;
 use crate::executor::Task;
 use crate::journal::Fate;
-use crate::link::Link;
+use crate::link::{Link, last_data};
 use crate::record::{CallKind, Record, Shape};
 use crate::stream::{READ, WRITE};
 use crate::view::View;
@@ -45,8 +45,8 @@ impl World {
             if closed && record.receives() {
                 record.closes(self.clock.now(), false);
             }
-            let (sent, read) = (&self.links[end].borrow().sent, &self.links[1 - end].borrow().read);
-            record.idles(self.clock.now(), sent.data_at.max(read.data_at).unwrap_or(0));
+            let data_at = last_data(&self.links[end].borrow(), &self.links[1 - end].borrow());
+            record.idles(self.clock.now(), data_at);
             drop(record);
             let record = self.ends[end].borrow();
             let (readable, writable) = self.readiness(end);

@@ -27,8 +27,9 @@ const MOST_IDLE_POLLS: u64 = 2000;
 const MOST_POLLS: u64 = 300;
 const MOST_POLLS_EACH: u64 = 5;
 /// Maximum number of bytes that are copied because allocations grow or shrink: this constant, [`MOST_COPIED_EACH`] for
-/// each byte that the streams move, and [`MOST_COPIED_BY_CALL`] for each call of a stream. An idle read buffer keeps 1 KiB
-/// after a part of a small message. It shrinks to this length before a wait, and grows with the next read.
+/// each byte that the streams move, and [`MOST_COPIED_BY_CALL`] for each call of a stream. If a part of a small message
+/// has arrived, the read buffer keeps 1 KiB of free space. It shrinks to this before a wait, and grows with the next
+/// read.
 const MOST_COPIED: u64 = 1 << 20;
 const MOST_COPIED_EACH: u64 = 4;
 const MOST_COPIED_BY_CALL: u64 = 1 << 10;

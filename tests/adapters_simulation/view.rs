@@ -10,7 +10,7 @@ use std::time::Duration;
 use hybi::{CloseCode, Outcome, TimerKind};
 
 use crate::draw::MS;
-use crate::link::Link;
+use crate::link::{Link, last_data};
 use crate::record::{CallKind, Record, Shape};
 use crate::world::fail;
 
@@ -43,8 +43,8 @@ pub struct View<'a> {
 
 impl View<'_> {
     /// Returns the time of the last data that was read or written.
-    pub fn data_at(&self) -> u64 {
-        self.out.sent.data_at.max(self.source.read.data_at).unwrap_or(0)
+    fn data_at(&self) -> u64 {
+        last_data(self.out, self.source)
     }
 
     /// Checks that no timeout of the configuration is exceeded.
@@ -186,8 +186,8 @@ impl View<'_> {
         if let (true, Some(promise)) = (idle, self.record.promise.idle) {
             // The endpoint may not have known about data that arrived just now.
             let gap = self.now - self.source.read.data_at.unwrap_or(0);
-            // If the stream was full, the Close was queued some time ago. If the stream has reported a wrong count, it may
-            // hold the Close back, because the library does not flush it.
+            // If the stream was full, the Close was queued some time ago. A stream that has reported a wrong count may
+            // hold the Close back, because the library does not flush such a stream.
             let waited =
                 self.record.progress_mark == self.record.attentive(self.now) || self.blocked || self.lied;
             if !waited && gap > self.slack && gap + self.slack < promise {

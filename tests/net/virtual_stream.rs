@@ -220,7 +220,8 @@ impl Virtual {
         self.lock().peer.now
     }
 
-    /// Drops the script. A script that holds a writer of this stream must be dropped, because the stream holds the script.
+    /// Drops the script. A script that holds a writer of this stream must be dropped, because the stream holds the
+    /// script.
     pub fn drop_script(&self) {
         let script = std::mem::replace(&mut self.lock().script, Box::new(|_| {}));
         // The writer may use the stream when it is dropped, so the stream is not locked here.

@@ -503,7 +503,7 @@ impl Task {
         self.locked(halves, || {
             let mut world = self.world();
             let now = world.now();
-            // If the Close of the peer was read, closing has begun before, unless it is still to be decoded.
+            // If the peer's Close was read, closing may have begun before.
             let exact = world.links[1 - self.end].read.close.is_none();
             let record = &mut world.ends[self.end];
             let before = record.closing;

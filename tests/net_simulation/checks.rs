@@ -8,6 +8,7 @@ use hybi::{Outcome, TimerKind};
 
 use crate::draw::MS;
 use crate::journal::Fate;
+use crate::link::last_data;
 use crate::record::{Call, CallKind, Record, Shape};
 use crate::view::{View, ms};
 use crate::world::{World, fail};
@@ -39,7 +40,7 @@ impl World {
             if closed {
                 self.ends[end].closes(now, false);
             }
-            let data_at = self.view(end).data_at();
+            let data_at = last_data(&self.links[end], &self.links[1 - end]);
             self.ends[end].idles(now, data_at);
             for call in self.ends[end].calls.into_iter().flatten() {
                 self.check_call(end, call);
