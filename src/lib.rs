@@ -15,6 +15,7 @@
 //! | `adapters::tokio`, `adapters::futures_io` | a complete WebSocket on tokio, smol and async-std, or over any asynchronous stream | `tokio`, `futures-io` |
 //! | [`Connection`] | a connection after its handshake: it decodes events, encodes messages, closes, and has timers | none; `alloc` for buffers that grow |
 //! | [`handshake`] | the opening handshake of both roles, without I/O | none |
+//! | `proxy` | the URLs of proxies, and the proxy variables of the environment | `alloc` |
 //! | [`frame`], [`utf8`], [`CloseFrame`] | a frame codec, a UTF-8 validator, close codes and reasons | none |
 //!
 //! # The run loop
@@ -139,6 +140,9 @@ pub mod handshake;
 #[allow(unsafe_code, reason = "the only module that needs it")]
 mod kernel;
 pub mod manual;
+#[cfg(feature = "alloc")]
+#[cfg_attr(docsrs, doc(cfg(feature = "alloc")))]
+pub mod proxy;
 mod role;
 mod time;
 pub mod utf8;

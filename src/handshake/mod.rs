@@ -119,3 +119,6 @@ pub use server::ServerHandshake;
 pub(crate) use setters::setters;
 pub use url::{UrlError, WsUrl};
 pub use write::{HeaderError, HeaderName, NoRoom};
+// Parts for `proxy`, which reads URLs by the same rules.
+#[cfg(feature = "alloc")]
+pub(crate) use {text::is_target_byte, url::split_authority};

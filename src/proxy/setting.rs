@@ -1,0 +1,122 @@
+//! The proxy setting of a client: [`Proxy`].
+
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use super::environment::{Environment, ProxyVariableError};
+use super::url::{ProxyUrl, ProxyUrlError};
+use crate::handshake::WsUrl;
+
+/// The proxy setting of a client: no proxy, one proxy, or the proxies that the environment names.
+///
+/// The default is no proxy. A clone is cheap.
+///
+/// ```
+/// use hybi::handshake::WsUrl;
+/// use hybi::proxy::Proxy;
+///
+/// let variables = [("https_proxy", "http://proxy.example:3128"), ("NO_PROXY", "localhost, .internal")];
+/// let proxy = Proxy::from_variables(|name| {
+///     variables.iter().find(|(is, _)| *is == name).map(|(_, value)| value.to_string())
+/// });
+/// let server = WsUrl::parse("wss://example.com/")?;
+/// assert_eq!(proxy.for_url(&server)?.unwrap().to_string(), "http://proxy.example:3128");
+/// assert_eq!(proxy.for_url(&WsUrl::parse("wss://db.internal/")?)?, None);
+/// assert_eq!(Proxy::none().for_url(&server)?, None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Proxy(Setting);
+
+#[derive(Clone, Debug, Default)]
+enum Setting {
+    #[default]
+    None,
+    Url(Arc<ProxyUrl>),
+    Environment(Arc<Environment>),
+}
+
+impl Proxy {
+    /// Returns the setting without a proxy. The client connects to every server directly.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(Setting::None)
+    }
+
+    /// Returns the setting with one proxy for every server. The environment is not read, and `no_proxy` has no effect.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`ProxyUrl::parse`].
+    pub fn url(url: &str) -> Result<Self, ProxyUrlError> {
+        ProxyUrl::parse(url).map(Self::from)
+    }
+
+    /// Returns the setting that the environment of this process has now. Later changes of the environment have no
+    /// effect.
+    ///
+    /// [`from_variables`](Self::from_variables) has the rules.
+    #[cfg(feature = "std")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "std")))]
+    #[must_use]
+    pub fn from_env() -> Self {
+        use std::env::var_os;
+        // On Windows the names have no case. So a CGI server's HTTP_PROXY would be found in lower case.
+        let ignores_http = cfg!(windows) && var_os("REQUEST_METHOD").is_some();
+        Self::from_variables(|name| {
+            let value = var_os(name).filter(|_| !(ignores_http && name == "http_proxy"));
+            // A value that is not UTF-8 becomes an invalid URL, and then an error.
+            value.map(|value| value.to_string_lossy().into_owned())
+        })
+    }
+
+    /// Returns the setting that the environment variables of `lookup` have. `lookup` returns the value of a variable,
+    /// or `None` if it is not set.
+    ///
+    /// The first of these variables that is set names the proxy:
+    ///
+    /// 1. `wss_proxy` for a `wss` URL, `ws_proxy` for a `ws` URL;
+    /// 2. `socks_proxy`;
+    /// 3. `all_proxy`, if it names a SOCKS proxy;
+    /// 4. `https_proxy`;
+    /// 5. `http_proxy`, for a `ws` URL only;
+    /// 6. `all_proxy`.
+    ///
+    /// A variable in upper case has the same effect. It is ignored if the variable in lower case is set, even if that
+    /// is empty. `HTTP_PROXY` is ignored if `REQUEST_METHOD` is set, because in a CGI program the client chooses its
+    /// value. A value is a URL for [`ProxyUrl::parse`], or `host:port` of an HTTP proxy, in `socks_proxy` of a SOCKS
+    /// proxy.
+    ///
+    /// `no_proxy` lists the servers that need no proxy, separated by commas or spaces:
+    ///
+    /// - `example.com`, `.example.com` and `*.example.com` match this name and all names below it.
+    /// - `10.0.0.1` and `::1` match an address, `10.0.0.0/8` and `fd00::/8` a block of addresses. Names are not
+    ///   resolved.
+    /// - `example.com:8443`, `10.0.0.1:80` and `[::1]:80` match only this port.
+    /// - `*` matches every server.
+    ///
+    /// Loopback names and addresses are reached through the proxy unless `no_proxy` lists them.
+    #[must_use]
+    pub fn from_variables(lookup: impl FnMut(&'static str) -> Option<String>) -> Self {
+        Self(Setting::Environment(Arc::new(Environment::read(lookup))))
+    }
+
+    /// Returns the proxy for `url`, or `None` if the client connects to the server directly.
+    ///
+    /// # Errors
+    ///
+    /// [`ProxyVariableError`] if the value of the environment variable for `url` is not the URL of a proxy.
+    pub fn for_url(&self, url: &WsUrl<'_>) -> Result<Option<&ProxyUrl>, ProxyVariableError> {
+        match &self.0 {
+            Setting::None => Ok(None),
+            Setting::Url(proxy) => Ok(Some(proxy)),
+            Setting::Environment(environment) => environment.proxy_for(url),
+        }
+    }
+}
+
+impl From<ProxyUrl> for Proxy {
+    fn from(url: ProxyUrl) -> Self {
+        Self(Setting::Url(Arc::new(url)))
+    }
+}

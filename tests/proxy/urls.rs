@@ -1,0 +1,95 @@
+//! The URLs of proxies.
+
+use hybi::proxy::{ProxyScheme, ProxyUrl, ProxyUrlError};
+
+#[test]
+fn s3986_valid_urls_are_split_and_decoded() {
+    use ProxyScheme::*;
+    for (url, scheme, host, port, credentials) in [
+        ("http://proxy.example", Http, "proxy.example", 80, false),
+        ("http://proxy.example/", Http, "proxy.example", 80, false),
+        ("HTTP://proxy.example:3128", Http, "proxy.example", 3128, false),
+        ("https://proxy.example", Https, "proxy.example", 443, false),
+        ("socks5://proxy.example", Socks5, "proxy.example", 1080, false),
+        ("socks5h://proxy.example:", Socks5h, "proxy.example", 1080, false),
+        ("Socks://127.0.0.1:9050/", Socks5h, "127.0.0.1", 9050, false),
+        ("http://[::1]:8080", Http, "[::1]", 8080, false),
+        ("http://a_b.c-d", Http, "a_b.c-d", 80, false),
+        ("http://user@p", Http, "p", 80, true),
+        ("http://user:pa:ss@p:1", Http, "p", 1, true),
+        ("http://us%3Aer@p", Http, "p", 80, true),
+        ("http://a@b:c@p", Http, "p", 80, true),
+        ("http://@p", Http, "p", 80, false),
+        ("socks5://us%3Aer:%00@p", Socks5, "p", 1080, true),
+        ("https://u:p@[2001:db8::1]:65535/", Https, "[2001:db8::1]", 65535, true),
+    ] {
+        if url.contains("http://us%3A") {
+            assert_eq!(ProxyUrl::parse(url), Err(ProxyUrlError::BasicUser));
+            continue;
+        }
+        let proxy = ProxyUrl::parse(url).unwrap_or_else(|error| panic!("{url}: {error}"));
+        assert_eq!((proxy.scheme(), proxy.host(), proxy.port()), (scheme, host, port), "{url}");
+        assert_eq!(proxy.has_credentials(), credentials, "{url}");
+        assert_eq!(proxy.host_for_connect(), host.trim_matches(['[', ']']));
+        assert_eq!(proxy.secure(), scheme == Https);
+        let shown = format!("{}://{host}:{port}", scheme.as_str());
+        assert_eq!(proxy.to_string(), shown);
+        // What is shown names the same proxy.
+        assert_eq!(ProxyUrl::parse(&shown).unwrap().to_string(), shown);
+        assert_eq!(ProxyUrl::parse(&shown).unwrap() == proxy, !credentials);
+    }
+}
+
+#[test]
+fn s3986_invalid_urls_are_refused_with_advice() {
+    use ProxyUrlError::*;
+    let long = "x".repeat(256);
+    let (long_user, long_password) = (format!("socks5://{long}:p@h"), format!("socks5://u:{long}@h"));
+    for (url, error, advice) in [
+        ("", SchemeMissing, "http://host:port"),
+        ("proxy.example:3128", SchemeMissing, "http://host:port"),
+        ("http:proxy", SchemeMissing, "http://host:port"),
+        ("ftp://p", Scheme, "socks5h"),
+        ("ws://p", Scheme, "socks5h"),
+        ("://p", Scheme, "socks5h"),
+        ("quic://p", Scheme, "socks5h"),
+        ("socks4://p", Socks4, "socks5h://"),
+        ("SOCKS4A://p:1080", Socks4, "socks5h://"),
+        ("http://p/path", Path, "scheme://host:port"),
+        ("http://p?q", Path, "scheme://host:port"),
+        ("http://p#f", Path, "%23"),
+        ("http://u:a/b@p", Path, "%2F"),
+        ("http://u:a#b@p", Path, "%23"),
+        ("http://u:a?b@p", Path, "%3F"),
+        ("http://", Host, "brackets"),
+        ("http://:80", Host, "brackets"),
+        ("http://::1", Host, "brackets"),
+        ("http://[::1", Host, "brackets"),
+        ("http://a b", Host, "scheme://host:port"),
+        ("http://a%41", Host, "scheme://host:port"),
+        ("http://a,b", Host, "scheme://host:port"),
+        ("http://a\r\nb", Host, "scheme://host:port"),
+        ("http://b\u{fc}cher", HostNotAscii, "xn--"),
+        ("http://p:0", Port, "65535"),
+        ("http://p:65536", Port, "65535"),
+        ("http://p:x", Port, "65535"),
+        ("http://p:-1", Port, "65535"),
+        ("http://u v:p@h", Character, "%20"),
+        ("http://u:p\u{fc}@h", Character, "percent-encode"),
+        ("http://u:p\n@h", Character, "percent-encode"),
+        ("http://u:%@h", PercentEncoding, "%25"),
+        ("http://u:%4@h", PercentEncoding, "%25"),
+        ("http://u%zz@h", PercentEncoding, "%25"),
+        ("https://a%3ab:c@h", BasicUser, "another user"),
+        ("http://a:b%0d%0aX%3a%20y@h", BasicControl, "remove"),
+        ("http://a%7F:b@h", BasicControl, "remove"),
+        ("socks5://:p@h", SocksUser, "socks5h://user:password@"),
+        ("socks5://u@h", SocksPassword, "socks5h://user:password@"),
+        ("socks5h://u:@h", SocksPassword, "socks5h://user:password@"),
+        (&long_user, SocksUser, "255"),
+        (&long_password, SocksPassword, "255"),
+    ] {
+        assert_eq!(ProxyUrl::parse(url), Err(error), "{url:?}");
+        assert!(error.to_string().contains(advice), "{error}");
+    }
+}
