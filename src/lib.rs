@@ -15,7 +15,7 @@
 //! | `adapters::tokio`, `adapters::futures_io` | a complete WebSocket on tokio, smol and async-std, or over any asynchronous stream | `tokio`, `futures-io` |
 //! | [`Connection`] | a connection after its handshake: it decodes events, encodes messages, closes, and has timers | none; `alloc` for buffers that grow |
 //! | [`handshake`] | the opening handshake of both roles, without I/O | none |
-//! | `proxy` | the URLs of proxies, and the proxy variables of the environment | `alloc` |
+//! | `proxy` | the opening of a tunnel through an HTTP or SOCKS5 proxy, over bytes, and the proxy variables of the environment | `alloc` |
 //! | [`frame`], [`utf8`], [`CloseFrame`] | a frame codec, a UTF-8 validator, close codes and reasons | none |
 //!
 //! # The run loop
@@ -96,8 +96,8 @@
 //! # Scope
 //!
 //! The crate implements all of RFC 6455 for both roles, and RFC 7692 with the feature `deflate`. It does not implement
-//! HTTP beyond the handshake, TLS, reconnecting or connection pools. Only `connect` of `net` and `tokio` resolves host
-//! names.
+//! HTTP beyond the handshake and CONNECT, TLS, reconnecting or connection pools. Only `connect` of `net` and `tokio`
+//! resolves host names.
 //!
 //! # Limits
 //!

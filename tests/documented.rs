@@ -303,8 +303,12 @@ fn security_lists_the_limits() {
         ))
         .says(format!("| fragments of a message | {} | `Config::max_fragments` |", d.fragments))
         .says(format!("| payload of a control frame | {} bytes |", hybi::frame::MAX_CONTROL_PAYLOAD))
-        .says(format!("| head of a request or response | {} | `handshake::HeadLimits::max_head` |", d.head))
+        .says(format!("| head of a request or response, also of a proxy's response | {} | `handshake::HeadLimits::max_head` |", d.head))
         .says(format!("| header lines in a head | {}, at most {} |", d.headers, handshake::HeadLimits::MOST_HEADERS))
+        .says(format!(
+            "| body that is kept of a proxy's refusal | {} |",
+            size(hybi::proxy::ProxyRefusal::MAX_BODY as u64)
+        ))
         .says(format!("| subprotocols in a request | {} |", Request::MOST_SUBPROTOCOLS))
         .says(format!("| bytes that wait to be written | {}, and one message |", d.high_water))
         .says(format!("| bytes that a waiting send reads ahead | {} |", read_ahead()))

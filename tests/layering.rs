@@ -19,7 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("frame", &["kernel", "role", "error"]),
     ("close", &["role", "error", "frame"]),
     ("handshake", &["kernel", "time"]),
-    ("proxy", &["handshake"]),
+    ("proxy", &["time", "handshake"]),
     ("deflate", &["role", "frame", "handshake"]),
     ("connection", &["kernel", "time", "role", "error", "utf8", "frame", "close", "handshake", "deflate"]),
     ("adapters", &["time", "role", "error", "close", "handshake", "deflate", "connection"]),

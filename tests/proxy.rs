@@ -1,4 +1,8 @@
-//! The URLs of proxies, and the proxy variables of the environment. Only one test needs an environment.
+//! Proxies: HTTP CONNECT, SOCKS5, the URLs of proxies, and the proxy variables of the environment.
+//!
+//! `Drive` drives a handshake as an adapter does. Each answer of a proxy arrives whole, byte by byte, cut in two at every
+//! place, and cut at random places. The outcome must always be the same. No test needs a socket, and only one test needs
+//! an environment.
 #![cfg(feature = "alloc")]
 #![allow(
     missing_docs,
@@ -12,7 +16,113 @@
     reason = "tests"
 )]
 
+use hybi::proxy::{ProxyError, ProxyHandshake, ProxyProgress, ProxyTarget, ProxyUrl};
+
+use proptest::test_runner::{Config, FileFailurePersistence};
+use support::cuts::{Cuts, plan};
+
+#[path = "proxy/connect.rs"]
+mod connect;
 #[path = "proxy/environment.rs"]
 mod environment;
+#[path = "proxy/random.rs"]
+mod random;
+#[path = "proxy/socks.rs"]
+mod socks;
+mod support;
 #[path = "proxy/urls.rs"]
 mod urls;
+
+/// Returns a configuration that stores failing cases beside the source, and runs them first.
+fn cases() -> Config {
+    Config {
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        ..Config::default()
+    }
+}
+
+/// The outcome of a handshake whose input has ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Outcome {
+    result: Result<(), ProxyError>,
+    /// All bytes that were sent.
+    sent: Vec<u8>,
+    /// The input that was not consumed.
+    left: Vec<u8>,
+}
+
+/// Drives `handshake` over `input`, which arrives in pieces and then ends. At most `write_len` bytes are written at once.
+fn drive(mut handshake: ProxyHandshake, input: &[u8], cuts: &Cuts, write_len: usize) -> Outcome {
+    let mut pieces = cuts.pieces(input.len());
+    let (mut start, mut end, mut sent) = (0, 0, Vec::new());
+    let result = loop {
+        // Each step sends a byte, reads a piece or ends.
+        let mut arrived = &input[start..end];
+        let progress = handshake.receive(&mut arrived);
+        let waits = !handshake.bytes_to_send().is_empty();
+        assert!(!waits || progress == Ok(ProxyProgress::Send), "{progress:?}");
+        start = end - arrived.len();
+        match progress {
+            Ok(ProxyProgress::Send) => {
+                let len = handshake.bytes_to_send().len().min(write_len);
+                sent.extend_from_slice(&handshake.bytes_to_send()[..len]);
+                handshake.advance(len);
+            }
+            Ok(ProxyProgress::Receive) => {
+                assert!(arrived.is_empty(), "all input was consumed");
+                match pieces.next() {
+                    Some(len) => end += len,
+                    None => break handshake.handle_eof(),
+                }
+            }
+            Ok(ProxyProgress::Open) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    // The first outcome is final.
+    let mut more = &b"HTTP/1.1 200 OK\r\n\r\n"[..];
+    assert_eq!(handshake.receive(&mut more).map(|_| ()), result);
+    assert_eq!(handshake.handle_eof(), result);
+    assert_eq!((more.len(), handshake.bytes_to_send().len()), (19, 0));
+    assert_eq!(handshake.poll_timeout(), None);
+    Outcome { result, sent, left: input[start..].to_vec() }
+}
+
+/// Returns the handshake of `proxy` for a tunnel to `target`.
+fn handshake(proxy: &str, target: ProxyTarget<'_>) -> ProxyHandshake {
+    ProxyHandshake::new(&ProxyUrl::parse(proxy).unwrap(), target).unwrap()
+}
+
+/// Drives the handshake that `new` returns over each split of `input`. Returns the outcome for the whole input. All
+/// outcomes must be equal, up to the part of a refusal's body that arrived together with the head.
+#[track_caller]
+fn at_every_split(new: impl Fn() -> ProxyHandshake, input: &[u8]) -> Outcome {
+    let whole = drive(new(), input, &Cuts::Whole, usize::MAX);
+    for (at, cuts) in plan("proxy", input.len(), false).iter().enumerate() {
+        let cut = drive(new(), input, cuts, [usize::MAX, 1, 7][at % 3]);
+        assert_eq!(cut.sent, whole.sent, "{cuts}");
+        if let (Err(ProxyError::Refused(cut)), Err(ProxyError::Refused(whole))) = (&cut.result, &whole.result)
+        {
+            assert_eq!((cut.status(), cut.head()), (whole.status(), whole.head()), "{cuts}");
+            assert!(whole.body().starts_with(cut.body()), "{cuts}");
+        } else {
+            assert_eq!(cut.result, whole.result, "{cuts}");
+            if whole.result.is_ok() {
+                assert_eq!(cut.left, whole.left, "{cuts}");
+            }
+        }
+    }
+    whole
+}
+
+/// Checks that each truncation of `input`, which opens a tunnel at its last byte, gives a typed error.
+#[track_caller]
+fn at_every_truncation(new: impl Fn() -> ProxyHandshake, input: &[u8]) {
+    for len in 0..input.len() {
+        let error = drive(new(), &input[..len], &Cuts::EachByte, usize::MAX).result.unwrap_err();
+        let is_eof = matches!(error, ProxyError::NoAnswer | ProxyError::Truncated);
+        assert!(is_eof, "{len} bytes: {error:?}");
+        assert_eq!(drive(new(), &input[..len], &Cuts::Whole, 1).result, Err(error));
+    }
+    assert_eq!(drive(new(), input, &Cuts::Whole, 1).result, Ok(()));
+}

@@ -247,6 +247,68 @@ fn s4_errors_of_the_handshake_name_a_rule_and_tell_what_to_do() {
     );
 }
 
+#[cfg(feature = "alloc")]
+#[test]
+fn s4_1_3_errors_of_proxies_name_a_rule_or_tell_what_to_do() {
+    use hybi::proxy::{Proxy, ProxyError, ProxyUrlError, SocksFailure};
+
+    let urls = [
+        ProxyUrlError::SchemeMissing,
+        ProxyUrlError::Scheme,
+        ProxyUrlError::Socks4,
+        ProxyUrlError::Path,
+        ProxyUrlError::Host,
+        ProxyUrlError::HostNotAscii,
+        ProxyUrlError::Port,
+        ProxyUrlError::Character,
+        ProxyUrlError::PercentEncoding,
+        ProxyUrlError::BasicUser,
+        ProxyUrlError::BasicControl,
+        ProxyUrlError::SocksUser,
+        ProxyUrlError::SocksPassword,
+    ];
+    let handshakes = [
+        ProxyError::Target,
+        ProxyError::NameTooLong,
+        ProxyError::NeedsAddress,
+        ProxyError::NotHttp,
+        ProxyError::Head(HeadError::Fold),
+        ProxyError::SwitchedProtocols,
+        ProxyError::NotSocks5(0),
+        ProxyError::NotSocks5(b'H'),
+        ProxyError::NotSocks5(0x15),
+        ProxyError::NotSocks5(b'S'),
+        ProxyError::NoMethod { credentials: true },
+        ProxyError::NoMethod { credentials: false },
+        ProxyError::MethodNotOffered(1),
+        ProxyError::LoginVersion(5),
+        ProxyError::LoginRefused(1),
+        ProxyError::Reserved(1),
+        ProxyError::AddressType(2),
+    ];
+    let failures: Vec<_> = (1..=9).filter_map(SocksFailure::from_code).collect();
+    let without_rule = [ProxyError::NoAnswer, ProxyError::Truncated, ProxyError::Timeout];
+    let mut all: Vec<&dyn Error> = urls.iter().map(|error| error as &dyn Error).collect();
+    all.extend(handshakes.iter().map(|error| error as &dyn Error));
+    all.extend(failures.iter().map(|error| error as &dyn Error));
+    assert!(distinct_texts(&all).iter().all(|text| text.contains("RFC ") && text.contains("): ")));
+    all.extend(without_rule.iter().map(|error| error as &dyn Error));
+    assert!(distinct_texts(&all).iter().all(|text| text.contains(": ")));
+
+    let source = |error: &dyn Error| error.source().map(ToString::to_string);
+    let head = ProxyError::Head(HeadError::Fold);
+    assert_eq!(source(&head), Some(HeadError::Fold.to_string()));
+    let failure = ProxyError::Socks(SocksFailure::General);
+    assert_eq!(
+        (source(&failure), failure.to_string()),
+        (Some(failure.to_string()), SocksFailure::General.to_string())
+    );
+    let proxy = Proxy::from_variables(|name| (name == "WSS_PROXY").then(|| "socks4://p".into()));
+    let error = proxy.for_url(&WsUrl::parse("wss://a").unwrap()).unwrap_err();
+    assert_eq!(source(&error), Some(ProxyUrlError::Socks4.to_string()));
+    assert!(distinct_texts(&[&error])[0].contains("WSS_PROXY"));
+}
+
 #[test]
 fn s3_an_error_of_a_url_tells_how_to_correct_the_url() {
     for (url, error, advice) in [

@@ -119,6 +119,11 @@ pub use server::ServerHandshake;
 pub(crate) use setters::setters;
 pub use url::{UrlError, WsUrl};
 pub use write::{HeaderError, HeaderName, NoRoom};
-// Parts for `proxy`, which reads URLs by the same rules.
+// Parts for `proxy`, which reads HTTP responses and URLs by the same rules.
 #[cfg(feature = "alloc")]
-pub(crate) use {text::is_target_byte, url::split_authority};
+pub(crate) use {
+    reply::split_status_line,
+    scan::{HeaderSink, Scanner},
+    text::is_target_byte,
+    url::split_authority,
+};

@@ -310,7 +310,7 @@ fn check_extensions<'h>(
 }
 
 /// Splits a status line that the scanner has checked into minor version (a digit), status and reason phrase.
-fn split_status_line(line: &[u8]) -> Option<(u8, u16, &[u8])> {
+pub(crate) fn split_status_line(line: &[u8]) -> Option<(u8, u16, &[u8])> {
     let (version, rest) = line.split_first_chunk::<9>()?;
     let (status, reason) = rest.split_first_chunk::<3>()?;
     let status = status.iter().fold(0, |status, &digit| status * 10 + u16::from(digit.wrapping_sub(b'0')));

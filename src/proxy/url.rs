@@ -153,7 +153,7 @@ impl ProxyUrl {
     }
 
     /// Returns whether the client must resolve the name of the server, and pass an address as the
-    /// target of the tunnel. This is so for `socks5`.
+    /// [`ProxyTarget`](super::ProxyTarget). This is so for `socks5`.
     #[must_use]
     pub const fn needs_address(&self) -> bool {
         matches!(self.scheme, ProxyScheme::Socks5)
@@ -182,6 +182,11 @@ impl ProxyUrl {
     #[must_use]
     pub const fn has_credentials(&self) -> bool {
         self.credentials.is_some()
+    }
+
+    /// Returns user and password.
+    pub(super) const fn credentials(&self) -> Option<&Credentials> {
+        self.credentials.as_ref()
     }
 }
 

@@ -1,0 +1,134 @@
+//! HTTP CONNECT (RFC 9110 section 9.3.6): the request, and the state machine that reads the response.
+//!
+//! The scanner of the handshake reads the head of the response, so the same rules and limits apply. Interim responses
+//! (1xx) are skipped. Any 2xx opens the tunnel, whatever body its headers announce.
+//!
+//! Invariants:
+//! - No byte after the head of a 2xx is consumed, because it belongs to the tunnel.
+//! - At most [`HeadLimits::max_head`] bytes of heads are kept.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::error::ProxyError;
+use super::refusal::ProxyRefusal;
+use super::target::ProxyTarget;
+use super::url::{Credentials, ProxyUrl};
+use crate::handshake::{HeadError, HeadLimits, HeaderSink, Scanner, split_status_line};
+
+/// Returns the request for a tunnel to `target`.
+pub(super) fn request(proxy: &ProxyUrl, target: &ProxyTarget<'_>) -> Vec<u8> {
+    // RFC 9110 9.3.6: the target is host and port, and the port is never left out. RFC 9112 3.2.3: `Host` is sent too.
+    let target = target.to_string();
+    let mut request = ["CONNECT ", &target, " HTTP/1.1\r\nHost: ", &target, "\r\n"].concat();
+    if let Some(credentials) = proxy.credentials() {
+        // RFC 9110 11.7.2: this header is for the proxy. It is sent here and nowhere else.
+        request += "Proxy-Authorization: Basic ";
+        request += &basic(credentials);
+        request += "\r\n";
+    }
+    request += "\r\n";
+    request.into_bytes()
+}
+
+/// Returns user and password for Basic authentication (RFC 7617 section 2).
+fn basic(credentials: &Credentials) -> String {
+    let plain = [&credentials.user[..], b":", &credentials.password].concat();
+    let mut text = alloc::vec![0; base64::encoded_len(plain.len(), true).unwrap_or(0)];
+    // The space is exactly what is needed, so there is no error to report.
+    let written = STANDARD.encode_slice(&plain, &mut text);
+    debug_assert_eq!(written, Ok(text.len()));
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// The state machine that reads the response.
+pub(super) struct HttpConnect {
+    scanner: Scanner,
+    max_head: usize,
+    /// All bytes so far: interim responses, and the head of the final response.
+    heads: Vec<u8>,
+    /// Whether the request has user and password.
+    has_credentials: bool,
+}
+
+/// The handshake examines no header of the response.
+#[derive(Default)]
+struct IgnoreHeaders;
+
+impl<'h> HeaderSink<'h> for IgnoreHeaders {
+    fn add(&mut self, _: &'h [u8], _: &'h [u8]) {}
+}
+
+impl HttpConnect {
+    pub(super) const fn new(has_credentials: bool) -> Self {
+        let limits = HeadLimits::new();
+        Self {
+            scanner: Scanner::response(limits),
+            max_head: limits.max_head,
+            heads: Vec::new(),
+            has_credentials,
+        }
+    }
+
+    /// Sets the limits on the heads. Nothing has been received yet.
+    pub(super) const fn set_limits(&mut self, limits: HeadLimits) {
+        self.scanner = Scanner::response(limits);
+        self.max_head = limits.max_head;
+    }
+
+    /// Returns whether no byte of the response has arrived.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.heads.is_empty()
+    }
+
+    /// Removes the bytes of the response from the front of `input`. Returns whether the tunnel is open.
+    pub(super) fn receive(&mut self, input: &mut &[u8]) -> Result<bool, ProxyError> {
+        let before = self.heads.len();
+        let space = self.max_head.saturating_sub(before);
+        self.heads.extend_from_slice(input.get(..space).unwrap_or(input));
+        loop {
+            let Some(head) = self.scanner.scan(&self.heads, &mut IgnoreHeaders).map_err(head_error)? else {
+                skip(input, self.heads.len().saturating_sub(before));
+                return Ok(false);
+            };
+            let (_, status, reason) =
+                split_status_line(head.line).ok_or(HeadError::Changed).map_err(head_error)?;
+            match status {
+                // RFC 9110 7.8: a server MUST NOT switch to a protocol that the client did not ask for.
+                101 => return Err(ProxyError::SwitchedProtocols),
+                // RFC 9110 15.2: this is an interim response; the final one follows.
+                100..=199 => self.scanner.next_response(),
+                _ => {
+                    skip(input, head.len.saturating_sub(before));
+                    // RFC 9110 9.3.6: any 2xx opens the tunnel, directly after its head. Content-Length and
+                    // Transfer-Encoding MUST be ignored. RFC 9110 2.5: this also holds for HTTP/1.0, which tinyproxy
+                    // and other proxies send.
+                    if (200..300).contains(&status) {
+                        return Ok(true);
+                    }
+                    let bytes = self.heads.get(head.start..head.len).unwrap_or_default();
+                    let lens = (reason.len(), head.headers.as_bytes().len());
+                    let refusal = ProxyRefusal::new(status, bytes, lens, input, self.has_credentials);
+                    skip(input, refusal.body().len());
+                    return Err(ProxyError::Refused(refusal.into()));
+                }
+            }
+        }
+    }
+}
+
+/// Removes `len` bytes from the front of `input`.
+fn skip(input: &mut &[u8], len: usize) {
+    *input = input.get(len..).unwrap_or_default();
+}
+
+/// Returns the error of the scanner as an error of the proxy.
+const fn head_error(error: HeadError) -> ProxyError {
+    match error {
+        HeadError::StartLine => ProxyError::NotHttp,
+        error => ProxyError::Head(error),
+    }
+}
