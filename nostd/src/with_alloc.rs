@@ -13,7 +13,8 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use hybi::handshake::{ClientHandshake, ClientRequest, HeadLimits, Incoming, Reply, ServerHandshake};
+use hybi::handshake::{ClientHandshake, ClientRequest, HeadLimits, Incoming, Reply, ServerHandshake, WsUrl};
+use hybi::proxy::{Proxy, ProxyHandshake, ProxyProgress, ProxyTarget};
 use hybi::{CloseCode, Config, Connection, Event, Input, Instant, Message, Outbox, VecMessage};
 
 /// An allocator that returns consecutive blocks of a static array, and counts the bytes in use. It does not reuse
@@ -124,6 +125,7 @@ fn exchange(from: &mut Peer, to: &mut Peer) -> Option<Message> {
 
 fn main() {
     handshake();
+    tunnel();
     assert_eq!(heap(), 0);
     let mut server = Peer::new("server", Connection::server(NOW, Config::new(), Outbox::new()));
     let mut client = Peer::new("client", Connection::client(NOW, Config::new(), Outbox::new(), [7; 32]));
@@ -166,4 +168,21 @@ fn handshake() {
     let len = request.accept().write(&mut reply).unwrap();
     assert!(matches!(client.poll(&reply[..len]), Ok(Some(Reply::Open(_)))));
     say!("client: open");
+}
+
+/// Opens a tunnel through the proxy that the variables name.
+fn tunnel() {
+    let proxy =
+        Proxy::from_variables(|name| (name == "ALL_PROXY").then(|| "socks5h://alice:secret@proxy".into()));
+    let url = WsUrl::parse("wss://server.example.com/").unwrap();
+    let proxy = proxy.for_url(&url).unwrap().unwrap();
+    let mut handshake = ProxyHandshake::new(proxy, ProxyTarget::from_url(&url)).unwrap();
+    let mut input = &b"\x05\x02\x01\x00\x05\x00\x00\x01\x7f\x00\x00\x01\x04\x38"[..];
+    let mut sent = 0;
+    while handshake.receive(&mut input).unwrap() == ProxyProgress::Send {
+        sent += handshake.bytes_to_send().len();
+        handshake.advance(usize::MAX);
+    }
+    assert_eq!(handshake.progress(), ProxyProgress::Open);
+    say!("client: a tunnel is open after {sent} bytes");
 }
