@@ -132,3 +132,20 @@ const fn head_error(error: HeadError) -> ProxyError {
         error => ProxyError::Head(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s6455_10_4_no_more_than_the_limit_is_kept() {
+        let long = alloc::vec![b'x'; 1 << 20];
+        for start in [&b"HTTP/1.1 200 "[..], b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 502 x\r\n\r\n", b"x"] {
+            let mut connect = HttpConnect::new(false);
+            connect.set_limits(HeadLimits::new().max_head(100));
+            let input = [start, &long].concat();
+            let _ = connect.receive(&mut &input[..]);
+            assert_eq!(connect.heads.len(), 100);
+        }
+    }
+}

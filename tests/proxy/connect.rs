@@ -278,6 +278,7 @@ fn s3986_3_2_2_targets_that_would_change_the_request_are_refused() {
         "a b",
         "a\r\nHost: b",
         "a/",
+        "a:",
         "a:80",
         "u@a",
         "a#",
