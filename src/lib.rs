@@ -16,6 +16,7 @@
 //! | [`Connection`] | a connection after its handshake: it decodes events, encodes messages, closes, and has timers | none; `alloc` for buffers that grow |
 //! | [`handshake`] | the opening handshake of both roles, without I/O | none |
 //! | `proxy` | the opening of a tunnel through an HTTP or SOCKS5 proxy, over bytes, and the proxy variables of the environment | `alloc` |
+//! | [`reconnect`] | when to connect again: a policy without I/O | none |
 //! | [`frame`], [`utf8`], [`CloseFrame`] | a frame codec, a UTF-8 validator, close codes and reasons | none |
 //!
 //! # The run loop
@@ -96,8 +97,8 @@
 //! # Scope
 //!
 //! The crate implements all of RFC 6455 for both roles, and RFC 7692 with the feature `deflate`. It does not implement
-//! HTTP beyond the handshake and CONNECT, TLS, reconnecting or connection pools. Only `connect` of `net` and `tokio`
-//! resolves host names.
+//! HTTP beyond the handshake and CONNECT, TLS or connection pools. Only `connect` of `net` and `tokio` resolves host
+//! names. The module [`reconnect`] decides when to connect again.
 //!
 //! # Limits
 //!
@@ -143,6 +144,7 @@ pub mod manual;
 #[cfg(feature = "alloc")]
 #[cfg_attr(docsrs, doc(cfg(feature = "alloc")))]
 pub mod proxy;
+pub mod reconnect;
 mod role;
 mod time;
 pub mod utf8;

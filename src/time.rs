@@ -117,7 +117,7 @@ impl fmt::Debug for Term {
 }
 
 /// Returns the duration in nanoseconds, limited to the range of `u64`.
-const fn nanos(duration: Duration) -> u64 {
+pub(crate) const fn nanos(duration: Duration) -> u64 {
     let nanos = duration.as_nanos();
     if nanos > u64::MAX as u128 {
         u64::MAX

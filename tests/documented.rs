@@ -555,6 +555,24 @@ fn the_docs_of_the_adapters_state_timeouts_and_kept_memory() {
     assert_eq!(constant(opening, "DISCARD_TIME"), 1);
 }
 
+#[test]
+fn the_docs_of_reconnecting_state_the_defaults() {
+    let policy = "src/reconnect/policy.rs";
+    let seconds = |field: &str| between(policy, &format!(" {field}: Duration::from_secs("), ")");
+    Page::new(policy)
+        .says(format!("after the first failure; {} seconds by default", seconds("first_delay")))
+        .says(format!("stops doubling; {} seconds by default", seconds("largest_delay")))
+        .says(format!("with `Retry-After`; {} seconds by default", seconds("largest_retry_after")))
+        .says(format!("are forgotten; {} seconds by default", seconds("least_uptime")))
+        .and_no_more();
+    let mut record = Page::new("docs/decisions/0047-delays-have-full-jitter.md");
+    record.says(format!(
+        "starts at {} s and doubles with each failure up to {} s",
+        seconds("first_delay"),
+        seconds("largest_delay")
+    ));
+}
+
 /// Collects all files of the repository, except build output and hidden folders.
 fn files(folder: &Path, found: &mut Vec<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {

@@ -22,7 +22,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("proxy", &["time", "handshake"]),
     ("deflate", &["role", "frame", "handshake"]),
     ("connection", &["kernel", "time", "role", "error", "utf8", "frame", "close", "handshake", "deflate"]),
-    ("adapters", &["time", "role", "error", "close", "handshake", "deflate", "connection"]),
+    ("reconnect", &["time", "close", "handshake", "connection"]),
+    ("adapters", &["time", "role", "error", "close", "handshake", "deflate", "connection", "reconnect"]),
     ("manual", &[]),
 ];
 

@@ -22,6 +22,8 @@ use proptest::test_runner::{Config, FileFailurePersistence};
 mod frames;
 #[path = "properties/handshake.rs"]
 mod handshake;
+#[path = "properties/reconnect.rs"]
+mod reconnect;
 #[path = "properties/streams.rs"]
 mod streams;
 mod support;

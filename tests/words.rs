@@ -12,6 +12,7 @@ use hybi::handshake::{
     HeadError, HeadLimits, HeaderError, HeaderName, Headers, HttpResponse, Incoming, Malformed, NoRoom,
     Reason, Rejection, RequestError, ResponseError, ServerHandshake, UrlError, WsUrl,
 };
+use hybi::reconnect::{Failure, GiveUp};
 use hybi::utf8::Validator;
 use hybi::{
     CloseCode, CloseReason, Config, ControlPayload, EofPosition, Instant, Outcome, ProtocolError, SendError,
@@ -98,6 +99,28 @@ fn errors_of_sending_name_a_rule_or_tell_what_to_do() {
     let becomes = encode.map(SendError::from);
     let (open, large) = (SendError::MessageOpen, SendError::TooLarge);
     assert_eq!(becomes, [open, open, large, SendError::ControlTooLong, large]);
+}
+
+#[test]
+fn reasons_to_give_up_say_what_happened() {
+    let failures = [
+        Failure::Network,
+        Failure::Response { status: 503, retry_after: None },
+        Failure::Handshake,
+        Failure::Request,
+        Failure::Closed(CloseCode::GOING_AWAY),
+    ];
+    let not_retried = failures.map(GiveUp::NotRetried);
+    let too_many = failures.map(|last| GiveUp::TooManyAttempts { attempts: 3, last });
+    let mut errors: Vec<&dyn Error> = Vec::new();
+    errors.extend(not_retried.iter().chain(&too_many).map(|error| error as &dyn Error));
+    for text in distinct_texts(&errors) {
+        assert!(text.contains(':'), "{text}");
+    }
+    assert!(not_retried[4].to_string().contains("1001 (going away)"));
+    let one = GiveUp::TooManyAttempts { attempts: 1, last: Failure::Network };
+    assert!(one.to_string().contains("1 failed attempt is"), "{one}");
+    assert!(too_many[0].to_string().contains("3 failed attempts are"), "{}", too_many[0]);
 }
 
 #[test]
