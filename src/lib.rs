@@ -16,7 +16,7 @@
 //! | [`Connection`] | a connection after its handshake: it decodes events, encodes messages, closes, and has timers | none; `alloc` for buffers that grow |
 //! | [`handshake`] | the opening handshake of both roles, without I/O | none |
 //! | `proxy` | the opening of a tunnel through an HTTP or SOCKS5 proxy, over bytes, and the proxy variables of the environment | `alloc` |
-//! | [`reconnect`] | when to connect again: a policy without I/O | none |
+//! | [`dial`], [`reconnect`] | which address to connect to, and when to connect again: policies without I/O | none |
 //! | [`frame`], [`utf8`], [`CloseFrame`] | a frame codec, a UTF-8 validator, close codes and reasons | none |
 //!
 //! # The run loop
@@ -98,7 +98,7 @@
 //!
 //! The crate implements all of RFC 6455 for both roles, and RFC 7692 with the feature `deflate`. It does not implement
 //! HTTP beyond the handshake and CONNECT, TLS or connection pools. Only `connect` of `net` and `tokio` resolves host
-//! names. The module [`reconnect`] decides when to connect again.
+//! names. The modules [`dial`] and [`reconnect`] decide which address to connect to, and when to connect again.
 //!
 //! # Limits
 //!
@@ -135,6 +135,7 @@ mod connection;
 #[cfg(feature = "deflate")]
 #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
 pub mod deflate;
+pub mod dial;
 mod error;
 pub mod frame;
 pub mod handshake;

@@ -17,6 +17,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use hybi::deflate::Compression;
+use hybi::dial::Dialing;
 use hybi::handshake::{self, Request};
 use hybi::{Config, Connection, SliceOutbox};
 
@@ -556,7 +557,7 @@ fn the_docs_of_the_adapters_state_timeouts_and_kept_memory() {
 }
 
 #[test]
-fn the_docs_of_reconnecting_state_the_defaults() {
+fn the_docs_of_connecting_state_the_defaults() {
     let policy = "src/reconnect/policy.rs";
     let seconds = |field: &str| between(policy, &format!(" {field}: Duration::from_secs("), ")");
     Page::new(policy)
@@ -564,6 +565,15 @@ fn the_docs_of_reconnecting_state_the_defaults() {
         .says(format!("stops doubling; {} seconds by default", seconds("largest_delay")))
         .says(format!("with `Retry-After`; {} seconds by default", seconds("largest_retry_after")))
         .says(format!("are forgotten; {} seconds by default", seconds("least_uptime")))
+        .and_no_more();
+    let (stagger, least) = (Dialing::DEFAULT_STAGGER.as_millis(), Dialing::LEAST_STAGGER.as_millis());
+    Page::new("src/dial/dialing.rs")
+        .says(format!("The stagger by default: {stagger} ms"))
+        .says(format!("The shortest stagger: {least} ms"))
+        .and_no_more();
+    Page::new("src/dial/mod.rs")
+        .says(format!("starts {stagger} ms after the previous one"))
+        .says(format!("and starts {stagger} ms later"))
         .and_no_more();
     let mut record = Page::new("docs/decisions/0047-delays-have-full-jitter.md");
     record.says(format!(

@@ -1,5 +1,5 @@
 //! Tests of every value of a small domain: all two-byte starts of frames in every state, all orders of events while a
-//! connection closes, and UTF-8 of up to four bytes.
+//! connection closes or while a client connects to several addresses, and UTF-8 of up to four bytes.
 //!
 //! A debug build uses only representative bytes, and shorter sequences. `tests/vectors.rs` cuts each test vector in two
 //! at every place.
@@ -18,6 +18,8 @@
 
 #[path = "exhaustive/closing.rs"]
 mod closing;
+#[path = "exhaustive/dial.rs"]
+mod dial;
 #[path = "exhaustive/headers.rs"]
 mod headers;
 mod support;

@@ -22,8 +22,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("proxy", &["time", "handshake"]),
     ("deflate", &["role", "frame", "handshake"]),
     ("connection", &["kernel", "time", "role", "error", "utf8", "frame", "close", "handshake", "deflate"]),
+    ("dial", &["time"]),
     ("reconnect", &["time", "close", "handshake", "connection"]),
-    ("adapters", &["time", "role", "error", "close", "handshake", "deflate", "connection", "reconnect"]),
+    (
+        "adapters",
+        &["time", "role", "error", "close", "handshake", "deflate", "connection", "dial", "reconnect"],
+    ),
     ("manual", &[]),
 ];
 

@@ -18,6 +18,8 @@
 
 use proptest::test_runner::{Config, FileFailurePersistence};
 
+#[path = "properties/dial.rs"]
+mod dial;
 #[path = "properties/frames.rs"]
 mod frames;
 #[path = "properties/handshake.rs"]

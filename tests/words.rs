@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::error::Error;
 use std::time::Duration;
 
+use hybi::dial::{DialError, Progress, Stage};
 use hybi::frame::{EncodeError, MaskingKeys, Role};
 use hybi::handshake::{
     ClientHandshake, ClientRequest, DeflateConfig, DeflateParams, ExtensionError, Extensions, HandshakeError,
@@ -102,7 +103,7 @@ fn errors_of_sending_name_a_rule_or_tell_what_to_do() {
 }
 
 #[test]
-fn reasons_to_give_up_say_what_happened() {
+fn errors_of_connecting_say_what_happened() {
     let failures = [
         Failure::Network,
         Failure::Response { status: 503, retry_after: None },
@@ -110,10 +111,19 @@ fn reasons_to_give_up_say_what_happened() {
         Failure::Request,
         Failure::Closed(CloseCode::GOING_AWAY),
     ];
+    let mut progress = Progress::new(Instant::ZERO, Some(Duration::from_secs(10)));
+    let stages =
+        [Stage::Resolving, Stage::Connecting, Stage::Proxy, Stage::Tls, Stage::Handshake].map(|stage| {
+            progress.enter(stage);
+            progress.check(Instant::from_origin(Duration::from_secs(10))).unwrap_err()
+        });
+    let dial = [DialError::NoAddress, DialError::AllFailed, DialError::TimedOut];
     let not_retried = failures.map(GiveUp::NotRetried);
     let too_many = failures.map(|last| GiveUp::TooManyAttempts { attempts: 3, last });
     let mut errors: Vec<&dyn Error> = Vec::new();
     errors.extend(not_retried.iter().chain(&too_many).map(|error| error as &dyn Error));
+    errors.extend(stages.iter().map(|error| error as &dyn Error));
+    errors.extend(dial.iter().map(|error| error as &dyn Error));
     for text in distinct_texts(&errors) {
         assert!(text.contains(':'), "{text}");
     }
