@@ -532,8 +532,10 @@ fn the_docs_of_the_adapters_state_timeouts_and_kept_memory() {
     let handshake = word(d.handshake);
     for path in ["src/adapters/tokio.rs", "src/adapters/net/client.rs"] {
         Page::new(path)
-            .says(format!("{handshake} seconds for each address to connect and {handshake} for the"));
+            .says(format!("{handshake} seconds to connect and {handshake} seconds for the handshake"));
     }
+    Page::new("src/adapters/net/client.rs")
+        .says(format!("at most {} at a time", constant("src/adapters/net/dial.rs", "MAX_THREADS")));
     for path in ["src/adapters/tokio.rs", "src/adapters/net/server.rs", "src/adapters/futures_io.rs"] {
         Page::new(path).says(format!("any origin, {handshake} seconds for the handshake"));
     }

@@ -146,6 +146,7 @@ where
 /// * [`ConnectError::Url`]: the URL is invalid.
 /// * [`ConnectError::NeedsTls`]: the URL is `wss`.
 /// * [`ConnectError::Connect`]: the host has no address, or no connection to any of its addresses could be made.
+/// * [`ConnectError::Deadline`]: no connection was made in time.
 /// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
 /// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
 /// * [`ConnectError::Http`]: the server answered with a status other than 101.
@@ -186,15 +187,16 @@ impl Server {
 }
 
 impl Client {
-    /// Creates a client with the defaults: no subprotocols, no origin, ten seconds for each address to connect and ten
-    /// for the handshake. All other settings are the defaults of [`Config`](crate::Config) and
+    /// Creates a client with the defaults: no subprotocols, no origin, ten seconds to connect and ten seconds for the
+    /// handshake. All other settings are the defaults of [`Config`](crate::Config) and
     /// [`HeadLimits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {
         Self::with_runtime(Tokio::new())
     }
 
-    /// Connects to a `ws://` URL over TCP, and opens a WebSocket. Tries each address of the host in turn.
+    /// Connects to a `ws://` URL over TCP, and opens a WebSocket. The attempts to connect to the addresses of the host
+    /// are staggered, and the first connection is used ([`dial`](crate::dial)).
     ///
     /// # Errors
     ///
@@ -202,6 +204,7 @@ impl Client {
     /// * [`ConnectError::NeedsTls`]: the URL is `wss`.
     /// * [`ConnectError::Request`]: a header, a subprotocol or the origin cannot be sent. No connection was made.
     /// * [`ConnectError::Connect`]: the host has no address, or no connection to any of its addresses could be made.
+    /// * [`ConnectError::Deadline`]: no connection was made in time.
     /// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
     /// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
     /// * [`ConnectError::Http`]: the server answered with a status other than 101.
@@ -215,24 +218,14 @@ impl Client {
             return Err(ConnectError::NeedsTls);
         }
         self.check(&parsed)?;
-        let mut tried = handshake_driver::Tried::default();
-        let addresses = lookup_host((parsed.host_for_connect(), parsed.port())).await;
-        for address in addresses.map_err(ConnectError::Connect)? {
-            let connecting = TcpStream::connect(address);
-            let stream = match self.connect_timeout {
-                Some(timeout) => {
-                    time::timeout(timeout, connecting).await.unwrap_or_else(|late| Err(late.into()))
-                }
-                None => connecting.await,
-            };
-            // Without `TCP_NODELAY` the system delays small writes to send them together. The delay saves nothing here,
-            // because queued frames are already written together.
-            match stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
-                Ok(stream) => return self.open(stream, url).await,
-                Err(error) => tried.failed(address, &error),
-            }
-        }
-        Err(tried.into_error())
+        let addresses = lookup_host((parsed.host_for_connect(), parsed.port()));
+        let stream =
+            async_driver::dial(self.runtime().clone(), self.connect_timeout, addresses, TcpStream::connect)
+                .await?;
+        // Without `TCP_NODELAY` the system delays small writes to send them together. The delay saves nothing here,
+        // because queued frames are already written together.
+        stream.set_nodelay(true).map_err(ConnectError::Connect)?;
+        self.open(stream, url).await
     }
 }
 

@@ -89,12 +89,16 @@ impl Progress {
     ///
     /// [`DeadlineExceeded`]: `now` is the deadline or later. The error names the stage that is running.
     pub fn check(&self, now: Instant) -> Result<(), DeadlineExceeded> {
-        match (self.deadline(), self.limit.duration()) {
-            (Some(deadline), Some(limit)) if deadline <= now => {
-                Err(DeadlineExceeded { stage: self.stage, limit })
-            }
+        match self.deadline() {
+            Some(deadline) if deadline <= now => Err(self.exceeded()),
             _ => Ok(()),
         }
+    }
+
+    /// Returns the error that names the stage that is running. Call this if a wait until the deadline has ended.
+    #[must_use]
+    pub fn exceeded(&self) -> DeadlineExceeded {
+        DeadlineExceeded { stage: self.stage, limit: self.limit.duration().unwrap_or(Duration::MAX) }
     }
 }
 

@@ -12,6 +12,7 @@ use std::thread;
 use hybi::adapters::net::{
     self, AcceptError, Acceptance, Client, ConnectError, HttpCall, Server, WrappedStream,
 };
+use hybi::dial::Stage;
 use hybi::handshake::{HandshakeError, HttpResponse, Reason, ResponseError};
 use hybi::{Message, Outcome, ProtocolError, SendError};
 
@@ -400,10 +401,15 @@ fn a_failed_connection_is_a_typed_error() {
 fn the_connect_timeout_is_used() {
     timed(|| {
         let (_listener, address) = listen();
-        match Client::new().connect_timeout(Some(ms(0))).connect(&url(address)) {
-            // The standard library refuses a timeout of zero, so this error shows that the timeout was used.
-            Err(ConnectError::Connect(error)) => assert_eq!(error.kind(), ErrorKind::InvalidInput),
-            other => panic!("{other:?}"),
+        for (host, stage) in
+            [(address.to_string(), Stage::Connecting), ("localhost:1".into(), Stage::Resolving)]
+        {
+            match Client::new().connect_timeout(Some(ms(0))).connect(&format!("ws://{host}/")) {
+                Err(ConnectError::Deadline(error)) => {
+                    assert_eq!((error.stage(), error.limit()), (stage, ms(0)))
+                }
+                other => panic!("{other:?}"),
+            }
         }
     });
 }

@@ -61,6 +61,8 @@ use crate::Instant;
 
 mod buffer_pool;
 mod clock;
+#[cfg(feature = "tokio")]
+mod dial;
 mod group;
 mod handshake;
 mod handshake_loop;
@@ -79,6 +81,8 @@ mod websocket;
 mod write_driver;
 mod writer;
 
+#[cfg(feature = "tokio")]
+pub(super) use dial::dial;
 pub use group::Group;
 pub use http_call::{AcceptError, HttpCall};
 pub use pending_request::PendingRequest;

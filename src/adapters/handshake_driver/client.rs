@@ -84,8 +84,8 @@ impl<R> Client<R> {
         self
     }
 
-    /// Sets how long the adapter may take to connect to each address of the host. With `None` the system limits this
-    /// time.
+    /// Sets how long the adapter may take to resolve the name of the host and to connect to one of its addresses. With
+    /// `None` the system limits this time.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.connect_timeout = timeout;

@@ -9,6 +9,7 @@ use core::fmt;
 use std::io;
 use std::prelude::v1::*;
 
+use crate::dial::DeadlineExceeded;
 use crate::handshake::{HandshakeError, Headers, HttpReply, RequestError, UrlError};
 
 /// The reason why no WebSocket was opened.
@@ -22,6 +23,8 @@ pub enum ConnectError<S> {
     Request(RequestError),
     /// No connection could be made. The error names the addresses that were tried.
     Connect(io::Error),
+    /// No connection was made in time. The error names the stage that was running, for example the name resolution.
+    Deadline(DeadlineExceeded),
     /// The stream failed or ended during the handshake, or the system provides no entropy.
     Io(io::Error),
     /// The response is not valid for a WebSocket handshake, or did not arrive in time.
@@ -40,6 +43,7 @@ impl<S> fmt::Display for ConnectError<S> {
             ),
             Self::Request(error) => fmt::Display::fmt(error, f),
             Self::Connect(error) => write!(f, "cannot connect: {error}"),
+            Self::Deadline(error) => fmt::Display::fmt(error, f),
             Self::Io(error) => write!(f, "the handshake failed: {error}"),
             Self::Handshake(error) => fmt::Display::fmt(error, f),
             Self::Http(response) => write!(
@@ -60,6 +64,7 @@ impl<S> fmt::Debug for ConnectError<S> {
             Self::NeedsTls => f.write_str("NeedsTls"),
             Self::Request(error) => f.debug_tuple("Request").field(error).finish(),
             Self::Connect(error) => f.debug_tuple("Connect").field(error).finish(),
+            Self::Deadline(error) => f.debug_tuple("Deadline").field(error).finish(),
             Self::Io(error) => f.debug_tuple("Io").field(error).finish(),
             Self::Handshake(error) => f.debug_tuple("Handshake").field(error).finish(),
             Self::Http(response) => f.debug_tuple("Http").field(response).finish(),
@@ -74,6 +79,7 @@ impl<S> Error for ConnectError<S> {
             Self::Url(error) => Some(error),
             Self::Request(error) => Some(error),
             Self::Connect(error) | Self::Io(error) => Some(error),
+            Self::Deadline(error) => Some(error),
             Self::Handshake(error) => Some(error),
             Self::NeedsTls | Self::Http(_) => None,
         }
@@ -90,6 +96,7 @@ impl<S> ConnectError<S> {
             Self::NeedsTls => ConnectError::NeedsTls,
             Self::Request(error) => ConnectError::Request(error),
             Self::Connect(error) => ConnectError::Connect(error),
+            Self::Deadline(error) => ConnectError::Deadline(error),
             Self::Io(error) => ConnectError::Io(error),
             Self::Handshake(error) => ConnectError::Handshake(error),
             Self::Http(response) => ConnectError::Http(response.with_stream(())),
@@ -106,6 +113,12 @@ impl<S> From<UrlError> for ConnectError<S> {
 impl<S> From<RequestError> for ConnectError<S> {
     fn from(error: RequestError) -> Self {
         Self::Request(error)
+    }
+}
+
+impl<S> From<DeadlineExceeded> for ConnectError<S> {
+    fn from(error: DeadlineExceeded) -> Self {
+        Self::Deadline(error)
     }
 }
 

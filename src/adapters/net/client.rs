@@ -8,15 +8,16 @@
 //! every other error the stream is dropped.
 
 use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
 
 use super::Blocking;
 use super::deadline_stream::DeadlineStream;
+use super::dial;
 use super::handshake;
 use super::websocket::WebSocket;
 use super::wrapped_stream::{SocketOf, WrappedStream};
 use crate::Instant;
-use crate::adapters::handshake_driver::{self, ConnectError, Tried};
+use crate::adapters::handshake_driver::{self, ConnectError};
 use crate::handshake::WsUrl;
 
 /// A client for blocking streams: the settings of its requests and connections.
@@ -25,9 +26,16 @@ use crate::handshake::WsUrl;
 ///
 /// [`Client::connect`], [`Client::open`] and [`Client::open_stream`] block until the handshake is done. Two timeouts
 /// limit this time, each ten seconds by default.
-/// [`connect_timeout`](handshake_driver::Client::connect_timeout) applies to each address of the host, and
-/// [`handshake_timeout`](handshake_driver::Client::handshake_timeout) to the handshake. The name lookup has no timeout.
-/// If the stream supports no timeouts, nothing interrupts a read that blocks.
+/// [`connect_timeout`](handshake_driver::Client::connect_timeout) applies to name resolution and connecting, and
+/// [`handshake_timeout`](handshake_driver::Client::handshake_timeout) to the handshake. If the stream supports no
+/// timeouts, nothing interrupts a read that blocks.
+///
+/// # Threads
+///
+/// [`Client::connect`] starts helper threads, because name resolution and connecting block. One thread resolves the
+/// name, and each attempt to connect has a thread, at most 8 at a time. There is no thread for a host that is an IP
+/// address. Threads of attempts that have lost end by themselves, within the connect timeout. They close their
+/// connections.
 ///
 /// ```no_run
 /// use hybi::adapters::net::Client;
@@ -42,15 +50,16 @@ use crate::handshake::WsUrl;
 pub type Client = handshake_driver::Client<Blocking>;
 
 impl Client {
-    /// Returns a client with the defaults: no subprotocols, no origin, ten seconds for each address to connect and ten
-    /// for the handshake. All other settings are the defaults of [`Config`](crate::Config) and
+    /// Returns a client with the defaults: no subprotocols, no origin, ten seconds to connect and ten seconds for the
+    /// handshake. All other settings are the defaults of [`Config`](crate::Config) and
     /// [`HeadLimits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {
         Self::with_runtime(Blocking)
     }
 
-    /// Connects to a `ws://` URL over TCP, and opens a WebSocket. Tries each address of the host in turn.
+    /// Connects to a `ws://` URL over TCP, and opens a WebSocket. The attempts to connect to the addresses of the host
+    /// are staggered, and the first connection is used ([`dial`](crate::dial)).
     ///
     /// Blocks until the handshake is done.
     ///
@@ -60,6 +69,7 @@ impl Client {
     /// - [`ConnectError::NeedsTls`]: `url` is a `wss://` URL.
     /// - [`ConnectError::Request`]: a header, a subprotocol or the origin cannot be sent. No connection was made.
     /// - [`ConnectError::Connect`]: the host has no address, or no connection to any of its addresses could be made.
+    /// - [`ConnectError::Deadline`]: no connection was made in time.
     /// - [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
     /// - [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
     /// - [`ConnectError::Http`]: the server answered with a status other than 101.
@@ -69,19 +79,9 @@ impl Client {
             return Err(ConnectError::NeedsTls);
         }
         self.check(&parsed)?;
-        let mut tried = Tried::default();
-        let addresses = (parsed.host_for_connect(), parsed.port()).to_socket_addrs();
-        for address in addresses.map_err(ConnectError::Connect)? {
-            let stream = match self.connect_timeout {
-                Some(timeout) => TcpStream::connect_timeout(&address, timeout),
-                None => TcpStream::connect(address),
-            };
-            match stream.and_then(|stream| DeadlineStream::tcp(stream, true)) {
-                Ok(link) => return self.run(link, &parsed),
-                Err(error) => tried.failed(address, &error),
-            }
-        }
-        Err(tried.into_error())
+        let stream = dial::connect(parsed.host_for_connect(), parsed.port(), self.connect_timeout)?;
+        let link = DeadlineStream::tcp(stream, true).map_err(ConnectError::Connect)?;
+        self.run(link, &parsed)
     }
 
     /// Opens a WebSocket over a connected stream. Blocks until the handshake is done. For a `wss://` URL pass a TLS

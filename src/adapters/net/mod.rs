@@ -65,6 +65,7 @@ mod blocking_mode;
 mod client;
 mod clock;
 mod deadline_stream;
+mod dial;
 mod handshake;
 mod http_call;
 mod interest;
@@ -126,6 +127,7 @@ pub fn accept(stream: TcpStream) -> Result<WebSocket<TcpStream>, AcceptError<Tcp
 /// - [`ConnectError::Url`]: `url` cannot be parsed.
 /// - [`ConnectError::NeedsTls`]: `url` is a `wss://` URL.
 /// - [`ConnectError::Connect`]: the host was not found, or no connection to any of its addresses succeeded.
+/// - [`ConnectError::Deadline`]: no connection was made in time.
 /// - [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
 /// - [`ConnectError::Handshake`]: the response is not valid, or did not arrive in time.
 /// - [`ConnectError::Http`]: the server answered with a status other than 101.

@@ -1,0 +1,239 @@
+//! Connects a TCP socket to a host, with helper threads.
+//!
+//! [`Dialing`] decides when each attempt starts (RFC 8305). Connecting blocks, so each attempt runs in a thread of its
+//! own and sends its result over a channel. The calling thread waits for the results. If no other attempt can follow,
+//! the attempt runs in the calling thread instead. The system resolves names, which blocks too, so this also runs in a
+//! thread if there is a deadline.
+//!
+//! Invariants:
+//! - One call has at most [`MAX_THREADS`] attempts at a time.
+//! - A thread cannot be cancelled. The thread of an attempt that has lost ends at the deadline at the latest, and
+//!   closes its connection. Without a deadline, the system limits its time.
+//! - If the system starts no thread, the work is done in the calling thread.
+
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+use std::borrow::ToOwned;
+use std::io;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::{thread, vec};
+
+use super::clock::Clock;
+use crate::Instant;
+use crate::adapters::handshake_driver::{ConnectError, Tried};
+use crate::dial::{Action, Dialing, Progress, Stage};
+
+/// Maximum number of attempts of one call that run at the same time, each in a thread.
+const MAX_THREADS: usize = 8;
+
+/// Connects to one of the addresses of a host. `limit` is the longest time for name resolution and all attempts.
+pub(super) fn connect<S>(
+    host: &str,
+    port: u16,
+    limit: Option<Duration>,
+) -> Result<TcpStream, ConnectError<S>> {
+    let clock = Clock::start_at(Instant::ZERO, None);
+    let mut progress = Progress::new(Instant::ZERO, limit);
+    let mut addresses = match host.parse::<IpAddr>() {
+        Ok(address) => vec![SocketAddr::new(address, port)],
+        Err(_) => {
+            let name = host.to_owned();
+            let resolve = move || (name.as_str(), port).to_socket_addrs().map(Iterator::collect);
+            in_time(resolve, &progress, clock)?
+        }
+    };
+    progress.enter(Stage::Connecting);
+    let dialing = Dialing::new(&mut addresses).deadline(progress.deadline());
+    race(dialing, &addresses, &progress, clock, |address, remaining| match remaining {
+        Some(remaining) => TcpStream::connect_timeout(&address, remaining),
+        None => TcpStream::connect(address),
+    })
+}
+
+/// Returns the result of `work`, or an error if the deadline passes first.
+fn in_time<T: Send + 'static, S>(
+    work: impl Fn() -> io::Result<T> + Clone + Send + 'static,
+    progress: &Progress,
+    clock: Clock,
+) -> Result<T, ConnectError<S>> {
+    let Some(remaining) = progress.remaining(clock.now(|| None)) else {
+        return work().map_err(ConnectError::Connect);
+    };
+    if remaining.is_zero() {
+        return Err(progress.exceeded().into());
+    }
+    let (sender, result) = mpsc::channel();
+    let helper = work.clone();
+    if spawn(move || sender.send(helper())).is_err() {
+        return work().map_err(ConnectError::Connect);
+    }
+    match result.recv_timeout(remaining) {
+        Ok(result) => result.map_err(ConnectError::Connect),
+        Err(RecvTimeoutError::Timeout) => Err(progress.exceeded().into()),
+        Err(error) => Err(ConnectError::Connect(io::Error::other(error))),
+    }
+}
+
+/// Makes the attempts that `dialing` asks for, and returns the first success. `attempt` connects to an address in the
+/// given time.
+fn race<T: Send + 'static, S>(
+    mut dialing: Dialing,
+    addresses: &[SocketAddr],
+    progress: &Progress,
+    clock: Clock,
+    attempt: impl Fn(SocketAddr, Option<Duration>) -> io::Result<T> + Clone + Send + 'static,
+) -> Result<T, ConnectError<S>> {
+    let (sender, results) = mpsc::channel();
+    let mut tried = Tried::default();
+    loop {
+        let now = clock.now(|| None);
+        let running = dialing.running().count();
+        let until = if running >= MAX_THREADS && progress.check(now).is_ok() {
+            // No further attempt may start. Only a result or the deadline ends the wait.
+            progress.deadline()
+        } else {
+            match dialing.poll(now) {
+                Action::Start(index) => {
+                    let Some(address) = addresses.get(index).copied() else { continue };
+                    let (attempt, results) = (attempt.clone(), sender.clone());
+                    let remaining = progress.remaining(now);
+                    let run = move || results.send((index, attempt(address, remaining)));
+                    let is_last = running == 0 && index + 1 == addresses.len();
+                    if is_last || spawn(run.clone()).is_err() {
+                        // The receiver lives, so the result arrives.
+                        let _: Result<(), _> = run();
+                    }
+                    continue;
+                }
+                Action::Wait(until) => until,
+                // A success is returned below, before the next poll.
+                Action::Connected(_) | Action::Failed(_) => {
+                    return Err(progress.check(now).map_or_else(Into::into, |()| tried.into_error()));
+                }
+            }
+        };
+        let result = match until {
+            Some(until) => results.recv_timeout(until.saturating_duration_since(now)).ok(),
+            None => results.recv().ok(),
+        };
+        match result {
+            Some((index, Ok(stream))) if dialing.succeeded(index) => return Ok(stream),
+            Some((index, Err(error))) => {
+                if let Some(address) = addresses.get(index) {
+                    tried.failed(*address, &error);
+                }
+                dialing.failed(index);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Runs `work` in a new thread.
+fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name("hybi-connect".to_owned()).spawn(work).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::string::ToString;
+    use std::sync::{Arc, Mutex};
+    use std::vec::Vec;
+
+    use super::*;
+
+    /// Returns addresses whose port is their index.
+    fn addresses(count: u16) -> Vec<SocketAddr> {
+        (0..count).map(|port| SocketAddr::from(([127, 0, 0, 1], port))).collect()
+    }
+
+    fn refused<T>() -> io::Result<T> {
+        Err(io::ErrorKind::ConnectionRefused.into())
+    }
+
+    /// Runs the attempts with a short stagger. Returns the result.
+    fn connect_with(
+        count: u16,
+        limit: Option<Duration>,
+        attempt: impl Fn(u16) -> io::Result<u16> + Clone + Send + 'static,
+    ) -> Result<u16, ConnectError<()>> {
+        let mut addresses = addresses(count);
+        let mut progress = Progress::new(Instant::ZERO, limit);
+        progress.enter(Stage::Connecting);
+        let dialing = Dialing::new(&mut addresses).stagger(Duration::ZERO).deadline(progress.deadline());
+        let clock = Clock::start_at(Instant::ZERO, None);
+        race(dialing, &addresses, &progress, clock, move |address, _| attempt(address.port()))
+    }
+
+    #[test]
+    fn an_attempt_that_hangs_delays_the_others_only_by_the_stagger() {
+        let (end, hangs) = mpsc::channel::<()>();
+        let hangs = Arc::new(Mutex::new(hangs));
+        let result = connect_with(3, None, move |port| {
+            if port == 0 {
+                // Waits until the test has ended.
+                let _: Result<(), _> = hangs.lock().unwrap().recv();
+            }
+            if port == 1 { refused() } else { Ok(port) }
+        });
+        assert_eq!(result.unwrap(), 2);
+        drop(end);
+    }
+
+    #[test]
+    fn at_most_eight_attempts_run_at_the_same_time() {
+        let (end, hangs) = mpsc::channel::<()>();
+        let hangs = Arc::new(Mutex::new(hangs));
+        let started = Arc::new(Mutex::new(BTreeSet::new()));
+        let seen = Arc::clone(&started);
+        let result = connect_with(64, Some(Duration::from_millis(300)), move |port| {
+            seen.lock().unwrap().insert(port);
+            let _: Result<(), _> = hangs.lock().unwrap().recv();
+            refused()
+        });
+        let Err(ConnectError::Deadline(error)) = result else { panic!("{result:?}") };
+        assert_eq!(error.stage(), Stage::Connecting);
+        let started = started.lock().unwrap().len();
+        assert!(started <= MAX_THREADS, "{started}");
+        drop(end);
+    }
+
+    #[test]
+    fn every_address_that_refuses_is_tried_and_named() {
+        let result = connect_with(40, None, |_| refused());
+        let Err(ConnectError::Connect(error)) = result else { panic!("{result:?}") };
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        for address in addresses(40) {
+            assert!(error.to_string().contains(&std::format!("{address}: ")), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_only_address_is_tried_in_the_calling_thread() {
+        let caller = thread::current().id();
+        let result = connect_with(1, None, move |_| Ok(u16::from(thread::current().id() == caller)));
+        assert_eq!(result.unwrap(), 1);
+        let result = connect_with(0, None, Ok);
+        assert!(
+            matches!(result, Err(ConnectError::Connect(error)) if error.kind() == io::ErrorKind::NotFound)
+        );
+    }
+
+    #[test]
+    fn name_resolution_that_takes_too_long_is_named_in_the_error() {
+        let (end, hangs) = mpsc::channel::<()>();
+        let hangs = Arc::new(Mutex::new(hangs));
+        let progress = Progress::new(Instant::ZERO, Some(Duration::from_millis(10)));
+        let work = move || {
+            let _: Result<(), _> = hangs.lock().unwrap().recv();
+            Ok(())
+        };
+        let result: Result<(), ConnectError<()>> =
+            in_time(work, &progress, Clock::start_at(Instant::ZERO, None));
+        let Err(ConnectError::Deadline(error)) = result else { panic!("{result:?}") };
+        assert_eq!(error.stage(), Stage::Resolving);
+        drop(end);
+    }
+}
