@@ -98,7 +98,8 @@
 //!
 //! The crate implements all of RFC 6455 for both roles, and RFC 7692 with the feature `deflate`. It does not implement
 //! HTTP beyond the handshake and CONNECT, TLS or connection pools. Only `connect` of `net` and `tokio` resolves host
-//! names. The modules [`dial`] and [`reconnect`] decide which address to connect to, and when to connect again.
+//! names. The modules [`dial`] and [`reconnect`] decide which address to connect to, and when to connect again. `Client`
+//! of `net` and `tokio` uses both.
 //!
 //! # Limits
 //!

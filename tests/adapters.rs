@@ -9,7 +9,7 @@ pub use hybi::{
     CloseCode, CloseFrame, CloseReason, CloseState, Config, Connection, Counters, EofPosition, Event,
     EventIndex, Inbox, Instant, Message, MessageIndex, MessageKind, Outbox, Outcome, PendingReply, Prepared,
     ProtocolError, ReadyState, Receiver, Role, SendError, SendOptions, Sender, SendingHalf, SharedConfig,
-    TransportAction, UnsentMessage, dial, handshake,
+    TransportAction, UnsentMessage, dial, handshake, reconnect,
 };
 
 #[path = "../src/adapters/mod.rs"]

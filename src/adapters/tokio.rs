@@ -59,12 +59,15 @@ use ::tokio::task::{self, coop};
 use ::tokio::time::{self, Sleep};
 
 pub use super::error::Error;
-pub use super::handshake_driver::{Acceptance, ConnectError, ReceivedResponse};
+pub use super::handshake_driver::{Acceptance, ConnectError, ReceivedResponse, Stopped, Target};
 use super::{async_driver, handshake_driver};
 use crate::handshake::{ClientRequest, WsUrl};
 use crate::{Connection, Inbox, Instant};
 pub use async_driver::Group;
 use async_driver::{Timer, Transport};
+pub use connections::Connections;
+
+mod connections;
 
 /// A WebSocket over a stream of tokio, by default TCP.
 pub type WebSocket<S = TcpStream> = async_driver::WebSocket<S, Tokio>;

@@ -30,6 +30,8 @@ mod never_waits;
 mod open;
 mod parts;
 mod receive;
+#[cfg(feature = "tokio")]
+mod reconnect;
 mod runtimes;
 mod support;
 mod timers;

@@ -29,6 +29,7 @@ mod never_waits;
 mod open;
 mod parts;
 mod receive;
+mod reconnect;
 mod refusal;
 mod split;
 mod streams;

@@ -25,6 +25,8 @@ use crate::{Connection, Inbox, Instant};
 
 mod accept_error;
 mod accepting;
+#[cfg(any(feature = "net", feature = "tokio"))]
+mod attempts;
 mod client;
 mod connect_error;
 mod connecting;
@@ -36,6 +38,10 @@ mod responding;
 mod server;
 
 pub use accept_error::AcceptError;
+#[cfg(any(feature = "net", feature = "tokio"))]
+pub(super) use attempts::Attempts;
+#[cfg(any(feature = "net", feature = "tokio"))]
+pub use attempts::{Stopped, Target};
 pub use client::Client;
 #[cfg(any(feature = "net", feature = "tokio"))]
 pub(super) use connect_error::Tried;

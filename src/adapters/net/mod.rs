@@ -64,6 +64,7 @@ use std::net::TcpStream;
 mod blocking_mode;
 mod client;
 mod clock;
+mod connections;
 mod deadline_stream;
 mod dial;
 mod handshake;
@@ -86,8 +87,9 @@ mod write_driver;
 mod writer;
 
 pub use super::error::Error;
-pub use super::handshake_driver::{Acceptance, ConnectError, ReceivedResponse};
+pub use super::handshake_driver::{Acceptance, ConnectError, ReceivedResponse, Stopped, Target};
 pub use client::Client;
+pub use connections::Connections;
 pub use http_call::{AcceptError, HttpCall};
 pub use interest::Interest;
 pub use pending_request::PendingRequest;

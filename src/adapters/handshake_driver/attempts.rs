@@ -1,0 +1,199 @@
+//! The attempts of a client that reconnects: the state that the blocking and the asynchronous adapter share.
+//!
+//! [`Attempts`] asks the application for the target of each attempt, reports results to the state machine
+//! [`Reconnecting`], and remembers when the next attempt is due. It draws the random bits, and reads the wall clock for
+//! dates in `Retry-After`. The adapters wait and connect.
+//!
+//! Invariant: at most one connection is in use. The request for the next connection ends the previous one.
+
+use core::error::Error;
+use core::fmt;
+use std::boxed::Box;
+use std::string::String;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::AddedHeaders;
+use super::client::Client;
+use super::connect_error::ConnectError;
+use crate::handshake::HandshakeError;
+use crate::reconnect::{Failure, GiveUp, Next, ReconnectPolicy, Reconnecting};
+use crate::{Instant, Outcome};
+
+/// The URL of one attempt to connect, and headers for its request in addition to those of the client.
+///
+/// An application can return a fresh token for each attempt. A `String` and a `&str` are targets without headers.
+///
+/// ```
+/// use hybi::adapters::handshake_driver::Target;
+///
+/// let target = Target::new("ws://127.0.0.1:9001/feed").header("Authorization", "Bearer 7f3a");
+/// assert!(!format!("{target:?}").contains("7f3a"));
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Target {
+    url: String,
+    headers: AddedHeaders,
+}
+
+impl Target {
+    /// Creates a target without additional headers.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: url.into(), headers: AddedHeaders::default() }
+    }
+
+    /// Adds a header to the request. Debug output shows its name only.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.add(name, value);
+        self
+    }
+}
+
+impl From<String> for Target {
+    fn from(url: String) -> Self {
+        Self::new(url)
+    }
+}
+
+impl From<&str> for Target {
+    fn from(url: &str) -> Self {
+        Self::new(url)
+    }
+}
+
+impl fmt::Debug for Target {
+    /// Shows only the names of the headers. The URL is hidden too, because its query can be a credential.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target").field("headers", &self.headers).finish_non_exhaustive()
+    }
+}
+
+/// The client does not connect again.
+#[derive(Debug)]
+pub struct Stopped {
+    /// The reason.
+    pub reason: GiveUp,
+    /// The error of the last attempt. `None` if a connection was open, or if the error was returned before.
+    pub error: Option<Box<ConnectError<()>>>,
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.reason, f)
+    }
+}
+
+impl Error for Stopped {
+    /// Returns the error of the last attempt.
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.as_deref().map(|error| error as &(dyn Error + 'static))
+    }
+}
+
+impl<S> ConnectError<S> {
+    /// Returns the kind of this error for the policy of reconnecting.
+    ///
+    /// `Retry-After` is read from the response. If it is a date, the time of the system clock is used.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        match self {
+            Self::Url(_) | Self::NeedsTls | Self::Request(_) => Failure::Request,
+            Self::Connect(_) | Self::Deadline(_) | Self::Io(_) | Self::Handshake(HandshakeError::Timeout) => {
+                Failure::Network
+            }
+            Self::Handshake(_) => Failure::Handshake,
+            Self::Http(response) => {
+                let unix_time = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+                Failure::response(response.status, response.headers(), unix_time)
+            }
+        }
+    }
+}
+
+/// The attempts of a client that reconnects. `U` returns the target of each attempt.
+pub(in crate::adapters) struct Attempts<R, U> {
+    client: Client<R>,
+    target: U,
+    reconnecting: Reconnecting,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// No connection is open. The next attempt is due at this time.
+    Due(Instant),
+    /// The application uses a connection.
+    Open,
+    /// The error is `None` after it was returned.
+    Stopped(GiveUp, Option<Box<ConnectError<()>>>),
+}
+
+impl<R, U> Attempts<R, U> {
+    pub(in crate::adapters) const fn new(client: Client<R>, policy: ReconnectPolicy, target: U) -> Self {
+        let reconnecting = Reconnecting::new(policy);
+        Self { client, target, reconnecting, state: State::Due(Instant::ZERO) }
+    }
+
+    pub(in crate::adapters) const fn reconnecting(&self) -> &Reconnecting {
+        &self.reconnecting
+    }
+
+    /// Returns when the next attempt is due. A connection that is still open counts as lost.
+    pub(in crate::adapters) fn due(&mut self, now: Instant) -> Result<Instant, Stopped> {
+        if let State::Open = self.state {
+            self.handle(now, &Failure::Network, None);
+        }
+        match &mut self.state {
+            State::Due(at) => Ok(*at),
+            State::Open => Ok(now),
+            State::Stopped(reason, error) => Err(Stopped { reason: *reason, error: error.take() }),
+        }
+    }
+
+    /// Records that an attempt has succeeded.
+    pub(in crate::adapters) fn connected(&mut self, now: Instant) {
+        self.reconnecting.connected(now);
+        self.state = State::Open;
+    }
+
+    /// Records that an attempt has failed.
+    pub(in crate::adapters) fn failed<S>(&mut self, now: Instant, error: ConnectError<S>) {
+        self.handle(now, &error.failure(), Some(Box::new(error.without_stream())));
+    }
+
+    /// Records how the open connection has ended. Without an open connection, this call has no effect.
+    pub(in crate::adapters) fn closed(&mut self, now: Instant, outcome: Outcome) {
+        if let State::Open = self.state {
+            self.handle(now, &outcome.into(), None);
+        }
+    }
+
+    fn handle(&mut self, now: Instant, failure: &Failure, error: Option<Box<ConnectError<()>>>) {
+        let mut random = [0; 8];
+        // Without entropy, the delay is the longest one.
+        let random = getrandom::fill(&mut random).map_or(u64::MAX, |()| u64::from_ne_bytes(random));
+        self.state = match self.reconnecting.failed(now, failure, random) {
+            Next::RetryAt(at) => State::Due(at),
+            Next::GiveUp(reason) => State::Stopped(reason, error),
+        };
+    }
+}
+
+impl<R: Clone, T: Into<Target>, U: FnMut(u32) -> T> Attempts<R, U> {
+    /// Asks the application for the target of the next attempt. Returns the client for this attempt, and the URL.
+    pub(in crate::adapters) fn begin(&mut self) -> (Client<R>, String) {
+        let Target { url, headers } = (self.target)(self.reconnecting.failed_attempts()).into();
+        let client = self.client.clone();
+        (headers.0.into_iter().fold(client, |client, (name, value)| client.header(name, value)), url)
+    }
+}
+
+impl<R, U> fmt::Debug for Attempts<R, U> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempts")
+            .field("reconnecting", &self.reconnecting)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,100 @@
+//! Reconnecting on tokio, over loopback. The delays are at most some milliseconds.
+//!
+//! `tests/properties/reconnect.rs` tests the policy in virtual time.
+
+use std::pin::pin;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use hybi::adapters::tokio::{Client, Connections, accept};
+use hybi::reconnect::{Failure, GiveUp, ReconnectPolicy};
+use hybi::{CloseCode, Message};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+fn policy() -> ReconnectPolicy {
+    ReconnectPolicy::new().first_delay(Duration::from_millis(1)).largest_delay(Duration::from_millis(10))
+}
+
+/// Starts a server that sends its number on each of `count` connections, and then dies. It listens anew each time.
+async fn restarting_server(count: usize) -> String {
+    let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        for number in 0..count {
+            let (stream, _) = listener.accept().await.unwrap();
+            drop(listener);
+            let mut ws = accept(stream).await.unwrap();
+            ws.send_text(&number.to_string()).await.unwrap();
+            // No Close is sent.
+            drop(ws);
+            listener = TcpListener::bind(address).await.unwrap();
+        }
+    });
+    format!("ws://{address}/")
+}
+
+#[tokio::test]
+async fn a_client_comes_back_after_each_of_twenty_restarts() {
+    let url = restarting_server(21).await;
+    let mut feed = Client::new().reconnecting(policy(), |_| url.as_str());
+    for number in 0..21 {
+        let mut ws = feed.next_connection().await.unwrap();
+        assert_eq!(ws.recv().await.unwrap(), Some(Message::from(number.to_string())));
+        assert_eq!(ws.recv().await.unwrap(), None);
+        feed.closed(ws.outcome().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn connections_are_a_stream_that_ends_after_the_reason() {
+    let url = restarting_server(3).await;
+    let mut feed = Client::new().reconnecting(policy().most_attempts(Some(3)), move |_| url.clone());
+    for number in 0..3 {
+        let mut ws = feed.next().await.unwrap().unwrap();
+        assert_eq!(ws.recv().await.unwrap(), Some(Message::from(number.to_string())));
+    }
+    let stopped = feed.next().await.unwrap().unwrap_err();
+    assert_eq!(stopped.reason, GiveUp::TooManyAttempts { attempts: 3, last: Failure::Network });
+    assert!(feed.next().await.is_none());
+}
+
+#[tokio::test]
+async fn an_attempt_goes_on_after_its_future_was_dropped() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let (opened, is_open) = oneshot::channel();
+    tokio::spawn(async move {
+        let mut ws = accept(listener.accept().await.unwrap().0).await.unwrap();
+        opened.send(()).unwrap();
+        ws.close(CloseCode::NORMAL, "").await.unwrap();
+        ws.wait_closed().await.unwrap();
+        // A second attempt would be accepted here.
+        assert!(listener.accept().await.is_err());
+    });
+    let mut attempts = 0;
+    let mut feed = Client::new().reconnecting(policy(), |_| {
+        attempts += 1;
+        url.as_str()
+    });
+    for _ in 0..5 {
+        let next = pin!(feed.next_connection());
+        assert!(next.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    let mut ws = feed.next_connection().await.unwrap();
+    is_open.await.unwrap();
+    feed.closed(ws.wait_closed().await.unwrap());
+    let stopped = feed.next_connection().await.unwrap_err();
+    assert_eq!(stopped.reason, GiveUp::NotRetried(Failure::Closed(CloseCode::NORMAL)));
+    drop(feed);
+    assert_eq!(attempts, 1);
+}
+
+#[test]
+fn connections_can_be_sent_to_other_threads() {
+    fn is_send<T: Send + Unpin>(_: &T) {}
+    let feed: Connections<_> = Client::new().reconnecting(policy(), |_| String::from("ws://localhost/"));
+    is_send(&feed);
+    assert!(!format!("{feed:?}").contains("localhost"));
+}
