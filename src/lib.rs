@@ -17,6 +17,7 @@
 //! | [`handshake`] | the opening handshake of both roles, without I/O | none |
 //! | `proxy` | the opening of a tunnel through an HTTP or SOCKS5 proxy, over bytes, and the proxy variables of the environment | `alloc` |
 //! | [`dial`], [`reconnect`] | which address to connect to, and when to connect again: policies without I/O | none |
+//! | `tls` | a TLS session without I/O, which the adapters use for `wss://` URLs | `rustls` |
 //! | [`frame`], [`utf8`], [`CloseFrame`] | a frame codec, a UTF-8 validator, close codes and reasons | none |
 //!
 //! # The run loop
@@ -96,10 +97,10 @@
 //!
 //! # Scope
 //!
-//! The crate implements all of RFC 6455 for both roles, and RFC 7692 with the feature `deflate`. It does not implement
-//! HTTP beyond the handshake and CONNECT, TLS or connection pools. Only `connect` of `net` and `tokio` resolves host
-//! names. The modules [`dial`] and [`reconnect`] decide which address to connect to, and when to connect again. `Client`
-//! of `net` and `tokio` uses both.
+//! The crate implements all of RFC 6455 for both roles, and RFC 7692 with the feature `deflate`. With the feature
+//! `rustls`, the adapters use TLS. The crate does not implement HTTP beyond the handshake and CONNECT, or connection
+//! pools. Only the functions `connect` of the adapters resolve host names. The modules [`dial`] and [`reconnect`] decide
+//! which address to connect to, and when to connect again. `Client` of `net` and `tokio` uses both.
 //!
 //! # Limits
 //!
@@ -149,6 +150,9 @@ pub mod proxy;
 pub mod reconnect;
 mod role;
 mod time;
+#[cfg(feature = "rustls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+pub mod tls;
 pub mod utf8;
 
 pub use close::{CloseCode, CloseFrame, CloseReason};

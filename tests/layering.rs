@@ -24,9 +24,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("connection", &["kernel", "time", "role", "error", "utf8", "frame", "close", "handshake", "deflate"]),
     ("dial", &["time"]),
     ("reconnect", &["time", "close", "handshake", "connection"]),
+    ("tls", &[]),
     (
         "adapters",
-        &["time", "role", "error", "close", "handshake", "deflate", "connection", "dial", "reconnect"],
+        &["time", "role", "error", "close", "handshake", "deflate", "connection", "dial", "reconnect", "tls"],
     ),
     ("manual", &[]),
 ];

@@ -1,0 +1,101 @@
+//! The default configuration of clients.
+//!
+//! The configuration is created once and shared by all clients that use it. So they also share the sessions that can be
+//! resumed, and the root certificates are loaded once.
+//!
+//! Invariant: the provider is the default provider of the process if there is one. rustls panics if it has to choose a
+//! provider and cannot. This module always passes a provider, so that panic is impossible.
+
+use std::prelude::v1::*;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::ClientConfig;
+#[cfg(any(feature = "webpki-roots", feature = "platform-verifier"))]
+use rustls::ConfigBuilder;
+use rustls::crypto::CryptoProvider;
+
+use super::error::TlsError;
+
+/// The configuration that was created last. A process that installs its default provider later gets another one.
+static SHARED: Mutex<Option<Arc<ClientConfig>>> = Mutex::new(None);
+
+/// Returns the configuration that clients use by default. All calls share one configuration.
+///
+/// - The provider of cryptography is the [default of the process](CryptoProvider::get_default), otherwise that of the
+///   feature `rustls-aws-lc-rs` or `rustls-ring`.
+/// - The trusted roots are those of the feature `platform-verifier`, otherwise those of `webpki-roots`.
+/// - The client has no certificate, and offers the application protocol `http/1.1` (RFC 7301).
+///
+/// To change a setting, clone the configuration and pass the clone to `Client::tls`.
+///
+/// # Errors
+///
+/// - [`TlsError::NoProvider`]: the process has no default provider, and no feature selects one.
+/// - [`TlsError::NoRoots`]: no feature selects roots, or the roots of the operating system cannot be loaded.
+/// - [`TlsError::Config`]: the provider supports no version of TLS that rustls allows by default.
+pub fn client_config() -> Result<Arc<ClientConfig>, TlsError> {
+    let provider = provider()?;
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(config) = shared.as_ref().filter(|config| Arc::ptr_eq(config.crypto_provider(), &provider)) {
+        return Ok(Arc::clone(config));
+    }
+    let config = Arc::new(create(provider)?);
+    *shared = Some(Arc::clone(&config));
+    Ok(config)
+}
+
+/// Returns the provider of the process, otherwise that of a feature.
+fn provider() -> Result<Arc<CryptoProvider>, TlsError> {
+    if let Some(provider) = CryptoProvider::get_default() {
+        return Ok(Arc::clone(provider));
+    }
+    of_feature().ok_or(TlsError::NoProvider)
+}
+
+/// Returns the provider of a feature. All calls return the same one.
+#[cfg(any(feature = "rustls-ring", feature = "rustls-aws-lc-rs"))]
+#[allow(clippy::unnecessary_wraps, reason = "there is none without the features")]
+fn of_feature() -> Option<Arc<CryptoProvider>> {
+    #[cfg(feature = "rustls-aws-lc-rs")]
+    use rustls::crypto::aws_lc_rs as selected;
+    #[cfg(not(feature = "rustls-aws-lc-rs"))]
+    use rustls::crypto::ring as selected;
+    use std::sync::OnceLock;
+
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    Some(Arc::clone(PROVIDER.get_or_init(|| Arc::new(selected::default_provider()))))
+}
+
+#[cfg(not(any(feature = "rustls-ring", feature = "rustls-aws-lc-rs")))]
+const fn of_feature() -> Option<Arc<CryptoProvider>> {
+    None
+}
+
+/// Creates a configuration with the roots of a feature.
+#[cfg(any(feature = "webpki-roots", feature = "platform-verifier"))]
+fn create(provider: Arc<CryptoProvider>) -> Result<ClientConfig, TlsError> {
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let mut config = with_roots(builder.map_err(TlsError::Config)?)?;
+    config.alpn_protocols = Vec::from([b"http/1.1".to_vec()]);
+    Ok(config)
+}
+
+#[cfg(not(any(feature = "webpki-roots", feature = "platform-verifier")))]
+fn create(_: Arc<CryptoProvider>) -> Result<ClientConfig, TlsError> {
+    Err(TlsError::NoRoots(None))
+}
+
+#[cfg(feature = "platform-verifier")]
+fn with_roots(builder: ConfigBuilder<ClientConfig, rustls::WantsVerifier>) -> Result<ClientConfig, TlsError> {
+    use rustls_platform_verifier::BuilderVerifierExt;
+
+    let builder = builder.with_platform_verifier().map_err(|error| TlsError::NoRoots(Some(error)))?;
+    Ok(builder.with_no_client_auth())
+}
+
+#[cfg(all(feature = "webpki-roots", not(feature = "platform-verifier")))]
+#[allow(clippy::unnecessary_wraps, reason = "the roots of the system may be missing")]
+fn with_roots(builder: ConfigBuilder<ClientConfig, rustls::WantsVerifier>) -> Result<ClientConfig, TlsError> {
+    let roots: rustls::RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
