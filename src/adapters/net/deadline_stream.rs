@@ -121,7 +121,14 @@ impl DeadlineStream<TcpStream> {
         if !is_blocking {
             stream.set_nonblocking(false)?;
         }
-        Ok(Self { mode: BlockingMode::blocking(), ..Self::new(stream.into(), Instant::ZERO) })
+        Ok(Self::blocking(stream, Instant::ZERO))
+    }
+}
+
+impl<S: Stream> DeadlineStream<S> {
+    /// Wraps a stream that is in blocking mode. The clock starts at `start`.
+    pub(super) fn blocking(stream: S, start: Instant) -> Self {
+        Self { mode: BlockingMode::blocking(), ..Self::new(stream.into(), start) }
     }
 }
 
@@ -152,6 +159,7 @@ impl<S> DeadlineStream<S> {
     /// Wraps a stream. The clock starts at `start`.
     pub(super) fn new(mut stream: WrappedStream<S>, start: Instant) -> Self {
         let keeps_refused_bytes = stream.keeps_refused_bytes();
+        let unflushed = stream.has_unflushed_bytes();
         let clock = Clock::start_at(start, stream.clock());
         Self {
             keeps_refused_bytes,
@@ -163,7 +171,7 @@ impl<S> DeadlineStream<S> {
             mode: BlockingMode::default(),
             ahead: ReadAhead::default(),
             // An earlier owner of the stream may have written bytes without flushing them.
-            unflushed: keeps_refused_bytes,
+            unflushed,
             flush_waits: false,
             write_error: None,
             ended: Ended::Nothing,
@@ -284,12 +292,16 @@ impl<S> DeadlineStream<S> {
             }
             return read.map(Some);
         }
-        let wait = self.arrange(Direction::Read, deadline)?;
-        let call = self.call(wait, deadline, |stream| stream.read(to));
-        self.read_at = self.now;
-        match call? {
-            CallResult::Done(n) => Ok(Some(n)),
-            CallResult::Interrupted | CallResult::Waited => Ok(None),
+        loop {
+            let wait = self.arrange(Direction::Read, deadline)?;
+            let call = self.call(wait, deadline, |stream| stream.read(to));
+            self.read_at = self.now;
+            match call? {
+                CallResult::Done(n) => return Ok(Some(n)),
+                // A TLS stream has read a part of a record, for example.
+                CallResult::Interrupted if deadline.is_none_or(|deadline| self.now < deadline) => {}
+                CallResult::Interrupted | CallResult::Waited => return Ok(None),
+            }
         }
     }
 
@@ -340,7 +352,7 @@ impl<S> DeadlineStream<S> {
         let waited = self.has_waited(wait, began);
         Ok(match self.store_write_error(call)? {
             CallResult::Done(n) => {
-                self.unflushed = self.keeps_refused_bytes;
+                self.unflushed = self.stream.has_unflushed_bytes();
                 // If a blocking socket takes only a part of the bytes, it was full until the timeout.
                 Written { n, full: n < offered && waited }
             }

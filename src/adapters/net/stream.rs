@@ -141,6 +141,16 @@ pub trait Stream: Read + Write {
         true
     }
 
+    /// Returns whether the stream may have bytes in its own buffer that only a flush writes. The adapter asks after each
+    /// write, and flushes the stream before the next write if the answer is `true`. The default is the answer of
+    /// [`keeps_refused_bytes`](Self::keeps_refused_bytes).
+    ///
+    /// A stream that never refuses bytes that it has encrypted returns `false` from `keeps_refused_bytes`, but may
+    /// still keep the ciphertext of bytes that a write has taken.
+    fn has_unflushed_bytes(&self) -> bool {
+        self.keeps_refused_bytes()
+    }
+
     /// Returns a second handle to the same stream. One thread writes to the second handle while another thread reads
     /// from this handle.
     ///
@@ -241,6 +251,10 @@ macro_rules! impl_for_pointer {
 
             fn keeps_refused_bytes(&self) -> bool {
                 (**self).keeps_refused_bytes()
+            }
+
+            fn has_unflushed_bytes(&self) -> bool {
+                (**self).has_unflushed_bytes()
             }
 
             fn try_clone(&self) -> io::Result<Box<dyn Stream + Send>> {

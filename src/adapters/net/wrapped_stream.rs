@@ -249,6 +249,14 @@ impl<S> WrappedStream<S> {
         }
     }
 
+    /// Returns whether the stream may have bytes that need a flush: see [`Stream::has_unflushed_bytes`].
+    pub(super) fn has_unflushed_bytes(&mut self) -> bool {
+        match self.operations {
+            Operations::Stream(stream) => stream(&mut self.stream).has_unflushed_bytes(),
+            Operations::Layer { bare, .. } => !bare,
+        }
+    }
+
     /// Returns the time of the stream's own clock: see [`Stream::clock`].
     pub(super) fn clock(&mut self) -> Option<Instant> {
         match self.operations {

@@ -252,7 +252,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
             return Ok(Step::Done);
         }
         let keeps_refused_bytes = self.link.keeps_refused_bytes();
-        if keeps_refused_bytes && self.link.is_unflushed() && self.half.sender().buffered_amount() > 0 {
+        if self.link.is_unflushed() && self.half.sender().buffered_amount() > 0 {
             // Flush between writes. A stream with its own buffer could take any number of bytes, and the timers could
             // not detect whether the peer still reads.
             let flushed = self.flush_once(limit)?;
@@ -274,7 +274,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         let now = self.link.now();
         let (n, full) = written.as_ref().map_or((0, true), |written| (written.n, written.full));
         if n > 0 {
-            if keeps_refused_bytes {
+            if self.link.is_unflushed() {
                 self.half.set_unflushed(now, true);
             }
             self.half.transmitted(now, n);
