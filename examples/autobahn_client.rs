@@ -1,9 +1,8 @@
 //! Runs the cases of an Autobahn fuzzing server: `autobahn_client URL AGENT [--deflate]`.
 
 use std::error::Error;
-use std::net::TcpStream;
 
-use hybi::adapters::net::{Client, Error as WsError, WebSocket};
+use hybi::adapters::net::{Client, ClientStream, Error as WsError, WebSocket};
 use hybi::{Config, Event, Message};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -45,7 +44,7 @@ fn deflate(_: Client) -> Result<Client, &'static str> {
     Err("--deflate is not in this build: build with --features deflate")
 }
 
-fn echo(ws: &mut WebSocket<TcpStream>) -> Result<(), WsError> {
+fn echo(ws: &mut WebSocket<ClientStream>) -> Result<(), WsError> {
     while let Some((event, mut answer)) = ws.next_event()? {
         match event {
             Event::Text(text) => answer.send_text(text)?,

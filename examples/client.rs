@@ -2,14 +2,13 @@
 
 use std::error::Error;
 use std::io::{self, BufRead, ErrorKind, Read, Write, stdin, stdout};
-use std::net::TcpStream;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use hybi::adapters::net::{
-    Client, ConnectError, Error as WsError, Reader, ReceivedResponse, WebSocket, Writer,
+    Client, ClientStream, ConnectError, Error as WsError, Reader, ReceivedResponse, WebSocket, Writer,
 };
 use hybi::{CloseCode, Event};
 
@@ -85,7 +84,7 @@ fn run() -> Result<bool, Box<dyn Error>> {
 
 /// Returns the head and the body of an HTTP response with another status than 101. The body usually tells why the
 /// server refused the WebSocket.
-pub fn shown(mut response: ReceivedResponse<TcpStream>) -> String {
+pub fn shown(mut response: ReceivedResponse<ClientStream>) -> String {
     let headers = response.headers();
     let length = headers.get_str("content-length").and_then(|length| length.parse().ok());
     let chunked = headers.get("transfer-encoding").is_some_and(|coding| coding.ends_with(b"chunked"));
@@ -98,7 +97,8 @@ pub fn shown(mut response: ReceivedResponse<TcpStream>) -> String {
         }
         // After an error, and after the end of the stream, the part that has arrived is shown.
         let left = deadline.saturating_duration_since(Instant::now());
-        match response.stream.set_read_timeout(Some(left)).and_then(|()| response.stream.read(&mut piece)) {
+        let timeout = response.stream.socket().set_read_timeout(Some(left));
+        match timeout.and_then(|()| response.stream.read(&mut piece)) {
             Ok(n) if n > 0 => got.extend(piece.iter().take(n)),
             _ => break body,
         }
@@ -131,7 +131,7 @@ fn readable(bytes: &[u8]) -> String {
 }
 
 /// Runs the connection until its end, or until `out` fails. Returns whether it was closed by both sides.
-fn talk(ws: WebSocket<TcpStream>, mut out: impl Write) -> io::Result<bool> {
+fn talk(ws: WebSocket<ClientStream>, mut out: impl Write) -> io::Result<bool> {
     writeln!(
         out,
         "open{}",

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use hybi::adapters::tokio::{Client, Error as WsError, WebSocket};
+use hybi::adapters::tokio::{Client, ClientStream, Error as WsError, WebSocket};
 use hybi::{Config, Event, Message};
 
 #[tokio::main(flavor = "current_thread")]
@@ -45,7 +45,7 @@ fn deflate(_: Client) -> Result<Client, &'static str> {
     Err("--deflate is not in this build: build with --features deflate")
 }
 
-async fn echo(ws: &mut WebSocket) -> Result<(), WsError> {
+async fn echo(ws: &mut WebSocket<ClientStream>) -> Result<(), WsError> {
     while let Some((event, mut answer)) = ws.next_event().await? {
         match event {
             Event::Text(text) => answer.send_text(text).await?,

@@ -5,6 +5,8 @@
 
 #[cfg(feature = "deflate")]
 pub use hybi::deflate;
+#[cfg(feature = "rustls")]
+pub use hybi::tls;
 pub use hybi::{
     CloseCode, CloseFrame, CloseReason, CloseState, Config, Connection, Counters, EofPosition, Event,
     EventIndex, Inbox, Instant, Message, MessageIndex, MessageKind, Outbox, Outcome, PendingReply, Prepared,

@@ -314,6 +314,10 @@ fn security_lists_the_limits() {
         .says(format!("| bytes that wait to be written | {}, and one message |", d.high_water))
         .says(format!("| bytes that a waiting send reads ahead | {} |", read_ahead()))
         .says(format!(
+            "| bytes that a TLS stream has taken, and whose ciphertext is not in the socket | {} |",
+            size(constant("src/tls/session.rs", "MOST_KEPT"))
+        ))
+        .says(format!(
             "| replies that wait between two halves | {} |",
             constant("src/adapters/pending_replies.rs", "MOST_OWED")
         ))

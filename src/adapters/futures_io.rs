@@ -44,7 +44,13 @@
 //! [`async_driver`] describes which frames are batched, the effect of dropped futures, and the use of memory.
 //!
 //! Any stream that is `AsyncRead`, `AsyncWrite` and `Unpin` works, also a TLS stream. If a write is pending, the next
-//! write begins with the same bytes, because streams over OpenSSL require it. The application connects the stream.
+//! write begins with the same bytes, because streams over OpenSSL require it. The application connects the stream, or
+//! uses `connect` of the feature `async-io`.
+//!
+//! # TLS
+//!
+//! With the feature `rustls`, `connect` takes `wss://` URLs. `Client::open_tls` and `Server::accept_tls` run TLS over
+//! any stream. The module `hybi::tls` lists the features that provide cryptography and root certificates.
 //!
 //! This module adds the streams of futures-io and a timer to [`async_driver`]; see [`FuturesIo`].
 
@@ -60,15 +66,27 @@ use super::{async_driver, handshake_driver};
 #[cfg(feature = "async-io")]
 use crate::handshake::ClientRequest;
 use crate::{Connection, Inbox, Instant};
+#[cfg(feature = "rustls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+pub use async_driver::TlsStream;
 use async_driver::Transport;
 pub use async_driver::{Group, Timer};
 
 #[cfg(feature = "async-io")]
 mod async_io;
+#[cfg(any(feature = "tokio", feature = "async-io"))]
+mod client_stream;
+#[cfg(feature = "async-io")]
+mod connect;
+#[cfg(feature = "rustls")]
+mod tls_stream;
 
 #[cfg(feature = "async-io")]
 #[cfg_attr(docsrs, doc(cfg(feature = "async-io")))]
 pub use async_io::AsyncIo;
+#[cfg(feature = "async-io")]
+#[cfg_attr(docsrs, doc(cfg(feature = "async-io")))]
+pub use connect::{ClientStream, connect};
 
 /// The default timer without the feature `async-io`. It does not implement [`Timer`], so code that uses the default
 /// does not compile.

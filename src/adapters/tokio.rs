@@ -39,9 +39,11 @@
 //!
 //! # TLS
 //!
-//! [`connect`] opens plain TCP. For a `wss://` URL make a TLS stream with any library, and pass the stream to
-//! [`Client::open`], or to [`Server::accept`] on a server. Any stream that is `AsyncRead`, `AsyncWrite` and `Unpin`
-//! works.
+//! With the feature `rustls`, [`connect`] takes `wss://` URLs, and `Server::accept_tls` accepts clients over TLS. The
+//! module `hybi::tls` lists the features that provide cryptography and root certificates.
+//!
+//! To use another library, pass its TLS stream to [`Client::open`], or to [`Server::accept`] on a server. Any stream
+//! that is `AsyncRead`, `AsyncWrite` and `Unpin` works.
 //!
 //! This module adds three things to [`async_driver`]: the streams of tokio, its clock (see [`Tokio`]), and connecting
 //! over TCP.
@@ -64,11 +66,20 @@ use super::{async_driver, handshake_driver};
 use crate::handshake::{ClientRequest, WsUrl};
 use crate::{Connection, Inbox, Instant};
 pub use async_driver::Group;
+#[cfg(feature = "rustls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+pub use async_driver::TlsStream;
 use async_driver::{Timer, Transport};
 pub use connections::Connections;
 
 mod connections;
 
+mod client_stream;
+#[cfg(feature = "rustls")]
+mod tls_stream;
+
+/// The stream of a WebSocket that [`connect`] has opened: TCP for `ws://`, and TLS over TCP for `wss://`.
+pub type ClientStream = async_driver::ClientStream<TcpStream>;
 /// A WebSocket over a stream of tokio, by default TCP.
 pub type WebSocket<S = TcpStream> = async_driver::WebSocket<S, Tokio>;
 /// Sends frames in answer to an event.
@@ -142,12 +153,17 @@ where
     Server::new().accept(stream).await
 }
 
-/// Connects to a `ws://` URL over TCP, with the defaults of [`Client`].
+/// Connects to a `ws://` or `wss://` URL over TCP, with the defaults of [`Client`].
+///
+/// A `wss://` URL needs the feature `rustls`. With the features `rustls-ring` and `webpki-roots`, it needs no
+/// configuration.
 ///
 /// # Errors
 ///
 /// * [`ConnectError::Url`]: the URL is invalid.
-/// * [`ConnectError::NeedsTls`]: the URL is `wss`.
+/// * [`ConnectError::NeedsTls`]: the URL is `wss`, and the feature `rustls` is off.
+/// * `ConnectError::Tls`: the TLS configuration or the certificate of the server is not valid, or the TLS handshake has
+///   failed or was not complete in time.
 /// * [`ConnectError::Connect`]: the host has no address, or no connection to any of its addresses could be made.
 /// * [`ConnectError::Deadline`]: no connection was made in time.
 /// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
@@ -157,7 +173,7 @@ where
 /// # Cancel safety
 ///
 /// If the future is dropped, the connection is closed.
-pub async fn connect(url: &str) -> Result<WebSocket, ConnectError<TcpStream>> {
+pub async fn connect(url: &str) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
     Client::new().connect(url).await
 }
 
@@ -198,16 +214,21 @@ impl Client {
         Self::with_runtime(Tokio::new())
     }
 
-    /// Connects to a `ws://` URL over TCP, and opens a WebSocket. The attempts to connect to the addresses of the host
-    /// are staggered, and the first connection is used ([`dial`](crate::dial)).
+    /// Connects to a `ws://` or `wss://` URL over TCP, and opens a WebSocket. The attempts to connect to the addresses of
+    /// the host are staggered, and the first connection is used ([`dial`](crate::dial)).
+    ///
+    /// A `wss://` URL needs the feature `rustls`. The TLS configuration is that of [`tls`](handshake_driver::Client), or
+    /// the default.
     ///
     /// # Errors
     ///
     /// * [`ConnectError::Url`]: the URL is invalid.
-    /// * [`ConnectError::NeedsTls`]: the URL is `wss`.
+    /// * [`ConnectError::NeedsTls`]: the URL is `wss`, and the feature `rustls` is off.
     /// * [`ConnectError::Request`]: a header, a subprotocol or the origin cannot be sent. No connection was made.
     /// * [`ConnectError::Connect`]: the host has no address, or no connection to any of its addresses could be made.
     /// * [`ConnectError::Deadline`]: no connection was made in time.
+    /// * `ConnectError::Tls`: the TLS configuration or the certificate of the server is not valid, or the TLS handshake
+    ///   has failed or was not complete in time.
     /// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
     /// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
     /// * [`ConnectError::Http`]: the server answered with a status other than 101.
@@ -215,12 +236,16 @@ impl Client {
     /// # Cancel safety
     ///
     /// If the future is dropped, the connection is closed.
-    pub async fn connect(&self, url: &str) -> Result<WebSocket, ConnectError<TcpStream>> {
+    pub async fn connect(&self, url: &str) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
         let parsed = WsUrl::parse(url)?;
-        if parsed.secure() {
+        if parsed.secure() && cfg!(not(feature = "rustls")) {
             return Err(ConnectError::NeedsTls);
         }
         self.check(&parsed)?;
+        #[cfg(feature = "rustls")]
+        if parsed.secure() {
+            self.check_tls(&parsed)?;
+        }
         let addresses = lookup_host((parsed.host_for_connect(), parsed.port()));
         let stream =
             async_driver::dial(self.runtime().clone(), self.connect_timeout, addresses, TcpStream::connect)
@@ -228,7 +253,7 @@ impl Client {
         // Without `TCP_NODELAY` the system delays small writes to send them together. The delay saves nothing here,
         // because queued frames are already written together.
         stream.set_nodelay(true).map_err(ConnectError::Connect)?;
-        self.open(stream, url).await
+        self.open_over_tcp(stream, &parsed).await
     }
 }
 

@@ -7,9 +7,11 @@
 //!
 //! | tokio-tungstenite | hybi |
 //! | --- | --- |
-//! | `connect_async(url)` | [`connect(url)`](crate::adapters::tokio::connect), for `ws://` |
+//! | `connect_async(url)` | [`connect(url)`](crate::adapters::tokio::connect); `wss://` needs the feature `rustls` |
 //! | `connect_async_with_config(request, config, nodelay)` | [`Client::new()`](crate::adapters::tokio::Client), `.header(..)`, `.subprotocols(..)`, `.config(..)`, `.connect(url)`; `TCP_NODELAY` is set |
-//! | `connect_async` of a `wss://` URL, `client_async_tls` | create the TLS stream, then call [`Client::open(stream, url)`](crate::adapters::handshake_driver::Client::open) |
+//! | `connect_async_tls_with_config` with a `Connector`, `client_async_tls` | `Client::tls(config)` and `.connect(url)`; `Client::open_tls(stream, url)` |
+//! | `MaybeTlsStream` | [`ClientStream`](crate::adapters::tokio::ClientStream) |
+//! | the features `rustls-tls-webpki-roots`, `rustls-tls-native-roots` | the features `rustls-ring` or `rustls-aws-lc-rs`, with `webpki-roots` or `platform-verifier` |
 //! | `client_async(request, stream)` | [`Client::open(stream, url)`](crate::adapters::handshake_driver::Client::open), [`client(stream, request)`](crate::adapters::tokio::client) |
 //! | `accept_async(stream)` | [`accept(stream)`](crate::adapters::tokio::accept); set `TCP_NODELAY` before, as with tokio-tungstenite |
 //! | `accept_async_with_config(stream, config)` | [`Server::new()`](crate::adapters::tokio::Server)`.config(..).accept(stream)`; create one `Server` for all connections |
@@ -58,7 +60,7 @@
 //! # });
 //! ```
 //!
-//! You can use any TLS library whose stream is `AsyncRead + AsyncWrite + Unpin`:
+//! You can also use any other TLS library whose stream is `AsyncRead + AsyncWrite + Unpin`:
 //!
 //! ```
 //! use hybi::adapters::tokio::{Client, accept};

@@ -31,7 +31,7 @@
 //! assert_eq!(request.check_origin(&["https://chat.example"]).unwrap_err().status(), 403);
 //! ```
 //!
-//! - **TLS.** `ws` is not encrypted. Use `wss`, with a TLS library of your choice, wherever confidentiality matters.
+//! - **TLS.** `ws` is not encrypted. Use `wss` wherever confidentiality matters.
 //! - **Secrets and compression.** A compressed message may contain a secret and data that an attacker can choose. Its
 //!   length can then reveal the secret (CRIME, BREACH; RFC 7692 section 8). Compression is off unless both endpoints
 //!   enable it. [`SendOptions::compress`](crate::SendOptions::compress) turns compression off for one message.

@@ -26,10 +26,10 @@ pub enum Failure {
         /// The time that the header `Retry-After` asks the client to wait (RFC 9110 section 10.2.3).
         retry_after: Option<Duration>,
     },
-    /// The server is not the expected one: its response broke a rule of the opening handshake, or its certificate was
-    /// refused.
+    /// The server is not the expected one: its response broke a rule of the opening handshake, its certificate was
+    /// refused, or the TLS handshake failed.
     Handshake,
-    /// The URL or the request cannot be used, so no attempt was made.
+    /// The URL, the request or the TLS configuration cannot be used, so no attempt was made.
     Request,
     /// An open connection ended with this code.
     Closed(CloseCode),

@@ -4,7 +4,7 @@
 //! arguments.
 
 use std::error::Error;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::str::from_utf8;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
@@ -15,7 +15,6 @@ use hybi::handshake::{ClientWindow, DeflateConfig, DeflateOffer, Extensions};
 use hybi::{CloseCode, Event, Message, MessageKind};
 
 type Failure = Box<dyn Error>;
-type Ws = WebSocket<TcpStream>;
 
 fn main() -> Result<(), Failure> {
     let args: Vec<_> = env::args().skip(1).collect();
@@ -32,22 +31,21 @@ fn main() -> Result<(), Failure> {
     });
     let (sends, awaits) = (Record::all(&fs::read(sends)?)?, Record::all(&fs::read(awaits)?)?);
     let offer = parse_offer(deflate)?;
-    let ws = match role.as_str() {
+    match role.as_str() {
         "server" => {
             let listener = TcpListener::bind("127.0.0.1:0")?;
             println!("port {}", listener.local_addr()?.port());
             let server = Server::new().deflate(offer.as_ref().map(server_config));
             let ws = server.accept(listener.accept()?.0)?;
             println!("offered {}", extensions(&ws));
-            ws
+            talk(ws, false, &sends, &awaits)
         }
         _ => {
             let ws = Client::new().deflate(offer).connect(url)?;
             println!("agreed {}", extensions(&ws));
-            ws
+            talk(ws, true, &sends, &awaits)
         }
-    };
-    talk(ws, role == "client", &sends, &awaits)
+    }
 }
 
 /// Parses the argument DEFLATE. It is an offer of permessage-deflate in the syntax of the header, or empty.
@@ -73,7 +71,7 @@ fn server_config(offer: &DeflateOffer) -> DeflateConfig {
 }
 
 /// Returns the values of `Sec-WebSocket-Extensions` in the peer's handshake.
-fn extensions(ws: &Ws) -> String {
+fn extensions<S>(ws: &WebSocket<S>) -> String {
     let values = ws.headers().get_all("Sec-WebSocket-Extensions");
     values.map(|value| String::from_utf8_lossy(value).into_owned()).collect::<Vec<_>>().join(", ")
 }
@@ -106,7 +104,7 @@ impl Record {
         Ok(if self.text { String::from_utf8(data)?.into() } else { data.into() })
     }
 
-    fn send(&self, answer: &mut Responder<'_, TcpStream>) -> Result<(), Failure> {
+    fn send<S>(&self, answer: &mut Responder<'_, S>) -> Result<(), Failure> {
         if self.pieces > 1 {
             // A cut may also be inside a code point.
             let mut rest = self.data.as_slice();
@@ -127,7 +125,7 @@ impl Record {
 
 /// Sends one message after each message that arrives, so this program never reads and writes at the same time. The peer
 /// does both at the same time.
-fn talk(mut ws: Ws, client: bool, sends: &[Record], awaits: &[Record]) -> Result<(), Failure> {
+fn talk<S>(mut ws: WebSocket<S>, client: bool, sends: &[Record], awaits: &[Record]) -> Result<(), Failure> {
     let (mut sends, mut awaits) = (sends.iter(), awaits.iter().enumerate());
     if client {
         // The client sends the first message, because no event has arrived that it could answer. This also tests

@@ -10,11 +10,11 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use hybi::adapters::net::{Client, Server, WebSocket};
+use hybi::adapters::net::{Client, ClientStream, Server, WebSocket};
 use hybi::handshake::{HeadLimits, Incoming, ServerHandshake};
 use hybi::{Config, Event};
 
-pub type Ws = WebSocket<TcpStream>;
+pub type Ws<S = TcpStream> = WebSocket<S>;
 
 /// Runs a test in a thread. The test fails if it takes longer than 30 seconds.
 pub fn timed(test: impl FnOnce() + Send + 'static) {
@@ -58,13 +58,22 @@ pub fn serve<T: Send + 'static>(
 }
 
 /// Returns the WebSockets of the server and of the client of one connection.
-pub fn pair_of(server: Server, client: &Client) -> (Ws, Ws) {
+pub fn pair_of(server: Server, client: &Client) -> (Ws, Ws<ClientStream>) {
     let (address, thread) = serve(move |stream| server.accept(stream).unwrap());
     let client = client.connect(&url(address)).unwrap();
     (thread.join().unwrap(), client)
 }
 
-pub fn pair() -> (Ws, Ws) {
+/// Returns two WebSockets like [`pair_of`], but with streams of the same type.
+pub fn tcp_pair_of(server: Server, client: &Client) -> (Ws, Ws) {
+    let (address, thread) = serve(move |stream| server.accept(stream).unwrap());
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_nodelay(true).unwrap();
+    let client = client.open_stream(stream, &url(address)).unwrap();
+    (thread.join().unwrap(), client)
+}
+
+pub fn pair() -> (Ws, Ws<ClientStream>) {
     pair_of(Server::new(), &Client::new())
 }
 

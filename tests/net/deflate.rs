@@ -47,7 +47,7 @@ fn noise(len: usize) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
-fn extensions(ws: &Ws) -> Option<&str> {
+fn extensions<S>(ws: &Ws<S>) -> Option<&str> {
     ws.headers().get("sec-websocket-extensions").map(|value| std::str::from_utf8(value).unwrap())
 }
 
@@ -69,7 +69,7 @@ fn raw_client(address: SocketAddr) -> Raw {
 }
 
 /// Calls `send`, and returns the number of bytes that the call sends on the wire.
-fn cost(ws: &mut Ws, send: impl FnOnce(&mut Ws)) -> u64 {
+fn cost<S>(ws: &mut Ws<S>, send: impl FnOnce(&mut Ws<S>)) -> u64 {
     let before = ws.connection().sent().bytes;
     send(ws);
     ws.connection().sent().bytes - before
@@ -90,7 +90,7 @@ fn s7692_5_compression_is_used_only_if_both_sides_support_it() {
             (server(), client().deflate(None), false),
         ];
         for (server, client, agreed) in cases {
-            let (mut server, mut client) = pair_of(server, &client);
+            let (mut server, mut client) = tcp_pair_of(server, &client);
             assert_eq!(extensions(&client), agreed.then_some("permessage-deflate"));
             let text = text(10_000);
             for _ in 0..2 {
@@ -138,7 +138,7 @@ fn s7692_7_1_both_sides_use_the_parameters_of_the_response() {
     ];
     timed(move || {
         for (config, offer, wanted) in cases {
-            let (mut server, mut client) = pair_of(server_of(config), &Client::new().deflate(offer));
+            let (mut server, mut client) = tcp_pair_of(server_of(config), &Client::new().deflate(offer));
             assert_eq!(extensions(&client), Some(&*format!("permessage-deflate{wanted}")));
             // Both endpoints use the parameters of the header.
             let agreed = client.connection().deflate().unwrap();
@@ -304,7 +304,7 @@ fn s7692_6_1_compressed_fragments_arrive_in_chunks() {
 #[test]
 fn s7692_6_send_options_apply_to_one_message() {
     timed(|| {
-        let (mut server, mut client) = pair_of(server(), &client());
+        let (mut server, mut client) = tcp_pair_of(server(), &client());
         let text = text(10_000);
         let whole = |bytes: u64| bytes > text.len() as u64;
         for ws in [&mut server, &mut client] {

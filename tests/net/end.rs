@@ -17,7 +17,7 @@ use crate::virtual_stream::*;
 const CLEAN: Outcome = Outcome::Clean { code: CloseCode::NORMAL };
 
 /// Receives until the connection has ended. Returns the code and reason of the peer's Close, and the outcome.
-fn closing(ws: &mut Ws) -> (Option<CloseCode>, String, Outcome) {
+fn closing<S>(ws: &mut Ws<S>) -> (Option<CloseCode>, String, Outcome) {
     let (mut code, mut reason, mut outcome) = (None, String::new(), None);
     while let Some((event, mut answer)) = ws.next_event().unwrap() {
         match event {
@@ -45,7 +45,7 @@ fn a_close_from_either_side_is_echoed() {
                 (Some(CloseCode::GOING_AWAY), ""),
                 (None, ""),
             ] {
-                let (server, client) = pair();
+                let (server, client) = tcp_pair_of(Server::new(), &Client::new());
                 let (mut closer, mut other) = if by_client { (client, server) } else { (server, client) };
                 let other = thread::spawn(move || closing(&mut other));
                 assert_eq!(closer.ready_state(), ReadyState::Open);
@@ -293,6 +293,7 @@ fn calls_after_the_end_return_at_once() {
 
         let (stream, connection, inbox) = client.into_parts();
         assert_eq!(inbox.remaining(), 0);
+        let stream = stream.into_tcp().unwrap();
         let mut client = Ws::from_parts(stream, |stream| Some(stream), connection, Inbox::empty());
         assert!(client.next_event().unwrap().is_none());
         assert!(matches!(client.wait_closed(), Err(Error::Send(SendError::Closed))));

@@ -29,10 +29,12 @@ fn client_and_server_know_the_subprotocol_and_the_headers() {
             .connect_timeout(None)
             .handshake_timeout(None);
         let (server, client) = pair_of(server.handshake_timeout(None), &client);
-        for ws in [&server, &client] {
+        for (subprotocol, socket) in
+            [(server.subprotocol(), server.stream()), (client.subprotocol(), client.stream().socket())]
+        {
             // Both roles support v1 and v2. The client lists v2 first, and its order of preference decides.
-            assert_eq!(ws.subprotocol(), Some("v2"));
-            assert!(ws.stream().nodelay().unwrap());
+            assert_eq!(subprotocol, Some("v2"));
+            assert!(socket.nodelay().unwrap());
         }
         assert_eq!(server.headers().get("authorization"), Some(&b"Bearer 7"[..]));
         assert_eq!(server.headers().get("Origin"), Some(&b"https://a.example"[..]));
@@ -110,8 +112,8 @@ fn the_application_can_refuse() {
         let head = String::from_utf8(answer.received[..answer.head_len].to_vec()).unwrap();
         assert!(head.contains("\r\nWWW-Authenticate: Basic\r\n") && head.ends_with("\r\n\r\n"), "{head}");
         // The client can still read the rest of the body. The timeouts of the handshake no longer apply to the stream.
-        assert_eq!(answer.stream.read_timeout().unwrap(), None);
-        assert_eq!(answer.stream.write_timeout().unwrap(), None);
+        assert_eq!(answer.stream.socket().read_timeout().unwrap(), None);
+        assert_eq!(answer.stream.socket().write_timeout().unwrap(), None);
         let mut got = answer.received.split_off(answer.head_len);
         answer.stream.read_to_end(&mut got).unwrap();
         assert_eq!(String::from_utf8(got).unwrap(), body);
@@ -371,12 +373,32 @@ fn a_refusal_arrives_although_the_client_sent_bytes_after_its_request() {
     });
 }
 
+/// No connection is made: the host does not exist.
+#[cfg(not(all(
+    any(feature = "rustls-ring", feature = "rustls-aws-lc-rs"),
+    any(feature = "webpki-roots", feature = "platform-verifier")
+)))]
+#[test]
+fn a_wss_url_without_the_features_that_it_needs_is_an_error_that_names_them() {
+    let error = net::connect("wss://example.invalid/").unwrap_err();
+    #[cfg(not(feature = "rustls"))]
+    assert!(matches!(error, ConnectError::NeedsTls));
+    #[cfg(feature = "rustls")]
+    assert!(matches!(error, ConnectError::Tls(_)));
+    let text = error.to_string();
+    if cfg!(not(any(feature = "rustls-ring", feature = "rustls-aws-lc-rs"))) {
+        assert!(text.contains("rustls-ring") && text.contains("rustls-aws-lc-rs"), "{text}");
+    } else {
+        assert!(text.contains("platform-verifier") && text.contains("Client::tls"), "{text}");
+    }
+    if cfg!(not(feature = "rustls")) {
+        assert!(text.contains("webpki-roots") && text.contains("Client::open"), "{text}");
+    }
+}
+
 #[test]
 fn a_failed_connection_is_a_typed_error() {
     timed(|| {
-        let error = net::connect("wss://example.com/").unwrap_err();
-        assert!(matches!(error, ConnectError::NeedsTls));
-        assert!(error.to_string().contains("Client::open"), "{error}");
         for bad in ["http//x", "ftp://x/", "ws://", "ws://a/#b", "ws://a:99999/", "ws://u:p@a/", "ws://a b/"]
         {
             assert!(matches!(net::connect(bad), Err(ConnectError::Url(_))), "{bad}");

@@ -123,10 +123,31 @@ fn a_connection_whose_end_is_not_reported_counts_as_lost() {
 
 #[test]
 fn a_url_that_cannot_be_used_is_not_tried_again() {
-    for url in ["wss://localhost/", "ftp://localhost/", "ws://"] {
+    // Without TLS, a `wss` URL cannot be used either.
+    let more = if cfg!(feature = "rustls") { None } else { Some("wss://localhost/") };
+    for url in ["ftp://localhost/", "ws://"].into_iter().chain(more) {
         let mut feed = Client::new().reconnecting(policy(), |_| url);
         let stopped = feed.next_connection().unwrap_err();
         assert_eq!(stopped.reason, GiveUp::NotRetried(Failure::Request), "{url}");
         assert!(stopped.error.is_some());
+    }
+}
+
+#[test]
+#[cfg(feature = "rustls")]
+fn failures_of_tls_have_the_kind_that_the_policy_needs() {
+    use hybi::tls::{TlsError, rustls};
+
+    let refused = rustls::Error::InvalidCertificate(rustls::CertificateError::Expired);
+    for (error, failure) in [
+        (TlsError::NoProvider, Failure::Request),
+        (TlsError::NoRoots(None), Failure::Request),
+        (TlsError::HostName("a b".into()), Failure::Request),
+        (TlsError::Expired(refused), Failure::Handshake),
+        (TlsError::Protocol(b"h2".into()), Failure::Handshake),
+        (TlsError::Truncated, Failure::Network),
+        (TlsError::Timeout, Failure::Network),
+    ] {
+        assert_eq!(ConnectError::<()>::Tls(error.clone()).failure(), failure, "{error:?}");
     }
 }

@@ -113,7 +113,7 @@ fn two_peers_can_both_send_before_they_read() {
     const LEN: usize = 32 << 20;
     timed(|| {
         let config = || Config::new().max_frame(LEN as u64).max_message(LEN as u64);
-        let halves = pair_of(Server::new().config(config()), &Client::new().config(config()));
+        let halves = tcp_pair_of(Server::new().config(config()), &Client::new().config(config()));
         let ends = [halves.0, halves.1].map(|ws| {
             let (mut reader, mut writer) = ws.split().unwrap();
             let sender = thread::spawn(move || {
@@ -327,7 +327,7 @@ fn small_messages_restart_the_idle_timer() {
 fn simultaneous_closes_of_split_websockets_end_clean() {
     timed(|| {
         for round in 0..200 {
-            let (server, client) = pair();
+            let (server, client) = tcp_pair_of(Server::new(), &Client::new());
             let threads = [server, client].map(|ws| {
                 thread::spawn(move || {
                     let (mut reader, mut writer) = ws.split().unwrap();

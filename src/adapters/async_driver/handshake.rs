@@ -9,16 +9,25 @@
 //! Invariant: a handshake owns its stream. If it is dropped, the stream is closed.
 
 use std::prelude::v1::*;
+#[cfg(feature = "rustls")]
+use std::sync::Arc;
 
+#[cfg(any(feature = "tokio", feature = "async-io"))]
+use super::client_stream::ClientStream;
 use super::handshake_loop::open;
 use super::http_call::{AcceptError, HttpCall};
 use super::pending_request::PendingRequest;
+#[cfg(feature = "rustls")]
+use super::tls_stream::TlsStream;
 use super::websocket::WebSocket;
 use super::{Timer, Transport};
+use crate::Instant;
 #[cfg(doc)]
 use crate::adapters::handshake_driver;
 use crate::adapters::handshake_driver::{Client, ConnectError, Server};
 use crate::handshake::{ClientRequest, WsUrl};
+#[cfg(feature = "rustls")]
+use crate::tls::ServerConfig;
 
 impl<R: Timer + Clone> Server<R> {
     /// Accepts a WebSocket over any stream, for example TCP or TLS, with the settings of this server.
@@ -71,11 +80,76 @@ impl<R: Timer + Clone> Server<R> {
     where
         R: Transport<S>,
     {
-        let opening = {
-            let runtime = self.runtime().clone();
-            let receiving = self.receiving(runtime.now());
-            open(stream, runtime, receiving)
-        };
+        self.receive_from(stream, self.runtime().now()).await
+    }
+
+    /// Runs the TLS handshake over a connected stream, and then accepts a WebSocket like [`accept`](Self::accept).
+    ///
+    /// [`handshake_timeout`](Self::handshake_timeout) limits the TLS handshake and the receiving of the request together.
+    ///
+    /// # Errors
+    ///
+    /// * [`Tls`](handshake_driver::AcceptError::Tls): the configuration is not valid, or the TLS handshake has failed or
+    ///   was not complete in time.
+    /// * The errors of [`accept`](Self::accept).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the stream is closed.
+    #[cfg(feature = "rustls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    pub async fn accept_tls<S>(
+        &self,
+        config: Arc<ServerConfig>,
+        stream: S,
+    ) -> Result<WebSocket<TlsStream<S>, R>, AcceptError<TlsStream<S>, R>>
+    where
+        R: Transport<S> + Transport<TlsStream<S>>,
+    {
+        let request = self.receive_tls(config, stream).await?;
+        let accepting = request.start_accepting(None);
+        accepting.await
+    }
+
+    /// Runs the TLS handshake over a connected stream, and then receives a request like [`receive`](Self::receive).
+    ///
+    /// [`handshake_timeout`](Self::handshake_timeout) limits both together.
+    ///
+    /// # Errors
+    ///
+    /// * [`Tls`](handshake_driver::AcceptError::Tls): the configuration is not valid, or the TLS handshake has failed or
+    ///   was not complete in time.
+    /// * The errors of [`receive`](Self::receive).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the stream is closed.
+    #[cfg(feature = "rustls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    pub async fn receive_tls<S>(
+        &self,
+        config: Arc<ServerConfig>,
+        stream: S,
+    ) -> Result<PendingRequest<TlsStream<S>, R>, AcceptError<TlsStream<S>, R>>
+    where
+        R: Transport<S> + Transport<TlsStream<S>>,
+    {
+        let start = self.runtime().now();
+        let securing = self.securing(start, config)?;
+        let (stream, _, securing) = open(stream, self.runtime().clone(), securing).await;
+        self.receive_from(TlsStream::new(stream, securing.finish()?), start).await
+    }
+
+    /// Receives a request. The time limit began at `start`.
+    async fn receive_from<S>(
+        &self,
+        stream: S,
+        start: Instant,
+    ) -> Result<PendingRequest<S, R>, AcceptError<S, R>>
+    where
+        R: Transport<S>,
+    {
+        let opening = open(stream, self.runtime().clone(), self.receiving(start));
         let (stream, runtime, receiving) = opening.await;
         match receiving.finish() {
             // The timer of `runtime` may still be set for the deadline of the handshake. It would wake the task while
@@ -134,12 +208,94 @@ impl<R: Timer + Clone> Client<R> {
     where
         R: Transport<S>,
     {
-        let opening = {
-            let runtime = self.runtime().clone();
-            match self.connecting(runtime.now(), request) {
-                Ok(connecting) => open(stream, runtime, connecting),
-                Err(why) => return Err(why.into_error(stream)),
-            }
+        self.run(stream, self.runtime().now(), request).await
+    }
+
+    /// Opens a WebSocket over a connected stream that has no TLS yet. Runs the TLS handshake with the host of `url`, and
+    /// then the WebSocket handshake.
+    ///
+    /// [`handshake_timeout`](Self::handshake_timeout) limits both together.
+    ///
+    /// # Errors
+    ///
+    /// * [`ConnectError::Url`]: the URL is invalid.
+    /// * [`ConnectError::Tls`]: the TLS configuration or the certificate of the server is not valid, or the TLS
+    ///   handshake has failed or was not complete in time.
+    /// * [`ConnectError::Request`]: a header, a subprotocol or the origin cannot be sent.
+    /// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
+    /// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
+    /// * [`ConnectError::Http`]: the server answered with a status other than 101.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the stream is closed.
+    #[cfg(feature = "rustls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    pub async fn open_tls<S>(
+        &self,
+        stream: S,
+        url: &str,
+    ) -> Result<WebSocket<TlsStream<S>, R>, ConnectError<TlsStream<S>>>
+    where
+        R: Transport<S> + Transport<TlsStream<S>>,
+    {
+        let url = WsUrl::parse(url)?;
+        let start = self.runtime().now();
+        let tls = self.secure(stream, start, &url).await?;
+        let (subprotocols, headers) = (self.offered(), self.more_headers());
+        self.run(tls, start, self.request_for(&url, &subprotocols, &headers)).await
+    }
+
+    /// Runs the TLS handshake.
+    #[cfg(feature = "rustls")]
+    async fn secure<S, T>(
+        &self,
+        stream: S,
+        start: Instant,
+        url: &WsUrl<'_>,
+    ) -> Result<TlsStream<S>, ConnectError<T>>
+    where
+        R: Transport<S>,
+    {
+        let securing = self.securing(start, url)?;
+        let (stream, _, securing) = open(stream, self.runtime().clone(), securing).await;
+        Ok(TlsStream::new(stream, securing.finish()?))
+    }
+
+    /// Opens a WebSocket over a connected TCP stream, and over TLS if the URL needs it.
+    #[cfg(any(feature = "tokio", feature = "async-io"))]
+    pub(in crate::adapters) async fn open_over_tcp<S>(
+        &self,
+        stream: S,
+        url: &WsUrl<'_>,
+    ) -> Result<WebSocket<ClientStream<S>, R>, ConnectError<ClientStream<S>>>
+    where
+        R: Transport<S> + Transport<ClientStream<S>>,
+    {
+        let start = self.runtime().now();
+        let (subprotocols, headers) = (self.offered(), self.more_headers());
+        let request = self.request_for(url, &subprotocols, &headers);
+        #[cfg(feature = "rustls")]
+        if url.secure() {
+            let tls = self.secure(stream, start, url).await?;
+            return self.run(ClientStream::over_tls(tls), start, request).await;
+        }
+        self.run(ClientStream::from(stream), start, request).await
+    }
+
+    /// Runs the WebSocket handshake on a connected stream. The time limit began at `start`.
+    async fn run<S>(
+        &self,
+        stream: S,
+        start: Instant,
+        request: ClientRequest<'_>,
+    ) -> Result<WebSocket<S, R>, ConnectError<S>>
+    where
+        R: Transport<S>,
+    {
+        let opening = match self.connecting(start, request) {
+            Ok(connecting) => open(stream, self.runtime().clone(), connecting),
+            Err(why) => return Err(why.into_error(stream)),
         };
         let (stream, runtime, connecting) = opening.await;
         match connecting.finish() {

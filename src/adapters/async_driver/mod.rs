@@ -60,8 +60,10 @@ use std::task::{Context, Poll};
 use crate::Instant;
 
 mod buffer_pool;
+#[cfg(any(feature = "tokio", feature = "async-io"))]
+pub(super) mod client_stream;
 mod clock;
-#[cfg(feature = "tokio")]
+#[cfg(any(feature = "tokio", feature = "async-io"))]
 mod dial;
 mod group;
 mod handshake;
@@ -76,12 +78,16 @@ mod shared_lock;
 mod split;
 mod stream;
 mod tasks;
+#[cfg(feature = "rustls")]
+mod tls_stream;
 mod turn;
 mod websocket;
 mod write_driver;
 mod writer;
 
-#[cfg(feature = "tokio")]
+#[cfg(any(feature = "tokio", feature = "async-io"))]
+pub use client_stream::ClientStream;
+#[cfg(any(feature = "tokio", feature = "async-io"))]
 pub(super) use dial::dial;
 pub use group::Group;
 pub use http_call::{AcceptError, HttpCall};
@@ -89,6 +95,9 @@ pub use pending_request::PendingRequest;
 pub use reader::Reader;
 pub use responder::Responder;
 pub use stream::Transport;
+#[cfg(feature = "rustls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+pub use tls_stream::TlsStream;
 pub use websocket::WebSocket;
 pub use writer::Writer;
 

@@ -9,7 +9,11 @@ use std::io;
 use std::prelude::v1::*;
 
 use super::plain_request::PlainRequest;
+#[cfg(feature = "rustls")]
+use super::tls::NotSecured;
 use crate::handshake::{Rejection, ResponseError};
+#[cfg(feature = "rustls")]
+use crate::tls::TlsError;
 
 /// The reason why a connection did not become a WebSocket. `C` is the type of a plain HTTP request with its stream.
 #[derive(Debug)]
@@ -25,6 +29,10 @@ pub enum AcceptError<C> {
     /// The 101 response cannot be sent, because a header or the subprotocol is invalid. The server has sent a response
     /// with status 500.
     Response(ResponseError),
+    /// TLS could not be opened, for example because the client does not accept the certificate of the server.
+    #[cfg(feature = "rustls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    Tls(TlsError),
 }
 
 impl<C> fmt::Display for AcceptError<C> {
@@ -37,6 +45,8 @@ impl<C> fmt::Display for AcceptError<C> {
                  HttpCall::respond",
             ),
             Self::Response(error) => fmt::Display::fmt(error, f),
+            #[cfg(feature = "rustls")]
+            Self::Tls(error) => fmt::Display::fmt(error, f),
         }
     }
 }
@@ -49,6 +59,8 @@ impl<C: fmt::Debug> Error for AcceptError<C> {
             Self::Rejected(rejection) => Some(rejection),
             Self::NotWebSocket(_) => None,
             Self::Response(error) => Some(error),
+            #[cfg(feature = "rustls")]
+            Self::Tls(error) => Some(error),
         }
     }
 }
@@ -63,12 +75,36 @@ impl<C> AcceptError<C> {
             Self::Rejected(rejection) => AcceptError::Rejected(rejection),
             Self::NotWebSocket(_) => AcceptError::NotWebSocket(()),
             Self::Response(error) => AcceptError::Response(error),
+            #[cfg(feature = "rustls")]
+            Self::Tls(error) => AcceptError::Tls(error),
+        }
+    }
+}
+
+#[cfg(feature = "rustls")]
+impl<C> From<TlsError> for AcceptError<C> {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(error)
+    }
+}
+
+#[cfg(feature = "rustls")]
+impl<C> From<NotSecured> for AcceptError<C> {
+    fn from(why: NotSecured) -> Self {
+        match why {
+            NotSecured::Io(error) => error.into(),
+            NotSecured::Tls(error) => Self::Tls(error),
         }
     }
 }
 
 impl<C> From<io::Error> for AcceptError<C> {
+    /// Returns `Tls` for the error of a TLS stream, and `Io` for any other error.
     fn from(error: io::Error) -> Self {
+        #[cfg(feature = "rustls")]
+        if let Some(error) = error.get_ref().and_then(|error| error.downcast_ref::<TlsError>()) {
+            return Self::Tls(error.clone());
+        }
         Self::Io(error)
     }
 }
@@ -95,7 +131,7 @@ impl NotAccepted {
         call: impl FnOnce(Box<PlainRequest>) -> C,
     ) -> AcceptError<C> {
         match self {
-            Self::Io(error) => AcceptError::Io(error),
+            Self::Io(error) => error.into(),
             Self::Rejected(rejection) => AcceptError::Rejected(rejection),
             Self::Http(request) => AcceptError::NotWebSocket(call(request)),
             Self::Response(error) => AcceptError::Response(error),

@@ -17,6 +17,8 @@ use super::client::Client;
 use super::connect_error::ConnectError;
 use crate::handshake::HandshakeError;
 use crate::reconnect::{Failure, GiveUp, Next, ReconnectPolicy, Reconnecting};
+#[cfg(feature = "rustls")]
+use crate::tls::TlsError;
 use crate::{Instant, Outcome};
 
 /// The URL of one attempt to connect, and headers for its request in addition to those of the client.
@@ -103,6 +105,15 @@ impl<S> ConnectError<S> {
                 Failure::Network
             }
             Self::Handshake(_) => Failure::Handshake,
+            #[cfg(feature = "rustls")]
+            Self::Tls(error) => match error {
+                TlsError::NoProvider | TlsError::NoRoots(_) | TlsError::Config(_) | TlsError::HostName(_) => {
+                    Failure::Request
+                }
+                TlsError::Truncated | TlsError::Timeout => Failure::Network,
+                // The certificate was refused, or one of the two endpoints broke off the TLS handshake.
+                _ => Failure::Handshake,
+            },
             Self::Http(response) => {
                 let unix_time = SystemTime::now().duration_since(UNIX_EPOCH).ok();
                 Failure::response(response.status, response.headers(), unix_time)

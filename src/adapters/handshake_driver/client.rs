@@ -8,14 +8,18 @@
 
 use core::time::Duration;
 use std::prelude::v1::*;
+#[cfg(feature = "rustls")]
+use std::sync::Arc;
 
 use super::AddedHeaders;
 use crate::SharedConfig;
 #[cfg(feature = "deflate")]
 use crate::handshake::DeflateOffer;
-#[cfg(any(feature = "net", feature = "tokio"))]
+#[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
 use crate::handshake::{ClientHandshake, RequestError};
 use crate::handshake::{ClientRequest, HeadLimits, WsUrl};
+#[cfg(feature = "rustls")]
+use crate::tls::ClientConfig;
 
 /// The settings of a client's requests and connections. `R` is the runtime of the adapter: its clock and its streams.
 ///
@@ -35,6 +39,9 @@ pub struct Client<R> {
     headers: AddedHeaders,
     #[cfg(feature = "deflate")]
     deflate: Option<DeflateOffer>,
+    /// The TLS configuration, or `None` for the default.
+    #[cfg(feature = "rustls")]
+    pub(super) tls: Option<Arc<ClientConfig>>,
 }
 
 impl<R: Default> Default for Client<R> {
@@ -61,6 +68,8 @@ impl<R> Client<R> {
             headers: AddedHeaders::default(),
             #[cfg(feature = "deflate")]
             deflate: None,
+            #[cfg(feature = "rustls")]
+            tls: None,
         }
     }
 
@@ -92,7 +101,8 @@ impl<R> Client<R> {
         self
     }
 
-    /// Sets how long the handshake may take, from the request to the end of the response. `None` sets no limit.
+    /// Sets how long the handshake may take, from the request to the end of the response. `None` sets no limit. For a
+    /// `wss://` URL, the time includes the TLS handshake.
     #[must_use]
     pub fn handshake_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.handshake_timeout = timeout;
@@ -119,6 +129,18 @@ impl<R> Client<R> {
     #[must_use]
     pub fn deflate(mut self, offer: impl Into<Option<DeflateOffer>>) -> Self {
         self.deflate = offer.into();
+        self
+    }
+
+    /// Sets the TLS configuration for `wss://` URLs, for example with the roots of a private authority or with a client
+    /// certificate. The default is [`client_config`](crate::tls::client_config).
+    ///
+    /// The configuration is used as it is. Leave [`ClientConfig::alpn_protocols`] empty, or set it to `http/1.1`.
+    #[cfg(feature = "rustls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    #[must_use]
+    pub fn tls(mut self, config: Arc<ClientConfig>) -> Self {
+        self.tls = Some(config);
         self
     }
 
@@ -157,7 +179,7 @@ impl<R> Client<R> {
     }
 
     /// Checks that the request for `url` can be sent. The adapter calls this method before it connects.
-    #[cfg(any(feature = "net", feature = "tokio"))]
+    #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
     pub(in crate::adapters) fn check(&self, url: &WsUrl<'_>) -> Result<(), RequestError> {
         let (subprotocols, headers) = (self.offered(), self.more_headers());
         let request = self.request_for(url, &subprotocols, &headers);

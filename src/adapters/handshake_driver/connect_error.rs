@@ -9,16 +9,25 @@ use core::fmt;
 use std::io;
 use std::prelude::v1::*;
 
+#[cfg(feature = "rustls")]
+use super::tls::NotSecured;
 use crate::dial::DeadlineExceeded;
 use crate::handshake::{HandshakeError, Headers, HttpReply, RequestError, UrlError};
+#[cfg(feature = "rustls")]
+use crate::tls::TlsError;
 
 /// The reason why no WebSocket was opened.
 #[non_exhaustive]
 pub enum ConnectError<S> {
     /// The URL is not a valid `ws://` or `wss://` URL.
     Url(UrlError),
-    /// The URL is a `wss://` URL, and this crate has no TLS. Create a TLS stream to the host and call `Client::open`.
+    /// The URL is a `wss://` URL, and the feature `rustls` is off. Enable the features that the text of the error names,
+    /// or create a TLS stream to the host and call `Client::open`.
     NeedsTls,
+    /// TLS could not be opened, for example because the certificate of the server is not valid.
+    #[cfg(feature = "rustls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    Tls(TlsError),
     /// The request cannot be sent: a header, a subprotocol or the origin is invalid.
     Request(RequestError),
     /// No connection could be made. The error names the addresses that were tried.
@@ -38,9 +47,11 @@ impl<S> fmt::Display for ConnectError<S> {
         match self {
             Self::Url(error) => fmt::Display::fmt(error, f),
             Self::NeedsTls => f.write_str(
-                "the URL is a wss URL, and this crate has no TLS: connect with a TLS library and pass its stream to \
-                 Client::open",
+                "the URL is a wss URL, and TLS is not enabled: enable the features rustls-ring and webpki-roots of hybi \
+                 (or rustls-aws-lc-rs, platform-verifier), or pass a TLS stream to Client::open",
             ),
+            #[cfg(feature = "rustls")]
+            Self::Tls(error) => fmt::Display::fmt(error, f),
             Self::Request(error) => fmt::Display::fmt(error, f),
             Self::Connect(error) => write!(f, "cannot connect: {error}"),
             Self::Deadline(error) => fmt::Display::fmt(error, f),
@@ -62,6 +73,8 @@ impl<S> fmt::Debug for ConnectError<S> {
         match self {
             Self::Url(error) => f.debug_tuple("Url").field(error).finish(),
             Self::NeedsTls => f.write_str("NeedsTls"),
+            #[cfg(feature = "rustls")]
+            Self::Tls(error) => f.debug_tuple("Tls").field(error).finish(),
             Self::Request(error) => f.debug_tuple("Request").field(error).finish(),
             Self::Connect(error) => f.debug_tuple("Connect").field(error).finish(),
             Self::Deadline(error) => f.debug_tuple("Deadline").field(error).finish(),
@@ -81,6 +94,8 @@ impl<S> Error for ConnectError<S> {
             Self::Connect(error) | Self::Io(error) => Some(error),
             Self::Deadline(error) => Some(error),
             Self::Handshake(error) => Some(error),
+            #[cfg(feature = "rustls")]
+            Self::Tls(error) => Some(error),
             Self::NeedsTls | Self::Http(_) => None,
         }
     }
@@ -94,6 +109,8 @@ impl<S> ConnectError<S> {
         match self {
             Self::Url(error) => ConnectError::Url(error),
             Self::NeedsTls => ConnectError::NeedsTls,
+            #[cfg(feature = "rustls")]
+            Self::Tls(error) => ConnectError::Tls(error),
             Self::Request(error) => ConnectError::Request(error),
             Self::Connect(error) => ConnectError::Connect(error),
             Self::Deadline(error) => ConnectError::Deadline(error),
@@ -122,8 +139,30 @@ impl<S> From<DeadlineExceeded> for ConnectError<S> {
     }
 }
 
+#[cfg(feature = "rustls")]
+impl<S> From<TlsError> for ConnectError<S> {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(error)
+    }
+}
+
+#[cfg(feature = "rustls")]
+impl<S> From<NotSecured> for ConnectError<S> {
+    fn from(why: NotSecured) -> Self {
+        match why {
+            NotSecured::Io(error) => error.into(),
+            NotSecured::Tls(error) => Self::Tls(error),
+        }
+    }
+}
+
 impl<S> From<io::Error> for ConnectError<S> {
+    /// Returns `Tls` for the error of a TLS stream, and `Io` for any other error.
     fn from(error: io::Error) -> Self {
+        #[cfg(feature = "rustls")]
+        if let Some(error) = error.get_ref().and_then(|error| error.downcast_ref::<TlsError>()) {
+            return Self::Tls(error.clone());
+        }
         Self::Io(error)
     }
 }
@@ -237,7 +276,7 @@ impl NotConnected {
     pub(in crate::adapters) fn into_error<S>(self, stream: S) -> ConnectError<S> {
         match self {
             Self::Request(error) => ConnectError::Request(error),
-            Self::Io(error) => ConnectError::Io(error),
+            Self::Io(error) => error.into(),
             Self::Handshake(error) => ConnectError::Handshake(error),
             Self::Http(response) => ConnectError::Http(response.with_stream(stream)),
         }
@@ -245,7 +284,7 @@ impl NotConnected {
 }
 
 /// The failed attempts to connect to the addresses of a host.
-#[cfg(any(feature = "net", feature = "tokio"))]
+#[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
 #[derive(Debug, Default)]
 pub(in crate::adapters) struct Tried {
     /// All addresses that were tried, each with its error, separated by commas.
@@ -254,7 +293,7 @@ pub(in crate::adapters) struct Tried {
     kind: Option<io::ErrorKind>,
 }
 
-#[cfg(any(feature = "net", feature = "tokio"))]
+#[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
 impl Tried {
     /// Records that connecting to `address` has failed with `error`.
     pub(in crate::adapters) fn failed(&mut self, address: core::net::SocketAddr, error: &io::Error) {

@@ -36,6 +36,8 @@ mod rejecting;
 mod request_getters;
 mod responding;
 mod server;
+#[cfg(feature = "rustls")]
+mod tls;
 
 pub use accept_error::AcceptError;
 #[cfg(any(feature = "net", feature = "tokio"))]
@@ -43,7 +45,7 @@ pub(super) use attempts::Attempts;
 #[cfg(any(feature = "net", feature = "tokio"))]
 pub use attempts::{Stopped, Target};
 pub use client::Client;
-#[cfg(any(feature = "net", feature = "tokio"))]
+#[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
 pub(super) use connect_error::Tried;
 pub use connect_error::{ConnectError, ReceivedResponse};
 pub(super) use plain_request::PlainRequest;

@@ -4,9 +4,9 @@
 //!
 //! Invariant: a connection is never opened before its delay has passed.
 
-use std::net::TcpStream;
 use std::thread;
 
+use super::client_stream::ClientStream;
 use super::clock::Clock;
 use super::websocket::WebSocket;
 use super::{Blocking, Client};
@@ -69,7 +69,7 @@ impl<T: Into<Target>, U: FnMut(u32) -> T> Connections<U> {
     ///
     /// [`Stopped`]: the policy does not retry the failure, or too many attempts have failed. All further calls return
     /// the same reason.
-    pub fn next_connection(&mut self) -> Result<WebSocket<TcpStream>, Stopped> {
+    pub fn next_connection(&mut self) -> Result<WebSocket<ClientStream>, Stopped> {
         loop {
             let now = self.now();
             let due = self.attempts.due(now)?;

@@ -44,16 +44,19 @@
 //!
 //! # TLS
 //!
-//! [`connect`] uses plain TCP. For `wss`, make the TLS stream with a library of your choice. Wrap the TLS stream in a
-//! [`WrappedStream`] with two functions. The first function returns the [`TcpStream`] below the TLS stream. The second
-//! function closes the sending direction with `close_notify`:
+//! With the feature `rustls`, [`connect`] takes `wss://` URLs, and `Server::accept_tls` accepts clients over TLS. The
+//! module `hybi::tls` lists the features that provide cryptography and root certificates.
 //!
-//! | library | stream |
-//! | --- | --- |
-//! | native-tls | <code>WrappedStream::new(tls, &#124;tls&#124; Some(tls.get_ref())).close_write(&#124;tls&#124; tls.shutdown())</code> |
-//! | rustls | <code>WrappedStream::new(tls, &#124;tls&#124; Some(&tls.sock)).close_write(&#124;tls&#124; { tls.conn.send_close_notify(); tls.flush() })</code> |
+//! To use another library, wrap its TLS stream in a [`WrappedStream`] with two functions. The first function returns the
+//! [`TcpStream`] below the TLS stream. The second function closes the sending direction with `close_notify`. For
+//! native-tls:
 //!
-//! Pass the `WrappedStream` to [`Client::open_stream`] or [`Server::accept_stream`].
+//! ```text
+//! WrappedStream::new(tls, |tls| Some(tls.get_ref())).close_write(|tls| tls.shutdown())
+//! ```
+//!
+//! Pass the `WrappedStream` to [`Client::open_stream`] or [`Server::accept_stream`]. Such a WebSocket cannot be
+//! [split](WebSocket::split).
 //!
 //! Without the second function, for example with [`Client::open`], connections are never half-closed: a TLS peer treats
 //! a FIN without `close_notify` as an attack. When such a connection has ended, take the stream with
@@ -63,6 +66,7 @@ use std::net::TcpStream;
 
 mod blocking_mode;
 mod client;
+mod client_stream;
 mod clock;
 mod connections;
 mod deadline_stream;
@@ -81,6 +85,8 @@ mod split;
 mod stream;
 mod thread_replies;
 mod timeouts;
+#[cfg(feature = "rustls")]
+mod tls_stream;
 mod websocket;
 mod wrapped_stream;
 mod write_driver;
@@ -89,6 +95,7 @@ mod writer;
 pub use super::error::Error;
 pub use super::handshake_driver::{Acceptance, ConnectError, ReceivedResponse, Stopped, Target};
 pub use client::Client;
+pub use client_stream::ClientStream;
 pub use connections::Connections;
 pub use http_call::{AcceptError, HttpCall};
 pub use interest::Interest;
@@ -97,6 +104,9 @@ pub use reader::Reader;
 pub use responder::Responder;
 pub use server::Server;
 pub use stream::Stream;
+#[cfg(feature = "rustls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+pub use tls_stream::TlsStream;
 pub use websocket::WebSocket;
 pub use wrapped_stream::{SocketOf, WrappedStream};
 pub use writer::Writer;
@@ -122,17 +132,22 @@ pub fn accept(stream: TcpStream) -> Result<WebSocket<TcpStream>, AcceptError<Tcp
     Server::new().accept(stream)
 }
 
-/// Connects to a `ws://` URL, with the defaults of [`Client`]. Blocks until the handshake is done.
+/// Connects to a `ws://` or `wss://` URL, with the defaults of [`Client`]. Blocks until the handshake is done.
+///
+/// A `wss://` URL needs the feature `rustls`. With the features `rustls-ring` and `webpki-roots`, it needs no
+/// configuration.
 ///
 /// # Errors
 ///
 /// - [`ConnectError::Url`]: `url` cannot be parsed.
-/// - [`ConnectError::NeedsTls`]: `url` is a `wss://` URL.
+/// - [`ConnectError::NeedsTls`]: `url` is a `wss://` URL, and the feature `rustls` is off.
+/// - `ConnectError::Tls`: the TLS configuration or the certificate of the server is not valid, or the TLS handshake has
+///   failed or was not complete in time.
 /// - [`ConnectError::Connect`]: the host was not found, or no connection to any of its addresses succeeded.
 /// - [`ConnectError::Deadline`]: no connection was made in time.
 /// - [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
 /// - [`ConnectError::Handshake`]: the response is not valid, or did not arrive in time.
 /// - [`ConnectError::Http`]: the server answered with a status other than 101.
-pub fn connect(url: &str) -> Result<WebSocket<TcpStream>, ConnectError<TcpStream>> {
+pub fn connect(url: &str) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
     Client::new().connect(url)
 }

@@ -8,16 +8,22 @@
 //! Invariant: if the server rejects a request, it closes the stream. A plain HTTP request is returned with its stream.
 
 use std::net::TcpStream;
+#[cfg(feature = "rustls")]
+use std::sync::Arc;
 
 use super::Blocking;
 use super::deadline_stream::DeadlineStream;
 use super::handshake;
 use super::http_call::{AcceptError, HttpCall};
 use super::pending_request::PendingRequest;
+#[cfg(feature = "rustls")]
+use super::tls_stream::TlsStream;
 use super::websocket::WebSocket;
 use super::wrapped_stream::WrappedStream;
 use crate::Instant;
 use crate::adapters::handshake_driver;
+#[cfg(feature = "rustls")]
+use crate::tls::ServerConfig;
 
 /// A server for blocking streams: the settings that it uses for each connection.
 ///
@@ -89,7 +95,7 @@ impl Server {
     /// - [`AcceptError::NotWebSocket`](handshake_driver::AcceptError::NotWebSocket): the request is plain HTTP. No
     ///   response was sent. Answer the request with the [`HttpCall`] in the error.
     pub fn receive(&self, stream: TcpStream) -> Result<PendingRequest<TcpStream>, AcceptError<TcpStream>> {
-        self.run(DeadlineStream::tcp(stream, false)?)
+        self.run(DeadlineStream::tcp(stream, false)?, Instant::ZERO)
     }
 
     /// Accepts a WebSocket over any [`Stream`](super::Stream) or [`WrappedStream`], with the settings of this server.
@@ -131,12 +137,90 @@ impl Server {
         &self,
         stream: impl Into<WrappedStream<S>>,
     ) -> Result<PendingRequest<S>, AcceptError<S>> {
-        self.run(DeadlineStream::new(stream.into(), Instant::ZERO))
+        self.run(DeadlineStream::new(stream.into(), Instant::ZERO), Instant::ZERO)
     }
 
-    /// Runs the first phase of the handshake on a stream.
-    fn run<S>(&self, mut link: DeadlineStream<S>) -> Result<PendingRequest<S>, AcceptError<S>> {
-        let mut receiving = self.receiving(link.read_clock());
+    /// Accepts a WebSocket over TLS on a connected socket. Blocks until the TLS handshake and the WebSocket handshake are
+    /// done.
+    ///
+    /// This call combines [`receive_tls`](Self::receive_tls) and [`PendingRequest::accept`].
+    ///
+    /// ```no_run
+    /// # #[cfg(any(feature = "rustls-ring", feature = "rustls-aws-lc-rs"))] {
+    /// use std::sync::Arc;
+    ///
+    /// use hybi::adapters::net::Server;
+    /// use hybi::tls::rustls::ServerConfig;
+    /// use hybi::tls::rustls::pki_types::pem::PemObject;
+    /// use hybi::tls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let chain = CertificateDer::pem_file_iter("chain.pem")?.collect::<Result<_, _>>()?;
+    /// let key = PrivateKeyDer::from_pem_file("key.pem")?;
+    /// let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
+    /// let config = Arc::new(config);
+    ///
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:9443")?;
+    /// for stream in listener.incoming() {
+    ///     let (config, stream) = (config.clone(), stream?);
+    ///     std::thread::spawn(move || match Server::new().accept_tls(config, stream) {
+    ///         Ok(ws) => println!("open, speaking {:?}", ws.subprotocol()),
+    ///         Err(error) => println!("refused: {error}"),
+    ///     });
+    /// }
+    /// # Ok(())
+    /// # }
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// - [`AcceptError::Tls`](handshake_driver::AcceptError::Tls): the configuration is not valid, or the TLS handshake
+    ///   has failed or was not complete in time.
+    /// - The errors of [`accept`](Self::accept).
+    #[cfg(feature = "rustls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    pub fn accept_tls(
+        &self,
+        config: Arc<ServerConfig>,
+        stream: TcpStream,
+    ) -> Result<WebSocket<TlsStream<TcpStream>>, AcceptError<TlsStream<TcpStream>>> {
+        self.receive_tls(config, stream)?.accept_at_once()
+    }
+
+    /// Runs the TLS handshake on a connected socket, and receives a request like [`receive`](Self::receive).
+    ///
+    /// [`handshake_timeout`](handshake_driver::Server::handshake_timeout) limits both together.
+    ///
+    /// # Errors
+    ///
+    /// - [`AcceptError::Tls`](handshake_driver::AcceptError::Tls): the configuration is not valid, or the TLS handshake
+    ///   has failed or was not complete in time.
+    /// - The errors of [`receive`](Self::receive).
+    #[cfg(feature = "rustls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    pub fn receive_tls(
+        &self,
+        config: Arc<ServerConfig>,
+        stream: TcpStream,
+    ) -> Result<PendingRequest<TlsStream<TcpStream>>, AcceptError<TlsStream<TcpStream>>> {
+        let mut link = DeadlineStream::tcp(stream, false)?;
+        let start = link.read_clock();
+        let mut securing = self.securing(start, config)?;
+        handshake::run(&mut link, &mut securing);
+        let (session, now) = (securing.finish()?, link.now());
+        let tls = TlsStream::new(link.into_stream(), session);
+        self.run(DeadlineStream::blocking(tls, now), start)
+    }
+
+    /// Runs the first phase of the handshake on a stream. The time limit began at `start`.
+    fn run<S>(
+        &self,
+        mut link: DeadlineStream<S>,
+        start: Instant,
+    ) -> Result<PendingRequest<S>, AcceptError<S>> {
+        link.read_clock();
+        let mut receiving = self.receiving(start);
         handshake::run(&mut link, &mut receiving);
         match receiving.finish() {
             Ok(pending) => Ok(PendingRequest::new(link, pending)),

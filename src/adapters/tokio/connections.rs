@@ -16,13 +16,14 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 
-use super::{Client, ConnectError, TcpStream, Timer, Tokio, WebSocket};
+use super::{Client, ClientStream, ConnectError, Timer, Tokio, WebSocket};
 use crate::Outcome;
 use crate::adapters::handshake_driver::{Attempts, Stopped, Target};
 use crate::reconnect::{ReconnectPolicy, Reconnecting};
 
 /// The attempt that is running.
-type Connecting = Pin<Box<dyn Future<Output = Result<WebSocket, ConnectError<TcpStream>>> + Send>>;
+type Connecting =
+    Pin<Box<dyn Future<Output = Result<WebSocket<ClientStream>, ConnectError<ClientStream>>> + Send>>;
 
 /// WebSockets to the same service, one after the other. [`Client::reconnecting`] creates it.
 ///
@@ -89,11 +90,14 @@ impl<T: Into<Target>, U: FnMut(u32) -> T> Connections<U> {
     /// # Cancel safety
     ///
     /// If the future is dropped, the attempt or the delay goes on with the next call.
-    pub async fn next_connection(&mut self) -> Result<WebSocket, Stopped> {
+    pub async fn next_connection(&mut self) -> Result<WebSocket<ClientStream>, Stopped> {
         poll_fn(|cx| self.poll_next_connection(cx)).await
     }
 
-    fn poll_next_connection(&mut self, cx: &mut Context<'_>) -> Poll<Result<WebSocket, Stopped>> {
+    fn poll_next_connection(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<WebSocket<ClientStream>, Stopped>> {
         loop {
             if let Some(connecting) = &mut self.connecting {
                 let result = ready!(connecting.as_mut().poll(cx));
@@ -129,7 +133,7 @@ impl<U> Connections<U> {
 }
 
 impl<T: Into<Target>, U: FnMut(u32) -> T + Unpin> Stream for Connections<U> {
-    type Item = Result<WebSocket, Stopped>;
+    type Item = Result<WebSocket<ClientStream>, Stopped>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if self.has_ended {

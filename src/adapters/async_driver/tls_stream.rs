@@ -1,0 +1,190 @@
+//! TLS over an asynchronous stream: feature `rustls`.
+//!
+//! A [`TlsStream`] is a stream and a [`Session`], which encrypts and decrypts without I/O. The functions of this file
+//! move ciphertext between the two, with the [`Transport`] of a runtime. The modules `tokio` and `futures_io` implement
+//! the traits of their runtimes with these functions.
+//!
+//! Ciphertext that the stream does not take stays in the session, which keeps its order. The key updates and alerts
+//! that a read causes leave with the next write or flush.
+//!
+//! `handshake_driver/tls.rs` performs the TLS handshake before a `TlsStream` is created.
+//!
+//! Invariants:
+//! - A write that returns `Pending` has encrypted nothing: it first writes the ciphertext of earlier writes, and only
+//!   then encrypts. So the next write can begin with other bytes, for example with a Ping.
+//! - The session has the ciphertext of one write at most. That is 64 KiB of plaintext, and the overhead of its records.
+
+use core::fmt;
+use std::io::{self, ErrorKind, IoSlice};
+use std::prelude::v1::*;
+use std::task::{Context, Poll, ready};
+
+use super::Transport;
+use super::stream::check_count;
+use crate::tls::{Session, TlsError, rustls};
+
+/// Maximum number of bytes in one read from the stream below. A longer read would move the ciphertext out of the
+/// processor's first cache before it is decrypted.
+const MOST_AT_ONCE: usize = 16 << 10;
+/// Buffers smaller than this are not used for ciphertext. A read into a small buffer would need many system calls.
+const SMALL: usize = 2048;
+/// Maximum number of reads in one call that return no plaintext. The task then yields, because a peer could send empty
+/// records without end.
+const MAX_READS: usize = 8;
+
+/// A TLS session over an asynchronous stream `S`.
+///
+/// `Client::connect` creates it for a `wss://` URL, and [`Server::accept_tls`](crate::adapters::handshake_driver::Server)
+/// for a server. The TLS handshake is complete. The type implements the stream traits of tokio and of futures-io if `S`
+/// implements them.
+///
+/// # The end of the stream
+///
+/// A read returns 0 after the peer has sent `close_notify`. If the stream ends without it, the read fails with
+/// [`ErrorKind::UnexpectedEof`] and [`TlsError::Truncated`]. Closing the stream sends `close_notify`.
+pub struct TlsStream<S> {
+    stream: S,
+    // On the heap, because a session has more than a kilobyte, and streams are moved.
+    session: Box<Session>,
+}
+
+impl<S> TlsStream<S> {
+    /// Creates a stream from a session whose handshake is complete. `stream` is the stream below it.
+    pub(super) fn new(stream: S, session: Session) -> Self {
+        Self { stream, session: Box::new(session) }
+    }
+
+    /// Returns the stream below TLS. Do not read from it or write to it.
+    pub const fn get_ref(&self) -> &S {
+        &self.stream
+    }
+
+    /// Returns the connection of rustls, for example to read the certificates of the peer.
+    #[must_use]
+    pub fn rustls(&self) -> &rustls::Connection {
+        self.session.connection()
+    }
+
+    /// Reads plaintext: see [`Transport::poll_read`].
+    pub(in crate::adapters) fn poll_read<R: Transport<S>>(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        if to.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        match self.session.poll_plaintext(to) {
+            Ok(Some(n)) => Poll::Ready(Ok(n)),
+            Ok(None) if to.len() >= SMALL => self.poll_ciphertext::<R>(cx, to, None),
+            Ok(None) => self.poll_ciphertext::<R>(cx, to, Some(&mut [0; SMALL])),
+            Err(failure) => Poll::Ready(Err(self.failed::<R>(cx, failure))),
+        }
+    }
+
+    /// Reads ciphertext until it contains plaintext.
+    ///
+    /// `buffer` gets the ciphertext. Without a buffer, `to` is used for both: the session keeps the ciphertext, so the
+    /// plaintext can overwrite it.
+    fn poll_ciphertext<R: Transport<S>>(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut [u8],
+        mut buffer: Option<&mut [u8]>,
+    ) -> Poll<io::Result<usize>> {
+        for _ in 0..MAX_READS {
+            let space = buffer.as_deref_mut().unwrap_or(&mut *to);
+            let most = space.len().min(MOST_AT_ONCE);
+            let space = space.get_mut(..most).unwrap_or_default();
+            let n = ready!(check_count(R::poll_read(&mut self.stream, cx, space), most))?;
+            match space.get(..n).unwrap_or_default() {
+                [] => self.session.handle_eof(),
+                ciphertext => self.session.handle_ciphertext(ciphertext),
+            }
+            match self.session.poll_plaintext(to) {
+                Ok(Some(n)) => return Poll::Ready(Ok(n)),
+                Ok(None) => {}
+                Err(failure) => return Poll::Ready(Err(self.failed::<R>(cx, failure))),
+            }
+        }
+        R::yield_turn(cx);
+        Poll::Pending
+    }
+
+    /// Writes the alert that tells the peer why the session has failed, if the stream takes it now. Returns the error.
+    #[cold]
+    fn failed<R: Transport<S>>(&mut self, cx: &mut Context<'_>, failure: TlsError) -> io::Error {
+        let _ = self.poll_drain::<R>(cx);
+        failure.into()
+    }
+
+    /// Encrypts up to 64 KiB of `from`, and writes as much ciphertext as the stream takes. Bytes of several slices share
+    /// records of up to 16 KiB. See [`Transport::poll_write`].
+    pub(in crate::adapters) fn poll_write<R: Transport<S>>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_drain::<R>(cx))?;
+        let n = self.session.encrypt(from)?;
+        match self.poll_drain::<R>(cx) {
+            Poll::Ready(Err(error)) if error.kind() != ErrorKind::Interrupted => Poll::Ready(Err(error)),
+            // The session keeps the rest. The next call or a flush writes it.
+            _ => Poll::Ready(Ok(n)),
+        }
+    }
+
+    /// Writes the ciphertext of earlier writes, and flushes the stream below.
+    pub(in crate::adapters) fn poll_flush<R: Transport<S>>(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.poll_drain::<R>(cx))?;
+        R::poll_flush(&mut self.stream, cx)
+    }
+
+    /// Sends `close_notify`, and closes the sending direction of the stream below.
+    pub(in crate::adapters) fn poll_close<R: Transport<S>>(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.session.close();
+        ready!(self.poll_drain::<R>(cx))?;
+        ready!(R::poll_flush(&mut self.stream, cx))?;
+        R::poll_close_write(&mut self.stream, cx)
+    }
+
+    /// Writes all ciphertext of the session.
+    fn poll_drain<R: Transport<S>>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, session } = self;
+        while session.has_ciphertext() {
+            let mut pending = false;
+            let written = session.poll_ciphertext(|slices| {
+                let most = slices.iter().map(|slice| slice.len()).sum();
+                match check_count(R::poll_write(stream, cx, slices), most) {
+                    Poll::Ready(Ok(0)) => Err(ErrorKind::WriteZero.into()),
+                    Poll::Ready(written) => written,
+                    Poll::Pending => {
+                        pending = true;
+                        Err(ErrorKind::WouldBlock.into())
+                    }
+                }
+            });
+            match written {
+                Err(_) if pending => return Poll::Pending,
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(_) => {}
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for TlsStream<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsStream")
+            .field("stream", &self.stream)
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,49 @@
+//! The stream traits of futures-io for [`ClientStream`].
+
+use core::pin::Pin;
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll};
+
+use ::futures_io::{AsyncRead, AsyncWrite};
+
+use crate::adapters::async_driver::ClientStream;
+use crate::adapters::async_driver::client_stream::Kind;
+
+/// Calls the same method of the stream inside a [`ClientStream`].
+macro_rules! delegate {
+    ($self:ident, $method:ident($($argument:expr),*)) => {
+        match &mut $self.get_mut().0 {
+            Kind::Plain(stream) => Pin::new(stream).$method($($argument),*),
+            #[cfg(feature = "rustls")]
+            Kind::Tls(stream) => Pin::new(stream).$method($($argument),*),
+        }
+    };
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ClientStream<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>> {
+        delegate!(self, poll_read(cx, to))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        delegate!(self, poll_write(cx, from))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        delegate!(self, poll_write_vectored(cx, from))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        delegate!(self, poll_flush(cx))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        delegate!(self, poll_close(cx))
+    }
+}

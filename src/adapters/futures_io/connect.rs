@@ -1,0 +1,130 @@
+//! Connecting over TCP with the crate async-io: feature `async-io`.
+//!
+//! async-io connects to an address, but does not resolve names. A short-lived thread resolves the name, because the
+//! function of the system blocks.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::prelude::v1::*;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::thread;
+
+use ::async_io::Async;
+
+#[cfg(doc)]
+use super::handshake_driver;
+use super::{AsyncIo, Client, ConnectError, WebSocket, async_driver};
+use crate::adapters::lock::lock;
+use crate::adapters::sync::Mutex;
+use crate::handshake::WsUrl;
+
+/// The stream of a WebSocket that [`connect`] has opened: TCP for `ws://`, and TLS over TCP for `wss://`.
+pub type ClientStream = async_driver::ClientStream<Async<TcpStream>>;
+
+/// Connects to a `ws://` or `wss://` URL over TCP, with the defaults of [`Client`].
+///
+/// A `wss://` URL needs the feature `rustls`. With the features `rustls-ring` and `webpki-roots`, it needs no
+/// configuration.
+///
+/// # Errors
+///
+/// * [`ConnectError::Url`]: the URL is invalid.
+/// * [`ConnectError::NeedsTls`]: the URL is `wss`, and the feature `rustls` is off.
+/// * [`ConnectError::Connect`]: the host has no address, or no connection to any of its addresses could be made.
+/// * [`ConnectError::Deadline`]: no connection was made in time.
+/// * `ConnectError::Tls`: the TLS configuration or the certificate of the server is not valid, or the TLS handshake has
+///   failed or was not complete in time.
+/// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
+/// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
+/// * [`ConnectError::Http`]: the server answered with a status other than 101.
+///
+/// # Cancel safety
+///
+/// If the future is dropped, the connection is closed.
+pub async fn connect(url: &str) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
+    Client::new().connect(url).await
+}
+
+impl Client<AsyncIo> {
+    /// Connects to a `ws://` or `wss://` URL over TCP, and opens a WebSocket. The attempts to connect to the addresses of
+    /// the host are staggered, and the first connection is used ([`dial`](crate::dial)). A short-lived thread resolves
+    /// the name of the host.
+    ///
+    /// A `wss://` URL needs the feature `rustls`. The TLS configuration is that of [`tls`](handshake_driver::Client), or
+    /// the default.
+    ///
+    /// # Errors
+    ///
+    /// * [`ConnectError::Url`]: the URL is invalid.
+    /// * [`ConnectError::NeedsTls`]: the URL is `wss`, and the feature `rustls` is off.
+    /// * [`ConnectError::Request`]: a header, a subprotocol or the origin cannot be sent. No connection was made.
+    /// * [`ConnectError::Connect`]: the host has no address, or no connection to any of its addresses could be made.
+    /// * [`ConnectError::Deadline`]: no connection was made in time.
+    /// * `ConnectError::Tls`: the TLS configuration or the certificate of the server is not valid, or the TLS handshake
+    ///   has failed or was not complete in time.
+    /// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
+    /// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
+    /// * [`ConnectError::Http`]: the server answered with a status other than 101.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the connection is closed.
+    pub async fn connect(&self, url: &str) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
+        let parsed = WsUrl::parse(url)?;
+        if parsed.secure() && cfg!(not(feature = "rustls")) {
+            return Err(ConnectError::NeedsTls);
+        }
+        self.check(&parsed)?;
+        #[cfg(feature = "rustls")]
+        if parsed.secure() {
+            self.check_tls(&parsed)?;
+        }
+        let addresses = resolve(parsed.host_for_connect(), parsed.port());
+        let (runtime, limit) = (self.runtime().clone(), self.connect_timeout);
+        let stream =
+            async_driver::dial(runtime, limit, addresses, Async::<TcpStream>::connect::<SocketAddr>).await?;
+        // Without `TCP_NODELAY` the system delays small writes to send them together. The delay saves nothing here,
+        // because queued frames are already written together.
+        stream.get_ref().set_nodelay(true).map_err(ConnectError::Connect)?;
+        self.open_over_tcp(stream, &parsed).await
+    }
+}
+
+/// Returns the addresses of a host.
+async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse::<core::net::IpAddr>() {
+        return Ok(Vec::from([SocketAddr::new(address, port)]));
+    }
+    let (host, answer) = (String::from(host), Arc::new(Mutex::new(Answer::default())));
+    let theirs = Arc::clone(&answer);
+    thread::Builder::new().name("hybi-resolve".into()).spawn(move || {
+        let addresses = (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
+        let waker = {
+            let mut answer = lock(&theirs);
+            answer.addresses = Some(addresses);
+            answer.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    })?;
+    std::future::poll_fn(|cx| {
+        let mut answer = lock(&answer);
+        match answer.addresses.take() {
+            Some(addresses) => Poll::Ready(addresses),
+            None => {
+                answer.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}
+
+/// The result of the thread that resolves a name, and the task that waits for it.
+#[derive(Default)]
+struct Answer {
+    addresses: Option<io::Result<Vec<SocketAddr>>>,
+    waker: Option<Waker>,
+}

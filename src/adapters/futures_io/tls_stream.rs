@@ -1,0 +1,55 @@
+//! The stream traits of futures-io for [`TlsStream`]: feature `rustls`.
+
+use core::pin::Pin;
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll};
+
+use ::futures_io::{AsyncRead, AsyncWrite};
+
+use super::{FuturesIo, Timer};
+use crate::Instant;
+use crate::adapters::async_driver::TlsStream;
+
+/// A timer that does not exist. A stream is polled without a timer, and the functions of
+/// [`Transport`](super::Transport) take none.
+enum NoTimer {}
+
+impl Timer for NoTimer {
+    fn now(&self) -> Instant {
+        match *self {}
+    }
+
+    fn poll_at(&mut self, _: &mut Context<'_>, _: Instant) -> Poll<()> {
+        match *self {}
+    }
+}
+
+type Streams = FuturesIo<NoTimer>;
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>> {
+        TlsStream::poll_read::<Streams>(self.get_mut(), cx, to)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        TlsStream::poll_write::<Streams>(self.get_mut(), cx, &[IoSlice::new(from)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        TlsStream::poll_write::<Streams>(self.get_mut(), cx, from)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        TlsStream::poll_flush::<Streams>(self.get_mut(), cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        TlsStream::poll_close::<Streams>(self.get_mut(), cx)
+    }
+}

@@ -1,0 +1,179 @@
+//! The TLS handshake, as a state machine without I/O: feature `rustls`.
+//!
+//! ```text
+//!   write what the session has ──▶ flush ──▶ read ──▶ complete: Done, the session
+//!      ▲                                      │ └───▶ failed: write and flush the alert ──▶ Done, the error
+//!      └──────────────────────────────────────┘
+//! ```
+//!
+//! [`TlsHandshake`] runs on the stream below TLS, before the WebSocket handshake. The adapter then creates its TLS
+//! stream from the [`Session`] and the stream.
+//!
+//! Invariants:
+//! - One deadline limits the whole TLS handshake. It also limits the sending of an alert.
+//! - Plaintext that arrives together with the last bytes of the TLS handshake stays in the session.
+
+use std::io;
+use std::prelude::v1::*;
+use std::sync::Arc;
+
+use super::client::Client;
+use super::server::Server;
+use super::{Did, HandshakeDriver, Outgoing, Step};
+use crate::Instant;
+use crate::handshake::WsUrl;
+use crate::tls::{ServerConfig, Session, TlsError, client_config};
+
+/// Number of bytes in one read. The first flight of a server often has 2 to 5 KiB.
+const AT_ONCE: usize = 4096;
+
+/// The reason why a TLS handshake has failed.
+#[derive(Debug)]
+pub(in crate::adapters) enum NotSecured {
+    Io(io::Error),
+    Tls(TlsError),
+}
+
+/// A TLS handshake of a client or a server.
+pub(in crate::adapters) struct TlsHandshake {
+    session: Session,
+    deadline: Option<Instant>,
+    space: Vec<u8>,
+    out: Outgoing,
+    /// Why the handshake has failed. The alert is then still to be sent.
+    failed: Option<TlsError>,
+    result: Option<Result<(), NotSecured>>,
+}
+
+impl<R> Client<R> {
+    /// Checks that there is a TLS configuration, and that a certificate can be for the host of `url`. The adapter calls
+    /// this method before it connects.
+    #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
+    pub(in crate::adapters) fn check_tls(&self, url: &WsUrl<'_>) -> Result<(), TlsError> {
+        if self.tls.is_none() {
+            client_config()?;
+        }
+        Session::check_host(url.host_for_connect())
+    }
+
+    /// Starts the TLS handshake with the host of `url`.
+    pub(in crate::adapters) fn securing(
+        &self,
+        now: Instant,
+        url: &WsUrl<'_>,
+    ) -> Result<TlsHandshake, TlsError> {
+        let config = match &self.tls {
+            Some(config) => Arc::clone(config),
+            None => client_config()?,
+        };
+        let session = Session::client(config, url.host_for_connect())?;
+        Ok(TlsHandshake::new(session, self.handshake_timeout.map(|timeout| now + timeout)))
+    }
+}
+
+impl<R> Server<R> {
+    /// Starts the TLS handshake with a client.
+    pub(in crate::adapters) fn securing(
+        &self,
+        now: Instant,
+        config: Arc<ServerConfig>,
+    ) -> Result<TlsHandshake, TlsError> {
+        let timeout = self.settings.timeout;
+        Ok(TlsHandshake::new(Session::server(config)?, timeout.map(|timeout| now + timeout)))
+    }
+}
+
+impl TlsHandshake {
+    fn new(session: Session, deadline: Option<Instant>) -> Self {
+        let mut handshake = Self {
+            session,
+            deadline,
+            space: Vec::new(),
+            out: Outgoing { flushed: true, ..Outgoing::default() },
+            failed: None,
+            result: None,
+        };
+        handshake.advance();
+        handshake
+    }
+
+    /// Returns the session, after [`Step::Done`].
+    pub(in crate::adapters) fn finish(self) -> Result<Session, NotSecured> {
+        match self.result {
+            Some(Ok(())) => Ok(self.session),
+            Some(Err(error)) => Err(error),
+            None => Err(NotSecured::Tls(TlsError::Truncated)),
+        }
+    }
+
+    /// Collects the ciphertext to write. If there is none, and all was flushed, checks whether the handshake is done.
+    fn advance(&mut self) {
+        if !self.out.is_done() || self.result.is_some() {
+            return;
+        }
+        let mut bytes = Vec::new();
+        while self.session.has_ciphertext() {
+            let polled = self.session.poll_ciphertext(|slices| {
+                slices.iter().for_each(|slice| bytes.extend_from_slice(slice));
+                Ok(slices.iter().map(|slice| slice.len()).sum())
+            });
+            if polled.is_err() {
+                break;
+            }
+        }
+        if !bytes.is_empty() {
+            self.out = Outgoing::new(bytes);
+        } else if let Some(error) = self.failed.take() {
+            self.result = Some(Err(NotSecured::Tls(error)));
+        } else if !self.session.is_handshaking() {
+            self.result = Some(match self.session.connection().alpn_protocol() {
+                Some(name) if name != b"http/1.1" => Err(NotSecured::Tls(TlsError::Protocol(name.to_vec()))),
+                _ => Ok(()),
+            });
+        }
+    }
+}
+
+impl HandshakeDriver for TlsHandshake {
+    fn poll_step(&mut self) -> Step<'_> {
+        if self.result.is_some() {
+            Step::Done
+        } else if self.out.is_done() {
+            self.space.resize(AT_ONCE, 0);
+            Step::Read(&mut self.space)
+        } else {
+            self.out.poll_step()
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    fn handle(&mut self, now: Instant, did: io::Result<Did>) {
+        match did {
+            Ok(Did::Read(n)) => {
+                match self.space.get(..n).unwrap_or_default() {
+                    [] => self.session.handle_eof(),
+                    ciphertext => self.session.handle_ciphertext(ciphertext),
+                }
+                // A handshake that is complete does not fail here, even if the failure came in the same read. The first
+                // read of the adapter returns the failure.
+                if self.session.is_handshaking() {
+                    self.failed = self.session.failure().cloned();
+                }
+            }
+            Ok(did) => self.out.handle(&did),
+            // The error of the session explains more than the error of the alert.
+            Err(error) => {
+                let error = self.failed.take().map_or(NotSecured::Io(error), NotSecured::Tls);
+                self.result = Some(Err(error));
+            }
+        }
+        self.advance();
+        if self.result.is_none() && self.deadline.is_some_and(|deadline| deadline <= now) {
+            let error = self.failed.take().unwrap_or(TlsError::Timeout);
+            self.result = Some(Err(NotSecured::Tls(error)));
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! TLS over a blocking stream: feature `rustls`.
+//!
+//! A [`TlsStream`] is a socket and a [`Session`], which encrypts and decrypts without I/O. Two handles to one stream
+//! share the session, so one thread can read while another writes. Ciphertext is moved to and from the socket while the
+//! session is not locked:
+//!
+//! ```text
+//!   read:   socket ──▶ ciphertext ──▶ [ session: decrypt ] ──▶ plaintext
+//!
+//!   write:  { outgoing: the rest of earlier writes ──▶ socket
+//!             plaintext ──▶ [ session: encrypt ] ──▶ outgoing ──▶ socket }       [ ], { }: under this lock
+//! ```
+//!
+//! The session produces ciphertext in the order in which the peer must get it. The lock of [`Outgoing`] keeps this
+//! order until the ciphertext is in the socket. A thread that reads never waits for this lock.
+//!
+//! The thread that reads writes nothing, except an alert when the session fails. Other ciphertext of the session leaves
+//! with the next write or flush. TLS 1.3 allows this for key updates: they must precede the next data that is sent (RFC
+//! 8446 section 4.6.3).
+//!
+//! `handshake_driver/tls.rs` performs the TLS handshake before a `TlsStream` is created.
+//!
+//! Invariants:
+//! - No thread holds the lock of the session while it calls the socket.
+//! - A write that fails with `WouldBlock` or `TimedOut` has encrypted nothing: it first writes the rest of earlier
+//!   writes, and only then encrypts. So the next write can begin with other bytes, for example with a Ping.
+//! - [`Outgoing`] has the ciphertext of one write at most. That is 64 KiB of plaintext, and the overhead of its records.
+
+use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::prelude::v1::*;
+use std::sync::Arc;
+
+use super::stream::Stream;
+use crate::Instant;
+use crate::adapters::lock::{lock, try_lock};
+use crate::adapters::sync::Mutex;
+use crate::tls::{Session, rustls};
+
+/// Maximum number of bytes in one read from the socket. A longer read would move the ciphertext out of the processor's
+/// first cache before it is decrypted.
+const MOST_AT_ONCE: usize = 16 << 10;
+/// Buffers smaller than this are not used for ciphertext. A read into a small buffer would need many system calls.
+const SMALL: usize = 2048;
+/// The memory for outgoing ciphertext is kept after a write if it is at most this large, in bytes.
+const KEPT: usize = 4096;
+/// How long the thread that reads may block to send an alert after the session has failed.
+const ALERT_TIME: Duration = Duration::from_millis(10);
+
+/// A TLS session over a blocking stream `S`, for example a [`TcpStream`](std::net::TcpStream).
+///
+/// [`Client::connect`](super::Client::connect) creates it for a `wss://` URL, and
+/// [`Server::accept_tls`](super::Server::accept_tls) for a server. The TLS handshake is complete.
+///
+/// [`try_clone`](Stream::try_clone) is supported, so [`WebSocket::split`](super::WebSocket::split) works: one thread
+/// reads while another thread writes, and neither waits for the other one's socket call.
+///
+/// A read may return [`ErrorKind::Interrupted`] after a part of a TLS record has arrived. Call it again, as
+/// [`Read::read_exact`] does.
+///
+/// # The end of the stream
+///
+/// A read returns 0 after the peer has sent `close_notify`. If the stream ends without it, the read fails with
+/// [`ErrorKind::UnexpectedEof`] and [`TlsError::Truncated`](crate::tls::TlsError::Truncated).
+/// [`close_write`](Stream::close_write) sends `close_notify`, and half-closes the stream below.
+pub struct TlsStream<S> {
+    socket: S,
+    shared: Arc<Shared>,
+}
+
+/// The state that the handles to one stream share.
+struct Shared {
+    session: Mutex<Session>,
+    outgoing: Mutex<Outgoing>,
+    /// Whether `outgoing` had ciphertext after the last write.
+    has_rest: AtomicBool,
+}
+
+/// Ciphertext that was taken from the session, and is not in the socket yet.
+#[derive(Default)]
+struct Outgoing {
+    bytes: Vec<u8>,
+    /// The number of bytes at the start of `bytes` that the socket has taken.
+    written: usize,
+}
+
+impl<S> TlsStream<S> {
+    /// Creates a stream from a session whose handshake is complete. `socket` is the stream below it.
+    pub(super) fn new(socket: S, session: Session) -> Self {
+        let (session, outgoing) = (Mutex::new(session), Mutex::new(Outgoing::default()));
+        let shared = Shared { session, outgoing, has_rest: AtomicBool::new(false) };
+        Self { socket, shared: Arc::new(shared) }
+    }
+
+    /// Returns the stream below TLS. Do not read from it or write to it.
+    pub const fn get_ref(&self) -> &S {
+        &self.socket
+    }
+
+    /// Calls `look` with the connection of rustls, for example to read the certificates of the peer.
+    ///
+    /// Another handle to the stream blocks until `look` returns.
+    pub fn with_rustls<T>(&self, look: impl FnOnce(&rustls::Connection) -> T) -> T {
+        look(lock(&self.shared.session).connection())
+    }
+}
+
+impl<S: Stream> TlsStream<S> {
+    /// Returns plaintext of the session, or `None` if the session needs more ciphertext.
+    fn plaintext(&mut self, to: &mut [u8]) -> io::Result<Option<usize>> {
+        let polled = lock(&self.shared.session).poll_plaintext(to);
+        polled.map_err(|error| {
+            self.send_alert();
+            error.into()
+        })
+    }
+
+    /// Reads ciphertext once, and returns the plaintext in it. Repeats this only while the socket fills the whole buffer.
+    ///
+    /// A peer can send a record byte by byte. The caller must see the time between two bytes, because its timers must
+    /// run. So the result is then `Interrupted`, and the caller repeats the call unless its deadline has passed.
+    ///
+    /// `buffer` gets ciphertext. Without a buffer, `to` is used for both: the session keeps the ciphertext, so the
+    /// plaintext can overwrite it.
+    fn read_ciphertext(&mut self, to: &mut [u8], mut buffer: Option<&mut [u8]>) -> io::Result<usize> {
+        loop {
+            let space = buffer.as_deref_mut().unwrap_or(&mut *to);
+            let most = space.len().min(MOST_AT_ONCE);
+            let space = space.get_mut(..most).unwrap_or_default();
+            let n = self.socket.read(space)?;
+            let polled = {
+                let mut session = lock(&self.shared.session);
+                match space.get(..n) {
+                    Some([]) => session.handle_eof(),
+                    Some(ciphertext) => session.handle_ciphertext(ciphertext),
+                    None => return Err(io::Error::new(ErrorKind::InvalidData, "the socket read too much")),
+                }
+                session.poll_plaintext(to)
+            };
+            match polled {
+                Ok(Some(n)) => return Ok(n),
+                Ok(None) if n == most => {}
+                Ok(None) => return Err(ErrorKind::Interrupted.into()),
+                Err(error) => {
+                    self.send_alert();
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+
+    /// Sends the alert that tells the peer why the session has failed. Does nothing if another thread writes, or if the
+    /// socket was full at the last write: the alert is then sent by the next write, if there is one.
+    ///
+    /// The session has failed, so no later write needs the timeout that this method changes.
+    #[cold]
+    fn send_alert(&mut self) {
+        let Some(mut outgoing) = try_lock(&self.shared.outgoing) else { return };
+        if outgoing.is_empty() && lock(&self.shared.session).has_ciphertext() {
+            // The error of the session is reported. An error of this write adds nothing to it.
+            let _ = self.socket.set_write_timeout(Some(ALERT_TIME));
+            outgoing.fill(&mut lock(&self.shared.session));
+            let _ = outgoing.write_to(&mut self.socket);
+        }
+    }
+}
+
+impl<S: Stream> Read for TlsStream<S> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        if to.is_empty() {
+            return Ok(0);
+        }
+        if let Some(n) = self.plaintext(to)? {
+            return Ok(n);
+        }
+        if to.len() >= SMALL {
+            return self.read_ciphertext(to, None);
+        }
+        self.read_ciphertext(to, Some(&mut [0; SMALL]))
+    }
+}
+
+impl<S: Stream> Write for TlsStream<S> {
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(from)])
+    }
+
+    /// Encrypts up to 64 KiB. Bytes of several slices share records of up to 16 KiB.
+    ///
+    /// # Errors
+    ///
+    /// - [`ErrorKind::WouldBlock`] or [`ErrorKind::TimedOut`]: the socket has not taken the bytes of earlier writes.
+    ///   Nothing of `from` was taken.
+    /// - Any other kind: the socket or the session has failed.
+    fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
+        let shared = &*self.shared;
+        let mut outgoing = lock(&shared.outgoing);
+        outgoing.write_to(&mut self.socket)?;
+        let taken = {
+            let mut session = lock(&shared.session);
+            let taken = session.encrypt(from);
+            outgoing.fill(&mut session);
+            taken
+        };
+        let written = outgoing.write_to(&mut self.socket);
+        shared.has_rest.store(!outgoing.is_empty(), Ordering::Relaxed);
+        match (taken, written) {
+            (Err(failure), _) => Err(failure.into()),
+            (Ok(_), Err(error)) if !is_full(&error) => Err(error),
+            (Ok(n), _) => Ok(n),
+        }
+    }
+
+    /// Writes the ciphertext of earlier writes, and flushes the stream below.
+    fn flush(&mut self) -> io::Result<()> {
+        let shared = &*self.shared;
+        let mut outgoing = lock(&shared.outgoing);
+        outgoing.write_to(&mut self.socket)?;
+        outgoing.fill(&mut lock(&shared.session));
+        let written = outgoing.write_to(&mut self.socket);
+        shared.has_rest.store(!outgoing.is_empty(), Ordering::Relaxed);
+        written?;
+        if self.socket.has_unflushed_bytes() { self.socket.flush() } else { Ok(()) }
+    }
+}
+
+/// Returns whether `error` means that the socket is full, or that a signal has interrupted the call.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+}
+
+impl<S: Stream> Stream for TlsStream<S> {
+    fn close_write(&mut self) -> io::Result<()> {
+        // The rest of earlier writes must leave first. `Outgoing` has no room for more than one write.
+        self.flush()?;
+        lock(&self.shared.session).close();
+        self.flush()?;
+        self.socket.close_write()
+    }
+
+    fn abort(&mut self) {
+        self.socket.abort();
+    }
+
+    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        self.socket.set_read_timeout(timeout)
+    }
+
+    fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        self.socket.set_write_timeout(timeout)
+    }
+
+    fn set_nonblocking(&mut self, on: bool) -> io::Result<bool> {
+        self.socket.set_nonblocking(on)
+    }
+
+    /// Returns `false`: a refused write has encrypted nothing.
+    fn keeps_refused_bytes(&self) -> bool {
+        false
+    }
+
+    /// Returns whether the ciphertext of a write is not in the socket yet.
+    fn has_unflushed_bytes(&self) -> bool {
+        self.shared.has_rest.load(Ordering::Relaxed) || self.socket.has_unflushed_bytes()
+    }
+
+    fn try_clone(&self) -> io::Result<Box<dyn Stream + Send>> {
+        let socket = self.socket.try_clone()?;
+        Ok(Box::new(TlsStream { socket, shared: Arc::clone(&self.shared) }))
+    }
+
+    fn clock(&self) -> Option<Instant> {
+        self.socket.clock()
+    }
+}
+
+impl Outgoing {
+    fn is_empty(&self) -> bool {
+        self.written == self.bytes.len()
+    }
+
+    /// Takes all ciphertext of the session. Call this only while `self` is empty.
+    fn fill(&mut self, session: &mut Session) {
+        while session.has_ciphertext() {
+            let taken = session.poll_ciphertext(|slices| {
+                let before = self.bytes.len();
+                self.bytes.reserve(slices.iter().map(|slice| slice.len()).sum());
+                slices.iter().for_each(|slice| self.bytes.extend_from_slice(slice));
+                Ok(self.bytes.len() - before)
+            });
+            if taken.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Writes all bytes to the socket. Keeps the rest if the socket returns an error.
+    fn write_to(&mut self, socket: &mut impl Stream) -> io::Result<()> {
+        while let Some(rest @ [_, ..]) = self.bytes.get(self.written..) {
+            match socket.write(rest)? {
+                0 => return Err(ErrorKind::WriteZero.into()),
+                n if n > rest.len() => {
+                    return Err(io::Error::new(ErrorKind::InvalidData, "the socket wrote too much"));
+                }
+                n => self.written += n,
+            }
+        }
+        self.written = 0;
+        if self.bytes.capacity() > KEPT {
+            self.bytes = Vec::new();
+        }
+        self.bytes.clear();
+        Ok(())
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for TlsStream<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsStream").field("socket", &self.socket).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,159 @@
+//! Connections that are cut at each byte of the opening, or that fall silent there.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use hybi::adapters::handshake_driver::AcceptError;
+use hybi::adapters::net::{Client, ConnectError, Server};
+use hybi::adapters::{futures_io, tokio as on_tokio};
+use hybi::tls::{ClientConfig, ServerConfig, TlsError};
+
+use crate::identity::localhost;
+
+/// Copies bytes from one socket to the other. Stops after `most` bytes, and then closes the direction, unless it must
+/// fall silent. Returns the number of bytes.
+fn copy(mut from: TcpStream, mut to: TcpStream, most: usize, falls_silent: bool) -> usize {
+    let (mut copied, mut buffer) = (0, [0; 4096]);
+    while copied < most {
+        let space = buffer.len().min(most - copied);
+        match from.read(&mut buffer[..space]) {
+            Ok(n @ 1..) if to.write_all(&buffer[..n]).is_ok() => copied += n,
+            _ => break,
+        }
+    }
+    if copied < most || !falls_silent {
+        let _ = to.shutdown(Shutdown::Write);
+    }
+    // Read the rest, so that the peer is not reset.
+    while from.read(&mut buffer).is_ok_and(|n| n > 0) {}
+    copied
+}
+
+/// A server behind a connection that is cut.
+struct Cut {
+    /// The number of bytes that the client and the server can send.
+    most: [usize; 2],
+    falls_silent: bool,
+}
+
+impl Cut {
+    /// Calls `connect` with the URL of the server. Returns its result, that of the server, and the numbers of bytes that
+    /// the client and the server have sent.
+    fn run<T>(
+        &self,
+        config: Arc<ServerConfig>,
+        connect: impl FnOnce(&str) -> T,
+    ) -> (T, Option<AcceptError<()>>, [usize; 2]) {
+        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [front, back] = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
+        let [front_listener, back_listener] = listeners;
+        let timeout = Duration::from_millis(if self.falls_silent { 150 } else { 10_000 });
+        let [up, down] = self.most;
+        let falls_silent = self.falls_silent;
+        thread::scope(|scope| {
+            let serving = scope.spawn(move || {
+                let server = Server::new().handshake_timeout(Some(timeout));
+                let accepted = server.accept_tls(config, back_listener.accept().unwrap().0);
+                accepted.map(|mut ws| _ = ws.recv()).err().map(AcceptError::without_stream)
+            });
+            let forwarding = scope.spawn(move || {
+                let near = front_listener.accept().unwrap().0;
+                let far = TcpStream::connect(back).unwrap();
+                let (from, to) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+                thread::scope(|scope| {
+                    let up = scope.spawn(move || copy(from, to, up, falls_silent));
+                    let down = copy(far, near, down, falls_silent);
+                    [up.join().unwrap(), down]
+                })
+            });
+            let connected = connect(&format!("wss://localhost:{}/", front.port()));
+            (connected, serving.join().unwrap(), forwarding.join().unwrap())
+        })
+    }
+}
+
+fn blocking(client: Arc<ClientConfig>, timeout: Duration) -> impl FnOnce(&str) -> Option<ConnectError<()>> {
+    move |url| {
+        let client = Client::new().tls(client).handshake_timeout(Some(timeout));
+        client.connect(url).err().map(ConnectError::without_stream)
+    }
+}
+
+const LONG: Duration = Duration::from_secs(10);
+const WHOLE: Cut = Cut { most: [usize::MAX; 2], falls_silent: false };
+
+#[test]
+fn a_cut_at_any_byte_that_the_server_sends_is_a_typed_error_of_the_client() {
+    let (client, server) = localhost();
+    let (error, _, [_, sent]) = WHOLE.run(Arc::clone(&server), blocking(Arc::clone(&client), LONG));
+    assert!(error.is_none(), "{error:?}");
+    // Tickets and the response to the request are included. After them comes the end of the connection.
+    for most in (0..sent - 100).step_by(if cfg!(debug_assertions) { 3 } else { 1 }) {
+        let cut = Cut { most: [usize::MAX, most], falls_silent: false };
+        let (error, _, _) = cut.run(Arc::clone(&server), blocking(Arc::clone(&client), LONG));
+        match error {
+            Some(ConnectError::Tls(TlsError::Truncated)) => {}
+            // The response was complete, and the bytes after it were cut.
+            None if most > sent - 300 => {}
+            other => panic!("{most} of {sent} bytes: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_cut_at_any_byte_that_the_client_sends_is_a_typed_error_of_the_server() {
+    let (client, server) = localhost();
+    let (error, _, [sent, _]) = WHOLE.run(Arc::clone(&server), blocking(Arc::clone(&client), LONG));
+    assert!(error.is_none(), "{error:?}");
+    for most in (0..sent - 100).step_by(if cfg!(debug_assertions) { 3 } else { 1 }) {
+        let cut = Cut { most: [most, usize::MAX], falls_silent: false };
+        let (_, error, _) = cut.run(Arc::clone(&server), blocking(Arc::clone(&client), LONG));
+        match error {
+            Some(AcceptError::Tls(TlsError::Truncated)) => {}
+            None if most > sent - 300 => {}
+            other => panic!("{most} of {sent} bytes: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_cut_is_a_typed_error_on_tokio_and_smol() {
+    let (client, server) = localhost();
+    for most in (0..700).step_by(if cfg!(debug_assertions) { 50 } else { 7 }) {
+        let cut = Cut { most: [usize::MAX, most], falls_silent: false };
+        let (error, _, _) = cut.run(Arc::clone(&server), |url| {
+            let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let client = on_tokio::Client::new().tls(Arc::clone(&client));
+            runtime.block_on(client.connect(url)).map(drop).unwrap_err().without_stream()
+        });
+        assert!(matches!(error, ConnectError::Tls(TlsError::Truncated)), "{most}: {error:?}");
+        let (error, _, _) = cut.run(Arc::clone(&server), |url| {
+            let client = futures_io::Client::new().tls(Arc::clone(&client));
+            smol::block_on(client.connect(url)).map(drop).unwrap_err().without_stream()
+        });
+        assert!(matches!(error, ConnectError::Tls(TlsError::Truncated)), "{most}: {error:?}");
+    }
+}
+
+#[test]
+fn a_peer_that_falls_silent_is_a_typed_error_in_time() {
+    let (client, server) = localhost();
+    let short = Duration::from_millis(50);
+    for most in [0, 1, 5, 100, 300, 600] {
+        let cut = Cut { most: [usize::MAX, most], falls_silent: true };
+        let (error, _, _) = cut.run(Arc::clone(&server), blocking(Arc::clone(&client), short));
+        assert!(matches!(error, Some(ConnectError::Tls(TlsError::Timeout))), "{most}: {error:?}");
+        let (error, _, _) = cut.run(Arc::clone(&server), |url| {
+            let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let client = on_tokio::Client::new().tls(Arc::clone(&client)).handshake_timeout(Some(short));
+            runtime.block_on(client.connect(url)).map(drop).unwrap_err().without_stream()
+        });
+        assert!(matches!(error, ConnectError::Tls(TlsError::Timeout)), "{most}: {error:?}");
+        let cut = Cut { most: [most.min(200), usize::MAX], falls_silent: true };
+        let (_, error, _) = cut.run(Arc::clone(&server), blocking(Arc::clone(&client), LONG));
+        assert!(matches!(error, Some(AcceptError::Tls(TlsError::Timeout))), "{most}: {error:?}");
+    }
+}

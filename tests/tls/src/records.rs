@@ -1,0 +1,139 @@
+//! The records that leave a client: messages that are written together share a record.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use hybi::adapters::net::{Client, Server, Stream};
+use hybi::tls::Session;
+
+use crate::identity::localhost;
+
+/// A socket that keeps a copy of the bytes that are written.
+struct Recorder {
+    socket: TcpStream,
+    written: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Read for Recorder {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        self.socket.read(to)
+    }
+}
+
+impl Write for Recorder {
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        let n = self.socket.write(from)?;
+        self.written.lock().unwrap().extend_from_slice(&from[..n]);
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
+}
+
+impl Stream for Recorder {
+    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        self.socket.set_read_timeout(timeout).map(|()| true)
+    }
+
+    fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        self.socket.set_write_timeout(timeout).map(|()| true)
+    }
+
+    fn keeps_refused_bytes(&self) -> bool {
+        false
+    }
+}
+
+/// Returns the lengths of the records in `bytes`, without their headers.
+fn records(mut bytes: &[u8]) -> Vec<usize> {
+    let mut lengths = Vec::new();
+    while let [_, _, _, high, low, rest @ ..] = bytes {
+        let len = usize::from(u16::from_be_bytes([*high, *low]));
+        lengths.push(len);
+        bytes = &rest[len..];
+    }
+    lengths
+}
+
+#[test]
+fn messages_that_are_written_together_share_a_record() {
+    let (client, server) = localhost();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = thread::spawn(move || {
+        let mut ws = Server::new().accept_tls(server, listener.accept().unwrap().0).unwrap();
+        let mut received = 0;
+        while ws.recv().is_ok_and(|message| message.is_some()) {
+            received += 1;
+        }
+        received
+    });
+    let written = Arc::new(Mutex::new(Vec::new()));
+    let stream = Recorder { socket: TcpStream::connect(address).unwrap(), written: Arc::clone(&written) };
+    let mut ws = Client::new().tls(client).open_tls(stream, "wss://localhost/").unwrap();
+    let mut sent = |count: usize, len: usize| {
+        written.lock().unwrap().clear();
+        for _ in 0..count {
+            ws.feed(vec![0; len]).unwrap();
+        }
+        ws.flush().unwrap();
+        records(&written.lock().unwrap())
+    };
+    // A frame of a client has a header of 6 bytes, or of 8 from 126 bytes on. A record adds 17 bytes.
+    assert_eq!(sent(1, 10), [33]);
+    assert_eq!(sent(100, 10), [1617]);
+    assert_eq!(sent(4, 4000), [4 * 4008 + 17]);
+    assert_eq!(sent(1, 40_000), [(16 << 10) + 17, (16 << 10) + 17, 40_008 - (32 << 10) + 17]);
+    drop(ws);
+    assert_eq!(serving.join().unwrap(), 106);
+}
+
+/// Moves ciphertext from one session to the other in pieces.
+fn transfer(from: &mut Session, to: &mut Session, piece: usize) {
+    let mut network = Vec::new();
+    while from.has_ciphertext() {
+        let write = |slices: &[IoSlice<'_>]| {
+            network.extend_from_slice(&slices[0]);
+            Ok(slices[0].len())
+        };
+        from.poll_ciphertext(write).unwrap();
+    }
+    network.chunks(piece).for_each(|piece| to.handle_ciphertext(piece));
+}
+
+#[test]
+fn the_split_of_the_ciphertext_does_not_matter() {
+    let bytes: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
+    let (client_config, server_config) = localhost();
+    for piece in [1, 5, 100, 4096, 16_384, 100_000, usize::MAX] {
+        let mut client = Session::client(Arc::clone(&client_config), "localhost").unwrap();
+        let mut server = Session::server(Arc::clone(&server_config)).unwrap();
+        while client.is_handshaking() || server.is_handshaking() {
+            transfer(&mut client, &mut server, piece);
+            transfer(&mut server, &mut client, piece);
+        }
+        let (mut sent, mut received, mut to) = (0, Vec::new(), [0; 1000]);
+        while sent < bytes.len() {
+            sent += client.encrypt(&[IoSlice::new(&bytes[sent..])]).unwrap();
+            // Several writes arrive before the plaintext is read.
+            if sent % (128 << 10) == 0 || sent == bytes.len() {
+                transfer(&mut client, &mut server, piece);
+                while let Some(n) = server.poll_plaintext(&mut to).unwrap() {
+                    received.extend_from_slice(&to[..n]);
+                }
+            } else {
+                transfer(&mut client, &mut server, piece);
+            }
+        }
+        assert_eq!(received, bytes);
+        client.close();
+        transfer(&mut client, &mut server, piece);
+        server.handle_eof();
+        assert_eq!(server.poll_plaintext(&mut to), Ok(Some(0)));
+    }
+}
