@@ -195,7 +195,7 @@ impl Error for TlsError {
 }
 
 impl From<TlsError> for io::Error {
-    /// Wraps the error. [`Error::downcast_ref`] of [`io::Error::get_ref`] returns it.
+    /// Wraps the error. The value that [`io::Error::get_ref`] returns can be downcast to [`TlsError`].
     fn from(error: TlsError) -> Self {
         Self::new(error.kind(), error)
     }

@@ -15,6 +15,7 @@ static MADE: AtomicUsize = AtomicUsize::new(0);
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
+    pem: String,
 }
 
 /// A certificate chain and its key.
@@ -31,7 +32,11 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
-        Self { certificate: certificate.der().clone(), issuer: Issuer::new(params, key) }
+        Self {
+            pem: certificate.pem(),
+            certificate: certificate.der().clone(),
+            issuer: Issuer::new(params, key),
+        }
     }
 
     /// Issues a certificate for `host`, which `change` can change.
@@ -52,6 +57,11 @@ impl Authority {
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
         let builder = builder.with_safe_default_protocol_versions().unwrap();
         Arc::new(builder.with_root_certificates(self.roots()).with_no_client_auth())
+    }
+
+    /// Returns the certificate of this authority in the form of a PEM file.
+    pub fn pem(&self) -> String {
+        self.pem.clone()
     }
 
     pub fn roots(&self) -> RootCertStore {

@@ -5,6 +5,7 @@ mod certificates;
 mod closing;
 mod cut;
 mod echo;
+mod example;
 mod halves;
 mod identity;
 mod libraries;
