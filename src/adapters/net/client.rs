@@ -109,9 +109,9 @@ impl Client {
         #[cfg(feature = "rustls")]
         if url.secure() {
             let (tls, now) = self.secure(link, url)?;
-            return self.run(DeadlineStream::blocking(tls.into(), now), start, url);
+            return self.run(DeadlineStream::blocking(ClientStream::from(tls).into(), now), start, url);
         }
-        self.run(DeadlineStream::blocking(link.into_stream().into(), start), start, url)
+        self.run(DeadlineStream::blocking(ClientStream::from(link.into_stream()).into(), start), start, url)
     }
 
     /// Runs the TLS handshake. Returns the TLS stream and the time.

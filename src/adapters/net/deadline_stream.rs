@@ -121,14 +121,7 @@ impl DeadlineStream<TcpStream> {
         if !is_blocking {
             stream.set_nonblocking(false)?;
         }
-        Ok(Self::blocking(stream, Instant::ZERO))
-    }
-}
-
-impl<S: Stream> DeadlineStream<S> {
-    /// Wraps a stream that is in blocking mode. The clock starts at `start`.
-    pub(super) fn blocking(stream: S, start: Instant) -> Self {
-        Self { mode: BlockingMode::blocking(), ..Self::new(stream.into(), start) }
+        Ok(Self::blocking(stream.into(), Instant::ZERO))
     }
 }
 
@@ -158,24 +151,26 @@ impl<S: Stream + Send + 'static> DeadlineStream<S> {
 impl<S> DeadlineStream<S> {
     /// Wraps a stream. The clock starts at `start`.
     pub(super) fn new(mut stream: WrappedStream<S>, start: Instant) -> Self {
-        let keeps_refused_bytes = stream.keeps_refused_bytes();
-        let unflushed = stream.has_unflushed_bytes();
-        let clock = Clock::start_at(start, stream.clock());
         Self {
-            keeps_refused_bytes,
+            keeps_refused_bytes: stream.keeps_refused_bytes(),
+            // An earlier owner of the stream may have written bytes without flushing them.
+            unflushed: stream.has_unflushed_bytes(),
+            clock: Clock::start_at(start, stream.clock()),
             stream,
-            clock,
             now: start,
             read_at: start,
             timeouts: Timeouts::default(),
             mode: BlockingMode::default(),
             ahead: ReadAhead::default(),
-            // An earlier owner of the stream may have written bytes without flushing them.
-            unflushed,
             flush_waits: false,
             write_error: None,
             ended: Ended::Nothing,
         }
+    }
+
+    /// Wraps a stream that is in blocking mode. The clock starts at `start`.
+    pub(super) fn blocking(stream: WrappedStream<S>, start: Instant) -> Self {
+        Self { mode: BlockingMode::blocking(), ..Self::new(stream, start) }
     }
 
     /// Returns the time when the clock was last read.

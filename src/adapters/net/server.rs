@@ -210,7 +210,7 @@ impl Server {
         handshake::run(&mut link, &mut securing);
         let (session, now) = (securing.finish()?, link.now());
         let tls = TlsStream::new(link.into_stream(), session);
-        self.run(DeadlineStream::blocking(tls, now), start)
+        self.run(DeadlineStream::blocking(tls.into(), now), start)
     }
 
     /// Runs the first phase of the handshake on a stream. The time limit began at `start`.
