@@ -99,8 +99,9 @@
 //!
 //! The crate implements all of RFC 6455 for both roles, and RFC 7692 with the feature `deflate`. With the feature
 //! `rustls`, the adapters use TLS. The crate does not implement HTTP beyond the handshake and CONNECT, or connection
-//! pools. Only the functions `connect` of the adapters resolve host names. The modules [`dial`] and [`reconnect`] decide
-//! which address to connect to, and when to connect again. `Client` of `net` and `tokio` uses both.
+//! pools. Only the functions `connect` of the adapters resolve host names. The modules [`dial`] and [`reconnect`]
+//! decide which address to connect to, and when to connect again. Each `connect` uses `dial`. `Client::reconnecting` of
+//! `net` and `tokio` uses both.
 //!
 //! # Limits
 //!

@@ -1,8 +1,8 @@
 //! Proxies: HTTP CONNECT, SOCKS5, the URLs of proxies, and the proxy variables of the environment.
 //!
-//! `Drive` drives a handshake as an adapter does. Each answer of a proxy arrives whole, byte by byte, cut in two at every
-//! place, and cut at random places. The outcome must always be the same. No test needs a socket, and only one test needs
-//! an environment.
+//! `Drive` drives a handshake as an adapter does. Each answer of a proxy arrives whole, byte by byte, cut in two at
+//! every place, and cut at random places. The outcome must always be the same. No test needs a socket, and only one
+//! test needs an environment.
 #![cfg(feature = "alloc")]
 #![allow(
     missing_docs,
@@ -51,7 +51,8 @@ struct Outcome {
     left: Vec<u8>,
 }
 
-/// Drives `handshake` over `input`, which arrives in pieces and then ends. At most `write_len` bytes are written at once.
+/// Drives `handshake` over `input`, which arrives in pieces and then ends. At most `write_len` bytes are written at
+/// once.
 fn drive(mut handshake: ProxyHandshake, input: &[u8], cuts: &Cuts, write_len: usize) -> Outcome {
     let mut pieces = cuts.pieces(input.len());
     let (mut start, mut end, mut sent) = (0, 0, Vec::new());

@@ -214,11 +214,11 @@ impl Client {
         Self::with_runtime(Tokio::new())
     }
 
-    /// Connects to a `ws://` or `wss://` URL over TCP, and opens a WebSocket. The attempts to connect to the addresses of
-    /// the host are staggered, and the first connection is used ([`dial`](crate::dial)).
+    /// Connects to a `ws://` or `wss://` URL over TCP, and opens a WebSocket. The attempts to connect to the addresses
+    /// of the host are staggered, and the first connection is used ([`dial`](crate::dial)).
     ///
-    /// A `wss://` URL needs the feature `rustls`. The TLS configuration is that of [`tls`](handshake_driver::Client), or
-    /// the default.
+    /// A `wss://` URL needs the feature `rustls`. The TLS configuration is that of [`tls`](handshake_driver::Client),
+    /// or the default.
     ///
     /// # Errors
     ///

@@ -10,8 +10,8 @@ use std::prelude::v1::*;
 #[cfg(feature = "rustls")]
 use super::tls_stream::TlsStream;
 
-/// The stream of a WebSocket that `Client::connect` has opened: `S`, which is a TCP stream, for `ws://`, and TLS over `S`
-/// for `wss://`.
+/// The stream of a WebSocket that `Client::connect` has opened: `S`, which is a TCP stream, for `ws://`, and TLS over
+/// `S` for `wss://`.
 pub struct ClientStream<S>(pub(in crate::adapters) Kind<S>);
 
 /// The two kinds of streams. The adapters of the runtimes read and write them.

@@ -85,12 +85,13 @@ impl<R: Timer + Clone> Server<R> {
 
     /// Runs the TLS handshake over a connected stream, and then accepts a WebSocket like [`accept`](Self::accept).
     ///
-    /// [`handshake_timeout`](Self::handshake_timeout) limits the TLS handshake and the receiving of the request together.
+    /// [`handshake_timeout`](Self::handshake_timeout) limits the TLS handshake and the receiving of the request
+    /// together.
     ///
     /// # Errors
     ///
-    /// * [`Tls`](handshake_driver::AcceptError::Tls): the configuration is not valid, or the TLS handshake has failed or
-    ///   was not complete in time.
+    /// * [`Tls`](handshake_driver::AcceptError::Tls): the configuration is not valid, or the TLS handshake has failed
+    ///   or was not complete in time.
     /// * The errors of [`accept`](Self::accept).
     ///
     /// # Cancel safety
@@ -117,8 +118,8 @@ impl<R: Timer + Clone> Server<R> {
     ///
     /// # Errors
     ///
-    /// * [`Tls`](handshake_driver::AcceptError::Tls): the configuration is not valid, or the TLS handshake has failed or
-    ///   was not complete in time.
+    /// * [`Tls`](handshake_driver::AcceptError::Tls): the configuration is not valid, or the TLS handshake has failed
+    ///   or was not complete in time.
     /// * The errors of [`receive`](Self::receive).
     ///
     /// # Cancel safety
@@ -211,8 +212,8 @@ impl<R: Timer + Clone> Client<R> {
         self.run(stream, self.runtime().now(), request).await
     }
 
-    /// Opens a WebSocket over a connected stream that has no TLS yet. Runs the TLS handshake with the host of `url`, and
-    /// then the WebSocket handshake.
+    /// Opens a WebSocket over a connected stream that has no TLS yet. Runs the TLS handshake with the host of `url`,
+    /// and then the WebSocket handshake.
     ///
     /// [`handshake_timeout`](Self::handshake_timeout) limits both together.
     ///

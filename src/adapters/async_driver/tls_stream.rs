@@ -33,16 +33,16 @@ const LONG: usize = 16 << 10;
 const MAX_READS: usize = 8;
 
 thread_local! {
-    /// Space for ciphertext, used during one call. The memory stays in the processor's cache, other than the memory of a
-    /// large message, and connections that wait need none.
+    /// Space for ciphertext, used during one call. The memory stays in the processor's cache, other than the memory of
+    /// a large message, and connections that wait need none.
     static SPACE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// A TLS session over an asynchronous stream `S`.
 ///
-/// `Client::connect` creates it for a `wss://` URL, and [`Server::accept_tls`](crate::adapters::handshake_driver::Server)
-/// for a server. The TLS handshake is complete. The type implements the stream traits of tokio and of futures-io if `S`
-/// implements them.
+/// `Client::connect` creates it for a `wss://` URL, and
+/// [`Server::accept_tls`](crate::adapters::handshake_driver::Server) for a server. The TLS handshake is complete. The
+/// type implements the stream traits of tokio and of futures-io if `S` implements them.
 ///
 /// # The end of the stream
 ///
@@ -124,12 +124,12 @@ impl<S> TlsStream<S> {
         failure.into()
     }
 
-    /// Encrypts bytes of `from`, and writes as much ciphertext as the stream takes. Bytes of several slices share records
-    /// of up to 16 KiB. See [`Transport::poll_write`].
+    /// Encrypts bytes of `from`, and writes as much ciphertext as the stream takes. Bytes of several slices share
+    /// records of up to 16 KiB. See [`Transport::poll_write`].
     ///
-    /// The session takes 64 KiB at a time. While the stream takes all ciphertext, further bytes of a long slice follow in
-    /// the same call. The caller often has to copy bytes that a call does not take. For an echo of 1 MiB this copy cost
-    /// an eighth of the time.
+    /// The session takes 64 KiB at a time. While the stream takes all ciphertext, further bytes of a long slice follow
+    /// in the same call. The caller often has to copy bytes that a call does not take. For an echo of 1 MiB this copy
+    /// cost an eighth of the time.
     pub(in crate::adapters) fn poll_write<R: Transport<S>>(
         &mut self,
         cx: &mut Context<'_>,

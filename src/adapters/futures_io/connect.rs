@@ -47,12 +47,12 @@ pub async fn connect(url: &str) -> Result<WebSocket<ClientStream>, ConnectError<
 }
 
 impl Client<AsyncIo> {
-    /// Connects to a `ws://` or `wss://` URL over TCP, and opens a WebSocket. The attempts to connect to the addresses of
-    /// the host are staggered, and the first connection is used ([`dial`](crate::dial)). A short-lived thread resolves
-    /// the name of the host.
+    /// Connects to a `ws://` or `wss://` URL over TCP, and opens a WebSocket. The attempts to connect to the addresses
+    /// of the host are staggered, and the first connection is used ([`dial`](crate::dial)). A short-lived thread
+    /// resolves the name of the host.
     ///
-    /// A `wss://` URL needs the feature `rustls`. The TLS configuration is that of [`tls`](handshake_driver::Client), or
-    /// the default.
+    /// A `wss://` URL needs the feature `rustls`. The TLS configuration is that of [`tls`](handshake_driver::Client),
+    /// or the default.
     ///
     /// # Errors
     ///

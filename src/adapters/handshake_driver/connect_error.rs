@@ -21,8 +21,8 @@ use crate::tls::TlsError;
 pub enum ConnectError<S> {
     /// The URL is not a valid `ws://` or `wss://` URL.
     Url(UrlError),
-    /// The URL is a `wss://` URL, and the feature `rustls` is off. Enable the features that the text of the error names,
-    /// or create a TLS stream to the host and call `Client::open`.
+    /// The URL is a `wss://` URL, and the feature `rustls` is off. Enable the features that the text of the error
+    /// names, or create a TLS stream to the host and call `Client::open`.
     NeedsTls,
     /// TLS could not be opened, for example because the certificate of the server is not valid.
     #[cfg(feature = "rustls")]

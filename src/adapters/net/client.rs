@@ -64,11 +64,11 @@ impl Client {
         Self::with_runtime(Blocking)
     }
 
-    /// Connects to a `ws://` or `wss://` URL over TCP, and opens a WebSocket. The attempts to connect to the addresses of
-    /// the host are staggered, and the first connection is used ([`dial`](crate::dial)).
+    /// Connects to a `ws://` or `wss://` URL over TCP, and opens a WebSocket. The attempts to connect to the addresses
+    /// of the host are staggered, and the first connection is used ([`dial`](crate::dial)).
     ///
-    /// A `wss://` URL needs the feature `rustls`. The TLS configuration is that of [`tls`](handshake_driver::Client), or
-    /// the default.
+    /// A `wss://` URL needs the feature `rustls`. The TLS configuration is that of [`tls`](handshake_driver::Client),
+    /// or the default.
     ///
     /// Blocks until the handshakes are done.
     ///
@@ -127,8 +127,8 @@ impl Client {
         Ok((TlsStream::new(link.into_stream(), session), now))
     }
 
-    /// Opens a WebSocket over a connected stream that has no TLS yet. Runs the TLS handshake with the host of `url`, and
-    /// then the WebSocket handshake. Blocks until both are done.
+    /// Opens a WebSocket over a connected stream that has no TLS yet. Runs the TLS handshake with the host of `url`,
+    /// and then the WebSocket handshake. Blocks until both are done.
     ///
     /// # Errors
     ///

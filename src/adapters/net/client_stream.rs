@@ -1,8 +1,8 @@
 //! The stream of a client: TCP, or TLS over TCP.
 //!
-//! [`Client::connect`](super::Client::connect) takes `ws://` and `wss://` URLs, and its result has one type. So the type
-//! of the stream must not depend on the URL, nor on the features of this crate. [`ClientStream`] hides which of the two
-//! it is. Without the feature `rustls` it is always TCP.
+//! [`Client::connect`](super::Client::connect) takes `ws://` and `wss://` URLs, and its result has one type. So the
+//! type of the stream must not depend on the URL, nor on the features of this crate. [`ClientStream`] hides which of
+//! the two it is. Without the feature `rustls` it is always TCP.
 
 use core::fmt;
 use core::time::Duration;

@@ -24,8 +24,8 @@ pub struct Connections<U> {
 impl Client {
     /// Returns a source of connections, which connects again when the application asks for the next connection.
     ///
-    /// `target` returns the URL of each attempt, or a [`Target`] with headers. Its argument is the number of attempts in
-    /// a row that have failed. So each attempt can have a fresh token.
+    /// `target` returns the URL of each attempt, or a [`Target`] with headers. Its argument is the number of attempts
+    /// in a row that have failed. So each attempt can have a fresh token.
     ///
     /// Messages are neither buffered nor sent again. After each connection, the application restores its own state, for
     /// example its subscriptions.
@@ -62,8 +62,9 @@ impl Client {
 impl<T: Into<Target>, U: FnMut(u32) -> T> Connections<U> {
     /// Returns the next connection. Blocks until it is open.
     ///
-    /// The first attempt is made at once. Further attempts follow after the delays of the policy. If the application has
-    /// not reported the end of the previous connection with [`closed`](Self::closed), the connection counts as lost.
+    /// The first attempt is made at once. Further attempts follow after the delays of the policy. If the application
+    /// has not reported the end of the previous connection with [`closed`](Self::closed), the connection counts as
+    /// lost.
     ///
     /// # Errors
     ///

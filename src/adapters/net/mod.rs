@@ -47,8 +47,8 @@
 //! With the feature `rustls`, [`connect`] takes `wss://` URLs, and `Server::accept_tls` accepts clients over TLS. The
 //! module `hybi::tls` lists the features that provide cryptography and root certificates.
 //!
-//! To use another library, wrap its TLS stream in a [`WrappedStream`] with two functions. The first function returns the
-//! [`TcpStream`] below the TLS stream. The second function closes the sending direction with `close_notify`. For
+//! To use another library, wrap its TLS stream in a [`WrappedStream`] with two functions. The first function returns
+//! the [`TcpStream`] below the TLS stream. The second function closes the sending direction with `close_notify`. For
 //! native-tls:
 //!
 //! ```text

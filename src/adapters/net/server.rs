@@ -140,8 +140,8 @@ impl Server {
         self.run(DeadlineStream::new(stream.into(), Instant::ZERO), Instant::ZERO)
     }
 
-    /// Accepts a WebSocket over TLS on a connected socket. Blocks until the TLS handshake and the WebSocket handshake are
-    /// done.
+    /// Accepts a WebSocket over TLS on a connected socket. Blocks until the TLS handshake and the WebSocket handshake
+    /// are done.
     ///
     /// This call combines [`receive_tls`](Self::receive_tls) and [`PendingRequest::accept`].
     ///

@@ -141,8 +141,8 @@ pub trait Stream: Read + Write {
         true
     }
 
-    /// Returns whether the stream may have bytes in its own buffer that only a flush writes. The adapter asks after each
-    /// write, and flushes the stream before the next write if the answer is `true`. The default is the answer of
+    /// Returns whether the stream may have bytes in its own buffer that only a flush writes. The adapter asks after
+    /// each write, and flushes the stream before the next write if the answer is `true`. The default is the answer of
     /// [`keeps_refused_bytes`](Self::keeps_refused_bytes).
     ///
     /// A stream that never refuses bytes that it has encrypted returns `false` from `keeps_refused_bytes`, but may

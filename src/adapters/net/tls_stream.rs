@@ -24,7 +24,8 @@
 //! - No thread holds the lock of the session while it calls the socket.
 //! - A write that fails with `WouldBlock` or `TimedOut` has encrypted nothing: it first writes the rest of earlier
 //!   writes, and only then encrypts. So the next write can begin with other bytes, for example with a Ping.
-//! - [`Outgoing`] has the ciphertext of one write at most. That is 64 KiB of plaintext, and the overhead of its records.
+//! - [`Outgoing`] has the ciphertext of one write at most. That is 64 KiB of plaintext, and the overhead of its
+//!   records.
 
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -117,7 +118,8 @@ impl<S: Stream> TlsStream<S> {
         })
     }
 
-    /// Reads ciphertext once, and returns the plaintext in it. Repeats this only while the socket fills the whole buffer.
+    /// Reads ciphertext once, and returns the plaintext in it. Repeats this only while the socket fills the whole
+    /// buffer.
     ///
     /// A peer can send a record byte by byte. The caller must see the time between two bytes, because its timers must
     /// run. So the result is then `Interrupted`, and the caller repeats the call unless its deadline has passed.

@@ -40,8 +40,8 @@ struct Cut {
 }
 
 impl Cut {
-    /// Calls `connect` with the URL of the server. Returns its result, that of the server, and the numbers of bytes that
-    /// the client and the server have sent.
+    /// Calls `connect` with the URL of the server. Returns its result, that of the server, and the numbers of bytes
+    /// that the client and the server have sent.
     fn run<T>(
         &self,
         config: Arc<ServerConfig>,
