@@ -9,6 +9,7 @@ use std::thread;
 use hybi::adapters::handshake_driver::AcceptError;
 use hybi::adapters::net::{Client, ConnectError, Server};
 use hybi::adapters::{futures_io, tokio as on_tokio};
+use hybi::reconnect::{Failure, GiveUp, ReconnectPolicy};
 use hybi::tls::rustls;
 use hybi::tls::{ClientConfig, ServerConfig, TlsError};
 
@@ -103,6 +104,18 @@ fn a_certificate_of_an_unknown_issuer_is_refused() {
     ] {
         refuses(server, &Authority::new().client(), "localhost", is_unknown, "Client::tls");
     }
+}
+
+#[test]
+fn a_client_that_reconnects_does_not_try_a_refused_certificate_again() {
+    let (port, serving) = serve(Authority::new().issue("localhost").server(), 1);
+    let (client, url) = (Client::new().tls(Authority::new().client()), format!("wss://localhost:{port}/"));
+    let mut feed = client.reconnecting(ReconnectPolicy::new(), |_| url.as_str());
+    let stopped = feed.next_connection().unwrap_err();
+    assert_eq!(stopped.reason, GiveUp::NotRetried(Failure::Handshake));
+    let error = stopped.source().unwrap().downcast_ref::<ConnectError<()>>().unwrap();
+    assert!(matches!(error, ConnectError::Tls(TlsError::UnknownIssuer(_))), "{error:?}");
+    assert_eq!(serving.join().unwrap().len(), 1);
 }
 
 #[test]
