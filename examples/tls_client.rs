@@ -29,6 +29,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Connects to `url`. Trusts the authority whose certificate is in `authority`, or those of the default configuration.
+///
+/// # Errors
+///
+/// The file has no certificate, or no WebSocket was opened.
 pub async fn connect(url: &str, authority: Option<&Path>) -> Result<WebSocket<ClientStream>, Box<dyn Error>> {
     let mut client = Client::new();
     if let Some(authority) = authority {
