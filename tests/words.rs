@@ -107,16 +107,18 @@ fn errors_of_connecting_say_what_happened() {
     let failures = [
         Failure::Network,
         Failure::Response { status: 503, retry_after: None },
+        Failure::Proxy { status: 503, retry_after: None },
         Failure::Handshake,
         Failure::Request,
         Failure::Closed(CloseCode::GOING_AWAY),
     ];
     let mut progress = Progress::new(Instant::ZERO, Some(Duration::from_secs(10)));
     let stages =
-        [Stage::Resolving, Stage::Connecting, Stage::Proxy, Stage::Tls, Stage::Handshake].map(|stage| {
-            progress.enter(stage);
-            progress.check(Instant::from_origin(Duration::from_secs(10))).unwrap_err()
-        });
+        [Stage::Resolving, Stage::Connecting, Stage::ProxyTls, Stage::Proxy, Stage::Tls, Stage::Handshake]
+            .map(|stage| {
+                progress.enter(stage);
+                progress.check(Instant::from_origin(Duration::from_secs(10))).unwrap_err()
+            });
     let dial = [DialError::NoAddress, DialError::AllFailed, DialError::TimedOut];
     let not_retried = failures.map(GiveUp::NotRetried);
     let too_many = failures.map(|last| GiveUp::TooManyAttempts { attempts: 3, last });
@@ -127,7 +129,7 @@ fn errors_of_connecting_say_what_happened() {
     for text in distinct_texts(&errors) {
         assert!(text.contains(':'), "{text}");
     }
-    assert!(not_retried[4].to_string().contains("1001 (going away)"));
+    assert!(not_retried[5].to_string().contains("1001 (going away)"));
     let one = GiveUp::TooManyAttempts { attempts: 1, last: Failure::Network };
     assert!(one.to_string().contains("1 failed attempt is"), "{one}");
     assert!(too_many[0].to_string().contains("3 failed attempts are"), "{}", too_many[0]);
@@ -304,6 +306,7 @@ fn s4_1_3_errors_of_proxies_name_a_rule_or_tell_what_to_do() {
         ProxyError::Target,
         ProxyError::NameTooLong,
         ProxyError::NeedsAddress,
+        ProxyError::AuthorizationHeader,
         ProxyError::NotHttp,
         ProxyError::Head(HeadError::Fold),
         ProxyError::SwitchedProtocols,

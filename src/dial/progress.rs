@@ -19,9 +19,11 @@ pub enum Stage {
     Resolving,
     /// TCP connections to the addresses of the host are being made.
     Connecting,
-    /// The proxy has not answered yet.
+    /// The TLS handshake with an `https` proxy is running.
+    ProxyTls,
+    /// The proxy has not opened the tunnel yet.
     Proxy,
-    /// The TLS handshake is running.
+    /// The TLS handshake with the server is running.
     Tls,
     /// The opening handshake of the WebSocket is running (RFC 6455 section 4.1).
     Handshake,
@@ -58,8 +60,8 @@ impl Progress {
         Self { stage: Stage::Resolving, started: now, limit: Term::new(limit) }
     }
 
-    /// Records that a stage begins. A stage can begin more than once: a TLS proxy needs a TLS handshake, and a TLS
-    /// server behind it another one.
+    /// Records that a stage begins. A stage can begin more than once: for a `socks5` proxy, the names of the server and
+    /// of the proxy are resolved.
     pub const fn enter(&mut self, stage: Stage) {
         self.stage = stage;
     }
@@ -129,6 +131,7 @@ impl fmt::Display for Stage {
         f.write_str(match self {
             Self::Resolving => "the name resolution",
             Self::Connecting => "the TCP connection",
+            Self::ProxyTls => "the TLS handshake with the proxy",
             Self::Proxy => "the request to the proxy",
             Self::Tls => "the TLS handshake",
             Self::Handshake => "the opening handshake",
@@ -150,8 +153,8 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const STAGES: [Stage; 5] =
-        [Stage::Resolving, Stage::Connecting, Stage::Proxy, Stage::Tls, Stage::Handshake];
+    const STAGES: [Stage; 6] =
+        [Stage::Resolving, Stage::Connecting, Stage::ProxyTls, Stage::Proxy, Stage::Tls, Stage::Handshake];
 
     fn at(seconds: u32) -> Instant {
         Instant::ZERO + SECOND * seconds

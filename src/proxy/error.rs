@@ -18,6 +18,9 @@ pub enum ProxyError {
     NameTooLong,
     /// The proxy's scheme is `socks5`, and the target is a name. The client must resolve it.
     NeedsAddress,
+    /// The opening handshake has the header `Proxy-Authorization`, which would go through the tunnel to the server (RFC
+    /// 9110 section 11.7.2).
+    AuthorizationHeader,
 
     /// The answer does not begin with `HTTP/`.
     NotHttp,
@@ -68,6 +71,10 @@ impl fmt::Display for ProxyError {
             Self::NeedsAddress => {
                 "a socks5 proxy gets the IP address of the target (RFC 1928 5): resolve the name, or write socks5h for \
                  a proxy that resolves names"
+            }
+            Self::AuthorizationHeader => {
+                "the header Proxy-Authorization would go through the tunnel to the server (RFC 9110 11.7.2): remove \
+                 it, and write user and password in the URL of the proxy"
             }
             Self::NotHttp => {
                 "the answer of the proxy is not HTTP (RFC 9112 4): check host and port of the proxy, and write \

@@ -26,10 +26,17 @@ pub enum Failure {
         /// The time that the header `Retry-After` asks the client to wait (RFC 9110 section 10.2.3).
         retry_after: Option<Duration>,
     },
-    /// The server is not the expected one: its response broke a rule of the opening handshake, its certificate was
-    /// refused, or the TLS handshake failed.
+    /// The proxy answered the request for a tunnel with a status other than 2xx (RFC 9110 section 9.3.6).
+    Proxy {
+        /// The status code.
+        status: u16,
+        /// The time that the header `Retry-After` asks the client to wait (RFC 9110 section 10.2.3).
+        retry_after: Option<Duration>,
+    },
+    /// The server or the proxy is not the expected one: its answer broke a rule, its certificate was refused, the TLS
+    /// handshake failed, or a SOCKS proxy did not accept the user or the target.
     Handshake,
-    /// The URL, the request or the TLS configuration cannot be used, so no attempt was made.
+    /// The URL, the request, the proxy setting or the TLS configuration cannot be used, so no attempt was made.
     Request,
     /// An open connection ended with this code.
     Closed(CloseCode),
@@ -52,8 +59,14 @@ impl Failure {
     /// ```
     #[must_use]
     pub fn response(status: u16, headers: Headers<'_>, unix_time: Option<Duration>) -> Self {
-        let value = headers.get("retry-after");
-        Self::Response { status, retry_after: value.and_then(|value| retry_after(value, unix_time)) }
+        Self::Response { status, retry_after: wait(headers, unix_time) }
+    }
+
+    /// Creates the failure for a proxy's response with a status other than 2xx. The arguments are those of
+    /// [`response`](Self::response).
+    #[must_use]
+    pub fn proxy(status: u16, headers: Headers<'_>, unix_time: Option<Duration>) -> Self {
+        Self::Proxy { status, retry_after: wait(headers, unix_time) }
     }
 
     /// Returns whether another attempt with the same request can succeed. This is the default choice of
@@ -62,8 +75,8 @@ impl Failure {
     /// | failure | another attempt |
     /// | --- | --- |
     /// | [`Network`](Self::Network) | yes |
-    /// | [`Response`](Self::Response) with a status from 500 to 599 | yes |
-    /// | status 429 with `Retry-After` | yes: the server asks for another attempt |
+    /// | [`Response`](Self::Response) or [`Proxy`](Self::Proxy) with a status from 500 to 599 | yes |
+    /// | status 429 with `Retry-After` | yes: the server or the proxy asks for another attempt |
     /// | any other status: 2xx, 3xx, 4xx | no |
     /// | [`Handshake`](Self::Handshake), [`Request`](Self::Request) | no |
     /// | [`Closed`](Self::Closed) with 1001, 1006, 1011, 1012, 1013 or 1014 | yes |
@@ -73,7 +86,7 @@ impl Failure {
     pub const fn is_transient(&self) -> bool {
         match self {
             Self::Network => true,
-            Self::Response { status, retry_after } => {
+            Self::Response { status, retry_after } | Self::Proxy { status, retry_after } => {
                 matches!(status, 500..=599) || (*status == 429 && retry_after.is_some())
             }
             Self::Handshake | Self::Request => false,
@@ -89,14 +102,20 @@ impl Failure {
         }
     }
 
-    /// Returns the time that the server asks the client to wait. Only the statuses 429 and 503 can ask.
+    /// Returns the time that the server or the proxy asks the client to wait. Only the statuses 429 and 503 can ask.
     pub(super) const fn requested_wait(&self) -> Duration {
         match self {
             // RFC 6585 4 for 429, RFC 9110 15.6.4 for 503.
-            Self::Response { status: 429 | 503, retry_after: Some(wait) } => *wait,
+            Self::Response { status: 429 | 503, retry_after: Some(wait) }
+            | Self::Proxy { status: 429 | 503, retry_after: Some(wait) } => *wait,
             _ => Duration::ZERO,
         }
     }
+}
+
+/// Returns the time that the header `Retry-After` asks the client to wait.
+fn wait(headers: Headers<'_>, unix_time: Option<Duration>) -> Option<Duration> {
+    headers.get("retry-after").and_then(|value| retry_after(value, unix_time))
 }
 
 impl From<Outcome> for Failure {
@@ -119,7 +138,10 @@ impl fmt::Display for Failure {
             Self::Response { status, .. } => {
                 write!(f, "the server answered with status {status} instead of 101 (RFC 6455 4.1 (1))")
             }
-            Self::Handshake => f.write_str("the server is not the expected one"),
+            Self::Proxy { status, .. } => {
+                write!(f, "the proxy refused the tunnel with status {status} (RFC 9110 9.3.6)")
+            }
+            Self::Handshake => f.write_str("the server or the proxy is not the expected one"),
             Self::Request => f.write_str("the URL or the request cannot be used"),
             Self::Closed(code) => write!(f, "the connection ended with code {code} ({})", code.meaning()),
         }
@@ -135,10 +157,12 @@ mod tests {
     #[test]
     fn every_5xx_and_no_other_status_is_retried_except_429_with_retry_after() {
         for status in 0..=u16::MAX {
-            let failure = Failure::Response { status, retry_after: None };
-            assert_eq!(failure.is_transient(), (500..600).contains(&status), "{status}");
-            let failure = Failure::Response { status, retry_after: Some(Duration::ZERO) };
-            assert_eq!(failure.is_transient(), status == 429 || (500..600).contains(&status), "{status}");
+            let is_5xx = (500..600).contains(&status);
+            for retry_after in [None, Some(Duration::ZERO)] {
+                let expected = is_5xx || (status == 429 && retry_after.is_some());
+                assert_eq!(Failure::Response { status, retry_after }.is_transient(), expected, "{status}");
+                assert_eq!(Failure::Proxy { status, retry_after }.is_transient(), expected, "{status}");
+            }
         }
     }
 
@@ -156,8 +180,9 @@ mod tests {
         let wait = Duration::from_secs(7);
         for status in 0..=u16::MAX {
             let expected = if matches!(status, 429 | 503) { wait } else { Duration::ZERO };
-            let failure = Failure::Response { status, retry_after: Some(wait) };
-            assert_eq!(failure.requested_wait(), expected, "{status}");
+            let retry_after = Some(wait);
+            assert_eq!(Failure::Response { status, retry_after }.requested_wait(), expected, "{status}");
+            assert_eq!(Failure::Proxy { status, retry_after }.requested_wait(), expected, "{status}");
         }
         assert_eq!(Failure::Closed(CloseCode::TRY_AGAIN_LATER).requested_wait(), Duration::ZERO);
     }
