@@ -15,7 +15,7 @@
 //! | `adapters::tokio`, `adapters::futures_io` | a complete WebSocket on tokio, smol and async-std, or over any asynchronous stream | `tokio`, `futures-io` |
 //! | [`Connection`] | a connection after its handshake: it decodes events, encodes messages, closes, and has timers | none; `alloc` for buffers that grow |
 //! | [`handshake`] | the opening handshake of both roles, without I/O | none |
-//! | `proxy` | the opening of a tunnel through an HTTP or SOCKS5 proxy, over bytes, and the proxy variables of the environment | `alloc` |
+//! | `proxy` | the opening of a tunnel through an HTTP or SOCKS5 proxy, over bytes, and the proxy variables of the environment; the adapters use it | `alloc` |
 //! | [`dial`], [`reconnect`] | which address to connect to, and when to connect again: policies without I/O | none |
 //! | `tls` | a TLS session without I/O, which the adapters use for `wss://` URLs | `rustls` |
 //! | [`frame`], [`utf8`], [`CloseFrame`] | a frame codec, a UTF-8 validator, close codes and reasons | none |
@@ -100,8 +100,8 @@
 //! The crate implements all of RFC 6455 for both roles, and RFC 7692 with the feature `deflate`. With the feature
 //! `rustls`, the adapters use TLS. The crate does not implement HTTP beyond the handshake and CONNECT, or connection
 //! pools. Only the functions `connect` of the adapters resolve host names. The modules [`dial`] and [`reconnect`]
-//! decide which address to connect to, and when to connect again. Each `connect` uses `dial`. `Client::reconnecting` of
-//! `net` and `tokio` uses both.
+//! decide which address to connect to, and when to connect again. Each `connect` uses `dial`, and the proxy of the
+//! client. `Client::reconnecting` of `net` and `tokio` uses `reconnect` as well.
 //!
 //! # Limits
 //!

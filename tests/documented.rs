@@ -171,12 +171,8 @@ fn defaults() -> Defaults {
         &Config::new().close_timeout(seconds(close)).end_timeout(seconds(end)).idle_timeout(None),
     );
     let server = initial_seconds("src/adapters/handshake_driver/server.rs", "timeout");
-    let client = initial_seconds("src/adapters/handshake_driver/client.rs", "handshake_timeout");
-    let connect = initial_seconds("src/adapters/handshake_driver/client.rs", "connect_timeout");
-    assert!(
-        server == client && client == connect,
-        "the documentation states one number for the three timeouts"
-    );
+    let client = initial_seconds("src/adapters/handshake_driver/client.rs", "open_timeout");
+    assert!(server == client, "the documentation states one number for both timeouts");
     let longest = between("src/deflate/mod.rs", "fn longest_payload(len: u64) -> u64 {", "}");
     assert!(longest.contains("saturating_add(len / 4)"), "{longest}");
     let longer = longest.rsplit_once("saturating_add(").unwrap().1.trim().trim_end_matches(')').parse();
@@ -343,7 +339,15 @@ fn security_lists_the_limits() {
         .says(format!("| wait of a client for the end of the stream after both Closes | {} s |", d.end))
         .says("| time without data in either direction | none |")
         .says(format!("| time without data while memory for compression is held | {} s |", d.release))
-        .says(format!("| opening handshake; on a server, each of its two phases | {} s in the adapters; none in the core |", d.handshake))
+        .says(format!(
+            "| opening handshake of a server, each of its two phases | {} s in the adapters; none in the core |",
+            d.handshake
+        ))
+        .says(format!(
+            "| all stages of opening on a client: name resolution, TCP, proxy, TLS, handshake | {} s in the adapters; \
+             none in the core |",
+            d.handshake
+        ))
         .says(format!(
             "| time in which the peer takes nothing of a response other than 101 | {write} s; if a handshake is \
              rejected, the handshake timeout, but at least {discard} s and at most {write} s |"
@@ -382,7 +386,8 @@ fn the_manual_lists_limits_and_timeouts() {
         .says("// announces 1001 bytes")
         .and_no_more();
     Page::new("src/manual/timeouts.rs")
-        .says(format!("a client gives up | {} s in the adapters, off in the core |", d.handshake))
+        .says(format!("a client gives up | {} s on a server of the adapters, off in the core |", d.handshake))
+        .says(format!("names the stage that was running | {} s |", d.handshake))
         .says(format!("| a Ping is sent | {} s |", d.ping))
         .says(format!("| the connection fails with 1011, and ends at once | {} s |", d.pong))
         .says(format!("from the first Close in either direction | the connection ends | {} s |", d.close))
@@ -534,10 +539,16 @@ fn the_docs_of_the_adapters_state_timeouts_and_kept_memory() {
     Page::new("src/adapters/net/websocket/sending.rs")
         .says(format!("also reads what the peer sends, up to {},", read_ahead()));
     let handshake = word(d.handshake);
-    for path in ["src/adapters/tokio.rs", "src/adapters/net/client.rs"] {
-        Page::new(path)
-            .says(format!("{handshake} seconds to connect and {handshake} seconds for the handshake"));
+    for path in [
+        "src/adapters/tokio.rs",
+        "src/adapters/net/client.rs",
+        "src/adapters/futures_io.rs",
+        "src/adapters/futures_io/async_io.rs",
+    ] {
+        Page::new(path).says(format!("{handshake} seconds to open a WebSocket"));
     }
+    Page::new("src/adapters/handshake_driver/client.rs")
+        .says(format!("how long opening a WebSocket may take; {handshake} seconds by default"));
     Page::new("src/adapters/net/client.rs")
         .says(format!("at most {} at a time", constant("src/adapters/net/dial.rs", "MAX_THREADS")));
     for path in ["src/adapters/tokio.rs", "src/adapters/net/server.rs", "src/adapters/futures_io.rs"] {

@@ -27,7 +27,19 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("tls", &[]),
     (
         "adapters",
-        &["time", "role", "error", "close", "handshake", "deflate", "connection", "dial", "reconnect", "tls"],
+        &[
+            "time",
+            "role",
+            "error",
+            "close",
+            "handshake",
+            "proxy",
+            "deflate",
+            "connection",
+            "dial",
+            "reconnect",
+            "tls",
+        ],
     ),
     ("manual", &[]),
 ];

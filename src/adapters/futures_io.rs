@@ -52,6 +52,10 @@
 //! With the feature `rustls`, `connect` takes `wss://` URLs. `Client::open_tls` and `Server::accept_tls` run TLS over
 //! any stream. The module `hybi::tls` lists the features that provide cryptography and root certificates.
 //!
+//! # Proxies
+//!
+//! `Client::proxy` sets an HTTP or SOCKS5 proxy, or the proxies that the environment names. By default no proxy is used.
+//!
 //! This module adds the streams of futures-io and a timer to [`async_driver`]; see [`FuturesIo`].
 
 use core::pin::Pin;
@@ -141,8 +145,9 @@ where
 /// # Errors
 ///
 /// * [`ConnectError::Request`]: a part of `request` cannot be sent.
+/// * [`ConnectError::Deadline`]: the WebSocket was not open in time.
 /// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
-/// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
+/// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake.
 /// * [`ConnectError::Http`]: the server answered with a status other than 101.
 ///
 /// # Cancel safety
@@ -168,7 +173,7 @@ impl<T: Timer> handshake_driver::Server<FuturesIo<T>> {
 }
 
 impl<T: Timer> handshake_driver::Client<FuturesIo<T>> {
-    /// Creates a client with the defaults: no subprotocols, no origin, ten seconds for the handshake, and the defaults
+    /// Creates a client with the defaults: no subprotocols, no origin, ten seconds to open a WebSocket, and the defaults
     /// of [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits). Each connection gets a clone of
     /// `timer`.
     #[must_use]

@@ -45,6 +45,11 @@
 //! To use another library, pass its TLS stream to [`Client::open`], or to [`Server::accept`] on a server. Any stream
 //! that is `AsyncRead`, `AsyncWrite` and `Unpin` works.
 //!
+//! # Proxies
+//!
+//! [`Client::proxy`](handshake_driver::Client::proxy) sets an HTTP or SOCKS5 proxy, or the proxies that the environment
+//! names. By default no proxy is used.
+//!
 //! This module adds three things to [`async_driver`]: the streams of tokio, its clock (see [`Tokio`]), and connecting
 //! over TCP.
 
@@ -56,30 +61,29 @@ use std::prelude::v1::*;
 use std::task::{Context, Poll, Waker};
 
 use ::tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use ::tokio::net::{TcpStream, lookup_host};
+use ::tokio::net::TcpStream;
 use ::tokio::task::{self, coop};
 use ::tokio::time::{self, Sleep};
 
 pub use super::error::Error;
 pub use super::handshake_driver::{Acceptance, ConnectError, ReceivedResponse, Stopped, Target};
 use super::{async_driver, handshake_driver};
-use crate::handshake::{ClientRequest, WsUrl};
+use crate::handshake::ClientRequest;
 use crate::{Connection, Inbox, Instant};
 pub use async_driver::Group;
 #[cfg(feature = "rustls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
 pub use async_driver::TlsStream;
 use async_driver::{Timer, Transport};
+pub use connect::{ClientStream, connect};
 pub use connections::Connections;
 
-mod connections;
-
 mod client_stream;
+mod connect;
+mod connections;
 #[cfg(feature = "rustls")]
 mod tls_stream;
 
-/// The stream of a WebSocket that [`connect`] has opened: TCP for `ws://`, and TLS over TCP for `wss://`.
-pub type ClientStream = async_driver::ClientStream<TcpStream>;
 /// A WebSocket over a stream of tokio, by default TCP.
 pub type WebSocket<S = TcpStream> = async_driver::WebSocket<S, Tokio>;
 /// Sends frames in answer to an event.
@@ -153,37 +157,14 @@ where
     Server::new().accept(stream).await
 }
 
-/// Connects to a `ws://` or `wss://` URL over TCP, with the defaults of [`Client`].
-///
-/// A `wss://` URL needs the feature `rustls`. With the features `rustls-ring` and `webpki-roots`, it needs no
-/// configuration.
-///
-/// # Errors
-///
-/// * [`ConnectError::Url`]: the URL is invalid.
-/// * [`ConnectError::NeedsTls`]: the URL is `wss`, and the feature `rustls` is off.
-/// * `ConnectError::Tls`: the TLS configuration or the certificate of the server is not valid, or the TLS handshake has
-///   failed or was not complete in time.
-/// * [`ConnectError::Connect`]: the host has no address, or no connection to any of its addresses could be made.
-/// * [`ConnectError::Deadline`]: no connection was made in time.
-/// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
-/// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
-/// * [`ConnectError::Http`]: the server answered with a status other than 101.
-///
-/// # Cancel safety
-///
-/// If the future is dropped, the connection is closed.
-pub async fn connect(url: &str) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
-    Client::new().connect(url).await
-}
-
 /// Opens a WebSocket over any connected stream. Sends `request`, and otherwise uses the defaults of [`Client`].
 ///
 /// # Errors
 ///
 /// * [`ConnectError::Request`]: a part of `request` cannot be sent.
+/// * [`ConnectError::Deadline`]: the WebSocket was not open in time.
 /// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
-/// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
+/// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake.
 /// * [`ConnectError::Http`]: the server answered with a status other than 101.
 ///
 /// # Cancel safety
@@ -206,54 +187,11 @@ impl Server {
 }
 
 impl Client {
-    /// Creates a client with the defaults: no subprotocols, no origin, ten seconds to connect and ten seconds for the
-    /// handshake. All other settings are the defaults of [`Config`](crate::Config) and
-    /// [`HeadLimits`](crate::handshake::HeadLimits).
+    /// Creates a client with the defaults: no subprotocols, no origin, no proxy, and ten seconds to open a WebSocket. All
+    /// other settings are the defaults of [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {
         Self::with_runtime(Tokio::new())
-    }
-
-    /// Connects to a `ws://` or `wss://` URL over TCP, and opens a WebSocket. The attempts to connect to the addresses
-    /// of the host are staggered, and the first connection is used ([`dial`](crate::dial)).
-    ///
-    /// A `wss://` URL needs the feature `rustls`. The TLS configuration is that of [`tls`](handshake_driver::Client),
-    /// or the default.
-    ///
-    /// # Errors
-    ///
-    /// * [`ConnectError::Url`]: the URL is invalid.
-    /// * [`ConnectError::NeedsTls`]: the URL is `wss`, and the feature `rustls` is off.
-    /// * [`ConnectError::Request`]: a header, a subprotocol or the origin cannot be sent. No connection was made.
-    /// * [`ConnectError::Connect`]: the host has no address, or no connection to any of its addresses could be made.
-    /// * [`ConnectError::Deadline`]: no connection was made in time.
-    /// * `ConnectError::Tls`: the TLS configuration or the certificate of the server is not valid, or the TLS handshake
-    ///   has failed or was not complete in time.
-    /// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
-    /// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
-    /// * [`ConnectError::Http`]: the server answered with a status other than 101.
-    ///
-    /// # Cancel safety
-    ///
-    /// If the future is dropped, the connection is closed.
-    pub async fn connect(&self, url: &str) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
-        let parsed = WsUrl::parse(url)?;
-        if parsed.secure() && cfg!(not(feature = "rustls")) {
-            return Err(ConnectError::NeedsTls);
-        }
-        self.check(&parsed)?;
-        #[cfg(feature = "rustls")]
-        if parsed.secure() {
-            self.check_tls(&parsed)?;
-        }
-        let addresses = lookup_host((parsed.host_for_connect(), parsed.port()));
-        let stream =
-            async_driver::dial(self.runtime().clone(), self.connect_timeout, addresses, TcpStream::connect)
-                .await?;
-        // Without `TCP_NODELAY` the system delays small writes to send them together. The delay saves nothing here,
-        // because queued frames are already written together.
-        stream.set_nodelay(true).map_err(ConnectError::Connect)?;
-        self.open_over_tcp(stream, &parsed).await
     }
 }
 

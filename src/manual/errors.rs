@@ -52,7 +52,8 @@
 //!
 //! A failed handshake returns no WebSocket. `AcceptError::NotWebSocket` contains a plain HTTP request, which the
 //! application can answer. Every other refused request has been answered already. `ConnectError::Http` contains the
-//! server's response, for example a 401 or a redirect.
+//! server's response, for example a 401 or a redirect. `ConnectError::Deadline` names the stage of opening that took too
+//! long, and `ConnectError::Proxy` the reason why a proxy opened no tunnel.
 //!
 //! # Example
 //!

@@ -7,7 +7,8 @@
 //!
 //! | timer | runs | when it expires | default |
 //! | --- | --- | --- | --- |
-//! | handshake | from `with_timeout` to the end of the head | a server answers 408, a client gives up | 10 s in the adapters, off in the core |
+//! | handshake | from `with_timeout` to the end of the head | a server answers 408, a client gives up | 10 s on a server of the adapters, off in the core |
+//! | opening | on a client of the adapters, from the call to the end of the head | the client gives up, and names the stage that was running | 10 s |
 //! | keepalive | from the last byte of the peer | a Ping is sent | 30 s |
 //! | pong | from that Ping, or from the last byte after it | the connection fails with 1011, and ends at once | 30 s |
 //! | close | from the first Close in either direction | the connection ends | 10 s |
@@ -18,7 +19,8 @@
 //! [`pong_timeout`](crate::Config::pong_timeout), [`close_timeout`](crate::Config::close_timeout),
 //! [`end_timeout`](crate::Config::end_timeout) and [`idle_timeout`](crate::Config::idle_timeout).
 //!
-//! When a server of the adapters sends its 101 response, the handshake timeout starts again. The time between
+//! `Client::open_timeout` sets one deadline over name resolution, TCP, the proxy, TLS and the opening handshake. When a
+//! server of the adapters sends its 101 response, the handshake timeout starts again. The time between
 //! `Server::receive` and the decision of the application is not counted.
 //!
 //! # Signs of life

@@ -10,6 +10,7 @@ use std::pin::pin;
 
 use hybi::Message;
 use hybi::adapters::futures_io::{AcceptError, Acceptance, Client, ConnectError, ReceivedResponse, Server};
+use hybi::dial::Stage;
 use hybi::handshake::{ClientRequest, HttpResponse, Reason, Rejection};
 
 use super::halves::tick;
@@ -151,9 +152,9 @@ fn a_handshake_ends_at_its_timeout() {
     assert_eq!(clock.seconds(), 4);
 
     let (clock, end) = (Clock::default(), End::new(Behavior::default()));
-    let client = Client::with_timer(clock.clone()).handshake_timeout(Some(ms(3000)));
+    let client = Client::with_timer(clock.clone()).open_timeout(Some(ms(3000)));
     let late = block_on(&clock, client.open(end, "ws://a/"));
-    assert!(matches!(late, Err(ConnectError::Handshake(_))));
+    assert!(matches!(late, Err(ConnectError::Deadline(error)) if error.stage() == Stage::Handshake));
     assert_eq!(clock.seconds(), 3);
 }
 

@@ -293,7 +293,7 @@ fn calls_after_the_end_return_at_once() {
 
         let (stream, connection, inbox) = client.into_parts();
         assert_eq!(inbox.remaining(), 0);
-        let stream = stream.into_tcp().unwrap();
+        let stream = stream.into_socket().unwrap();
         let mut client = Ws::from_parts(stream, |stream| Some(stream), connection, Inbox::empty());
         assert!(client.next_event().unwrap().is_none());
         assert!(matches!(client.wait_closed(), Err(Error::Send(SendError::Closed))));

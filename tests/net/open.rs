@@ -26,8 +26,7 @@ fn client_and_server_know_the_subprotocol_and_the_headers() {
             .subprotocols(["v3", "v2", "v1"])
             .origin("https://a.example")
             .header("Authorization", "Bearer 7")
-            .connect_timeout(None)
-            .handshake_timeout(None);
+            .open_timeout(None);
         let (server, client) = pair_of(server.handshake_timeout(None), &client);
         for (subprotocol, socket) in
             [(server.subprotocol(), server.stream()), (client.subprotocol(), client.stream().socket())]
@@ -420,13 +419,13 @@ fn a_failed_connection_is_a_typed_error() {
 }
 
 #[test]
-fn the_connect_timeout_is_used() {
+fn connecting_ends_at_the_timeout_of_opening() {
     timed(|| {
         let (_listener, address) = listen();
         for (host, stage) in
             [(address.to_string(), Stage::Connecting), ("localhost:1".into(), Stage::Resolving)]
         {
-            match Client::new().connect_timeout(Some(ms(0))).connect(&format!("ws://{host}/")) {
+            match Client::new().open_timeout(Some(ms(0))).connect(&format!("ws://{host}/")) {
                 Err(ConnectError::Deadline(error)) => {
                     assert_eq!((error.stage(), error.limit()), (stage, ms(0)))
                 }
@@ -473,8 +472,10 @@ fn a_request_that_never_ends_times_out() {
 fn a_server_that_never_answers_times_out() {
     timed(|| {
         let (_listener, address) = listen();
-        match Client::new().handshake_timeout(Some(ms(50))).connect(&url(address)) {
-            Err(ConnectError::Handshake(error)) => assert_eq!(error, HandshakeError::Timeout),
+        match Client::new().open_timeout(Some(ms(50))).connect(&url(address)) {
+            Err(ConnectError::Deadline(error)) => {
+                assert_eq!((error.stage(), error.limit()), (Stage::Handshake, ms(50)));
+            }
             other => panic!("{other:?}"),
         }
     });

@@ -198,7 +198,7 @@ fn without_timers_the_socket_has_no_read_timeout() {
         let config = patient();
         let (mut server, mut client) = pair_of(
             Server::new().config(config.clone()).handshake_timeout(Some(ms(2000))),
-            &Client::new().config(config).handshake_timeout(Some(ms(2000))),
+            &Client::new().config(config).open_timeout(Some(ms(2000))),
         );
         client.send_text("a").unwrap();
         server.recv().unwrap();

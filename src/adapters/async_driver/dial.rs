@@ -9,38 +9,50 @@
 use core::future::Future;
 use core::net::SocketAddr;
 use core::pin::{Pin, pin};
-use core::time::Duration;
 use std::boxed::Box;
 use std::future::poll_fn;
 use std::io;
+use std::string::String;
 use std::task::{Context, Poll};
 use std::vec::Vec;
 
 use super::Timer;
-use crate::adapters::handshake_driver::{ConnectError, Tried};
+use crate::adapters::handshake_driver::{ConnectError, Route, Tried};
 use crate::dial::{Action, Dialing, Progress, Stage};
 
-/// Resolves the name of a host with `resolve`, and connects to one of its addresses with `connect`. `limit` is the
-/// longest time for both.
-pub(in crate::adapters) async fn dial<R: Timer, A: IntoIterator<Item = SocketAddr>, T, F, S>(
+/// Connects to the first host of a route. Before that, resolves the name of the server, if the proxy needs its address.
+///
+/// `resolve` returns the addresses of a host, and `connect` connects to one of them.
+pub(in crate::adapters) async fn dial<R: Timer, A, Q, T, F, S>(
     mut runtime: R,
-    limit: Option<Duration>,
+    route: &mut Route<'_>,
+    resolve: impl Fn(String, u16) -> Q,
+    connect: impl FnMut(SocketAddr) -> F,
+) -> Result<T, ConnectError<S>>
+where
+    A: IntoIterator<Item = SocketAddr>,
+    Q: Future<Output = io::Result<A>>,
+    F: Future<Output = io::Result<T>>,
+{
+    if let Some((host, port)) = route.name_for_proxy() {
+        let addresses = in_time(&mut runtime, route.progress(), resolve(host.into(), port)).await?;
+        route.handle_addresses(&addresses.into_iter().collect::<Vec<_>>())?;
+    }
+    let (host, port) = route.first_hop();
+    dial_host(runtime, route.progress(), resolve(host.into(), port), connect).await
+}
+
+/// Resolves the name of a host with `resolve`, and connects to one of its addresses with `connect`.
+async fn dial_host<R: Timer, A: IntoIterator<Item = SocketAddr>, T, F, S>(
+    mut runtime: R,
+    progress: &mut Progress,
     resolve: impl Future<Output = io::Result<A>>,
     connect: impl FnMut(SocketAddr) -> F,
 ) -> Result<T, ConnectError<S>>
 where
     F: Future<Output = io::Result<T>>,
 {
-    let mut progress = Progress::new(runtime.now(), limit);
-    let mut resolve = pin!(resolve);
-    let resolved = poll_fn(|cx| {
-        if let Poll::Ready(addresses) = resolve.as_mut().poll(cx) {
-            return Poll::Ready(addresses.map_err(ConnectError::Connect));
-        }
-        let Some(deadline) = progress.deadline() else { return Poll::Pending };
-        runtime.poll_at(cx, deadline).map(|()| Err(progress.exceeded().into()))
-    });
-    let mut addresses: Vec<SocketAddr> = resolved.await?.into_iter().collect();
+    let mut addresses: Vec<_> = in_time(&mut runtime, progress, resolve).await?.into_iter().collect();
     progress.enter(Stage::Connecting);
     let dialing = Dialing::new(&mut addresses).deadline(progress.deadline());
     let mut race = Race { dialing, addresses, attempts: Vec::new(), tried: Tried::default(), connect };
@@ -48,6 +60,23 @@ where
         Some(stream) => Ok(stream),
         None => Err(progress.check(runtime.now()).map_or_else(Into::into, |()| race.tried.into_error())),
     }
+}
+
+/// Returns the result of `work`, or an error if the deadline passes first.
+async fn in_time<R: Timer, T, S>(
+    runtime: &mut R,
+    progress: &Progress,
+    work: impl Future<Output = io::Result<T>>,
+) -> Result<T, ConnectError<S>> {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        if let Poll::Ready(result) = work.as_mut().poll(cx) {
+            return Poll::Ready(result.map_err(ConnectError::Connect));
+        }
+        let Some(deadline) = progress.deadline() else { return Poll::Pending };
+        runtime.poll_at(cx, deadline).map(|()| Err(progress.exceeded().into()))
+    })
+    .await
 }
 
 /// The attempts that run at the same time.
@@ -114,6 +143,7 @@ impl<T, F: Future<Output = io::Result<T>>, C: FnMut(SocketAddr) -> F> Race<F, C>
 mod tests {
     use core::cell::{Cell, RefCell};
     use core::future::{pending, ready};
+    use core::time::Duration;
     use std::rc::Rc;
     use std::string::ToString;
     use std::task::Waker;
@@ -186,8 +216,8 @@ mod tests {
                 }
             })
         };
-        let limit = limit.map(Duration::from_millis);
-        let mut dialing = Box::pin(dial(clock.clone(), limit, ready(Ok(addresses)), attempt));
+        let mut progress = Progress::new(clock.now(), limit.map(Duration::from_millis));
+        let mut dialing = Box::pin(dial_host(clock.clone(), &mut progress, ready(Ok(addresses)), attempt));
         let mut cx = Context::from_waker(Waker::noop());
         // Time advances by a millisecond. A real runtime polls only when an event has happened, which is less often.
         let result = loop {
@@ -251,7 +281,8 @@ mod tests {
         let clock = Clock::default();
         let attempt = |_| ready(Ok(()));
         let resolve = pending::<io::Result<Vec<SocketAddr>>>();
-        let mut dialing = pin!(dial(clock.clone(), Some(Duration::from_millis(7)), resolve, attempt));
+        let mut progress = Progress::new(clock.now(), Some(Duration::from_millis(7)));
+        let mut dialing = pin!(dial_host(clock.clone(), &mut progress, resolve, attempt));
         let mut cx = Context::from_waker(Waker::noop());
         assert!(dialing.as_mut().poll(&mut cx).is_pending());
         assert_eq!(clock.0.1.get(), Some(7));

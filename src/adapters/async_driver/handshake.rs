@@ -4,7 +4,7 @@
 //! a [`WebSocket`] or a [`PendingRequest`].
 //!
 //! `adapters::handshake_driver` has the builders and the state machines. `pending_request` and `http_call` have the
-//! calls with which an application answers a request. `adapters::tokio` connects sockets.
+//! calls with which an application answers a request. `adapters::tokio` and `adapters::futures_io` connect sockets.
 //!
 //! Invariant: a handshake owns its stream. If it is dropped, the stream is closed.
 
@@ -24,7 +24,10 @@ use super::{Timer, Transport};
 use crate::Instant;
 #[cfg(doc)]
 use crate::adapters::handshake_driver;
+#[cfg(any(feature = "tokio", feature = "async-io"))]
+use crate::adapters::handshake_driver::Route;
 use crate::adapters::handshake_driver::{Client, ConnectError, Server};
+use crate::dial::{Progress, Stage};
 use crate::handshake::{ClientRequest, WsUrl};
 #[cfg(feature = "rustls")]
 use crate::tls::ServerConfig;
@@ -172,8 +175,9 @@ impl<R: Timer + Clone> Client<R> {
     ///
     /// * [`ConnectError::Url`]: the URL is invalid.
     /// * [`ConnectError::Request`]: a header, a subprotocol or the origin cannot be sent.
+    /// * [`ConnectError::Deadline`]: the WebSocket was not open in time.
     /// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
-    /// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
+    /// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake.
     /// * [`ConnectError::Http`]: the server answered with a status other than 101.
     ///
     /// # Cancel safety
@@ -194,8 +198,9 @@ impl<R: Timer + Clone> Client<R> {
     /// # Errors
     ///
     /// * [`ConnectError::Request`]: a part of `request` cannot be sent.
+    /// * [`ConnectError::Deadline`]: the WebSocket was not open in time.
     /// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
-    /// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
+    /// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake.
     /// * [`ConnectError::Http`]: the server answered with a status other than 101.
     ///
     /// # Cancel safety
@@ -209,22 +214,24 @@ impl<R: Timer + Clone> Client<R> {
     where
         R: Transport<S>,
     {
-        self.run(stream, self.runtime().now(), request).await
+        let progress = self.progress(self.runtime().now(), Stage::Handshake);
+        self.run(stream, progress, request, Vec::new()).await
     }
 
     /// Opens a WebSocket over a connected stream that has no TLS yet. Runs the TLS handshake with the host of `url`,
     /// and then the WebSocket handshake.
     ///
-    /// [`handshake_timeout`](Self::handshake_timeout) limits both together.
+    /// [`open_timeout`](Self::open_timeout) limits both together.
     ///
     /// # Errors
     ///
     /// * [`ConnectError::Url`]: the URL is invalid.
     /// * [`ConnectError::Tls`]: the TLS configuration or the certificate of the server is not valid, or the TLS
-    ///   handshake has failed or was not complete in time.
+    ///   handshake has failed.
     /// * [`ConnectError::Request`]: a header, a subprotocol or the origin cannot be sent.
+    /// * [`ConnectError::Deadline`]: the WebSocket was not open in time.
     /// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
-    /// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
+    /// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake.
     /// * [`ConnectError::Http`]: the server answered with a status other than 101.
     ///
     /// # Cancel safety
@@ -241,10 +248,11 @@ impl<R: Timer + Clone> Client<R> {
         R: Transport<S> + Transport<TlsStream<S>>,
     {
         let url = WsUrl::parse(url)?;
-        let start = self.runtime().now();
-        let tls = self.secure(stream, start, &url).await?;
+        let mut progress = self.progress(self.runtime().now(), Stage::Tls);
+        let tls = self.secure(stream, &progress, &url).await?;
+        progress.enter(Stage::Handshake);
         let (subprotocols, headers) = (self.offered(), self.more_headers());
-        self.run(tls, start, self.request_for(&url, &subprotocols, &headers)).await
+        self.run(tls, progress, self.request_for(&url, &subprotocols, &headers), Vec::new()).await
     }
 
     /// Runs the TLS handshake.
@@ -252,49 +260,54 @@ impl<R: Timer + Clone> Client<R> {
     async fn secure<S, T>(
         &self,
         stream: S,
-        start: Instant,
+        progress: &Progress,
         url: &WsUrl<'_>,
     ) -> Result<TlsStream<S>, ConnectError<T>>
     where
         R: Transport<S>,
     {
-        let securing = self.securing(start, url)?;
+        let securing = self.securing(progress, url)?;
         let (stream, _, securing) = open(stream, self.runtime().clone(), securing).await;
-        Ok(TlsStream::new(stream, securing.finish()?))
+        let session = securing.finish().map_err(|why| why.into_error(progress))?;
+        Ok(TlsStream::new(stream, session))
     }
 
-    /// Opens a WebSocket over a connected TCP stream, and over TLS if the URL needs it.
+    /// Runs the handshakes of a route over a connected socket.
     #[cfg(any(feature = "tokio", feature = "async-io"))]
-    pub(in crate::adapters) async fn open_over_tcp<S>(
+    pub(in crate::adapters) async fn run_route<S>(
         &self,
-        stream: S,
-        url: &WsUrl<'_>,
+        socket: S,
+        mut route: Route<'_>,
     ) -> Result<WebSocket<ClientStream<S>, R>, ConnectError<ClientStream<S>>>
     where
-        R: Transport<S> + Transport<ClientStream<S>>,
+        R: Transport<ClientStream<S>>,
     {
-        let start = self.runtime().now();
-        let (subprotocols, headers) = (self.offered(), self.more_headers());
-        let request = self.request_for(url, &subprotocols, &headers);
-        #[cfg(feature = "rustls")]
-        if url.secure() {
-            let tls = self.secure(stream, start, url).await?;
-            return self.run(ClientStream::over_tls(tls), start, request).await;
+        let mut stream = ClientStream::from(socket);
+        while let Some(layer) = route.next_layer()? {
+            let (below, _, layer) = open(stream, self.runtime().clone(), layer).await;
+            stream = match route.finish_layer(layer)? {
+                Some(secured) => below.secure(secured),
+                None => below,
+            };
         }
-        self.run(ClientStream::from(stream), start, request).await
+        let (progress, arrived) = route.end();
+        let (url, subprotocols, headers) = (route.url(), self.offered(), self.more_headers());
+        let request = self.request_for(&url, &subprotocols, &headers);
+        self.run(stream, progress, request, arrived).await.map_err(|error| route.blame(error))
     }
 
-    /// Runs the WebSocket handshake on a connected stream. The time limit began at `start`.
+    /// Runs the WebSocket handshake on a connected stream. `arrived` has the bytes of the server that were read before.
     async fn run<S>(
         &self,
         stream: S,
-        start: Instant,
+        progress: Progress,
         request: ClientRequest<'_>,
+        arrived: Vec<u8>,
     ) -> Result<WebSocket<S, R>, ConnectError<S>>
     where
         R: Transport<S>,
     {
-        let opening = match self.connecting(start, request) {
+        let opening = match self.connecting(progress, request, arrived) {
             Ok(connecting) => open(stream, self.runtime().clone(), connecting),
             Err(why) => return Err(why.into_error(stream)),
         };

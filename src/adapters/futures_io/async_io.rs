@@ -75,9 +75,8 @@ impl handshake_driver::Server<FuturesIo<AsyncIo>> {
 }
 
 impl handshake_driver::Client<FuturesIo<AsyncIo>> {
-    /// Creates a client with the defaults: no subprotocols, no origin, ten seconds to connect and ten seconds for the
-    /// handshake. All other settings are the defaults of [`Config`](crate::Config) and
-    /// [`HeadLimits`](crate::handshake::HeadLimits).
+    /// Creates a client with the defaults: no subprotocols, no origin, no proxy, and ten seconds to open a WebSocket. All
+    /// other settings are the defaults of [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {
         Self::default()

@@ -15,7 +15,9 @@ macro_rules! delegate {
         match &mut $self.get_mut().0 {
             Kind::Plain(stream) => Pin::new(stream).$method($($argument),*),
             #[cfg(feature = "rustls")]
-            Kind::Tls(stream) => Pin::new(stream).$method($($argument),*),
+            Kind::Tls(stream) | Kind::TlsToProxy(stream) => Pin::new(stream).$method($($argument),*),
+            #[cfg(feature = "rustls")]
+            Kind::TlsInTls(stream) => Pin::new(&mut **stream).$method($($argument),*),
         }
     };
 }

@@ -14,29 +14,28 @@ use ::async_io::Async;
 
 #[cfg(doc)]
 use super::handshake_driver;
-use super::{AsyncIo, Client, ConnectError, WebSocket, async_driver};
+use super::{AsyncIo, Client, ConnectError, Timer, WebSocket, async_driver};
 use crate::adapters::lock::lock;
 use crate::adapters::sync::Mutex;
-use crate::handshake::WsUrl;
 
-/// The stream of a WebSocket that [`connect`] has opened: TCP for `ws://`, and TLS over TCP for `wss://`.
-pub type ClientStream = async_driver::ClientStream<Async<TcpStream>>;
+/// The stream of a WebSocket that [`connect`] has opened: a socket `S` for `ws://`, and TLS over the socket for `wss://`.
+pub type ClientStream<S = Async<TcpStream>> = async_driver::ClientStream<S>;
 
 /// Connects to a `ws://` or `wss://` URL over TCP, with the defaults of [`Client`].
 ///
 /// A `wss://` URL needs the feature `rustls`. With the features `rustls-ring` and `webpki-roots`, it needs no
-/// configuration.
+/// configuration. For a proxy use [`Client::proxy`](handshake_driver::Client::proxy).
 ///
 /// # Errors
 ///
 /// * [`ConnectError::Url`]: the URL is invalid.
 /// * [`ConnectError::NeedsTls`]: the URL is `wss`, and the feature `rustls` is off.
-/// * [`ConnectError::Connect`]: the host has no address, or no connection to any of its addresses could be made.
-/// * [`ConnectError::Deadline`]: no connection was made in time.
 /// * `ConnectError::Tls`: the TLS configuration or the certificate of the server is not valid, or the TLS handshake has
-///   failed or was not complete in time.
-/// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
-/// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
+///   failed.
+/// * [`ConnectError::Connect`]: the host has no address, or no connection to any of its addresses could be made.
+/// * [`ConnectError::Deadline`]: the WebSocket was not open in time.
+/// * [`ConnectError::Io`]: the stream failed or ended during a handshake, or the system provides no entropy.
+/// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake.
 /// * [`ConnectError::Http`]: the server answered with a status other than 101.
 ///
 /// # Cancel safety
@@ -51,52 +50,53 @@ impl Client<AsyncIo> {
     /// of the host are staggered, and the first connection is used ([`dial`](crate::dial)). A short-lived thread
     /// resolves the name of the host.
     ///
-    /// A `wss://` URL needs the feature `rustls`. The TLS configuration is that of [`tls`](handshake_driver::Client),
-    /// or the default.
+    /// If the client has a [proxy](handshake_driver::Client::proxy) for this URL, it connects to the proxy, and opens a
+    /// tunnel to the server ([`proxy`](crate::proxy)).
+    ///
+    /// A `wss://` URL and an `https` proxy need the feature `rustls`. The TLS configuration is that of
+    /// [`tls`](handshake_driver::Client), or the default.
     ///
     /// # Errors
     ///
     /// * [`ConnectError::Url`]: the URL is invalid.
-    /// * [`ConnectError::NeedsTls`]: the URL is `wss`, and the feature `rustls` is off.
+    /// * [`ConnectError::NeedsTls`]: TLS is needed, and the feature `rustls` is off.
     /// * [`ConnectError::Request`]: a header, a subprotocol or the origin cannot be sent. No connection was made.
-    /// * [`ConnectError::Connect`]: the host has no address, or no connection to any of its addresses could be made.
-    /// * [`ConnectError::Deadline`]: no connection was made in time.
+    /// * [`ConnectError::ProxyVariable`]: the environment variable that names the proxy cannot be used. No connection
+    ///   was made.
+    /// * [`ConnectError::Connect`]: the host of the server or of the proxy has no address, or no connection to any of
+    ///   its addresses could be made.
+    /// * [`ConnectError::Deadline`]: the WebSocket was not open in time.
+    /// * `ConnectError::ProxyTls`: TLS to the proxy has failed, or the certificate of the proxy is not valid.
+    /// * [`ConnectError::Proxy`]: the proxy opened no tunnel, or cannot be asked for one.
     /// * `ConnectError::Tls`: the TLS configuration or the certificate of the server is not valid, or the TLS handshake
-    ///   has failed or was not complete in time.
-    /// * [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
-    /// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
+    ///   has failed.
+    /// * [`ConnectError::Io`]: the stream failed or ended during a handshake, or the system provides no entropy.
+    /// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake.
     /// * [`ConnectError::Http`]: the server answered with a status other than 101.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the connection is closed.
     pub async fn connect(&self, url: &str) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
-        let parsed = WsUrl::parse(url)?;
-        if parsed.secure() && cfg!(not(feature = "rustls")) {
-            return Err(ConnectError::NeedsTls);
-        }
-        self.check(&parsed)?;
-        #[cfg(feature = "rustls")]
-        if parsed.secure() {
-            self.check_tls(&parsed)?;
-        }
-        let addresses = resolve(parsed.host_for_connect(), parsed.port());
-        let (runtime, limit) = (self.runtime().clone(), self.connect_timeout);
-        let stream =
-            async_driver::dial(runtime, limit, addresses, Async::<TcpStream>::connect::<SocketAddr>).await?;
+        let mut route = self.route(self.runtime().now(), url)?;
+        let connect = Async::<TcpStream>::connect::<SocketAddr>;
+        let socket = match async_driver::dial(self.runtime().clone(), &mut route, resolve, connect).await {
+            Ok(socket) => socket,
+            Err(error) => return Err(route.blame(error)),
+        };
         // Without `TCP_NODELAY` the system delays small writes to send them together. The delay saves nothing here,
         // because queued frames are already written together.
-        stream.get_ref().set_nodelay(true).map_err(ConnectError::Connect)?;
-        self.open_over_tcp(stream, &parsed).await
+        socket.get_ref().set_nodelay(true).map_err(ConnectError::Connect)?;
+        self.run_route(socket, route).await
     }
 }
 
 /// Returns the addresses of a host.
-async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+async fn resolve(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
     if let Ok(address) = host.parse::<core::net::IpAddr>() {
         return Ok(Vec::from([SocketAddr::new(address, port)]));
     }
-    let (host, answer) = (String::from(host), Arc::new(Mutex::new(Answer::default())));
+    let answer = Arc::new(Mutex::new(Answer::default()));
     let theirs = Arc::clone(&answer);
     thread::Builder::new().name("hybi-resolve".into()).spawn(move || {
         let addresses = (host.as_str(), port).to_socket_addrs().map(Iterator::collect);

@@ -8,6 +8,7 @@
 
 use core::error::Error;
 use core::fmt;
+use core::time::Duration;
 use std::boxed::Box;
 use std::string::String;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -16,6 +17,7 @@ use super::AddedHeaders;
 use super::client::Client;
 use super::connect_error::ConnectError;
 use crate::handshake::HandshakeError;
+use crate::proxy::{ProxyError, SocksFailure};
 use crate::reconnect::{Failure, GiveUp, Next, ReconnectPolicy, Reconnecting};
 #[cfg(feature = "rustls")]
 use crate::tls::TlsError;
@@ -100,26 +102,54 @@ impl<S> ConnectError<S> {
     #[must_use]
     pub fn failure(&self) -> Failure {
         match self {
-            Self::Url(_) | Self::NeedsTls | Self::Request(_) => Failure::Request,
+            Self::Url(_) | Self::NeedsTls | Self::Request(_) | Self::ProxyVariable(_) => Failure::Request,
             Self::Connect(_) | Self::Deadline(_) | Self::Io(_) | Self::Handshake(HandshakeError::Timeout) => {
                 Failure::Network
             }
             Self::Handshake(_) => Failure::Handshake,
             #[cfg(feature = "rustls")]
-            Self::Tls(error) => match error {
-                TlsError::NoProvider | TlsError::NoRoots(_) | TlsError::Config(_) | TlsError::HostName(_) => {
-                    Failure::Request
-                }
-                TlsError::Truncated | TlsError::Timeout => Failure::Network,
-                // The certificate was refused, or one of the two endpoints broke off the TLS handshake.
-                _ => Failure::Handshake,
-            },
-            Self::Http(response) => {
-                let unix_time = SystemTime::now().duration_since(UNIX_EPOCH).ok();
-                Failure::response(response.status, response.headers(), unix_time)
-            }
+            Self::Tls(error) | Self::ProxyTls(error) => tls_failure(error),
+            Self::Proxy(error) => proxy_failure(error),
+            Self::Http(response) => Failure::response(response.status, response.headers(), unix_time()),
         }
     }
+}
+
+#[cfg(feature = "rustls")]
+const fn tls_failure(error: &TlsError) -> Failure {
+    match error {
+        TlsError::NoProvider | TlsError::NoRoots(_) | TlsError::Config(_) | TlsError::HostName(_) => {
+            Failure::Request
+        }
+        TlsError::Truncated | TlsError::Timeout => Failure::Network,
+        // The certificate was refused, or one of the two endpoints broke off the TLS handshake.
+        _ => Failure::Handshake,
+    }
+}
+
+fn proxy_failure(error: &ProxyError) -> Failure {
+    match error {
+        ProxyError::Target
+        | ProxyError::NameTooLong
+        | ProxyError::NeedsAddress
+        | ProxyError::AuthorizationHeader => Failure::Request,
+        ProxyError::NoAnswer | ProxyError::Truncated | ProxyError::Timeout => Failure::Network,
+        ProxyError::Socks(
+            SocksFailure::General
+            | SocksFailure::NetworkUnreachable
+            | SocksFailure::HostUnreachable
+            | SocksFailure::ConnectionRefused
+            | SocksFailure::TtlExpired,
+        ) => Failure::Network,
+        ProxyError::Refused(refusal) => Failure::proxy(refusal.status(), refusal.headers(), unix_time()),
+        // The rules of the proxy forbid the connection, it does not accept the credentials, or it is no proxy.
+        _ => Failure::Handshake,
+    }
+}
+
+/// Returns the time since the Unix epoch.
+fn unix_time() -> Option<Duration> {
+    SystemTime::now().duration_since(UNIX_EPOCH).ok()
 }
 
 /// The attempts of a client that reconnects. `U` returns the target of each attempt.

@@ -1,10 +1,12 @@
 //! The builder [`Client`], which has the settings of a client.
 //!
 //! ```text
-//!   Client ── request_for ──▶ ClientRequest ── connecting ──▶ Connecting ── finish ──▶ Opened or NotConnected
+//!   Client ── route ──▶ Route: TCP, proxy, TLS
+//!     └── request_for ──▶ ClientRequest ── connecting ──▶ Connecting ── finish ──▶ Opened or NotConnected
 //! ```
 //!
-//! This file creates requests from the settings. The handshake is in `connecting.rs`.
+//! This file creates requests from the settings. The handshake is in `connecting.rs`, and the stages before it are in
+//! `route.rs`.
 
 use core::time::Duration;
 use std::prelude::v1::*;
@@ -12,14 +14,17 @@ use std::prelude::v1::*;
 use std::sync::Arc;
 
 use super::AddedHeaders;
-use crate::SharedConfig;
+#[cfg(doc)]
+use super::ConnectError;
+use crate::dial::{Progress, Stage};
 #[cfg(feature = "deflate")]
 use crate::handshake::DeflateOffer;
-#[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
-use crate::handshake::{ClientHandshake, RequestError};
 use crate::handshake::{ClientRequest, HeadLimits, WsUrl};
+#[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
+use crate::proxy::Proxy;
 #[cfg(feature = "rustls")]
 use crate::tls::ClientConfig;
+use crate::{Instant, SharedConfig};
 
 /// The settings of a client's requests and connections. `R` is the runtime of the adapter: its clock and its streams.
 ///
@@ -32,8 +37,9 @@ pub struct Client<R> {
     runtime: R,
     pub(super) config: SharedConfig,
     pub(super) limits: HeadLimits,
-    pub(in crate::adapters) connect_timeout: Option<Duration>,
-    pub(super) handshake_timeout: Option<Duration>,
+    open_timeout: Option<Duration>,
+    #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
+    pub(super) proxy: Proxy,
     origin: Option<String>,
     subprotocols: Vec<String>,
     headers: AddedHeaders,
@@ -61,8 +67,9 @@ impl<R> Client<R> {
             runtime,
             config: SharedConfig::default(),
             limits: HeadLimits::new(),
-            connect_timeout: Some(Duration::from_secs(10)),
-            handshake_timeout: Some(Duration::from_secs(10)),
+            open_timeout: Some(Duration::from_secs(10)),
+            #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
+            proxy: Proxy::none(),
             origin: None,
             subprotocols: Vec::new(),
             headers: AddedHeaders::default(),
@@ -93,19 +100,32 @@ impl<R> Client<R> {
         self
     }
 
-    /// Sets how long the adapter may take to resolve the name of the host and to connect to one of its addresses. With
-    /// `None` the system limits this time.
+    /// Sets how long opening a WebSocket may take; ten seconds by default. `None` sets no limit, except those of the
+    /// system.
+    ///
+    /// One deadline limits all stages together: name resolution, TCP, the proxy, TLS, and the opening handshake. When
+    /// it passes, [`ConnectError::Deadline`] names the stage that was running. A call that takes a connected stream has
+    /// the same limit for the stages that it performs.
     #[must_use]
-    pub fn connect_timeout(mut self, timeout: Option<Duration>) -> Self {
-        self.connect_timeout = timeout;
+    pub fn open_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.open_timeout = timeout;
         self
     }
 
-    /// Sets how long the handshake may take, from the request to the end of the response. `None` sets no limit. For a
-    /// `wss://` URL, the time includes the TLS handshake.
+    /// Sets the proxy: a [`Proxy`], or the [`ProxyUrl`](crate::proxy::ProxyUrl) of one proxy. By default the client uses
+    /// no proxy, and does not read the environment.
+    ///
+    /// The proxy is used by the calls that connect to a URL. Calls that take a connected stream or a path ignore it.
+    /// User and password are sent to the proxy only. For an `https` proxy, TLS to the proxy uses the same TLS
+    /// configuration as TLS to the server.
+    ///
+    /// A `socks5` proxy gets the first address that the system finds for the server. With `socks5h` the proxy resolves
+    /// the name, and can choose among all addresses.
+    #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
+    #[cfg_attr(docsrs, doc(cfg(any(feature = "net", feature = "tokio", feature = "async-io"))))]
     #[must_use]
-    pub fn handshake_timeout(mut self, timeout: Option<Duration>) -> Self {
-        self.handshake_timeout = timeout;
+    pub fn proxy(mut self, proxy: impl Into<Proxy>) -> Self {
+        self.proxy = proxy.into();
         self
     }
 
@@ -132,8 +152,8 @@ impl<R> Client<R> {
         self
     }
 
-    /// Sets the TLS configuration for `wss://` URLs, for example with the roots of a private authority or with a client
-    /// certificate. The default is [`client_config`](crate::tls::client_config).
+    /// Sets the TLS configuration for `wss://` URLs and `https` proxies, for example with the roots of a private
+    /// authority or with a client certificate. The default is [`client_config`](crate::tls::client_config).
     ///
     /// The configuration is used as it is. Leave [`ClientConfig::alpn_protocols`] empty, or set it to `http/1.1`.
     #[cfg(feature = "rustls")]
@@ -178,11 +198,10 @@ impl<R> Client<R> {
         request
     }
 
-    /// Checks that the request for `url` can be sent. The adapter calls this method before it connects.
-    #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
-    pub(in crate::adapters) fn check(&self, url: &WsUrl<'_>) -> Result<(), RequestError> {
-        let (subprotocols, headers) = (self.offered(), self.more_headers());
-        let request = self.request_for(url, &subprotocols, &headers);
-        ClientHandshake::new(request, [0; 16], self.limits).map(drop)
+    /// Returns the deadline of a call that begins now with `stage`.
+    pub(in crate::adapters) fn progress(&self, now: Instant, stage: Stage) -> Progress {
+        let mut progress = Progress::new(now, self.open_timeout);
+        progress.enter(stage);
+        progress
     }
 }

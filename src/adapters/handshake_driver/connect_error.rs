@@ -9,10 +9,9 @@ use core::fmt;
 use std::io;
 use std::prelude::v1::*;
 
-#[cfg(feature = "rustls")]
-use super::tls::NotSecured;
 use crate::dial::DeadlineExceeded;
 use crate::handshake::{HandshakeError, Headers, HttpReply, RequestError, UrlError};
+use crate::proxy::{ProxyError, ProxyVariableError};
 #[cfg(feature = "rustls")]
 use crate::tls::TlsError;
 
@@ -21,22 +20,30 @@ use crate::tls::TlsError;
 pub enum ConnectError<S> {
     /// The URL is not a valid `ws://` or `wss://` URL.
     Url(UrlError),
-    /// The URL is a `wss://` URL, and the feature `rustls` is off. Enable the features that the text of the error
-    /// names, or create a TLS stream to the host and call `Client::open`.
+    /// The URL is a `wss://` URL or the proxy is an `https` proxy, and the feature `rustls` is off. Enable the features
+    /// that the text of the error names, or create a TLS stream to the host and call `Client::open`.
     NeedsTls,
-    /// TLS could not be opened, for example because the certificate of the server is not valid.
+    /// TLS to the server could not be opened, for example because the certificate of the server is not valid.
     #[cfg(feature = "rustls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     Tls(TlsError),
+    /// TLS to the proxy could not be opened, or has failed.
+    #[cfg(feature = "rustls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    ProxyTls(TlsError),
+    /// The environment variable that names the proxy for this URL cannot be used. No connection was made.
+    ProxyVariable(ProxyVariableError),
+    /// The proxy opened no tunnel, or cannot be asked for one.
+    Proxy(ProxyError),
     /// The request cannot be sent: a header, a subprotocol or the origin is invalid.
     Request(RequestError),
     /// No connection could be made. The error names the addresses that were tried.
     Connect(io::Error),
-    /// No connection was made in time. The error names the stage that was running, for example the name resolution.
+    /// The WebSocket was not open in time. The error names the stage that was running, for example the name resolution.
     Deadline(DeadlineExceeded),
     /// The stream failed or ended during the handshake, or the system provides no entropy.
     Io(io::Error),
-    /// The response is not valid for a WebSocket handshake, or did not arrive in time.
+    /// The response is not valid for a WebSocket handshake.
     Handshake(HandshakeError),
     /// The server answered with a status other than 101.
     Http(ReceivedResponse<S>),
@@ -47,11 +54,16 @@ impl<S> fmt::Display for ConnectError<S> {
         match self {
             Self::Url(error) => fmt::Display::fmt(error, f),
             Self::NeedsTls => f.write_str(
-                "the URL is a wss URL, and TLS is not enabled: enable the features rustls-ring and webpki-roots of hybi \
-                 (or rustls-aws-lc-rs, platform-verifier), or pass a TLS stream to Client::open",
+                "the URL is a wss URL or the proxy an https proxy, and TLS is not enabled: enable the features \
+                 rustls-ring and webpki-roots of hybi (or rustls-aws-lc-rs, platform-verifier), or pass a TLS stream \
+                 to Client::open",
             ),
             #[cfg(feature = "rustls")]
             Self::Tls(error) => fmt::Display::fmt(error, f),
+            #[cfg(feature = "rustls")]
+            Self::ProxyTls(error) => write!(f, "TLS to the proxy has failed: {error}"),
+            Self::ProxyVariable(error) => fmt::Display::fmt(error, f),
+            Self::Proxy(error) => fmt::Display::fmt(error, f),
             Self::Request(error) => fmt::Display::fmt(error, f),
             Self::Connect(error) => write!(f, "cannot connect: {error}"),
             Self::Deadline(error) => fmt::Display::fmt(error, f),
@@ -75,6 +87,10 @@ impl<S> fmt::Debug for ConnectError<S> {
             Self::NeedsTls => f.write_str("NeedsTls"),
             #[cfg(feature = "rustls")]
             Self::Tls(error) => f.debug_tuple("Tls").field(error).finish(),
+            #[cfg(feature = "rustls")]
+            Self::ProxyTls(error) => f.debug_tuple("ProxyTls").field(error).finish(),
+            Self::ProxyVariable(error) => f.debug_tuple("ProxyVariable").field(error).finish(),
+            Self::Proxy(error) => f.debug_tuple("Proxy").field(error).finish(),
             Self::Request(error) => f.debug_tuple("Request").field(error).finish(),
             Self::Connect(error) => f.debug_tuple("Connect").field(error).finish(),
             Self::Deadline(error) => f.debug_tuple("Deadline").field(error).finish(),
@@ -95,7 +111,9 @@ impl<S> Error for ConnectError<S> {
             Self::Deadline(error) => Some(error),
             Self::Handshake(error) => Some(error),
             #[cfg(feature = "rustls")]
-            Self::Tls(error) => Some(error),
+            Self::Tls(error) | Self::ProxyTls(error) => Some(error),
+            Self::ProxyVariable(error) => Some(error),
+            Self::Proxy(error) => Some(error),
             Self::NeedsTls | Self::Http(_) => None,
         }
     }
@@ -111,6 +129,10 @@ impl<S> ConnectError<S> {
             Self::NeedsTls => ConnectError::NeedsTls,
             #[cfg(feature = "rustls")]
             Self::Tls(error) => ConnectError::Tls(error),
+            #[cfg(feature = "rustls")]
+            Self::ProxyTls(error) => ConnectError::ProxyTls(error),
+            Self::ProxyVariable(error) => ConnectError::ProxyVariable(error),
+            Self::Proxy(error) => ConnectError::Proxy(error),
             Self::Request(error) => ConnectError::Request(error),
             Self::Connect(error) => ConnectError::Connect(error),
             Self::Deadline(error) => ConnectError::Deadline(error),
@@ -139,20 +161,22 @@ impl<S> From<DeadlineExceeded> for ConnectError<S> {
     }
 }
 
-#[cfg(feature = "rustls")]
-impl<S> From<TlsError> for ConnectError<S> {
-    fn from(error: TlsError) -> Self {
-        Self::Tls(error)
+impl<S> From<ProxyVariableError> for ConnectError<S> {
+    fn from(error: ProxyVariableError) -> Self {
+        Self::ProxyVariable(error)
+    }
+}
+
+impl<S> From<ProxyError> for ConnectError<S> {
+    fn from(error: ProxyError) -> Self {
+        Self::Proxy(error)
     }
 }
 
 #[cfg(feature = "rustls")]
-impl<S> From<NotSecured> for ConnectError<S> {
-    fn from(why: NotSecured) -> Self {
-        match why {
-            NotSecured::Io(error) => error.into(),
-            NotSecured::Tls(error) => Self::Tls(error),
-        }
+impl<S> From<TlsError> for ConnectError<S> {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(error)
     }
 }
 
@@ -248,6 +272,7 @@ impl<S> fmt::Debug for ReceivedResponse<S> {
 #[derive(Debug)]
 pub(in crate::adapters) enum NotConnected {
     Request(RequestError),
+    Deadline(DeadlineExceeded),
     Io(io::Error),
     Handshake(HandshakeError),
     Http(Box<ReceivedResponse<()>>),
@@ -256,6 +281,12 @@ pub(in crate::adapters) enum NotConnected {
 impl From<RequestError> for NotConnected {
     fn from(error: RequestError) -> Self {
         Self::Request(error)
+    }
+}
+
+impl From<DeadlineExceeded> for NotConnected {
+    fn from(error: DeadlineExceeded) -> Self {
+        Self::Deadline(error)
     }
 }
 
@@ -276,6 +307,7 @@ impl NotConnected {
     pub(in crate::adapters) fn into_error<S>(self, stream: S) -> ConnectError<S> {
         match self {
             Self::Request(error) => ConnectError::Request(error),
+            Self::Deadline(error) => ConnectError::Deadline(error),
             Self::Io(error) => error.into(),
             Self::Handshake(error) => ConnectError::Handshake(error),
             Self::Http(response) => ConnectError::Http(response.with_stream(stream)),

@@ -5,8 +5,11 @@
 //! and so creates the public [`ConnectError`](super::ConnectError). The rules for requests and responses are in
 //! `crate::handshake`.
 //!
-//! Invariant: for each connection, the key of the handshake and the seed of the masking keys come from the system's
-//! random source (RFC 6455 sections 4.1 and 10.3).
+//! Invariants:
+//! - For each connection, the key of the handshake and the seed of the masking keys come from the system's random source
+//!   (RFC 6455 sections 4.1 and 10.3).
+//! - Bytes that arrived before the request was sent are examined after it, and before the first read. So a server
+//!   behind a proxy that answers too early gets the same error as one that answers in time.
 
 use std::io;
 use std::prelude::v1::*;
@@ -14,28 +17,29 @@ use std::prelude::v1::*;
 use super::client::Client;
 use super::connect_error::{NotConnected, ReceivedResponse};
 use super::{Did, HandshakeDriver, Opened, Outgoing, Received, Step, unexpected_eof};
+use crate::dial::Progress;
 use crate::handshake::{ClientHandshake, ClientRequest, HandshakeInfo, Reply};
 use crate::{Connection, Inbox, Instant, Outbox, SharedConfig};
 
 impl<R> Client<R> {
-    /// Starts the handshake for one connection, with `request`.
+    /// Starts the handshake for one connection, with `request`. `arrived` has the bytes of the server that were read
+    /// before.
     pub(in crate::adapters) fn connecting<'r>(
         &self,
-        now: Instant,
+        progress: Progress,
         request: ClientRequest<'r>,
+        arrived: Vec<u8>,
     ) -> Result<Connecting<'r>, NotConnected> {
         let (mut nonce, mut seed) = ([0; 16], [0; 32]);
         entropy(&mut nonce)?;
         entropy(&mut seed)?;
-        let mut handshake = ClientHandshake::new(request, nonce, self.limits)?;
-        if let Some(timeout) = self.handshake_timeout {
-            handshake = handshake.with_timeout(now, timeout);
-        }
+        let handshake = ClientHandshake::new(request, nonce, self.limits)?;
         Ok(Connecting {
             out: Outgoing::new(handshake.to_vec()),
             target: sent_target(request.target()),
             handshake,
-            received: Received::default(),
+            progress,
+            received: Received { len: arrived.len(), bytes: arrived },
             config: self.config.clone(),
             seed,
             result: None,
@@ -59,6 +63,7 @@ fn entropy(to: &mut [u8]) -> io::Result<()> {
 pub(in crate::adapters) struct Connecting<'r> {
     out: Outgoing,
     handshake: ClientHandshake<'r>,
+    progress: Progress,
     received: Received,
     config: SharedConfig,
     /// The target of the request, as it is sent.
@@ -80,7 +85,7 @@ impl HandshakeDriver for Connecting<'_> {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.handshake.poll_timeout()
+        self.progress.deadline()
     }
 
     fn handle(&mut self, now: Instant, did: io::Result<Did>) {
@@ -102,15 +107,15 @@ impl Connecting<'_> {
     fn advance(&mut self, now: Instant, did: io::Result<Did>) -> Result<Option<Opened>, NotConnected> {
         match did? {
             Did::Read(0) => return Err(unexpected_eof().into()),
-            Did::Read(n) => {
-                self.received.handle_read(n);
-                if let Some(reply) = self.handshake.poll(self.received.bytes())? {
-                    return self.open(now, reply).map(Some);
-                }
-            }
+            Did::Read(n) => self.received.handle_read(n),
             did => self.out.handle(&did),
         }
-        self.handshake.handle_timeout(now)?;
+        if self.out.is_done() && !self.received.bytes().is_empty() {
+            if let Some(reply) = self.handshake.poll(self.received.bytes())? {
+                return self.open(now, reply).map(Some);
+            }
+        }
+        self.progress.check(now)?;
         Ok(None)
     }
 

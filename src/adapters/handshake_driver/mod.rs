@@ -5,7 +5,7 @@
 // Each handshake is a state machine without I/O, and implements `HandshakeDriver`. It decides which step comes next.
 // The adapter performs the step on its stream and reports the result:
 //
-//     adapter                  Connecting, Receiving, Accepting or Responding
+//     adapter                  Tunneling, TlsHandshake, Connecting, Receiving, Accepting or Responding
 //        │ ──────── poll_step, poll_timeout ────────▶ │
 //        │ ◀─────── Step: Read, Write, Flush … ────── │
 //        │  performs the step, until the deadline     │
@@ -13,7 +13,8 @@
 //        │              … until Step::Done            │
 //        │ ──────── finish ─────────────────────────▶ │ returns the result or the error
 //
-// A server's handshake has two phases, `Receiving` and `Accepting`. Between the two phases the application decides.
+// A server's handshake has two phases, `Receiving` and `Accepting`. Between the two phases the application decides. A
+// client's handshakes follow each other in the order of its `Route`.
 // `crate::handshake` parses and writes heads. Invariant: an I/O error ends a handshake.
 
 use core::fmt;
@@ -35,9 +36,13 @@ mod receiving;
 mod rejecting;
 mod request_getters;
 mod responding;
+#[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
+mod route;
 mod server;
 #[cfg(feature = "rustls")]
 mod tls;
+#[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
+mod tunneling;
 
 pub use accept_error::AcceptError;
 #[cfg(any(feature = "net", feature = "tokio"))]
@@ -53,6 +58,8 @@ pub(super) use receiving::Pending;
 pub(super) use request_getters::{http_call_getters, pending_request_getters};
 #[cfg(any(feature = "tokio", feature = "futures-io"))]
 pub(super) use responding::Responding;
+#[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
+pub(super) use route::{Route, Secured};
 pub use server::{Acceptance, Server};
 
 /// The next step that the adapter must perform on the stream.

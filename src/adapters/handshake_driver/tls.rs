@@ -10,7 +10,7 @@
 //! stream from the [`Session`] and the stream.
 //!
 //! Invariants:
-//! - One deadline limits the whole TLS handshake. It also limits the sending of an alert.
+//! - The deadline limits the whole TLS handshake. It also limits the sending of an alert.
 //! - Plaintext that arrives together with the last bytes of the TLS handshake stays in the session.
 
 use std::io;
@@ -18,11 +18,13 @@ use std::prelude::v1::*;
 use std::sync::Arc;
 
 use super::client::Client;
+use super::connect_error::ConnectError;
 use super::server::Server;
 use super::{Did, HandshakeDriver, Outgoing, Step};
 use crate::Instant;
+use crate::dial::Progress;
 use crate::handshake::WsUrl;
-use crate::tls::{ServerConfig, Session, TlsError, client_config};
+use crate::tls::{ClientConfig, ServerConfig, Session, TlsError, client_config};
 
 /// Number of bytes in one read. The first flight of a server often has 2 to 5 KiB.
 const AT_ONCE: usize = 4096;
@@ -32,6 +34,17 @@ const AT_ONCE: usize = 4096;
 pub(in crate::adapters) enum NotSecured {
     Io(io::Error),
     Tls(TlsError),
+}
+
+impl NotSecured {
+    /// Returns the public error of a client. `progress` is in the stage of the TLS handshake.
+    pub(in crate::adapters) fn into_error<S>(self, progress: &Progress) -> ConnectError<S> {
+        match self {
+            Self::Tls(TlsError::Timeout) => progress.exceeded().into(),
+            Self::Tls(error) => error.into(),
+            Self::Io(error) => error.into(),
+        }
+    }
 }
 
 /// A TLS handshake of a client or a server.
@@ -46,28 +59,18 @@ pub(in crate::adapters) struct TlsHandshake {
 }
 
 impl<R> Client<R> {
-    /// Checks that there is a TLS configuration, and that a certificate can be for the host of `url`. The adapter calls
-    /// this method before it connects.
-    #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
-    pub(in crate::adapters) fn check_tls(&self, url: &WsUrl<'_>) -> Result<(), TlsError> {
-        if self.tls.is_none() {
-            client_config()?;
-        }
-        Session::check_host(url.host_for_connect())
+    /// Returns the TLS configuration.
+    pub(super) fn tls_config(&self) -> Result<Arc<ClientConfig>, TlsError> {
+        self.tls.as_ref().map_or_else(client_config, |config| Ok(Arc::clone(config)))
     }
 
     /// Starts the TLS handshake with the host of `url`.
     pub(in crate::adapters) fn securing(
         &self,
-        now: Instant,
+        progress: &Progress,
         url: &WsUrl<'_>,
     ) -> Result<TlsHandshake, TlsError> {
-        let config = match &self.tls {
-            Some(config) => Arc::clone(config),
-            None => client_config()?,
-        };
-        let session = Session::client(config, url.host_for_connect())?;
-        Ok(TlsHandshake::new(session, self.handshake_timeout.map(|timeout| now + timeout)))
+        TlsHandshake::client(self.tls_config()?, url.host_for_connect(), progress, &[])
     }
 }
 
@@ -84,6 +87,20 @@ impl<R> Server<R> {
 }
 
 impl TlsHandshake {
+    /// Starts the TLS handshake of a client with `host`. `arrived` has the bytes of the server that were read before.
+    pub(super) fn client(
+        config: Arc<ClientConfig>,
+        host: &str,
+        progress: &Progress,
+        arrived: &[u8],
+    ) -> Result<Self, TlsError> {
+        let mut handshake = Self::new(Session::client(config, host)?, progress.deadline());
+        if !arrived.is_empty() {
+            handshake.receive(arrived);
+        }
+        Ok(handshake)
+    }
+
     fn new(session: Session, deadline: Option<Instant>) -> Self {
         let mut handshake = Self {
             session,
@@ -103,6 +120,19 @@ impl TlsHandshake {
             Some(Ok(())) => Ok(self.session),
             Some(Err(error)) => Err(error),
             None => Err(NotSecured::Tls(TlsError::Truncated)),
+        }
+    }
+
+    /// Handles ciphertext that has arrived. Without ciphertext, the stream has ended.
+    fn receive(&mut self, ciphertext: &[u8]) {
+        match ciphertext {
+            [] => self.session.handle_eof(),
+            ciphertext => self.session.handle_ciphertext(ciphertext),
+        }
+        // A handshake that is complete does not fail here, even if the failure came in the same read. The first read of
+        // the adapter returns the failure.
+        if self.session.is_handshaking() {
+            self.failed = self.session.failure().cloned();
         }
     }
 
@@ -153,15 +183,9 @@ impl HandshakeDriver for TlsHandshake {
     fn handle(&mut self, now: Instant, did: io::Result<Did>) {
         match did {
             Ok(Did::Read(n)) => {
-                match self.space.get(..n).unwrap_or_default() {
-                    [] => self.session.handle_eof(),
-                    ciphertext => self.session.handle_ciphertext(ciphertext),
-                }
-                // A handshake that is complete does not fail here, even if the failure came in the same read. The first
-                // read of the adapter returns the failure.
-                if self.session.is_handshaking() {
-                    self.failed = self.session.failure().cloned();
-                }
+                let space = core::mem::take(&mut self.space);
+                self.receive(space.get(..n).unwrap_or_default());
+                self.space = space;
             }
             Ok(did) => self.out.handle(&did),
             // The error of the session explains more than the error of the alert.

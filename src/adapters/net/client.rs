@@ -1,47 +1,45 @@
 //! The client's side of the opening handshake over blocking streams.
 //!
-//! [`Client`] has the settings, and is shared by all adapters (`handshake_driver/client.rs`). This file connects TCP
-//! sockets, runs the handshakes on a [`DeadlineStream`], and creates the [`WebSocket`]. For a `wss://` URL, it first
-//! runs the TLS handshake, if the feature `rustls` is on. The application can also create a TLS stream with another
-//! library, and pass it to [`Client::open`] or [`Client::open_stream`].
+//! [`Client`] has the settings, and is shared by all adapters (`handshake_driver/client.rs`). This file connects sockets,
+//! runs the handshakes on a [`DeadlineStream`], and creates the [`WebSocket`]. `handshake_driver/route.rs` has the order
+//! of the handshakes: proxy, TLS, WebSocket. The application can also create a TLS stream with another library, and pass
+//! it to [`Client::open`] or [`Client::open_stream`].
 //!
 //! Invariant: if the server answers with a status other than 101, [`ConnectError::Http`] contains the stream. After
 //! every other error the stream is dropped.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::vec::Vec;
 
 use super::Blocking;
 use super::client_stream::ClientStream;
+use super::clock::Clock;
 use super::deadline_stream::DeadlineStream;
 use super::dial;
 use super::handshake;
-#[cfg(feature = "rustls")]
 use super::stream::Stream;
 #[cfg(feature = "rustls")]
 use super::tls_stream::TlsStream;
 use super::websocket::WebSocket;
 use super::wrapped_stream::{SocketOf, WrappedStream};
 use crate::Instant;
-use crate::adapters::handshake_driver::{self, ConnectError};
+use crate::adapters::handshake_driver::{self, ConnectError, Route};
+use crate::dial::{Progress, Stage};
 use crate::handshake::WsUrl;
 
 /// A client for blocking streams: the settings of its requests and connections.
 ///
 /// # Blocking and timeouts
 ///
-/// [`Client::connect`], [`Client::open`] and [`Client::open_stream`] block until the handshake is done. Two timeouts
-/// limit this time, each ten seconds by default.
-/// [`connect_timeout`](handshake_driver::Client::connect_timeout) applies to name resolution and connecting, and
-/// [`handshake_timeout`](handshake_driver::Client::handshake_timeout) to the handshake. If the stream supports no
-/// timeouts, nothing interrupts a read that blocks.
+/// [`Client::connect`], [`Client::open`] and [`Client::open_stream`] block until the handshakes are done, but at most
+/// for the [`open_timeout`](handshake_driver::Client::open_timeout), which is ten seconds by default. If the stream
+/// supports no timeouts, nothing interrupts a read that blocks.
 ///
 /// # Threads
 ///
 /// [`Client::connect`] starts helper threads, because name resolution and connecting block. One thread resolves the
 /// name, and each attempt to connect has a thread, at most 8 at a time. There is no thread for a host that is an IP
-/// address. Threads of attempts that have lost end by themselves, within the connect timeout. They close their
-/// connections.
+/// address. Threads of attempts that have lost end by themselves, within the timeout. They close their connections.
 ///
 /// ```no_run
 /// use hybi::adapters::net::Client;
@@ -56,9 +54,8 @@ use crate::handshake::WsUrl;
 pub type Client = handshake_driver::Client<Blocking>;
 
 impl Client {
-    /// Returns a client with the defaults: no subprotocols, no origin, ten seconds to connect and ten seconds for the
-    /// handshake. All other settings are the defaults of [`Config`](crate::Config) and
-    /// [`HeadLimits`](crate::handshake::HeadLimits).
+    /// Returns a client with the defaults: no subprotocols, no origin, no proxy, and ten seconds to open a WebSocket. All
+    /// other settings are the defaults of [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {
         Self::with_runtime(Blocking)
@@ -67,51 +64,62 @@ impl Client {
     /// Connects to a `ws://` or `wss://` URL over TCP, and opens a WebSocket. The attempts to connect to the addresses
     /// of the host are staggered, and the first connection is used ([`dial`](crate::dial)).
     ///
-    /// A `wss://` URL needs the feature `rustls`. The TLS configuration is that of [`tls`](handshake_driver::Client),
-    /// or the default.
+    /// If the client has a [proxy](handshake_driver::Client::proxy) for this URL, it connects to the proxy, and opens a
+    /// tunnel to the server ([`proxy`](crate::proxy)).
+    ///
+    /// A `wss://` URL and an `https` proxy need the feature `rustls`. The TLS configuration is that of
+    /// [`tls`](handshake_driver::Client), or the default.
     ///
     /// Blocks until the handshakes are done.
     ///
     /// # Errors
     ///
     /// - [`ConnectError::Url`]: `url` cannot be parsed.
-    /// - [`ConnectError::NeedsTls`]: `url` is a `wss://` URL, and the feature `rustls` is off.
+    /// - [`ConnectError::NeedsTls`]: TLS is needed, and the feature `rustls` is off.
     /// - [`ConnectError::Request`]: a header, a subprotocol or the origin cannot be sent. No connection was made.
-    /// - [`ConnectError::Connect`]: the host has no address, or no connection to any of its addresses could be made.
-    /// - [`ConnectError::Deadline`]: no connection was made in time.
+    /// - [`ConnectError::ProxyVariable`]: the environment variable that names the proxy cannot be used. No connection
+    ///   was made.
+    /// - [`ConnectError::Connect`]: the host of the server or of the proxy has no address, or no connection to any of
+    ///   its addresses could be made.
+    /// - [`ConnectError::Deadline`]: the WebSocket was not open in time.
+    /// - `ConnectError::ProxyTls`: TLS to the proxy has failed, or the certificate of the proxy is not valid.
+    /// - [`ConnectError::Proxy`]: the proxy opened no tunnel, or cannot be asked for one.
     /// - `ConnectError::Tls`: the TLS configuration or the certificate of the server is not valid, or the TLS handshake
-    ///   has failed or was not complete in time.
-    /// - [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
-    /// - [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
+    ///   has failed.
+    /// - [`ConnectError::Io`]: the stream failed or ended during a handshake, or the system provides no entropy.
+    /// - [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake.
     /// - [`ConnectError::Http`]: the server answered with a status other than 101.
     pub fn connect(&self, url: &str) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
-        let parsed = WsUrl::parse(url)?;
-        if parsed.secure() && cfg!(not(feature = "rustls")) {
-            return Err(ConnectError::NeedsTls);
-        }
-        self.check(&parsed)?;
-        #[cfg(feature = "rustls")]
-        if parsed.secure() {
-            self.check_tls(&parsed)?;
-        }
-        let stream = dial::connect(parsed.host_for_connect(), parsed.port(), self.connect_timeout)?;
-        let link = DeadlineStream::tcp(stream, true).map_err(ConnectError::Connect)?;
-        self.run_over_tcp(link, &parsed)
+        let clock = Clock::start_at(Instant::ZERO, None);
+        let mut route = self.route(Instant::ZERO, url)?;
+        let socket = match dial::connect(&mut route, clock) {
+            Ok(socket) => socket,
+            Err(error) => return Err(route.blame(error)),
+        };
+        // Queued frames are already written together, so Nagle's algorithm would delay them without any benefit.
+        socket.set_nodelay(true).map_err(ConnectError::Connect)?;
+        self.run_route(socket, clock.now(|| None), route)
     }
 
-    /// Runs the TLS handshake if the URL needs it, and then the WebSocket handshake.
-    fn run_over_tcp(
+    /// Runs the handshakes of a route over a connected socket in blocking mode.
+    fn run_route<S: Stream>(
         &self,
-        link: DeadlineStream<TcpStream>,
-        url: &WsUrl<'_>,
-    ) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
-        let start = link.now();
-        #[cfg(feature = "rustls")]
-        if url.secure() {
-            let (tls, now) = self.secure(link, url)?;
-            return self.run(DeadlineStream::blocking(ClientStream::from(tls).into(), now), start, url);
+        socket: S,
+        now: Instant,
+        mut route: Route<'_>,
+    ) -> Result<WebSocket<ClientStream<S>>, ConnectError<ClientStream<S>>> {
+        let url = route.url();
+        let mut link = DeadlineStream::blocking(ClientStream::from(socket).into(), now);
+        while let Some(mut layer) = route.next_layer()? {
+            link.read_clock();
+            handshake::run(&mut link, &mut layer);
+            if let Some(secured) = route.finish_layer(layer)? {
+                let now = link.now();
+                link = DeadlineStream::blocking(link.into_stream().secure(secured).into(), now);
+            }
         }
-        self.run(DeadlineStream::blocking(ClientStream::from(link.into_stream()).into(), start), start, url)
+        let (progress, arrived) = route.end();
+        self.run(link, progress, &url, arrived).map_err(|error| route.blame(error))
     }
 
     /// Runs the TLS handshake. Returns the TLS stream and the time.
@@ -119,11 +127,14 @@ impl Client {
     fn secure<S: Stream, T>(
         &self,
         mut link: DeadlineStream<S>,
+        progress: &Progress,
         url: &WsUrl<'_>,
     ) -> Result<(TlsStream<S>, Instant), ConnectError<T>> {
-        let mut securing = self.securing(link.read_clock(), url)?;
+        let mut securing = self.securing(progress, url)?;
+        link.read_clock();
         handshake::run(&mut link, &mut securing);
-        let (session, now) = (securing.finish()?, link.now());
+        let session = securing.finish().map_err(|why| why.into_error(progress))?;
+        let now = link.now();
         Ok((TlsStream::new(link.into_stream(), session), now))
     }
 
@@ -134,10 +145,11 @@ impl Client {
     ///
     /// - [`ConnectError::Url`]: `url` cannot be parsed.
     /// - [`ConnectError::Tls`]: the TLS configuration or the certificate of the server is not valid, or the TLS
-    ///   handshake has failed or was not complete in time.
+    ///   handshake has failed.
     /// - [`ConnectError::Request`]: a header, a subprotocol or the origin cannot be sent.
+    /// - [`ConnectError::Deadline`]: the WebSocket was not open in time.
     /// - [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
-    /// - [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
+    /// - [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake.
     /// - [`ConnectError::Http`]: the server answered with a status other than 101.
     #[cfg(feature = "rustls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
@@ -148,9 +160,10 @@ impl Client {
     ) -> Result<WebSocket<TlsStream<S>>, ConnectError<TlsStream<S>>> {
         let url = WsUrl::parse(url)?;
         let link = DeadlineStream::new(stream.into(), Instant::ZERO);
-        let start = link.now();
-        let (tls, now) = self.secure(link, &url)?;
-        self.run(DeadlineStream::new(tls.into(), now), start, &url)
+        let mut progress = self.progress(link.now(), Stage::Tls);
+        let (tls, now) = self.secure(link, &progress, &url)?;
+        progress.enter(Stage::Handshake);
+        self.run(DeadlineStream::new(tls.into(), now), progress, &url, Vec::new())
     }
 
     /// Opens a WebSocket over a connected stream. Blocks until the handshake is done. For a `wss://` URL pass a TLS
@@ -163,8 +176,9 @@ impl Client {
     ///
     /// - [`ConnectError::Url`]: `url` cannot be parsed.
     /// - [`ConnectError::Request`]: a header, a subprotocol or the origin cannot be sent.
+    /// - [`ConnectError::Deadline`]: the WebSocket was not open in time.
     /// - [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
-    /// - [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
+    /// - [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake.
     /// - [`ConnectError::Http`]: the server answered with a status other than 101.
     pub fn open<S: Read + Write>(
         &self,
@@ -182,8 +196,9 @@ impl Client {
     ///
     /// - [`ConnectError::Url`]: `url` cannot be parsed.
     /// - [`ConnectError::Request`]: a header, a subprotocol or the origin cannot be sent.
+    /// - [`ConnectError::Deadline`]: the WebSocket was not open in time.
     /// - [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
-    /// - [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake, or did not arrive in time.
+    /// - [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake.
     /// - [`ConnectError::Http`]: the server answered with a status other than 101.
     pub fn open_stream<S>(
         &self,
@@ -191,21 +206,22 @@ impl Client {
         url: &str,
     ) -> Result<WebSocket<S>, ConnectError<S>> {
         let link = DeadlineStream::new(stream.into(), Instant::ZERO);
-        let start = link.now();
-        self.run(link, start, &WsUrl::parse(url)?)
+        let progress = self.progress(link.now(), Stage::Handshake);
+        self.run(link, progress, &WsUrl::parse(url)?, Vec::new())
     }
 
-    /// Runs the WebSocket handshake on a connected stream. The time limit began at `start`.
+    /// Runs the WebSocket handshake on a connected stream. `arrived` has the bytes of the server that were read before.
     fn run<S>(
         &self,
         mut link: DeadlineStream<S>,
-        start: Instant,
+        progress: Progress,
         url: &WsUrl<'_>,
+        arrived: Vec<u8>,
     ) -> Result<WebSocket<S>, ConnectError<S>> {
         let (subprotocols, headers) = (self.offered(), self.more_headers());
         let request = self.request_for(url, &subprotocols, &headers);
         link.read_clock();
-        let opened = self.connecting(start, request).and_then(|mut connecting| {
+        let opened = self.connecting(progress, request, arrived).and_then(|mut connecting| {
             handshake::run(&mut link, &mut connecting);
             connecting.finish()
         });

@@ -1,8 +1,10 @@
-//! The stream of a client: TCP, or TLS over TCP.
+//! The stream of a client: a socket, and TLS over it if it is needed.
 //!
 //! [`Client::connect`](super::Client::connect) takes `ws://` and `wss://` URLs, and its result has one type. So the
-//! type of the stream must not depend on the URL, nor on the features of this crate. [`ClientStream`] hides which of
-//! the two it is. Without the feature `rustls` it is always TCP.
+//! type of the stream must not depend on the URL, on the proxy, nor on the features of this crate. [`ClientStream`]
+//! hides which layers there are. Without the feature `rustls` it is always the socket.
+//!
+//! Invariant: TLS over TLS occurs only through an `https` proxy. The inner session is the one with the server.
 
 use core::fmt;
 use core::time::Duration;
@@ -14,89 +16,127 @@ use super::stream::Stream;
 #[cfg(feature = "rustls")]
 use super::tls_stream::TlsStream;
 use crate::Instant;
+use crate::adapters::handshake_driver::Secured;
+#[cfg(feature = "rustls")]
+use crate::tls::rustls;
 
-/// The stream of a WebSocket that [`Client::connect`](super::Client::connect) has opened: TCP for `ws://`, and TLS over
-/// TCP for `wss://`.
-pub struct ClientStream(Kind);
+/// The stream of a WebSocket that [`Client::connect`](super::Client::connect) has opened: a socket `S` for `ws://`, and
+/// TLS over the socket for `wss://`. The socket leads to the server or to a proxy.
+pub struct ClientStream<S = TcpStream>(Kind<S>);
 
-enum Kind {
-    Tcp(TcpStream),
+enum Kind<S> {
+    Plain(S),
+    /// TLS to the server.
     #[cfg(feature = "rustls")]
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<S>>),
+    /// TLS to a proxy, and a tunnel without TLS.
+    #[cfg(feature = "rustls")]
+    TlsToProxy(Box<TlsStream<S>>),
+    /// TLS to the server in a tunnel over TLS to a proxy.
+    #[cfg(feature = "rustls")]
+    TlsInTls(Box<TlsStream<TlsStream<S>>>),
 }
 
-impl ClientStream {
-    /// Returns the TCP socket. Over TLS it carries ciphertext: do not read from it or write to it.
+impl<S> ClientStream<S> {
+    /// Returns the socket. Over TLS it carries ciphertext: do not read from it or write to it.
     #[must_use]
-    pub const fn socket(&self) -> &TcpStream {
+    pub const fn socket(&self) -> &S {
         match &self.0 {
-            Kind::Tcp(socket) => socket,
+            Kind::Plain(socket) => socket,
             #[cfg(feature = "rustls")]
-            Kind::Tls(tls) => tls.get_ref(),
+            Kind::Tls(tls) | Kind::TlsToProxy(tls) => tls.get_ref(),
+            #[cfg(feature = "rustls")]
+            Kind::TlsInTls(tls) => tls.get_ref().get_ref(),
         }
     }
 
-    /// Returns the TLS stream, or `None` over plain TCP.
+    /// Calls `look` with the TLS connection to the server, for example to read its certificates. Returns `None` for a
+    /// `ws://` URL.
+    ///
+    /// Another handle to the stream blocks until `look` returns.
     #[cfg(feature = "rustls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
-    #[must_use]
-    pub fn tls(&self) -> Option<&TlsStream<TcpStream>> {
+    pub fn with_rustls<T>(&self, look: impl FnOnce(&rustls::Connection) -> T) -> Option<T> {
         match &self.0 {
-            Kind::Tcp(_) => None,
-            Kind::Tls(tls) => Some(tls),
+            Kind::Plain(_) | Kind::TlsToProxy(_) => None,
+            Kind::Tls(tls) => Some(tls.with_rustls(look)),
+            Kind::TlsInTls(tls) => Some(tls.with_rustls(look)),
         }
     }
 
-    /// Returns the TCP socket of a stream without TLS.
+    /// Returns the socket of a stream without TLS.
     ///
     /// # Errors
     ///
-    /// The stream itself, if it is a TLS stream.
-    pub fn into_tcp(self) -> Result<TcpStream, Self> {
+    /// The stream itself, if it uses TLS to the server or to a proxy.
+    pub fn into_socket(self) -> Result<S, Self> {
         match self.0 {
-            Kind::Tcp(socket) => Ok(socket),
+            Kind::Plain(socket) => Ok(socket),
             #[cfg(feature = "rustls")]
-            tls @ Kind::Tls(_) => Err(Self(tls)),
+            tls => Err(Self(tls)),
         }
     }
 
+    /// Returns the stream with a TLS session over it.
+    #[cfg(feature = "rustls")]
+    pub(super) fn secure(self, secured: Secured) -> Self {
+        Self(match (self.0, secured) {
+            (Kind::Plain(socket), Secured::Proxy(session)) => {
+                Kind::TlsToProxy(Box::new(TlsStream::new(socket, session)))
+            }
+            (Kind::Plain(socket), Secured::Server(session)) => {
+                Kind::Tls(Box::new(TlsStream::new(socket, session)))
+            }
+            (Kind::TlsToProxy(proxy), Secured::Server(session)) => {
+                Kind::TlsInTls(Box::new(TlsStream::new(*proxy, session)))
+            }
+            // A route has each session once at most, and that of the proxy first.
+            (tls, _) => tls,
+        })
+    }
+
+    /// Returns the stream with a TLS session over it.
+    #[cfg(not(feature = "rustls"))]
+    pub(super) const fn secure(self, secured: Secured) -> Self {
+        match secured {}
+    }
+}
+
+impl<S: Stream> ClientStream<S> {
     fn get(&self) -> &dyn Stream {
         match &self.0 {
-            Kind::Tcp(socket) => socket,
+            Kind::Plain(socket) => socket,
             #[cfg(feature = "rustls")]
-            Kind::Tls(tls) => &**tls,
+            Kind::Tls(tls) | Kind::TlsToProxy(tls) => &**tls,
+            #[cfg(feature = "rustls")]
+            Kind::TlsInTls(tls) => &**tls,
         }
     }
 
     fn get_mut(&mut self) -> &mut dyn Stream {
         match &mut self.0 {
-            Kind::Tcp(socket) => socket,
+            Kind::Plain(socket) => socket,
             #[cfg(feature = "rustls")]
-            Kind::Tls(tls) => &mut **tls,
+            Kind::Tls(tls) | Kind::TlsToProxy(tls) => &mut **tls,
+            #[cfg(feature = "rustls")]
+            Kind::TlsInTls(tls) => &mut **tls,
         }
     }
 }
 
-impl From<TcpStream> for ClientStream {
-    fn from(socket: TcpStream) -> Self {
-        Self(Kind::Tcp(socket))
+impl<S> From<S> for ClientStream<S> {
+    fn from(socket: S) -> Self {
+        Self(Kind::Plain(socket))
     }
 }
 
-#[cfg(feature = "rustls")]
-impl From<TlsStream<TcpStream>> for ClientStream {
-    fn from(tls: TlsStream<TcpStream>) -> Self {
-        Self(Kind::Tls(Box::new(tls)))
-    }
-}
-
-impl Read for ClientStream {
+impl<S: Stream> Read for ClientStream<S> {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         self.get_mut().read(to)
     }
 }
 
-impl Write for ClientStream {
+impl<S: Stream> Write for ClientStream<S> {
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
         self.get_mut().write(from)
     }
@@ -110,7 +150,7 @@ impl Write for ClientStream {
     }
 }
 
-impl Stream for ClientStream {
+impl<S: Stream> Stream for ClientStream<S> {
     fn close_write(&mut self) -> io::Result<()> {
         self.get_mut().close_write()
     }
@@ -148,12 +188,14 @@ impl Stream for ClientStream {
     }
 }
 
-impl fmt::Debug for ClientStream {
+impl<S: fmt::Debug> fmt::Debug for ClientStream<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Tcp(socket) => fmt::Debug::fmt(socket, f),
+            Kind::Plain(socket) => fmt::Debug::fmt(socket, f),
             #[cfg(feature = "rustls")]
-            Kind::Tls(tls) => fmt::Debug::fmt(tls, f),
+            Kind::Tls(tls) | Kind::TlsToProxy(tls) => fmt::Debug::fmt(tls, f),
+            #[cfg(feature = "rustls")]
+            Kind::TlsInTls(tls) => fmt::Debug::fmt(tls, f),
         }
     }
 }

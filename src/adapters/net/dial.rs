@@ -1,4 +1,4 @@
-//! Connects a TCP socket to a host, with helper threads.
+//! Connects a socket to a host, with helper threads.
 //!
 //! [`Dialing`] decides when each attempt starts (RFC 8305). Connecting blocks, so each attempt runs in a thread of its
 //! own and sends its result over a channel. The calling thread waits for the results. If no other attempt can follow,
@@ -17,38 +17,45 @@ use std::borrow::ToOwned;
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::vec::Vec;
 use std::{thread, vec};
 
 use super::clock::Clock;
-use crate::Instant;
-use crate::adapters::handshake_driver::{ConnectError, Tried};
+use crate::adapters::handshake_driver::{ConnectError, Route, Tried};
 use crate::dial::{Action, Dialing, Progress, Stage};
 
 /// Maximum number of attempts of one call that run at the same time, each in a thread.
 const MAX_THREADS: usize = 8;
 
-/// Connects to one of the addresses of a host. `limit` is the longest time for name resolution and all attempts.
-pub(super) fn connect<S>(
-    host: &str,
-    port: u16,
-    limit: Option<Duration>,
-) -> Result<TcpStream, ConnectError<S>> {
-    let clock = Clock::start_at(Instant::ZERO, None);
-    let mut progress = Progress::new(Instant::ZERO, limit);
-    let mut addresses = match host.parse::<IpAddr>() {
-        Ok(address) => vec![SocketAddr::new(address, port)],
-        Err(_) => {
-            let name = host.to_owned();
-            let resolve = move || (name.as_str(), port).to_socket_addrs().map(Iterator::collect);
-            in_time(resolve, &progress, clock)?
-        }
-    };
+/// Connects to the first host of a route. Before that, resolves the name of the server, if the proxy needs its address.
+pub(super) fn connect<S>(route: &mut Route<'_>, clock: Clock) -> Result<TcpStream, ConnectError<S>> {
+    if let Some((host, port)) = route.name_for_proxy() {
+        let addresses = resolve(host, port, route.progress(), clock)?;
+        route.handle_addresses(&addresses)?;
+    }
+    let (host, port) = route.first_hop();
+    let progress = route.progress();
+    let mut addresses = resolve(host, port, progress, clock)?;
     progress.enter(Stage::Connecting);
     let dialing = Dialing::new(&mut addresses).deadline(progress.deadline());
-    race(dialing, &addresses, &progress, clock, |address, remaining| match remaining {
+    race(dialing, &addresses, progress, clock, |address, remaining| match remaining {
         Some(remaining) => TcpStream::connect_timeout(&address, remaining),
         None => TcpStream::connect(address),
     })
+}
+
+/// Returns the addresses of a host.
+fn resolve<S>(
+    host: &str,
+    port: u16,
+    progress: &Progress,
+    clock: Clock,
+) -> Result<Vec<SocketAddr>, ConnectError<S>> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let name = host.to_owned();
+    in_time(move || (name.as_str(), port).to_socket_addrs().map(Iterator::collect), progress, clock)
 }
 
 /// Returns the result of `work`, or an error if the deadline passes first.
@@ -140,9 +147,9 @@ mod tests {
     use std::collections::BTreeSet;
     use std::string::ToString;
     use std::sync::{Arc, Mutex};
-    use std::vec::Vec;
 
     use super::*;
+    use crate::Instant;
 
     /// Returns addresses whose port is their index.
     fn addresses(count: u16) -> Vec<SocketAddr> {

@@ -61,6 +61,11 @@
 //! Without the second function, for example with [`Client::open`], connections are never half-closed: a TLS peer treats
 //! a FIN without `close_notify` as an attack. When such a connection has ended, take the stream with
 //! [`WebSocket::into_parts`], and call the shutdown function of the TLS library.
+//!
+//! # Proxies
+//!
+//! [`Client::proxy`](super::handshake_driver::Client::proxy) sets an HTTP or SOCKS5 proxy, or the proxies that the
+//! environment names. By default no proxy is used.
 
 use std::net::TcpStream;
 
@@ -135,18 +140,18 @@ pub fn accept(stream: TcpStream) -> Result<WebSocket<TcpStream>, AcceptError<Tcp
 /// Connects to a `ws://` or `wss://` URL, with the defaults of [`Client`]. Blocks until the handshake is done.
 ///
 /// A `wss://` URL needs the feature `rustls`. With the features `rustls-ring` and `webpki-roots`, it needs no
-/// configuration.
+/// configuration. For a proxy use [`Client::proxy`](super::handshake_driver::Client::proxy).
 ///
 /// # Errors
 ///
 /// - [`ConnectError::Url`]: `url` cannot be parsed.
 /// - [`ConnectError::NeedsTls`]: `url` is a `wss://` URL, and the feature `rustls` is off.
 /// - `ConnectError::Tls`: the TLS configuration or the certificate of the server is not valid, or the TLS handshake has
-///   failed or was not complete in time.
+///   failed.
 /// - [`ConnectError::Connect`]: the host was not found, or no connection to any of its addresses succeeded.
-/// - [`ConnectError::Deadline`]: no connection was made in time.
+/// - [`ConnectError::Deadline`]: the WebSocket was not open in time.
 /// - [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
-/// - [`ConnectError::Handshake`]: the response is not valid, or did not arrive in time.
+/// - [`ConnectError::Handshake`]: the response is not valid.
 /// - [`ConnectError::Http`]: the server answered with a status other than 101.
 pub fn connect(url: &str) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
     Client::new().connect(url)

@@ -15,7 +15,9 @@ macro_rules! delegate {
         match &mut $self.get_mut().0 {
             Kind::Plain(stream) => Pin::new(stream).$method($($argument),*),
             #[cfg(feature = "rustls")]
-            Kind::Tls(stream) => Pin::new(stream).$method($($argument),*),
+            Kind::Tls(stream) | Kind::TlsToProxy(stream) => Pin::new(stream).$method($($argument),*),
+            #[cfg(feature = "rustls")]
+            Kind::TlsInTls(stream) => Pin::new(&mut **stream).$method($($argument),*),
         }
     };
 }
@@ -43,7 +45,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
         match &self.0 {
             Kind::Plain(stream) => stream.is_write_vectored(),
             #[cfg(feature = "rustls")]
-            Kind::Tls(stream) => stream.is_write_vectored(),
+            Kind::Tls(stream) | Kind::TlsToProxy(stream) => stream.is_write_vectored(),
+            #[cfg(feature = "rustls")]
+            Kind::TlsInTls(stream) => stream.is_write_vectored(),
         }
     }
 

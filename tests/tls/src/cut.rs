@@ -9,6 +9,7 @@ use std::time::Duration;
 use hybi::adapters::handshake_driver::AcceptError;
 use hybi::adapters::net::{Client, ConnectError, Server};
 use hybi::adapters::{futures_io, tokio as on_tokio};
+use hybi::dial::Stage;
 use hybi::tls::{ClientConfig, ServerConfig, TlsError};
 
 use crate::identity::localhost;
@@ -77,7 +78,7 @@ impl Cut {
 
 fn blocking(client: Arc<ClientConfig>, timeout: Duration) -> impl FnOnce(&str) -> Option<ConnectError<()>> {
     move |url| {
-        let client = Client::new().tls(client).handshake_timeout(Some(timeout));
+        let client = Client::new().tls(client).open_timeout(Some(timeout));
         client.connect(url).err().map(ConnectError::without_stream)
     }
 }
@@ -145,13 +146,15 @@ fn a_peer_that_falls_silent_is_a_typed_error_in_time() {
     for most in [0, 1, 5, 100, 300, 600] {
         let cut = Cut { most: [usize::MAX, most], falls_silent: true };
         let (error, _, _) = cut.run(Arc::clone(&server), blocking(Arc::clone(&client), short));
-        assert!(matches!(error, Some(ConnectError::Tls(TlsError::Timeout))), "{most}: {error:?}");
+        let Some(ConnectError::Deadline(error)) = error else { panic!("{most}: {error:?}") };
+        assert_eq!((error.stage(), error.limit()), (Stage::Tls, short));
         let (error, _, _) = cut.run(Arc::clone(&server), |url| {
             let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let client = on_tokio::Client::new().tls(Arc::clone(&client)).handshake_timeout(Some(short));
+            let client = on_tokio::Client::new().tls(Arc::clone(&client)).open_timeout(Some(short));
             runtime.block_on(client.connect(url)).map(drop).unwrap_err().without_stream()
         });
-        assert!(matches!(error, ConnectError::Tls(TlsError::Timeout)), "{most}: {error:?}");
+        let ConnectError::Deadline(error) = error else { panic!("{most}: {error:?}") };
+        assert_eq!((error.stage(), error.limit()), (Stage::Tls, short));
         let cut = Cut { most: [most.min(200), usize::MAX], falls_silent: true };
         let (_, error, _) = cut.run(Arc::clone(&server), blocking(Arc::clone(&client), LONG));
         assert!(matches!(error, Some(AcceptError::Tls(TlsError::Timeout))), "{most}: {error:?}");

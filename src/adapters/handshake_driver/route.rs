@@ -1,0 +1,342 @@
+//! The way from a client to a server: which host to connect to, and which handshakes follow in which order.
+//!
+//! ```text
+//!   name of the server ─▶ connect to a host ─▶ TLS to the proxy ─▶ tunnel ─▶ TLS to the server ─▶ WebSocket handshake
+//!   `socks5`              proxy, or server     `https`             any proxy  `wss`
+//! ```
+//!
+//! A stage runs only if there is the kind of proxy or of URL that is written below it. [`Route`] is this plan, and has
+//! the deadline over all stages. It does no I/O: the adapter resolves, connects, runs each [`Layer`], and puts TLS over
+//! its stream.
+//!
+//! Invariants:
+//! - A setting that cannot be used is an error before a name is resolved.
+//! - The stage in the [`Progress`] is that of the layer that runs.
+//! - Bytes that a layer has read and not used go to the next layer.
+//! - An error blames the proxy if the stage concerns the proxy only.
+
+use core::net::{IpAddr, SocketAddr};
+use std::io;
+use std::prelude::v1::*;
+#[cfg(feature = "rustls")]
+use std::sync::Arc;
+
+use super::client::Client;
+use super::connect_error::ConnectError;
+#[cfg(feature = "rustls")]
+use super::tls::{NotSecured, TlsHandshake};
+use super::tunneling::{NotTunneled, Tunneling};
+use super::{Did, HandshakeDriver, Step};
+use crate::Instant;
+use crate::dial::{Progress, Stage};
+use crate::handshake::{ClientHandshake, HeadLimits, WsUrl};
+use crate::proxy::{ProxyError, ProxyHandshake, ProxyTarget, ProxyUrl};
+#[cfg(feature = "rustls")]
+use crate::tls::{ClientConfig, Session, TlsError};
+
+/// The plan of one connection, and its progress.
+pub(in crate::adapters) struct Route<'c> {
+    url: WsUrl<'c>,
+    proxy: Option<&'c ProxyUrl>,
+    /// The address of the server, if the client has resolved its name for the proxy.
+    address: Option<SocketAddr>,
+    limits: HeadLimits,
+    /// `None` if no stage needs TLS.
+    #[cfg(feature = "rustls")]
+    tls: Option<Arc<ClientConfig>>,
+    progress: Progress,
+    next: Next,
+    /// The bytes that arrived, and that no layer has used.
+    arrived: Vec<u8>,
+}
+
+/// The layer that comes next, unless the route does not need it.
+#[derive(Clone, Copy)]
+enum Next {
+    ProxyTls,
+    Tunnel,
+    Tls,
+    Nothing,
+}
+
+/// A handshake below that of the WebSocket.
+pub(in crate::adapters) enum Layer {
+    Tunnel(Box<Tunneling>),
+    #[cfg(feature = "rustls")]
+    Tls(Box<TlsHandshake>),
+}
+
+/// A TLS session that the adapter must put over its stream. Without a TLS library there is none.
+pub(in crate::adapters) enum Secured {
+    /// TLS to the proxy.
+    #[cfg(feature = "rustls")]
+    Proxy(Session),
+    /// TLS to the server.
+    #[cfg(feature = "rustls")]
+    Server(Session),
+}
+
+impl<R> Client<R> {
+    /// Returns the route to the server of `url`, through a proxy if the client has one for this URL.
+    pub(in crate::adapters) fn route<'c, S>(
+        &'c self,
+        now: Instant,
+        url: &'c str,
+    ) -> Result<Route<'c>, ConnectError<S>> {
+        let url = WsUrl::parse(url)?;
+        let proxy = self.proxy.for_url(&url)?;
+        self.checked_route(self.progress(now, Stage::Resolving), url, proxy)
+    }
+
+    /// Checks everything that can be checked before a connection is made.
+    fn checked_route<'c, S>(
+        &'c self,
+        progress: Progress,
+        url: WsUrl<'c>,
+        proxy: Option<&'c ProxyUrl>,
+    ) -> Result<Route<'c>, ConnectError<S>> {
+        let needs_tls = url.secure() || proxy.is_some_and(ProxyUrl::secure);
+        if needs_tls && cfg!(not(feature = "rustls")) {
+            return Err(ConnectError::NeedsTls);
+        }
+        let (subprotocols, headers) = (self.offered(), self.more_headers());
+        let request = self.request_for(&url, &subprotocols, &headers);
+        ClientHandshake::new(request, [0; 16], self.limits)?;
+        let route = Route {
+            url,
+            proxy,
+            address: None,
+            limits: self.limits,
+            #[cfg(feature = "rustls")]
+            tls: if needs_tls { Some(self.tls_config()?) } else { None },
+            progress,
+            next: Next::ProxyTls,
+            arrived: Vec::new(),
+        };
+        if proxy.is_some() {
+            // RFC 9110 11.7.2: the header is for the proxy. The request goes through the tunnel to the server.
+            if headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("proxy-authorization")) {
+                return Err(ProxyError::AuthorizationHeader.into());
+            }
+            if route.name_for_proxy().is_none() {
+                route.tunneling::<S>()?;
+            }
+        }
+        #[cfg(feature = "rustls")]
+        route.check_hosts()?;
+        Ok(route)
+    }
+}
+
+impl<'c> Route<'c> {
+    /// Checks that certificates can be for the hosts to which TLS is needed.
+    #[cfg(feature = "rustls")]
+    fn check_hosts<S>(&self) -> Result<(), ConnectError<S>> {
+        if self.url.secure() {
+            Session::check_host(self.url.host_for_connect())?;
+        }
+        match self.proxy {
+            Some(proxy) if proxy.secure() => {
+                Session::check_host(proxy.host_for_connect()).map_err(ConnectError::ProxyTls)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    // --- connecting ---
+
+    /// Returns host and port of the server, if the client must resolve the name for the proxy.
+    pub(in crate::adapters) fn name_for_proxy(&self) -> Option<(&'c str, u16)> {
+        let host = self.url.host_for_connect();
+        let needs_address =
+            self.proxy.is_some_and(ProxyUrl::needs_address) && host.parse::<IpAddr>().is_err();
+        needs_address.then_some((host, self.url.port()))
+    }
+
+    /// Records the addresses of the server. The proxy gets the first of them, which the resolver prefers.
+    pub(in crate::adapters) fn handle_addresses<S>(
+        &mut self,
+        addresses: &[SocketAddr],
+    ) -> Result<(), ConnectError<S>> {
+        self.address = addresses.first().copied();
+        match self.address {
+            Some(_) => Ok(()),
+            None => {
+                Err(ConnectError::Connect(io::Error::new(io::ErrorKind::NotFound, "the host has no address")))
+            }
+        }
+    }
+
+    /// Returns host and port to connect to.
+    pub(in crate::adapters) fn first_hop(&self) -> (&'c str, u16) {
+        self.proxy.map_or((self.url.host_for_connect(), self.url.port()), |proxy| {
+            (proxy.host_for_connect(), proxy.port())
+        })
+    }
+
+    pub(in crate::adapters) const fn url(&self) -> WsUrl<'c> {
+        self.url
+    }
+
+    /// Returns the deadline and the current stage.
+    pub(in crate::adapters) const fn progress(&mut self) -> &mut Progress {
+        &mut self.progress
+    }
+
+    // --- the layers ---
+
+    /// Starts the next handshake on the stream, or returns `None` if only the WebSocket handshake is left.
+    pub(in crate::adapters) fn next_layer<S>(&mut self) -> Result<Option<Layer>, ConnectError<S>> {
+        loop {
+            let next = self.next;
+            match next {
+                Next::ProxyTls => {
+                    self.next = Next::Tunnel;
+                    #[cfg(feature = "rustls")]
+                    if let Some(proxy) = self.proxy.filter(|proxy| proxy.secure()) {
+                        self.progress.enter(Stage::ProxyTls);
+                        return self.tls(proxy.host_for_connect()).map_err(ConnectError::ProxyTls);
+                    }
+                }
+                Next::Tunnel => {
+                    self.next = Next::Tls;
+                    if self.proxy.is_some() {
+                        self.progress.enter(Stage::Proxy);
+                        return Ok(Some(Layer::Tunnel(Box::new(self.tunneling()?))));
+                    }
+                }
+                Next::Tls => {
+                    self.next = Next::Nothing;
+                    #[cfg(feature = "rustls")]
+                    if self.url.secure() {
+                        self.progress.enter(Stage::Tls);
+                        return Ok(self.tls(self.url.host_for_connect())?);
+                    }
+                }
+                Next::Nothing => {
+                    self.progress.enter(Stage::Handshake);
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// Starts a TLS handshake.
+    #[cfg(feature = "rustls")]
+    fn tls(&mut self, host: &str) -> Result<Option<Layer>, TlsError> {
+        let config = self.tls.clone().ok_or(TlsError::NoRoots(None))?;
+        let arrived = core::mem::take(&mut self.arrived);
+        let handshake = TlsHandshake::client(config, host, &self.progress, &arrived)?;
+        Ok(Some(Layer::Tls(Box::new(handshake))))
+    }
+
+    /// Starts the opening of the tunnel.
+    fn tunneling<S>(&self) -> Result<Tunneling, ConnectError<S>> {
+        let proxy = self.proxy.ok_or(ProxyError::Target)?;
+        let target = self.address.map_or_else(|| ProxyTarget::from_url(&self.url), ProxyTarget::from);
+        let handshake = ProxyHandshake::new(proxy, target)?.with_head_limits(self.limits);
+        Ok(Tunneling::new(handshake, self.progress))
+    }
+
+    /// Handles the result of a layer. Returns the TLS session that it has opened.
+    pub(in crate::adapters) fn finish_layer<S>(
+        &mut self,
+        layer: Layer,
+    ) -> Result<Option<Secured>, ConnectError<S>> {
+        match layer {
+            Layer::Tunnel(tunneling) => {
+                self.arrived = tunneling.finish().map_err(|why| self.not_tunneled(why))?;
+                Ok(None)
+            }
+            #[cfg(feature = "rustls")]
+            Layer::Tls(handshake) => {
+                let is_proxy = self.progress.stage() == Stage::ProxyTls;
+                match handshake.finish() {
+                    Ok(session) if is_proxy => Ok(Some(Secured::Proxy(session))),
+                    Ok(session) => Ok(Some(Secured::Server(session))),
+                    Err(why) => Err(self.not_secured(why, is_proxy)),
+                }
+            }
+        }
+    }
+
+    /// Returns the deadline, and the bytes that arrived before the WebSocket handshake.
+    pub(in crate::adapters) fn end(&mut self) -> (Progress, Vec<u8>) {
+        (self.progress, core::mem::take(&mut self.arrived))
+    }
+
+    // --- errors ---
+
+    fn not_tunneled<S>(&self, why: NotTunneled) -> ConnectError<S> {
+        match why {
+            NotTunneled::Io(error) => self.proxy_failed(error),
+            NotTunneled::Proxy(error) => error.into(),
+            NotTunneled::Deadline(error) => error.into(),
+        }
+    }
+
+    #[cfg(feature = "rustls")]
+    fn not_secured<S>(&self, why: NotSecured, is_proxy: bool) -> ConnectError<S> {
+        match why {
+            // The stream below TLS belongs to the proxy. It fails with a TLS error if it is itself TLS to the proxy.
+            NotSecured::Io(error) if self.proxy.is_some() => self.proxy_failed(error),
+            why => match why.into_error(&self.progress) {
+                ConnectError::Tls(error) if is_proxy => ConnectError::ProxyTls(error),
+                error => error,
+            },
+        }
+    }
+
+    /// Returns the error for a stream that has failed before the tunnel or TLS to the server was open.
+    fn proxy_failed<S>(&self, error: io::Error) -> ConnectError<S> {
+        match error.into() {
+            #[cfg(feature = "rustls")]
+            ConnectError::Tls(error) => ConnectError::ProxyTls(error),
+            ConnectError::Io(error) => {
+                let text = std::format!("the connection to the proxy has failed: {error}");
+                ConnectError::Io(io::Error::new(error.kind(), text))
+            }
+            error => error,
+        }
+    }
+
+    /// Returns the error with the name of the proxy, if the proxy could not be reached or TLS to the proxy has failed.
+    pub(in crate::adapters) fn blame<S>(&self, error: ConnectError<S>) -> ConnectError<S> {
+        let Some(proxy) = self.proxy else { return error };
+        match error {
+            ConnectError::Connect(error) if self.address.is_some() || self.name_for_proxy().is_none() => {
+                let text = std::format!("the proxy {proxy} cannot be reached: {error}");
+                ConnectError::Connect(io::Error::new(error.kind(), text))
+            }
+            #[cfg(feature = "rustls")]
+            ConnectError::Tls(error) if !self.url.secure() => ConnectError::ProxyTls(error),
+            error => error,
+        }
+    }
+}
+
+impl HandshakeDriver for Layer {
+    fn poll_step(&mut self) -> Step<'_> {
+        match self {
+            Self::Tunnel(tunneling) => tunneling.poll_step(),
+            #[cfg(feature = "rustls")]
+            Self::Tls(handshake) => handshake.poll_step(),
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        match self {
+            Self::Tunnel(tunneling) => tunneling.poll_timeout(),
+            #[cfg(feature = "rustls")]
+            Self::Tls(handshake) => handshake.poll_timeout(),
+        }
+    }
+
+    fn handle(&mut self, now: Instant, did: io::Result<Did>) {
+        match self {
+            Self::Tunnel(tunneling) => tunneling.handle(now, did),
+            #[cfg(feature = "rustls")]
+            Self::Tls(handshake) => handshake.handle(now, did),
+        }
+    }
+}

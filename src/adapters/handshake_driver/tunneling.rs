@@ -1,0 +1,132 @@
+//! The opening of a tunnel through a proxy, as a state machine without I/O.
+//!
+//! ```text
+//!   write what the handshake has ──▶ flush ──▶ examine what has arrived ──▶ Done: the tunnel, or the error
+//!      ▲                                          │           ▲  │
+//!      └───────── a further message ──────────────┘           └──┴── read
+//! ```
+//!
+//! [`Tunneling`] drives a [`ProxyHandshake`], which knows both protocols. It runs on the stream to the proxy, before TLS
+//! to the server and before the WebSocket handshake. `route.rs` decides whether there is a tunnel.
+//!
+//! Invariants:
+//! - The bytes that arrived after the answer of the proxy are kept for the next handshake, because they belong to the
+//!   tunnel.
+//! - User and password are in the [`ProxyHandshake`] only, which forgets them once they are written.
+
+use std::io::{self, ErrorKind};
+use std::prelude::v1::*;
+
+use super::{Did, HandshakeDriver, Step};
+use crate::Instant;
+use crate::dial::{DeadlineExceeded, Progress};
+use crate::proxy::{ProxyError, ProxyHandshake, ProxyProgress};
+
+/// Number of bytes in one read. The answer of a proxy has some hundred bytes, and a refusal has a page for a browser.
+const AT_ONCE: usize = 4096;
+
+/// The reason why no tunnel was opened.
+#[derive(Debug)]
+pub(super) enum NotTunneled {
+    Io(io::Error),
+    Proxy(ProxyError),
+    Deadline(DeadlineExceeded),
+}
+
+/// The opening of one tunnel.
+pub(in crate::adapters) struct Tunneling {
+    handshake: ProxyHandshake,
+    progress: Progress,
+    space: Vec<u8>,
+    /// The bytes that arrived, and that the handshake has not taken.
+    arrived: Vec<u8>,
+    /// Whether all bytes that were written were flushed.
+    flushed: bool,
+    result: Option<Result<(), NotTunneled>>,
+}
+
+impl Tunneling {
+    pub(super) const fn new(handshake: ProxyHandshake, progress: Progress) -> Self {
+        Self { handshake, progress, space: Vec::new(), arrived: Vec::new(), flushed: true, result: None }
+    }
+
+    /// Returns the bytes that arrived through the tunnel, after [`Step::Done`].
+    pub(super) fn finish(self) -> Result<Vec<u8>, NotTunneled> {
+        match self.result {
+            Some(result) => result.map(|()| self.arrived),
+            None => Err(NotTunneled::Proxy(ProxyError::Truncated)),
+        }
+    }
+
+    /// Handles the result of a step. Returns whether the tunnel is open.
+    fn advance(&mut self, now: Instant, did: io::Result<Did>) -> Result<bool, NotTunneled> {
+        match did {
+            Ok(Did::Read(0)) => self.handshake.handle_eof()?,
+            Ok(Did::Read(n)) => self.arrived.extend_from_slice(self.space.get(..n).unwrap_or_default()),
+            Ok(Did::Wrote(n)) => {
+                self.handshake.advance(n);
+                self.flushed = false;
+            }
+            Ok(Did::Flushed) => self.flushed = true,
+            Ok(Did::HalfClosed(_) | Did::Waited) => {}
+            // The proxy has closed the connection before it has read everything. This is an end like any other.
+            Err(error) if is_closed(error.kind()) => self.handshake.handle_eof()?,
+            Err(error) => return Err(NotTunneled::Io(error)),
+        }
+        if self.flushed {
+            let mut rest = &self.arrived[..];
+            let progress = self.handshake.receive(&mut rest)?;
+            let taken = self.arrived.len() - rest.len();
+            self.arrived.drain(..taken);
+            if progress == ProxyProgress::Open {
+                return Ok(true);
+            }
+        }
+        self.progress.check(now)?;
+        Ok(false)
+    }
+}
+
+/// Returns whether an error of this kind means that the peer has closed the connection.
+const fn is_closed(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe)
+}
+
+impl HandshakeDriver for Tunneling {
+    fn poll_step(&mut self) -> Step<'_> {
+        if self.result.is_some() {
+            Step::Done
+        } else if !self.handshake.bytes_to_send().is_empty() {
+            Step::Write(self.handshake.bytes_to_send())
+        } else if !self.flushed {
+            Step::Flush
+        } else {
+            self.space.resize(AT_ONCE, 0);
+            Step::Read(&mut self.space)
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.progress.deadline()
+    }
+
+    fn handle(&mut self, now: Instant, did: io::Result<Did>) {
+        match self.advance(now, did) {
+            Ok(false) => {}
+            Ok(true) => self.result = Some(Ok(())),
+            Err(why) => self.result = Some(Err(why)),
+        }
+    }
+}
+
+impl From<ProxyError> for NotTunneled {
+    fn from(error: ProxyError) -> Self {
+        Self::Proxy(error)
+    }
+}
+
+impl From<DeadlineExceeded> for NotTunneled {
+    fn from(error: DeadlineExceeded) -> Self {
+        Self::Deadline(error)
+    }
+}

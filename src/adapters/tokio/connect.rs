@@ -1,0 +1,85 @@
+//! Connecting over TCP with tokio.
+//!
+//! tokio resolves names on its own threads. `async_driver/dial.rs` has the attempts to connect, and
+//! `handshake_driver/route.rs` the order of the handshakes.
+
+use std::prelude::v1::*;
+
+use ::tokio::net::{TcpStream, lookup_host};
+
+#[cfg(doc)]
+use super::handshake_driver;
+use super::{Client, ConnectError, Timer, WebSocket, async_driver};
+
+/// The stream of a WebSocket that [`connect`] has opened: a socket `S` for `ws://`, and TLS over the socket for `wss://`.
+pub type ClientStream<S = TcpStream> = async_driver::ClientStream<S>;
+
+/// Connects to a `ws://` or `wss://` URL over TCP, with the defaults of [`Client`].
+///
+/// A `wss://` URL needs the feature `rustls`. With the features `rustls-ring` and `webpki-roots`, it needs no
+/// configuration. For a proxy use [`Client::proxy`](handshake_driver::Client::proxy).
+///
+/// # Errors
+///
+/// * [`ConnectError::Url`]: the URL is invalid.
+/// * [`ConnectError::NeedsTls`]: the URL is `wss`, and the feature `rustls` is off.
+/// * `ConnectError::Tls`: the TLS configuration or the certificate of the server is not valid, or the TLS handshake has
+///   failed.
+/// * [`ConnectError::Connect`]: the host has no address, or no connection to any of its addresses could be made.
+/// * [`ConnectError::Deadline`]: the WebSocket was not open in time.
+/// * [`ConnectError::Io`]: the stream failed or ended during a handshake, or the system provides no entropy.
+/// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake.
+/// * [`ConnectError::Http`]: the server answered with a status other than 101.
+///
+/// # Cancel safety
+///
+/// If the future is dropped, the connection is closed.
+pub async fn connect(url: &str) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
+    Client::new().connect(url).await
+}
+
+impl Client {
+    /// Connects to a `ws://` or `wss://` URL over TCP, and opens a WebSocket. The attempts to connect to the addresses
+    /// of the host are staggered, and the first connection is used ([`dial`](crate::dial)).
+    ///
+    /// If the client has a [proxy](handshake_driver::Client::proxy) for this URL, it connects to the proxy, and opens a
+    /// tunnel to the server ([`proxy`](crate::proxy)).
+    ///
+    /// A `wss://` URL and an `https` proxy need the feature `rustls`. The TLS configuration is that of
+    /// [`tls`](handshake_driver::Client), or the default.
+    ///
+    /// # Errors
+    ///
+    /// * [`ConnectError::Url`]: the URL is invalid.
+    /// * [`ConnectError::NeedsTls`]: TLS is needed, and the feature `rustls` is off.
+    /// * [`ConnectError::Request`]: a header, a subprotocol or the origin cannot be sent. No connection was made.
+    /// * [`ConnectError::ProxyVariable`]: the environment variable that names the proxy cannot be used. No connection
+    ///   was made.
+    /// * [`ConnectError::Connect`]: the host of the server or of the proxy has no address, or no connection to any of
+    ///   its addresses could be made.
+    /// * [`ConnectError::Deadline`]: the WebSocket was not open in time.
+    /// * `ConnectError::ProxyTls`: TLS to the proxy has failed, or the certificate of the proxy is not valid.
+    /// * [`ConnectError::Proxy`]: the proxy opened no tunnel, or cannot be asked for one.
+    /// * `ConnectError::Tls`: the TLS configuration or the certificate of the server is not valid, or the TLS handshake
+    ///   has failed.
+    /// * [`ConnectError::Io`]: the stream failed or ended during a handshake, or the system provides no entropy.
+    /// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake.
+    /// * [`ConnectError::Http`]: the server answered with a status other than 101.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the connection is closed.
+    pub async fn connect(&self, url: &str) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
+        let mut route = self.route(self.runtime().now(), url)?;
+        let resolve = |host: String, port| lookup_host((host, port));
+        let dialing = async_driver::dial(self.runtime().clone(), &mut route, resolve, TcpStream::connect);
+        let socket = match dialing.await {
+            Ok(socket) => socket,
+            Err(error) => return Err(route.blame(error)),
+        };
+        // Without `TCP_NODELAY` the system delays small writes to send them together. The delay saves nothing here,
+        // because queued frames are already written together.
+        socket.set_nodelay(true).map_err(ConnectError::Connect)?;
+        self.run_route(socket, route).await
+    }
+}
