@@ -63,7 +63,7 @@ where
 }
 
 /// Returns the result of `work`, or an error if the deadline passes first.
-async fn in_time<R: Timer, T, S>(
+pub(in crate::adapters) async fn in_time<R: Timer, T, S>(
     runtime: &mut R,
     progress: &Progress,
     work: impl Future<Output = io::Result<T>>,

@@ -89,6 +89,8 @@ mod writer;
 pub use client_stream::ClientStream;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 pub(super) use dial::dial;
+#[cfg(all(unix, any(feature = "tokio", feature = "async-io")))]
+pub(super) use dial::in_time;
 pub use group::Group;
 pub use http_call::{AcceptError, HttpCall};
 pub use pending_request::PendingRequest;

@@ -1,10 +1,14 @@
-//! Connecting over TCP with the crate async-io: feature `async-io`.
+//! Connecting over TCP and Unix sockets with the crate async-io: feature `async-io`.
 //!
 //! async-io connects to an address, but does not resolve names. A short-lived thread resolves the name, because the
 //! function of the system blocks.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
+#[cfg(unix)]
+use std::path::Path;
 use std::prelude::v1::*;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -87,6 +91,38 @@ impl Client<AsyncIo> {
         // Without `TCP_NODELAY` the system delays small writes to send them together. The delay saves nothing here,
         // because queued frames are already written together.
         socket.get_ref().set_nodelay(true).map_err(ConnectError::Connect)?;
+        self.run_route(socket, route).await
+    }
+
+    /// Connects to the Unix socket at `path`, and opens a WebSocket. The request and the name for TLS come from `url`.
+    /// Its host is not resolved, and proxies are not used.
+    ///
+    /// # Errors
+    ///
+    /// * [`ConnectError::Connect`]: no connection to the socket could be made.
+    /// * [`ConnectError::Url`], [`ConnectError::NeedsTls`], [`ConnectError::Request`], [`ConnectError::Deadline`],
+    ///   `ConnectError::Tls`, [`ConnectError::Io`], [`ConnectError::Handshake`], [`ConnectError::Http`]: see
+    ///   [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the connection is closed.
+    #[cfg(unix)]
+    pub async fn connect_unix(
+        &self,
+        path: impl AsRef<Path>,
+        url: &str,
+    ) -> Result<WebSocket<ClientStream<Async<UnixStream>>>, ConnectError<ClientStream<Async<UnixStream>>>>
+    {
+        let mut runtime = self.runtime().clone();
+        let mut route = self.direct_route(runtime.now(), url)?;
+        let path = path.as_ref();
+        let connecting = async {
+            let connected = Async::<UnixStream>::connect(path).await;
+            connected
+                .map_err(|error| io::Error::new(error.kind(), std::format!("{}: {error}", path.display())))
+        };
+        let socket = async_driver::in_time(&mut runtime, route.progress(), connecting).await?;
         self.run_route(socket, route).await
     }
 }

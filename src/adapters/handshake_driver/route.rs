@@ -88,6 +88,16 @@ impl<R> Client<R> {
         self.checked_route(self.progress(now, Stage::Resolving), url, proxy)
     }
 
+    /// Returns the route to the server of `url`, at the end of a connection that is made without a name and a proxy.
+    #[cfg(unix)]
+    pub(in crate::adapters) fn direct_route<'c, S>(
+        &'c self,
+        now: Instant,
+        url: &'c str,
+    ) -> Result<Route<'c>, ConnectError<S>> {
+        self.checked_route(self.progress(now, Stage::Connecting), WsUrl::parse(url)?, None)
+    }
+
     /// Checks everything that can be checked before a connection is made.
     fn checked_route<'c, S>(
         &'c self,

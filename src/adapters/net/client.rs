@@ -9,6 +9,10 @@
 //! every other error the stream is dropped.
 
 use std::io::{Read, Write};
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
+#[cfg(unix)]
+use std::path::Path;
 use std::vec::Vec;
 
 use super::Blocking;
@@ -98,6 +102,29 @@ impl Client {
         };
         // Queued frames are already written together, so Nagle's algorithm would delay them without any benefit.
         socket.set_nodelay(true).map_err(ConnectError::Connect)?;
+        self.run_route(socket, clock.now(|| None), route)
+    }
+
+    /// Connects to the Unix socket at `path`, and opens a WebSocket. The request and the name for TLS come from `url`.
+    /// Its host is not resolved, and proxies are not used.
+    ///
+    /// Blocks until the handshakes are done.
+    ///
+    /// # Errors
+    ///
+    /// - [`ConnectError::Connect`]: no connection to the socket could be made.
+    /// - [`ConnectError::Url`], [`ConnectError::NeedsTls`], [`ConnectError::Request`], [`ConnectError::Deadline`],
+    ///   `ConnectError::Tls`, [`ConnectError::Io`], [`ConnectError::Handshake`], [`ConnectError::Http`]: see
+    ///   [`connect`](Self::connect).
+    #[cfg(unix)]
+    pub fn connect_unix(
+        &self,
+        path: impl AsRef<Path>,
+        url: &str,
+    ) -> Result<WebSocket<ClientStream<UnixStream>>, ConnectError<ClientStream<UnixStream>>> {
+        let clock = Clock::start_at(Instant::ZERO, None);
+        let mut route = self.direct_route(Instant::ZERO, url)?;
+        let socket = dial::connect_unix(path.as_ref(), route.progress(), clock)?;
         self.run_route(socket, clock.now(|| None), route)
     }
 

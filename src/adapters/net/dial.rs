@@ -16,6 +16,10 @@ use core::time::Duration;
 use std::borrow::ToOwned;
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
+#[cfg(unix)]
+use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::vec::Vec;
 use std::{thread, vec};
@@ -42,6 +46,21 @@ pub(super) fn connect<S>(route: &mut Route<'_>, clock: Clock) -> Result<TcpStrea
         Some(remaining) => TcpStream::connect_timeout(&address, remaining),
         None => TcpStream::connect(address),
     })
+}
+
+/// Connects to a Unix socket. If its queue of connections is full, the system lets the client wait.
+#[cfg(unix)]
+pub(super) fn connect_unix<S>(
+    path: &Path,
+    progress: &Progress,
+    clock: Clock,
+) -> Result<UnixStream, ConnectError<S>> {
+    let path = path.to_owned();
+    let connect = move || {
+        UnixStream::connect(&path)
+            .map_err(|error| io::Error::new(error.kind(), std::format!("{}: {error}", path.display())))
+    };
+    in_time(connect, progress, clock)
 }
 
 /// Returns the addresses of a host.

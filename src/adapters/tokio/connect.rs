@@ -1,10 +1,15 @@
-//! Connecting over TCP with tokio.
+//! Connecting over TCP and Unix sockets with tokio.
 //!
 //! tokio resolves names on its own threads. `async_driver/dial.rs` has the attempts to connect, and
 //! `handshake_driver/route.rs` the order of the handshakes.
 
+use std::io;
+#[cfg(unix)]
+use std::path::Path;
 use std::prelude::v1::*;
 
+#[cfg(unix)]
+use ::tokio::net::UnixStream;
 use ::tokio::net::{TcpStream, lookup_host};
 
 #[cfg(doc)]
@@ -80,6 +85,37 @@ impl Client {
         // Without `TCP_NODELAY` the system delays small writes to send them together. The delay saves nothing here,
         // because queued frames are already written together.
         socket.set_nodelay(true).map_err(ConnectError::Connect)?;
+        self.run_route(socket, route).await
+    }
+
+    /// Connects to the Unix socket at `path`, and opens a WebSocket. The request and the name for TLS come from `url`.
+    /// Its host is not resolved, and proxies are not used.
+    ///
+    /// # Errors
+    ///
+    /// * [`ConnectError::Connect`]: no connection to the socket could be made.
+    /// * [`ConnectError::Url`], [`ConnectError::NeedsTls`], [`ConnectError::Request`], [`ConnectError::Deadline`],
+    ///   `ConnectError::Tls`, [`ConnectError::Io`], [`ConnectError::Handshake`], [`ConnectError::Http`]: see
+    ///   [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the connection is closed.
+    #[cfg(unix)]
+    pub async fn connect_unix(
+        &self,
+        path: impl AsRef<Path>,
+        url: &str,
+    ) -> Result<WebSocket<ClientStream<UnixStream>>, ConnectError<ClientStream<UnixStream>>> {
+        let mut runtime = self.runtime().clone();
+        let mut route = self.direct_route(runtime.now(), url)?;
+        let path = path.as_ref();
+        let connecting = async {
+            let connected = UnixStream::connect(path).await;
+            connected
+                .map_err(|error| io::Error::new(error.kind(), std::format!("{}: {error}", path.display())))
+        };
+        let socket = async_driver::in_time(&mut runtime, route.progress(), connecting).await?;
         self.run_route(socket, route).await
     }
 }
