@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use hybi::adapters::net::{
     Client, ClientStream, ConnectError, Error as WsError, Reader, ReceivedResponse, WebSocket, Writer,
 };
+use hybi::proxy::Proxy;
 use hybi::{CloseCode, Event};
 
 const USAGE: &str = "\
@@ -19,6 +20,9 @@ usage: client [OPTIONS] URL
   --header NAME:VALUE  send a header with the request; may be given several times
   --origin ORIGIN      send an Origin, as a browser does
   --deflate            offer to compress messages
+  --proxy URL          connect through this proxy, for example socks5h://user:password@host:port
+
+Without --proxy, the variables of the environment name the proxy: https_proxy, all_proxy, no_proxy and others.
 
 Each line is sent as a text message, except
   /ping [TEXT]            send a Ping; the round-trip time is shown with its Pong
@@ -46,7 +50,7 @@ fn main() -> ExitCode {
 
 /// Runs the client. Returns whether the connection was closed by both sides.
 fn run() -> Result<bool, Box<dyn Error>> {
-    let (mut client, mut url) = (Client::new(), None);
+    let (mut client, mut url) = (Client::new().proxy(Proxy::from_env()), None);
     let mut subprotocols = Vec::new();
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -60,6 +64,7 @@ fn run() -> Result<bool, Box<dyn Error>> {
                 client = client.header(name.trim(), value.trim());
             }
             "--deflate" => client = deflate(client)?,
+            "--proxy" => client = client.proxy(Proxy::url(&value()?)?),
             "-h" | "--help" => {
                 let _ = writeln!(stdout(), "{USAGE}");
                 return Ok(true);

@@ -3,6 +3,8 @@
 //! The client trusts the authorities of the feature `webpki-roots`. If a file is given, it trusts the private authority
 //! in this file instead. Without the file, the certificate of a private authority is refused, and the error names the
 //! unknown issuer.
+//!
+//! The variables of the environment name the proxy, if there is one: `https_proxy`, `all_proxy`, `no_proxy` and others.
 
 use std::error::Error;
 use std::io::stdin;
@@ -10,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hybi::adapters::tokio::{Client, ClientStream, WebSocket};
+use hybi::proxy::Proxy;
 use hybi::tls::rustls::pki_types::CertificateDer;
 use hybi::tls::rustls::pki_types::pem::PemObject;
 use hybi::tls::rustls::{ClientConfig, RootCertStore, crypto::ring};
@@ -18,7 +21,7 @@ use hybi::tls::rustls::{ClientConfig, RootCertStore, crypto::ring};
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let url = arguments.next().ok_or("usage: tls_client wss://HOST [CA.pem]")?;
-    let mut ws = connect(&url, arguments.next().as_ref().map(Path::new)).await?;
+    let mut ws = connect(&url, Proxy::from_env(), arguments.next().as_ref().map(Path::new)).await?;
     for line in stdin().lines() {
         ws.send_text(&line?).await?;
         println!("{:?}", ws.recv().await?);
@@ -28,13 +31,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Connects to `url`. Trusts the authority whose certificate is in `authority`, or those of the default configuration.
+/// Connects to `url`, if needed through a proxy. Trusts the authority whose certificate is in `authority`, or those of
+/// the default configuration.
 ///
 /// # Errors
 ///
 /// The file has no certificate, or no WebSocket was opened.
-pub async fn connect(url: &str, authority: Option<&Path>) -> Result<WebSocket<ClientStream>, Box<dyn Error>> {
-    let mut client = Client::new();
+pub async fn connect(
+    url: &str,
+    proxy: Proxy,
+    authority: Option<&Path>,
+) -> Result<WebSocket<ClientStream>, Box<dyn Error>> {
+    let mut client = Client::new().proxy(proxy);
     if let Some(authority) = authority {
         client = client.tls(trusting(authority)?);
     }

@@ -1,6 +1,7 @@
 //! The example `tls_client`, against a server whose certificate a private authority has issued.
 
 use hybi::adapters::tokio::Server;
+use hybi::proxy::Proxy;
 
 use crate::identity::Authority;
 
@@ -25,12 +26,12 @@ fn the_example_trusts_a_private_authority_only_if_it_gets_the_file_of_the_author
                 ws.send(message).await.unwrap();
             }
         });
-        let error = tls_client::connect(&url, None).await.unwrap_err();
+        let error = tls_client::connect(&url, Proxy::none(), None).await.unwrap_err();
         assert!(error.to_string().contains("unknown authority"), "{error}");
 
         let file = std::env::temp_dir().join(format!("hybi-tls-{}.pem", std::process::id()));
         std::fs::write(&file, authority.pem()).unwrap();
-        let connected = tls_client::connect(&url, Some(&file)).await;
+        let connected = tls_client::connect(&url, Proxy::none(), Some(&file)).await;
         std::fs::remove_file(&file).unwrap();
         let mut ws = connected.unwrap();
         ws.send_text("hello").await.unwrap();
