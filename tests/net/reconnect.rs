@@ -134,6 +134,55 @@ fn a_url_that_cannot_be_used_is_not_tried_again() {
 }
 
 #[test]
+fn failures_of_a_proxy_have_the_kind_that_the_policy_needs() {
+    use hybi::handshake::WsUrl;
+    use hybi::proxy::{Proxy, ProxyError, ProxyHandshake, ProxyTarget, ProxyUrl, SocksFailure};
+
+    for (error, failure) in [
+        (ProxyError::NameTooLong, Failure::Request),
+        (ProxyError::AuthorizationHeader, Failure::Request),
+        (ProxyError::NoAnswer, Failure::Network),
+        (ProxyError::Truncated, Failure::Network),
+        (ProxyError::Timeout, Failure::Network),
+        (ProxyError::Socks(SocksFailure::General), Failure::Network),
+        (ProxyError::Socks(SocksFailure::NetworkUnreachable), Failure::Network),
+        (ProxyError::Socks(SocksFailure::HostUnreachable), Failure::Network),
+        (ProxyError::Socks(SocksFailure::ConnectionRefused), Failure::Network),
+        (ProxyError::Socks(SocksFailure::TtlExpired), Failure::Network),
+        (ProxyError::Socks(SocksFailure::NotAllowed), Failure::Handshake),
+        (ProxyError::Socks(SocksFailure::CommandNotSupported), Failure::Handshake),
+        (ProxyError::LoginRefused(1), Failure::Handshake),
+        (ProxyError::NoMethod { credentials: true }, Failure::Handshake),
+        (ProxyError::NotHttp, Failure::Handshake),
+        (ProxyError::NotSocks5(4), Failure::Handshake),
+    ] {
+        assert_eq!(ConnectError::<()>::Proxy(error.clone()).failure(), failure, "{error:?}");
+    }
+    let refusal = |head: &str| {
+        let proxy = ProxyUrl::parse("http://a").unwrap();
+        let mut handshake = ProxyHandshake::new(&proxy, ProxyTarget::new("b", 80).unwrap()).unwrap();
+        handshake.advance(handshake.bytes_to_send().len());
+        let error = handshake.receive(&mut head.as_bytes()).unwrap_err();
+        ConnectError::<()>::Proxy(error).failure()
+    };
+    for (head, status, wait, is_retried) in [
+        ("HTTP/1.1 407 Login\r\n\r\n", 407, None, false),
+        ("HTTP/1.1 403 No\r\nRetry-After: 5\r\n\r\n", 403, Some(5), false),
+        ("HTTP/1.1 429 Slow\r\nRetry-After: 5\r\n\r\n", 429, Some(5), true),
+        ("HTTP/1.1 502 Bad\r\n\r\n", 502, None, true),
+        ("HTTP/1.1 503 Busy\r\nRetry-After: 7\r\n\r\n", 503, Some(7), true),
+    ] {
+        let retry_after = wait.map(std::time::Duration::from_secs);
+        let failure = refusal(head);
+        assert_eq!(failure, Failure::Proxy { status, retry_after });
+        assert_eq!(failure.is_transient(), is_retried, "{status}");
+    }
+    let variable = Proxy::from_variables(|name| (name == "ws_proxy").then(|| "ftp://a".into()));
+    let error = variable.for_url(&WsUrl::parse("ws://b").unwrap()).unwrap_err();
+    assert_eq!(ConnectError::<()>::ProxyVariable(error).failure(), Failure::Request);
+}
+
+#[test]
 #[cfg(feature = "rustls")]
 fn failures_of_tls_have_the_kind_that_the_policy_needs() {
     use hybi::tls::{TlsError, rustls};
@@ -149,5 +198,6 @@ fn failures_of_tls_have_the_kind_that_the_policy_needs() {
         (TlsError::Timeout, Failure::Network),
     ] {
         assert_eq!(ConnectError::<()>::Tls(error.clone()).failure(), failure, "{error:?}");
+        assert_eq!(ConnectError::<()>::ProxyTls(error.clone()).failure(), failure, "{error:?}");
     }
 }

@@ -9,10 +9,11 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 #[cfg(unix)]
 use std::path::Path;
-use std::prelude::v1::*;
+use std::string::String;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::thread;
+use std::vec::Vec;
 
 use ::async_io::Async;
 
@@ -163,4 +164,78 @@ async fn resolve(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
 struct Answer {
     addresses: Option<io::Result<Vec<SocketAddr>>>,
     waker: Option<Waker>,
+}
+
+#[cfg(test)]
+mod tests {
+    use core::cell::Cell;
+    use core::future::Future;
+    use core::pin::{Pin, pin};
+    use core::task::Context;
+    use std::rc::Rc;
+
+    use ::futures_io::{AsyncRead, AsyncWrite};
+
+    use super::*;
+    use crate::Instant;
+    use crate::adapters::handshake_driver::Silence;
+
+    /// A clock that the test moves. The timer stores when it would fire.
+    #[derive(Clone)]
+    struct Clock(Rc<Cell<(Instant, Instant)>>);
+
+    impl Timer for Clock {
+        fn now(&self) -> Instant {
+            self.0.get().0
+        }
+
+        fn poll_at(&mut self, _: &mut Context<'_>, at: Instant) -> Poll<()> {
+            let now = self.now();
+            self.0.set((now, at));
+            if at <= now { Poll::Ready(()) } else { Poll::Pending }
+        }
+    }
+
+    /// A stream to which the bytes arrive one at a time, and then nothing.
+    struct Silent(&'static [u8]);
+
+    impl AsyncRead for Silent {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>> {
+            let Some((byte, rest)) = self.0.split_first() else { return Poll::Pending };
+            self.get_mut().0 = rest;
+            to[0] = *byte;
+            Poll::Ready(Ok(1))
+        }
+    }
+
+    impl AsyncWrite for Silent {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(from.len().min(7)))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn the_deadline_names_the_stage_that_was_running() {
+        for silence in Silence::all() {
+            let clock = Clock(Rc::new(Cell::new((Instant::ZERO, Instant::ZERO))));
+            let client = silence.client(Client::with_timer(clock.clone()));
+            let route = client.route::<()>(Instant::ZERO, silence.url).unwrap();
+            let mut opening = pin!(client.run_route(Silent(silence.arrives), route));
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(opening.as_mut().poll(&mut cx).is_pending());
+            let deadline = Instant::ZERO + Silence::LIMIT;
+            assert_eq!(clock.0.get().1, deadline);
+            clock.0.set((deadline, deadline));
+            let Poll::Ready(result) = opening.as_mut().poll(&mut cx) else { panic!("the client waits") };
+            silence.check(result);
+        }
+    }
 }

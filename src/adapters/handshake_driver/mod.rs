@@ -39,6 +39,9 @@ mod responding;
 #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
 mod route;
 mod server;
+#[cfg(all(test, any(feature = "net", feature = "tokio", feature = "async-io")))]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod silence;
 #[cfg(feature = "rustls")]
 mod tls;
 #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
@@ -61,6 +64,8 @@ pub(super) use responding::Responding;
 #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
 pub(super) use route::{Route, Secured};
 pub use server::{Acceptance, Server};
+#[cfg(all(test, any(feature = "net", feature = "tokio", feature = "async-io")))]
+pub(super) use silence::Silence;
 
 /// The next step that the adapter must perform on the stream.
 pub(super) enum Step<'a> {

@@ -258,3 +258,74 @@ impl Client {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+    use std::io;
+
+    use super::*;
+    use crate::adapters::handshake_driver::Silence;
+
+    /// A stream on virtual time. After the bytes in `arrives`, each read waits until its timeout.
+    struct Silent {
+        arrives: &'static [u8],
+        now: Instant,
+        timeout: Option<Duration>,
+    }
+
+    impl Read for Silent {
+        fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+            if !self.arrives.is_empty() {
+                // One byte at a time.
+                return self.arrives.read(to.get_mut(..1).unwrap());
+            }
+            self.now = self.now + self.timeout.expect("the client waits without a timeout");
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+    }
+
+    impl Write for Silent {
+        fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+            Ok(from.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Stream for Silent {
+        fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+            self.timeout = timeout;
+            Ok(true)
+        }
+
+        fn clock(&self) -> Option<Instant> {
+            Some(self.now)
+        }
+    }
+
+    #[test]
+    fn the_deadline_names_the_stage_that_was_running() {
+        for silence in Silence::all() {
+            let client = silence.client(Client::new());
+            let route = client.route::<()>(Instant::ZERO, silence.url).unwrap();
+            let stream = Silent { arrives: silence.arrives, now: Instant::ZERO, timeout: None };
+            silence.check(client.run_route(stream, Instant::ZERO, route));
+        }
+    }
+
+    #[test]
+    fn time_before_the_first_handshake_counts() {
+        for silence in Silence::all() {
+            let client = silence.client(Client::new());
+            let route = client.route::<()>(Instant::ZERO, silence.url).unwrap();
+            let stream = Silent { arrives: &[], now: Instant::ZERO, timeout: None };
+            // Connecting has taken longer than the limit. The first handshake makes no call that waits.
+            let now = Instant::ZERO + Silence::LIMIT;
+            let error = client.run_route(stream, now, route).map(drop).unwrap_err();
+            assert!(matches!(error, ConnectError::Deadline(_)), "{error:?}");
+        }
+    }
+}

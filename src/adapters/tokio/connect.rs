@@ -119,3 +119,29 @@ impl Client {
         self.run_route(socket, route).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ::tokio::io::{AsyncWriteExt, duplex};
+    use ::tokio::time::Instant;
+
+    use super::*;
+    use crate::adapters::handshake_driver::Silence;
+
+    #[test]
+    fn the_deadline_names_the_stage_that_was_running() {
+        let runtime =
+            ::tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.unwrap().block_on(async {
+            for silence in Silence::all() {
+                let client = silence.client(Client::new());
+                let (near, mut far) = duplex(1 << 16);
+                far.write_all(silence.arrives).await.unwrap();
+                let start = Instant::now();
+                let route = client.route::<()>(client.runtime().now(), silence.url).unwrap();
+                silence.check(client.run_route(near, route).await);
+                assert!(start.elapsed() >= Silence::LIMIT && start.elapsed() < Silence::LIMIT * 2);
+            }
+        });
+    }
+}

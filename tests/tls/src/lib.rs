@@ -9,4 +9,7 @@ mod example;
 mod halves;
 mod identity;
 mod libraries;
+mod proxies;
 mod records;
+#[cfg(unix)]
+mod unix;

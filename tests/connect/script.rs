@@ -1,0 +1,139 @@
+//! A proxy on loopback that follows a script, and then is the server itself.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use hybi::Event;
+use hybi::adapters::net::Server;
+
+use crate::adapters::{ADAPTERS, Adapter, ConnectError, Settings, To};
+
+/// A step of the script.
+#[derive(Clone)]
+pub enum Act {
+    /// Reads up to the end of a head, and compares it.
+    Head(String),
+    /// Reads bytes, and compares them.
+    Bytes(Vec<u8>),
+    /// Reads and ignores bytes up to the end of a head.
+    AnyHead,
+    /// Sends bytes with one write.
+    Send(Vec<u8>),
+    /// Sends bytes, each with a write of its own.
+    Slowly(Vec<u8>),
+    /// Closes the sending direction, and waits for the end.
+    Close,
+    /// Waits until the client closes.
+    Silence,
+    /// Is the server at the end of the tunnel: accepts a WebSocket, and sends each message back.
+    Echo,
+}
+
+pub fn send(bytes: impl AsRef<[u8]>) -> Act {
+    Act::Send(bytes.as_ref().to_vec())
+}
+
+/// The head of a request for a tunnel, with the headers in `more`.
+pub fn connect_head(target: &str, more: &str) -> Act {
+    Act::Head(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{more}\r\n"))
+}
+
+/// Reads until the end of a head.
+pub fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).unwrap()
+}
+
+/// Reads until the client closes. A reset is an end too.
+fn drain(stream: &mut TcpStream) {
+    let mut rest = [0; 4096];
+    while stream.read(&mut rest).is_ok_and(|n| n > 0) {}
+}
+
+fn perform(script: &[Act], mut stream: TcpStream) {
+    stream.set_nodelay(true).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    for act in script {
+        match act {
+            Act::Head(expected) => assert_eq!(read_head(&mut stream), *expected),
+            Act::AnyHead => drop(read_head(&mut stream)),
+            Act::Bytes(expected) => {
+                let mut bytes = vec![0; expected.len()];
+                stream.read_exact(&mut bytes).unwrap();
+                assert_eq!(bytes, *expected);
+            }
+            Act::Send(bytes) => stream.write_all(bytes).unwrap(),
+            Act::Slowly(bytes) => {
+                for byte in bytes {
+                    match stream.write_all(&[*byte]) {
+                        Ok(()) => {}
+                        // The client knows enough, and has closed the connection.
+                        Err(error)
+                            if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) =>
+                        {
+                            return;
+                        }
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            }
+            Act::Close => {
+                let _ = stream.shutdown(Shutdown::Write);
+                return drain(&mut stream);
+            }
+            Act::Silence => return drain(&mut stream),
+            Act::Echo => return echo(stream),
+        }
+    }
+    let _ = stream.shutdown(Shutdown::Write);
+    drain(&mut stream);
+}
+
+/// Accepts a WebSocket, checks its headers, and sends each message back.
+fn echo(stream: TcpStream) {
+    let mut ws = Server::new().accept(stream).unwrap();
+    // RFC 9110 11.7.2: this header is for the proxy only.
+    assert!(ws.headers().get("proxy-authorization").is_none());
+    while let Ok(Some((event, mut answer))) = ws.next_event() {
+        if let Event::Text(text) = event {
+            answer.send_text(text).unwrap();
+        }
+    }
+}
+
+/// Runs each adapter against a proxy that follows `script`. `setup` gets the port of the proxy, and returns the settings
+/// and the URL. Returns the results.
+pub fn run(
+    script: Vec<Act>,
+    setup: impl Fn(u16) -> (Settings, String),
+) -> [(Adapter, Result<Option<String>, ConnectError>); 3] {
+    let script = Arc::new(script);
+    ADAPTERS.map(|adapter| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (settings, url) = setup(listener.local_addr().unwrap().port());
+        let script = Arc::clone(&script);
+        let proxy = thread::spawn(move || perform(&script, listener.accept().unwrap().0));
+        let result = adapter.connect(&settings, To::Url(&url));
+        proxy.join().unwrap();
+        (adapter, result)
+    })
+}
+
+/// Runs each adapter with the proxy `scheme://user_info127.0.0.1:port`, and a server that only the proxy knows.
+pub fn run_with(scheme: &str, script: Vec<Act>) -> [(Adapter, Result<Option<String>, ConnectError>); 3] {
+    run(script, |port| {
+        let (scheme, user_info) = scheme.split_once(' ').unwrap_or((scheme, ""));
+        (
+            Settings::proxy(&format!("{scheme}://{user_info}127.0.0.1:{port}")),
+            "ws://server.example:81/chat".into(),
+        )
+    })
+}

@@ -1,0 +1,75 @@
+//! WebSockets over Unix sockets.
+
+use std::io::Read;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use hybi::adapters::net::Server;
+
+use crate::adapters::{ADAPTERS, ConnectError, Settings, To, name};
+
+/// A path for a socket. The file is removed at the end.
+struct Socket(PathBuf);
+
+impl Socket {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("hybi-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        Self(path)
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// The proxy is not used for a Unix socket: nothing listens at its address.
+fn settings() -> Settings {
+    Settings::proxy("http://127.0.0.1:1")
+}
+
+#[test]
+fn a_websocket_opens_over_a_unix_socket() {
+    for adapter in ADAPTERS {
+        let socket = Socket::new("open");
+        let listener = UnixListener::bind(&socket.0).unwrap();
+        let server = thread::spawn(move || {
+            let request = Server::new().receive_stream(listener.accept().unwrap().0).unwrap();
+            assert_eq!((request.head().host(), request.head().path()), (Some("server.example:81"), "/chat"));
+            let mut ws = request.accept().unwrap();
+            let message = ws.recv().unwrap().unwrap();
+            ws.send(message).unwrap();
+            ws.recv()
+        });
+        let answer = adapter.connect(&settings(), To::Unix(&socket.0, "ws://server.example:81/chat"));
+        assert_eq!(answer.unwrap().as_deref(), Some("hello"), "{adapter:?}");
+        let _ = server.join().unwrap();
+    }
+}
+
+#[test]
+fn a_unix_socket_that_does_not_exist_or_is_silent_has_a_typed_error() {
+    for adapter in ADAPTERS {
+        let socket = Socket::new("silent");
+        let error = adapter.connect(&settings(), To::Unix(&socket.0, "ws://server.example/")).unwrap_err();
+        let ConnectError::Connect(why) = &error else { panic!("{error:?}") };
+        assert_eq!(why.kind(), std::io::ErrorKind::NotFound, "{adapter:?}");
+        assert!(error.to_string().contains(socket.0.to_str().unwrap()), "{adapter:?} {error}");
+
+        let listener = UnixListener::bind(&socket.0).unwrap();
+        let silent = thread::spawn(move || {
+            let mut rest = Vec::new();
+            listener.accept().unwrap().0.read_to_end(&mut rest)
+        });
+        let settings = Settings { limit: Duration::from_millis(50), ..settings() };
+        let error = adapter.connect(&settings, To::Unix(&socket.0, "ws://server.example/")).unwrap_err();
+        assert_eq!(name(&error), "Deadline Handshake", "{adapter:?}");
+        silent.join().unwrap().unwrap();
+        let error = adapter.connect(&settings, To::Unix(&socket.0, "ftp://server.example/")).unwrap_err();
+        assert_eq!(name(&error), "Url(Scheme)", "{adapter:?}");
+    }
+}
