@@ -109,6 +109,7 @@ impl Client<AsyncIo> {
     ///
     /// If the future is dropped, the connection is closed.
     #[cfg(unix)]
+    #[cfg_attr(docsrs, doc(cfg(unix)))]
     pub async fn connect_unix(
         &self,
         path: impl AsRef<Path>,

@@ -117,6 +117,7 @@ impl Client {
     ///   `ConnectError::Tls`, [`ConnectError::Io`], [`ConnectError::Handshake`], [`ConnectError::Http`]: see
     ///   [`connect`](Self::connect).
     #[cfg(unix)]
+    #[cfg_attr(docsrs, doc(cfg(unix)))]
     pub fn connect_unix(
         &self,
         path: impl AsRef<Path>,

@@ -102,6 +102,7 @@ impl Client {
     ///
     /// If the future is dropped, the connection is closed.
     #[cfg(unix)]
+    #[cfg_attr(docsrs, doc(cfg(unix)))]
     pub async fn connect_unix(
         &self,
         path: impl AsRef<Path>,
