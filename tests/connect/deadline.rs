@@ -6,7 +6,25 @@ use std::time::{Duration, Instant};
 use crate::adapters::{ADAPTERS, Adapter, Settings, To, name};
 use crate::script::*;
 
-const LIMIT: Duration = Duration::from_millis(120);
+/// Checks that `attempt` with a deadline ends in each adapter in the stage `expected`. `attempt` returns the names of the
+/// errors.
+///
+/// A busy machine may not have reached this stage at the deadline. Then the attempt is repeated with more time.
+#[track_caller]
+pub fn ends_in(expected: &str, attempt: impl Fn(Duration) -> Vec<String>) {
+    let expected = format!("Deadline {expected}");
+    let mut names = Vec::new();
+    for limit in [100, 1000, 10_000].map(Duration::from_millis) {
+        let began = Instant::now();
+        names = attempt(limit);
+        assert!(began.elapsed() >= limit);
+        assert!(names.iter().all(|name| name.starts_with("Deadline ")), "{names:?}");
+        if names.iter().all(|name| *name == expected) {
+            return;
+        }
+    }
+    panic!("{names:?} instead of {expected}");
+}
 
 #[test]
 fn a_proxy_that_falls_silent_ends_at_the_deadline() {
@@ -16,15 +34,13 @@ fn a_proxy_that_falls_silent_ends_at_the_deadline() {
         ("socks5h", vec![send([5]), Act::Silence], "Proxy"),
         ("http", vec![Act::AnyHead, send("HTTP/1.1 200 OK\r\n\r\n"), Act::Silence], "Handshake"),
     ] {
-        let began = Instant::now();
-        let results = run(script, |port| {
-            let settings = Settings::proxy(&format!("{proxy}://127.0.0.1:{port}"));
-            (Settings { limit: LIMIT, ..settings }, "ws://server.example/".into())
+        ends_in(stage, |limit| {
+            let results = run(script.clone(), |port| {
+                let settings = Settings::proxy(&format!("{proxy}://127.0.0.1:{port}"));
+                (Settings { limit, ..settings }, "ws://server.example/".into())
+            });
+            results.into_iter().map(|(_, result)| name(&result.unwrap_err())).collect()
         });
-        assert!(began.elapsed() >= LIMIT * 3);
-        for (adapter, result) in results {
-            assert_eq!(name(&result.unwrap_err()), format!("Deadline {stage}"), "{adapter:?} {proxy}");
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A proxy on loopback that follows a script, and then is the server itself.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
@@ -42,14 +42,14 @@ pub fn connect_head(target: &str, more: &str) -> Act {
 }
 
 /// Reads until the end of a head.
-pub fn read_head(stream: &mut TcpStream) -> String {
+fn read_head(stream: &mut TcpStream) -> io::Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
-        stream.read_exact(&mut byte).unwrap();
+        stream.read_exact(&mut byte)?;
         head.push(byte[0]);
     }
-    String::from_utf8(head).unwrap()
+    Ok(String::from_utf8(head).unwrap())
 }
 
 /// Reads until the client closes. A reset is an end too.
@@ -58,55 +58,46 @@ fn drain(stream: &mut TcpStream) {
     while stream.read(&mut rest).is_ok_and(|n| n > 0) {}
 }
 
-fn perform(script: &[Act], mut stream: TcpStream) {
-    stream.set_nodelay(true).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+/// Follows the script. If the client closes the connection early, returns the error. The result of the client tells
+/// whether it had a reason to.
+fn perform(script: &[Act], mut stream: TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     for act in script {
         match act {
-            Act::Head(expected) => assert_eq!(read_head(&mut stream), *expected),
-            Act::AnyHead => drop(read_head(&mut stream)),
+            Act::Head(expected) => assert_eq!(read_head(&mut stream)?, *expected),
+            Act::AnyHead => drop(read_head(&mut stream)?),
             Act::Bytes(expected) => {
                 let mut bytes = vec![0; expected.len()];
-                stream.read_exact(&mut bytes).unwrap();
+                stream.read_exact(&mut bytes)?;
                 assert_eq!(bytes, *expected);
             }
-            Act::Send(bytes) => stream.write_all(bytes).unwrap(),
-            Act::Slowly(bytes) => {
-                for byte in bytes {
-                    match stream.write_all(&[*byte]) {
-                        Ok(()) => {}
-                        // The client knows enough, and has closed the connection.
-                        Err(error)
-                            if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) =>
-                        {
-                            return;
-                        }
-                        Err(error) => panic!("{error}"),
-                    }
-                }
+            Act::Send(bytes) => stream.write_all(bytes)?,
+            Act::Slowly(bytes) => bytes.iter().try_for_each(|byte| stream.write_all(&[*byte]))?,
+            Act::Close => break,
+            Act::Silence => {
+                drain(&mut stream);
+                return Ok(());
             }
-            Act::Close => {
-                let _ = stream.shutdown(Shutdown::Write);
-                return drain(&mut stream);
-            }
-            Act::Silence => return drain(&mut stream),
             Act::Echo => return echo(stream),
         }
     }
-    let _ = stream.shutdown(Shutdown::Write);
+    stream.shutdown(Shutdown::Write)?;
     drain(&mut stream);
+    Ok(())
 }
 
 /// Accepts a WebSocket, checks its headers, and sends each message back.
-fn echo(stream: TcpStream) {
-    let mut ws = Server::new().accept(stream).unwrap();
+fn echo(stream: TcpStream) -> io::Result<()> {
+    let mut ws = Server::new().accept(stream).map_err(|error| io::Error::other(error.to_string()))?;
     // RFC 9110 11.7.2: this header is for the proxy only.
     assert!(ws.headers().get("proxy-authorization").is_none());
     while let Ok(Some((event, mut answer))) = ws.next_event() {
         if let Event::Text(text) = event {
-            answer.send_text(text).unwrap();
+            answer.send_text(text).map_err(io::Error::other)?;
         }
     }
+    Ok(())
 }
 
 /// Runs each adapter against a proxy that follows `script`. `setup` gets the port of the proxy, and returns the settings
@@ -122,7 +113,7 @@ pub fn run(
         let script = Arc::clone(&script);
         let proxy = thread::spawn(move || perform(&script, listener.accept().unwrap().0));
         let result = adapter.connect(&settings, To::Url(&url));
-        proxy.join().unwrap();
+        let _: io::Result<()> = proxy.join().unwrap();
         (adapter, result)
     })
 }
