@@ -121,6 +121,20 @@ impl<R> Client<R> {
     ///
     /// A `socks5` proxy gets the first address that the system finds for the server. With `socks5h` the proxy resolves
     /// the name, and can choose among all addresses.
+    ///
+    /// ```
+    /// # #[cfg(feature = "net")] {
+    /// use hybi::adapters::net::Client;
+    /// use hybi::proxy::Proxy;
+    ///
+    /// # fn main() -> Result<(), hybi::proxy::ProxyUrlError> {
+    /// let client = Client::new().proxy(Proxy::url("http://user:secret@proxy.example:3128")?);
+    /// assert!(!format!("{client:?}").contains("secret"));
+    /// # Ok(())
+    /// # }
+    /// # main().unwrap();
+    /// # }
+    /// ```
     #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
     #[cfg_attr(docsrs, doc(cfg(any(feature = "net", feature = "tokio", feature = "async-io"))))]
     #[must_use]
