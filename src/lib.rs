@@ -16,6 +16,7 @@
 //! | [`Connection`] | a connection after its handshake: it decodes events, encodes messages, closes, and has timers | none; `alloc` for buffers that grow |
 //! | [`handshake`] | the opening handshake of both roles, without I/O | none |
 //! | `proxy` | the opening of a tunnel through an HTTP or SOCKS5 proxy, over bytes, and the proxy variables of the environment; the adapters use it | `alloc` |
+//! | `redirect` | whether to follow a redirect, to which URL, and with which headers: a policy without I/O | `alloc` |
 //! | [`dial`], [`reconnect`] | which address to connect to, and when to connect again: policies without I/O | none |
 //! | `tls` | a TLS session without I/O, which the adapters use for `wss://` URLs | `rustls` |
 //! | [`frame`], [`utf8`], [`CloseFrame`] | a frame codec, a UTF-8 validator, close codes and reasons | none |
@@ -149,6 +150,9 @@ pub mod manual;
 #[cfg_attr(docsrs, doc(cfg(feature = "alloc")))]
 pub mod proxy;
 pub mod reconnect;
+#[cfg(feature = "alloc")]
+#[cfg_attr(docsrs, doc(cfg(feature = "alloc")))]
+pub mod redirect;
 mod role;
 mod time;
 #[cfg(feature = "rustls")]

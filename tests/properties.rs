@@ -26,6 +26,8 @@ mod frames;
 mod handshake;
 #[path = "properties/reconnect.rs"]
 mod reconnect;
+#[path = "properties/redirect.rs"]
+mod redirect;
 #[path = "properties/streams.rs"]
 mod streams;
 mod support;
