@@ -35,7 +35,8 @@
 //!
 //! - Bodies: a handshake request that announces a body is rejected. The caller reads the bodies of plain HTTP
 //!   requests and responses.
-//! - Redirects and authentication: a response other than 101 is returned as [`Reply::Http`].
+//! - Redirects and authentication: a response other than 101 is returned as [`Reply::Http`]. `crate::redirect` decides
+//!   about redirects.
 //! - Limits over several connections. A client may have only one connection to a host in the CONNECTING state
 //!   (RFC 6455 section 4.1 (2)). A client that reconnects should wait for a random time that grows with each attempt
 //!   (section 7.2.3). The code that manages the connections must follow both rules.
@@ -72,6 +73,8 @@ mod deflate_config;
 mod extensions;
 mod head;
 mod http_response;
+#[cfg(feature = "http")]
+mod http_types;
 mod incoming;
 #[cfg(feature = "alloc")]
 mod info;
@@ -99,6 +102,9 @@ pub use extensions::{
 };
 pub use head::{HeadError, HeadLimits, HeaderField, HeaderIter, HeaderValues, Headers};
 pub use http_response::{HttpResponse, ResponseError};
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub use http_types::{HttpClientRequest, HttpRequestError};
 pub use incoming::{HttpRequest, Incoming};
 #[cfg(feature = "alloc")]
 #[cfg_attr(docsrs, doc(cfg(feature = "alloc")))]

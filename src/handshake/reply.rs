@@ -93,6 +93,8 @@ impl<'h> Opened<'h> {
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct HttpReply<'h> {
+    /// The minor version of HTTP.
+    minor_version: u8,
     status: u16,
     reason: &'h [u8],
     headers: Headers<'h>,
@@ -101,6 +103,12 @@ pub struct HttpReply<'h> {
 }
 
 impl<'h> HttpReply<'h> {
+    /// Returns the minor version of the response: 0 for HTTP/1.0, and 1 for HTTP/1.1.
+    #[must_use]
+    pub const fn minor_version(&self) -> u8 {
+        self.minor_version
+    }
+
     /// Returns the status code, 200 to 999.
     #[must_use]
     pub const fn status(&self) -> u16 {
@@ -254,7 +262,12 @@ pub(crate) fn check_response<'h>(
         101 => {}
         100..=199 => return Ok(None),
         // RFC 6455 4.1 (1): any other status is handled as HTTP, never as an open connection.
-        _ => return Ok(Some(Reply::Http(HttpReply { status, reason, headers, head_start, head_len }))),
+        _ => {
+            // The scanner has checked that the version is a digit.
+            let minor_version = minor_version.wrapping_sub(b'0');
+            let reply = HttpReply { minor_version, status, reason, headers, head_start, head_len };
+            return Ok(Some(Reply::Http(reply)));
+        }
     }
     if minor_version == b'0' {
         // RFC 9110 15.2: HTTP/1.0 has no 1xx.

@@ -53,6 +53,11 @@ impl<'a> WsUrl<'a> {
         }
         let (secure, rest) = split_scheme(url).ok_or(UrlError::Scheme)?;
         let (authority, target) = split_target(rest);
+        Self::from_parts(secure, authority, target)
+    }
+
+    /// Returns the URL of its parts. The caller has checked the bytes of `target`.
+    pub(super) fn from_parts(secure: bool, authority: &'a str, target: &'a str) -> Result<Self, UrlError> {
         if authority.contains('@') {
             return Err(UrlError::UserInfo);
         }
@@ -200,10 +205,15 @@ fn wrong_character(url: &str, at: usize) -> UrlError {
 /// Splits off the scheme. Returns whether the scheme uses TLS, and the text after `://`.
 pub(crate) fn split_scheme(url: &str) -> Option<(bool, &str)> {
     let (scheme, rest) = url.split_once("://")?;
+    Some((is_secure(scheme)?, rest))
+}
+
+/// Returns whether `scheme` uses TLS, or `None` if it is neither of WebSocket nor of HTTP.
+pub(super) fn is_secure(scheme: &str) -> Option<bool> {
     let is = |name| scheme.eq_ignore_ascii_case(name);
     match () {
-        () if is("ws") || is("http") => Some((false, rest)),
-        () if is("wss") || is("https") => Some((true, rest)),
+        () if is("ws") || is("http") => Some(false),
+        () if is("wss") || is("https") => Some(true),
         () => None,
     }
 }
