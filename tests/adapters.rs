@@ -11,7 +11,7 @@ pub use hybi::{
     CloseCode, CloseFrame, CloseReason, CloseState, Config, Connection, Counters, EofPosition, Event,
     EventIndex, Inbox, Instant, Message, MessageIndex, MessageKind, Outbox, Outcome, PendingReply, Prepared,
     ProtocolError, ReadyState, Receiver, Role, SendError, SendOptions, Sender, SendingHalf, SharedConfig,
-    TransportAction, UnsentMessage, dial, handshake, proxy, reconnect,
+    TransportAction, UnsentMessage, dial, handshake, proxy, reconnect, redirect,
 };
 
 #[path = "../src/adapters/mod.rs"]

@@ -284,6 +284,28 @@ fn s4_errors_of_the_handshake_name_a_rule_and_tell_what_to_do() {
 
 #[cfg(feature = "alloc")]
 #[test]
+fn s9110_15_4_errors_of_redirects_name_a_rule_and_tell_what_to_do() {
+    use hybi::redirect::RedirectError;
+
+    let errors = [
+        RedirectError::TooMany { most: 3 },
+        RedirectError::LocationMissing,
+        RedirectError::LocationRepeated,
+        RedirectError::Location(UrlError::Scheme),
+        RedirectError::NotEncrypted,
+        RedirectError::ClientCertificate,
+    ];
+    for text in distinct_texts(&errors.each_ref().map(|error| error as &dyn Error)) {
+        assert!(text.contains("RFC ") && text.contains("): "), "{text}");
+    }
+    assert!(errors[0].to_string().contains("more than 3 times"));
+    let source = errors[3].source().unwrap().to_string();
+    assert_eq!(source, UrlError::Scheme.to_string());
+    assert!(errors[3].to_string().ends_with(&source));
+}
+
+#[cfg(feature = "alloc")]
+#[test]
 fn s4_1_3_errors_of_proxies_name_a_rule_or_tell_what_to_do() {
     use hybi::proxy::{Proxy, ProxyError, ProxyUrlError, SocksFailure};
 

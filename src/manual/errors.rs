@@ -52,8 +52,9 @@
 //!
 //! A failed handshake returns no WebSocket. `AcceptError::NotWebSocket` contains a plain HTTP request, which the
 //! application can answer. Every other refused request has been answered already. `ConnectError::Http` contains the
-//! server's response, for example a 401 or a redirect. `ConnectError::Deadline` names the stage of opening that took too
-//! long, and `ConnectError::Proxy` the reason why a proxy opened no tunnel.
+//! server's response, for example a 401 or a redirect. If the client follows redirects, `ConnectError::Redirect`
+//! contains the response and the reason why this redirect was not followed. `ConnectError::Deadline` names the stage of
+//! opening that took too long, and `ConnectError::Proxy` the reason why a proxy opened no tunnel.
 //!
 //! # Example
 //!

@@ -3,8 +3,8 @@
 //! The result is text in the form of a URL. [`WsUrl::parse`] checks it afterwards, so this file checks no characters,
 //! hosts or ports.
 //!
-//! The resolution is that of the RFC, "strict" for a reference with a scheme. It differs from browsers in these cases: a
-//! backslash is no slash, `%2e` is no dot, and `ws:path` is not a relative reference.
+//! The resolution is that of the RFC, "strict" for a reference with a scheme. It differs from browsers in these cases:
+//! a backslash is no slash, `%2e` is no dot, and `ws:path` is not a relative reference.
 
 use alloc::borrow::Cow;
 use alloc::format;

@@ -32,6 +32,8 @@ mod parts;
 mod receive;
 #[cfg(feature = "tokio")]
 mod reconnect;
+#[cfg(any(feature = "tokio", feature = "async-io"))]
+mod redirect;
 mod runtimes;
 mod support;
 mod timers;

@@ -30,6 +30,7 @@ mod open;
 mod parts;
 mod receive;
 mod reconnect;
+mod redirect;
 mod refusal;
 mod split;
 mod streams;

@@ -20,6 +20,7 @@ use ::async_io::Async;
 #[cfg(doc)]
 use super::handshake_driver;
 use super::{AsyncIo, Client, ConnectError, Timer, WebSocket, async_driver};
+use crate::Instant;
 use crate::adapters::lock::lock;
 use crate::adapters::sync::Mutex;
 
@@ -78,12 +79,30 @@ impl Client<AsyncIo> {
     /// * [`ConnectError::Io`]: the stream failed or ended during a handshake, or the system provides no entropy.
     /// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake.
     /// * [`ConnectError::Http`]: the server answered with a status other than 101.
+    /// * [`ConnectError::Redirect`]: the server answered with a redirect that is not followed, although the client
+    ///   follows [redirects](handshake_driver::Client::redirects).
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the connection is closed.
     pub async fn connect(&self, url: &str) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
-        let mut route = self.route(self.runtime().now(), url)?;
+        let start = self.runtime().now();
+        let mut hops = self.hops(url);
+        loop {
+            match hops.client().connect_once(start, hops.url()).await {
+                Ok(ws) => return Ok(ws),
+                Err(error) => hops.follow(error)?,
+            }
+        }
+    }
+
+    /// Connects to `url`. A redirect is an error. The deadline is counted from `start`.
+    async fn connect_once(
+        &self,
+        start: Instant,
+        url: &str,
+    ) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
+        let mut route = self.route(start, url)?;
         let connect = Async::<TcpStream>::connect::<SocketAddr>;
         let socket = match async_driver::dial(self.runtime().clone(), &mut route, resolve, connect).await {
             Ok(socket) => socket,

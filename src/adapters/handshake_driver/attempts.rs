@@ -110,7 +110,9 @@ impl<S> ConnectError<S> {
             #[cfg(feature = "rustls")]
             Self::Tls(error) | Self::ProxyTls(error) => tls_failure(error),
             Self::Proxy(error) => proxy_failure(error),
-            Self::Http(response) => Failure::response(response.status, response.headers(), unix_time()),
+            Self::Http(response) | Self::Redirect(_, response) => {
+                Failure::response(response.status, response.headers(), unix_time())
+            }
         }
     }
 }

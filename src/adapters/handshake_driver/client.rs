@@ -43,6 +43,8 @@ pub struct Client<R> {
     origin: Option<String>,
     subprotocols: Vec<String>,
     headers: AddedHeaders,
+    /// The number of redirects to follow.
+    pub(super) redirects: u32,
     #[cfg(feature = "deflate")]
     deflate: Option<DeflateOffer>,
     /// The TLS configuration, or `None` for the default.
@@ -73,6 +75,7 @@ impl<R> Client<R> {
             origin: None,
             subprotocols: Vec::new(),
             headers: AddedHeaders::default(),
+            redirects: 0,
             #[cfg(feature = "deflate")]
             deflate: None,
             #[cfg(feature = "rustls")]
@@ -183,6 +186,42 @@ impl<R> Client<R> {
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.add(name, value);
         self
+    }
+
+    /// Sets how many redirects `connect` follows; 0 by default. Browsers follow none for a WebSocket.
+    ///
+    /// With 0, a redirect is an error like every response other than 101: [`Http`](super::ConnectError::Http).
+    /// Otherwise a redirect that is not followed is a [`Redirect`](super::ConnectError::Redirect) with the reason.
+    ///
+    /// A redirect is never followed from `wss` to `ws`. Another server gets none of the headers of the application,
+    /// except a [few without credentials](crate::redirect::Redirects::may_send). It gets the subprotocols, the origin
+    /// and the URL that the first server has chosen. If a subprotocol contains a token, do not follow redirects. If the
+    /// TLS configuration has a client certificate, a redirect to another server over TLS is refused. The module
+    /// [`redirect`](crate::redirect) has all rules.
+    ///
+    /// The [`open_timeout`](Self::open_timeout) limits all requests together.
+    #[must_use]
+    pub fn redirects(mut self, most: u32) -> Self {
+        self.redirects = most;
+        self
+    }
+
+    /// Returns whether `may_send` is true for the names of all headers that were added.
+    #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
+    pub(super) fn has_only_headers(&self, may_send: impl Fn(&str) -> bool) -> bool {
+        self.headers.0.iter().all(|(name, _)| may_send(name))
+    }
+
+    /// Removes the headers for whose name `keep` is false.
+    #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
+    pub(super) fn keep_headers(&mut self, keep: impl Fn(&str) -> bool) {
+        self.headers.0.retain(|(name, _)| keep(name));
+    }
+
+    /// Returns whether the TLS configuration has a certificate of the client.
+    #[cfg(all(feature = "rustls", any(feature = "net", feature = "tokio", feature = "async-io")))]
+    pub(super) fn has_certificate(&self) -> bool {
+        self.tls.as_ref().is_some_and(|config| config.client_auth_cert_resolver.has_certs())
     }
 
     /// Returns the subprotocols to offer, as slices.

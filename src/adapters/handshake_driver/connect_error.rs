@@ -12,6 +12,7 @@ use std::prelude::v1::*;
 use crate::dial::DeadlineExceeded;
 use crate::handshake::{HandshakeError, Headers, HttpReply, RequestError, UrlError};
 use crate::proxy::{ProxyError, ProxyVariableError};
+use crate::redirect::RedirectError;
 #[cfg(feature = "rustls")]
 use crate::tls::TlsError;
 
@@ -47,6 +48,9 @@ pub enum ConnectError<S> {
     Handshake(HandshakeError),
     /// The server answered with a status other than 101.
     Http(ReceivedResponse<S>),
+    /// The server answered with a redirect, and the client follows [redirects](super::Client::redirects) but not this
+    /// one. The error has the reason and the response.
+    Redirect(RedirectError, ReceivedResponse<S>),
 }
 
 impl<S> fmt::Display for ConnectError<S> {
@@ -69,6 +73,7 @@ impl<S> fmt::Display for ConnectError<S> {
             Self::Deadline(error) => fmt::Display::fmt(error, f),
             Self::Io(error) => write!(f, "the handshake failed: {error}"),
             Self::Handshake(error) => fmt::Display::fmt(error, f),
+            Self::Redirect(reason, _) => fmt::Display::fmt(reason, f),
             Self::Http(response) => write!(
                     f,
                     "the server answered with status {} instead of 101 (RFC 6455 4.1 (1)): read the reason in the \
@@ -97,6 +102,9 @@ impl<S> fmt::Debug for ConnectError<S> {
             Self::Io(error) => f.debug_tuple("Io").field(error).finish(),
             Self::Handshake(error) => f.debug_tuple("Handshake").field(error).finish(),
             Self::Http(response) => f.debug_tuple("Http").field(response).finish(),
+            Self::Redirect(reason, response) => {
+                f.debug_tuple("Redirect").field(reason).field(response).finish()
+            }
         }
     }
 }
@@ -107,6 +115,7 @@ impl<S> Error for ConnectError<S> {
         match self {
             Self::Url(error) => Some(error),
             Self::Request(error) => Some(error),
+            Self::Redirect(reason, _) => Some(reason),
             Self::Connect(error) | Self::Io(error) => Some(error),
             Self::Deadline(error) => Some(error),
             Self::Handshake(error) => Some(error),
@@ -139,6 +148,16 @@ impl<S> ConnectError<S> {
             Self::Io(error) => ConnectError::Io(error),
             Self::Handshake(error) => ConnectError::Handshake(error),
             Self::Http(response) => ConnectError::Http(response.with_stream(())),
+            Self::Redirect(reason, response) => ConnectError::Redirect(reason, response.with_stream(())),
+        }
+    }
+
+    /// Returns the response that the server sent instead of a 101, or `None` if it sent none.
+    #[must_use]
+    pub const fn response(&self) -> Option<&ReceivedResponse<S>> {
+        match self {
+            Self::Http(response) | Self::Redirect(_, response) => Some(response),
+            _ => None,
         }
     }
 }

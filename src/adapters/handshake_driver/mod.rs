@@ -31,6 +31,8 @@ mod attempts;
 mod client;
 mod connect_error;
 mod connecting;
+#[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
+mod hops;
 mod plain_request;
 mod receiving;
 mod rejecting;

@@ -93,8 +93,25 @@ impl Client {
     /// - [`ConnectError::Io`]: the stream failed or ended during a handshake, or the system provides no entropy.
     /// - [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake.
     /// - [`ConnectError::Http`]: the server answered with a status other than 101.
+    /// - [`ConnectError::Redirect`]: the server answered with a redirect that is not followed, although the client
+    ///   follows [redirects](handshake_driver::Client::redirects).
     pub fn connect(&self, url: &str) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
         let clock = Clock::start_at(Instant::ZERO, None);
+        let mut hops = self.hops(url);
+        loop {
+            match hops.client().connect_once(clock, hops.url()) {
+                Ok(ws) => return Ok(ws),
+                Err(error) => hops.follow(error)?,
+            }
+        }
+    }
+
+    /// Connects to `url`. A redirect is an error. The deadline is counted from the start of `clock`.
+    fn connect_once(
+        &self,
+        clock: Clock,
+        url: &str,
+    ) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
         let mut route = self.route(Instant::ZERO, url)?;
         let socket = match dial::connect(&mut route, clock) {
             Ok(socket) => socket,

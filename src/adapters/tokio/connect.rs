@@ -15,6 +15,7 @@ use ::tokio::net::{TcpStream, lookup_host};
 #[cfg(doc)]
 use super::handshake_driver;
 use super::{Client, ConnectError, Timer, WebSocket, async_driver};
+use crate::Instant;
 
 /// The stream of a WebSocket that [`connect`] has opened: a socket `S` for `ws://`, and TLS over the socket for `wss://`.
 pub type ClientStream<S = TcpStream> = async_driver::ClientStream<S>;
@@ -70,12 +71,30 @@ impl Client {
     /// * [`ConnectError::Io`]: the stream failed or ended during a handshake, or the system provides no entropy.
     /// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake.
     /// * [`ConnectError::Http`]: the server answered with a status other than 101.
+    /// * [`ConnectError::Redirect`]: the server answered with a redirect that is not followed, although the client
+    ///   follows [redirects](handshake_driver::Client::redirects).
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the connection is closed.
     pub async fn connect(&self, url: &str) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
-        let mut route = self.route(self.runtime().now(), url)?;
+        let start = self.runtime().now();
+        let mut hops = self.hops(url);
+        loop {
+            match hops.client().connect_once(start, hops.url()).await {
+                Ok(ws) => return Ok(ws),
+                Err(error) => hops.follow(error)?,
+            }
+        }
+    }
+
+    /// Connects to `url`. A redirect is an error. The deadline is counted from `start`.
+    async fn connect_once(
+        &self,
+        start: Instant,
+        url: &str,
+    ) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
+        let mut route = self.route(start, url)?;
         let resolve = |host: String, port| lookup_host((host, port));
         let dialing = async_driver::dial(self.runtime().clone(), &mut route, resolve, TcpStream::connect);
         let socket = match dialing.await {
@@ -124,7 +143,7 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use ::tokio::io::{AsyncWriteExt, duplex};
-    use ::tokio::time::Instant;
+    use ::tokio::time;
 
     use super::*;
     use crate::adapters::handshake_driver::Silence;
@@ -138,7 +157,7 @@ mod tests {
                 let client = silence.client(Client::new());
                 let (near, mut far) = duplex(1 << 16);
                 far.write_all(silence.arrives).await.unwrap();
-                let start = Instant::now();
+                let start = time::Instant::now();
                 let route = client.route::<()>(client.runtime().now(), silence.url).unwrap();
                 silence.check(client.run_route(near, route).await);
                 assert!(start.elapsed() >= Silence::LIMIT && start.elapsed() < Silence::LIMIT * 2);

@@ -11,5 +11,6 @@ mod identity;
 mod libraries;
 mod proxies;
 mod records;
+mod redirects;
 #[cfg(unix)]
 mod unix;

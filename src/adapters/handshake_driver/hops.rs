@@ -1,0 +1,70 @@
+//! The URLs that one call of `connect` visits: the first one, and those of redirects.
+//!
+//! ```text
+//!   Client ── hops ──▶ Hops ── client, url ──▶ the adapter connects ──▶ open
+//!                        ▲                          │ error
+//!                        └──── follow: a redirect ──┴───▶ follow: any other error, or a refused redirect
+//! ```
+//!
+//! `crate::redirect` decides whether a redirect is followed. This file removes the headers that the next server must
+//! not get, and adds the reason to the error of a refused redirect. The adapters connect.
+//!
+//! Invariant: if the client follows no redirects, it is neither copied nor changed.
+
+use std::borrow::Cow;
+use std::prelude::v1::*;
+
+use super::client::Client;
+use super::connect_error::ConnectError;
+use crate::handshake::WsUrl;
+use crate::redirect::Redirects;
+
+/// The state of one call of `connect`: where to connect next, and with which settings.
+#[derive(Debug)]
+pub(in crate::adapters) struct Hops<'c, R: Clone> {
+    client: Cow<'c, Client<R>>,
+    url: Cow<'c, str>,
+    redirects: Redirects,
+}
+
+impl<R: Clone> Client<R> {
+    /// Starts with `url`.
+    pub(in crate::adapters) fn hops<'c>(&'c self, url: &'c str) -> Hops<'c, R> {
+        let redirects = Redirects::new(self.redirects);
+        #[cfg(feature = "rustls")]
+        let redirects = redirects.client_certificate(self.has_certificate());
+        Hops { client: Cow::Borrowed(self), url: url.into(), redirects }
+    }
+}
+
+impl<R: Clone> Hops<'_, R> {
+    /// Returns the client for the next request.
+    pub(in crate::adapters) fn client(&self) -> &Client<R> {
+        &self.client
+    }
+
+    /// Returns the URL of the next request.
+    pub(in crate::adapters) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Handles the failure of the last request. Returns `Ok` if it was a redirect and the next request must be sent, or
+    /// the error for the application.
+    pub(in crate::adapters) fn follow<S>(&mut self, error: ConnectError<S>) -> Result<(), ConnectError<S>> {
+        let ConnectError::Http(response) = error else { return Err(error) };
+        // The URL was parsed before the request was sent.
+        let url = WsUrl::parse(&self.url)?;
+        match self.redirects.follow(&url, response.status, response.headers()) {
+            Ok(Some(next)) => {
+                self.url = next.into();
+                let redirects = &self.redirects;
+                if !self.client.has_only_headers(|name| redirects.may_send(name)) {
+                    self.client.to_mut().keep_headers(|name| redirects.may_send(name));
+                }
+                Ok(())
+            }
+            Ok(None) => Err(ConnectError::Http(response)),
+            Err(reason) => Err(ConnectError::Redirect(reason, response)),
+        }
+    }
+}

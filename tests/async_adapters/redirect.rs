@@ -1,0 +1,99 @@
+//! Redirects on tokio and smol, over loopback.
+//!
+//! `tests/redirect.rs` has a table of redirects, and `tests/net/redirect.rs` the cases of a whole client.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::thread::{self, JoinHandle};
+
+use hybi::handshake::{HeadLimits, Incoming, ServerHandshake};
+
+/// Answers one connection for each of `locations` with a redirect, and then opens a WebSocket. Returns the heads of all
+/// requests.
+fn server(locations: Vec<String>) -> (SocketAddr, JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let thread = thread::spawn(move || {
+        let mut heads = Vec::new();
+        let redirects = locations.into_iter().map(Some).chain([None]);
+        for location in redirects {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.extend(byte);
+            }
+            let answer = match (location, ServerHandshake::new(HeadLimits::new()).poll(&head)) {
+                (Some(location), _) => {
+                    format!("HTTP/1.1 307 T\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n")
+                        .into_bytes()
+                }
+                (None, Ok(Some(Incoming::Upgrade(request)))) => request.accept().to_vec().unwrap(),
+                (None, other) => panic!("{other:?}"),
+            };
+            stream.write_all(&answer).unwrap();
+            heads.push(String::from_utf8(head).unwrap());
+        }
+        heads
+    });
+    (address, thread)
+}
+
+/// Checks the heads of two requests to one server and one request to another server.
+fn check(first: &[String], other: &[String]) {
+    assert!(first.iter().all(|head| head.contains("7f3a")), "{first:?}");
+    assert!(first[0].starts_with("GET /one HTTP") && first[1].starts_with("GET /two HTTP"), "{first:?}");
+    assert!(!other[0].contains("7f3a") && other[0].starts_with("GET /three HTTP"), "{other:?}");
+    assert!(other[0].to_ascii_lowercase().contains("user-agent: hybi"), "{other:?}");
+}
+
+#[cfg(feature = "tokio")]
+mod on_tokio {
+    use hybi::adapters::tokio::{Client, ConnectError};
+    use hybi::redirect::RedirectError;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn s9110_15_4_a_client_follows_redirects_without_credentials_to_another_server() {
+        let (other, other_thread) = server(vec![]);
+        let (first, first_thread) = server(vec!["/two".into(), format!("http://{other}/three")]);
+        // The last request lets the first server end.
+        let client = Client::new().header("Authorization", "Bearer 7f3a").header("User-Agent", "hybi");
+        let ws = client.clone().redirects(2).connect(&format!("ws://{first}/one")).await.unwrap();
+        assert_eq!(ws.target(), "/three");
+        client.connect(&format!("ws://{first}/last")).await.unwrap();
+        check(&first_thread.join().unwrap(), &other_thread.join().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_refused_redirect_has_its_reason_and_its_response() {
+        let (address, thread) = server(vec!["/a".into(), "/b".into()]);
+        let url = format!("ws://{address}/");
+        let error = Client::new().redirects(1).connect(&url).await.unwrap_err();
+        assert_eq!(error.response().unwrap().headers().get("location"), Some(&b"/b"[..]));
+        assert!(matches!(error, ConnectError::Redirect(RedirectError::TooMany { most: 1 }, _)), "{error}");
+        Client::new().connect(&url).await.unwrap();
+        thread.join().unwrap();
+    }
+}
+
+#[cfg(feature = "async-io")]
+mod on_smol {
+    use hybi::adapters::futures_io::Client;
+
+    use super::*;
+
+    #[test]
+    fn s9110_15_4_a_client_follows_redirects_without_credentials_to_another_server() {
+        let (other, other_thread) = server(vec![]);
+        let (first, first_thread) = server(vec!["/two".into(), format!("http://{other}/three")]);
+        let client = Client::new().header("Authorization", "Bearer 7f3a").header("User-Agent", "hybi");
+        let (following, url) = (client.clone().redirects(2), format!("ws://{first}/one"));
+        let ws = smol::block_on(following.connect(&url)).unwrap();
+        assert_eq!(ws.target(), "/three");
+        smol::block_on(client.connect(&format!("ws://{first}/last"))).unwrap();
+        check(&first_thread.join().unwrap(), &other_thread.join().unwrap());
+    }
+}
