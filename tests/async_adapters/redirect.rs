@@ -1,4 +1,4 @@
-//! Redirects on tokio and smol, over loopback.
+//! Redirects and `http::Request` on tokio and smol, over loopback.
 //!
 //! `tests/redirect.rs` has a table of redirects, and `tests/net/redirect.rs` the cases of a whole client.
 
@@ -77,6 +77,24 @@ mod on_tokio {
         Client::new().connect(&url).await.unwrap();
         thread.join().unwrap();
     }
+
+    #[cfg(feature = "http")]
+    #[tokio::test]
+    async fn the_headers_of_a_request_are_credentials_too() {
+        let (other, other_thread) = server(vec![]);
+        let (first, first_thread) = server(vec!["/two".into(), format!("http://{other}/three")]);
+        let uri = format!("ws://{first}/one");
+        let request =
+            http::Request::get(uri).header("X-Key", "7f3a").header("User-Agent", "hybi").body(()).unwrap();
+        let ws = Client::new().redirects(2).connect_request(&request).await.unwrap();
+        assert_eq!(ws.handshake().to_http_response().headers()["upgrade"], "websocket");
+        let (client, url) = Client::new().with_request(&request).unwrap();
+        client.connect(&url).await.unwrap();
+        check(&first_thread.join().unwrap(), &other_thread.join().unwrap());
+        let post = http::Request::post("ws://a/").body(()).unwrap();
+        let error = Client::new().connect_request(&post).await.unwrap_err();
+        assert!(matches!(error, ConnectError::HttpRequest(_)), "{error}");
+    }
 }
 
 #[cfg(feature = "async-io")]
@@ -95,5 +113,15 @@ mod on_smol {
         assert_eq!(ws.target(), "/three");
         smol::block_on(client.connect(&format!("ws://{first}/last"))).unwrap();
         check(&first_thread.join().unwrap(), &other_thread.join().unwrap());
+    }
+
+    #[cfg(feature = "http")]
+    #[test]
+    fn a_client_sends_an_http_request() {
+        let (address, thread) = server(vec![]);
+        let request =
+            http::Request::get(format!("ws://{address}/one")).header("X-Key", "7").body(()).unwrap();
+        smol::block_on(Client::new().connect_request(&request)).unwrap();
+        assert!(thread.join().unwrap()[0].contains("\r\nx-key: 7\r\n"));
     }
 }

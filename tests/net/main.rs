@@ -23,6 +23,8 @@ mod common;
 #[cfg(feature = "deflate")]
 mod deflate;
 mod end;
+#[cfg(feature = "http")]
+mod http_types;
 mod liveness;
 mod memory;
 mod never_waits;

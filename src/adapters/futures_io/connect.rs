@@ -96,6 +96,30 @@ impl Client<AsyncIo> {
         }
     }
 
+    /// Connects to the URL of an `http::Request`, and opens a WebSocket.
+    ///
+    /// Headers, subprotocols and the origin of the request replace those of the client.
+    /// [`HttpClientRequest`](crate::handshake::HttpClientRequest) lists the headers that the handshake writes itself.
+    ///
+    /// # Errors
+    ///
+    /// * [`ConnectError::HttpRequest`]: the method, the version, the URI or a header of the request cannot be used.
+    /// * The errors of [`connect`](Self::connect). [`ConnectError::Request`] also names a header of the request for
+    ///   which the handshake writes another value.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the connection is closed.
+    #[cfg(feature = "http")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+    pub async fn connect_request(
+        &self,
+        request: &::http::Request<()>,
+    ) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
+        let (client, url) = self.with_request(request)?;
+        client.connect(&url).await
+    }
+
     /// Connects to `url`. A redirect is an error. The deadline is counted from `start`.
     async fn connect_once(
         &self,

@@ -16,7 +16,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::AddedHeaders;
 use super::client::Client;
 use super::connect_error::ConnectError;
+#[cfg(feature = "http")]
+use super::http_request::RequestSettings;
 use crate::handshake::HandshakeError;
+#[cfg(feature = "http")]
+use crate::handshake::HttpRequestError;
 use crate::proxy::{ProxyError, SocksFailure};
 use crate::reconnect::{Failure, GiveUp, Next, ReconnectPolicy, Reconnecting};
 #[cfg(feature = "rustls")]
@@ -25,7 +29,8 @@ use crate::{Instant, Outcome};
 
 /// The URL of one attempt to connect, and headers for its request in addition to those of the client.
 ///
-/// An application can return a fresh token for each attempt. A `String` and a `&str` are targets without headers.
+/// An application can return a fresh token for each attempt. A `String` and a `&str` are targets without headers. With
+/// the feature `http`, an `http::Request<()>` is a target too.
 ///
 /// ```
 /// use hybi::adapters::handshake_driver::Target;
@@ -37,13 +42,21 @@ use crate::{Instant, Outcome};
 pub struct Target {
     url: String,
     headers: AddedHeaders,
+    /// The `http::Request` that the target was made of. An error is reported as the failure of the attempt.
+    #[cfg(feature = "http")]
+    request: Option<Result<RequestSettings, HttpRequestError>>,
 }
 
 impl Target {
     /// Creates a target without additional headers.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), headers: AddedHeaders::default() }
+        Self {
+            url: url.into(),
+            headers: AddedHeaders::default(),
+            #[cfg(feature = "http")]
+            request: None,
+        }
     }
 
     /// Adds a header to the request. Debug output shows its name only.
@@ -63,6 +76,18 @@ impl From<String> for Target {
 impl From<&str> for Target {
     fn from(url: &str) -> Self {
         Self::new(url)
+    }
+}
+
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+impl From<::http::Request<()>> for Target {
+    /// Returns a target with the URL and the headers of `request`, which replace those of the client. If the request
+    /// cannot be sent, the attempt fails.
+    fn from(request: ::http::Request<()>) -> Self {
+        let settings = RequestSettings::try_from(&request);
+        let url = settings.as_ref().map(|settings| settings.url.clone()).unwrap_or_default();
+        Self { url, headers: AddedHeaders::default(), request: Some(settings) }
     }
 }
 
@@ -103,6 +128,8 @@ impl<S> ConnectError<S> {
     pub fn failure(&self) -> Failure {
         match self {
             Self::Url(_) | Self::NeedsTls | Self::Request(_) | Self::ProxyVariable(_) => Failure::Request,
+            #[cfg(feature = "http")]
+            Self::HttpRequest(_) => Failure::Request,
             Self::Connect(_) | Self::Deadline(_) | Self::Io(_) | Self::Handshake(HandshakeError::Timeout) => {
                 Failure::Network
             }
@@ -225,10 +252,18 @@ impl<R, U> Attempts<R, U> {
 
 impl<R: Clone, T: Into<Target>, U: FnMut(u32) -> T> Attempts<R, U> {
     /// Asks the application for the target of the next attempt. Returns the client for this attempt, and the URL.
-    pub(in crate::adapters) fn begin(&mut self) -> (Client<R>, String) {
-        let Target { url, headers } = (self.target)(self.reconnecting.failed_attempts()).into();
+    ///
+    /// An error means that the attempt has failed.
+    pub(in crate::adapters) fn begin<S>(&mut self) -> Result<(Client<R>, String), ConnectError<S>> {
+        let target: Target = (self.target)(self.reconnecting.failed_attempts()).into();
         let client = self.client.clone();
-        (headers.0.into_iter().fold(client, |client, (name, value)| client.header(name, value)), url)
+        #[cfg(feature = "http")]
+        let client = match target.request {
+            Some(settings) => client.with_settings(settings?),
+            None => client,
+        };
+        let headers = target.headers.0.into_iter();
+        Ok((headers.fold(client, |client, (name, value)| client.header(name, value)), target.url))
     }
 }
 

@@ -213,7 +213,7 @@ impl<R> Client<R> {
     }
 
     /// Removes the headers for whose name `keep` is false.
-    #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
+    #[cfg(any(feature = "net", feature = "tokio", feature = "async-io", feature = "http"))]
     pub(super) fn keep_headers(&mut self, keep: impl Fn(&str) -> bool) {
         self.headers.0.retain(|(name, _)| keep(name));
     }

@@ -10,6 +10,8 @@ use std::io;
 use std::prelude::v1::*;
 
 use crate::dial::DeadlineExceeded;
+#[cfg(feature = "http")]
+use crate::handshake::HttpRequestError;
 use crate::handshake::{HandshakeError, Headers, HttpReply, RequestError, UrlError};
 use crate::proxy::{ProxyError, ProxyVariableError};
 use crate::redirect::RedirectError;
@@ -38,6 +40,11 @@ pub enum ConnectError<S> {
     Proxy(ProxyError),
     /// The request cannot be sent: a header, a subprotocol or the origin is invalid.
     Request(RequestError),
+    /// The `http::Request` cannot be sent. An error in its URL is [`Url`](Self::Url) instead, and an error in a header
+    /// is [`Request`](Self::Request).
+    #[cfg(feature = "http")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+    HttpRequest(HttpRequestError),
     /// No connection could be made. The error names the addresses that were tried.
     Connect(io::Error),
     /// The WebSocket was not open in time. The error names the stage that was running, for example the name resolution.
@@ -69,6 +76,8 @@ impl<S> fmt::Display for ConnectError<S> {
             Self::ProxyVariable(error) => fmt::Display::fmt(error, f),
             Self::Proxy(error) => fmt::Display::fmt(error, f),
             Self::Request(error) => fmt::Display::fmt(error, f),
+            #[cfg(feature = "http")]
+            Self::HttpRequest(error) => fmt::Display::fmt(error, f),
             Self::Connect(error) => write!(f, "cannot connect: {error}"),
             Self::Deadline(error) => fmt::Display::fmt(error, f),
             Self::Io(error) => write!(f, "the handshake failed: {error}"),
@@ -97,6 +106,8 @@ impl<S> fmt::Debug for ConnectError<S> {
             Self::ProxyVariable(error) => f.debug_tuple("ProxyVariable").field(error).finish(),
             Self::Proxy(error) => f.debug_tuple("Proxy").field(error).finish(),
             Self::Request(error) => f.debug_tuple("Request").field(error).finish(),
+            #[cfg(feature = "http")]
+            Self::HttpRequest(error) => f.debug_tuple("HttpRequest").field(error).finish(),
             Self::Connect(error) => f.debug_tuple("Connect").field(error).finish(),
             Self::Deadline(error) => f.debug_tuple("Deadline").field(error).finish(),
             Self::Io(error) => f.debug_tuple("Io").field(error).finish(),
@@ -115,6 +126,8 @@ impl<S> Error for ConnectError<S> {
         match self {
             Self::Url(error) => Some(error),
             Self::Request(error) => Some(error),
+            #[cfg(feature = "http")]
+            Self::HttpRequest(error) => Some(error),
             Self::Redirect(reason, _) => Some(reason),
             Self::Connect(error) | Self::Io(error) => Some(error),
             Self::Deadline(error) => Some(error),
@@ -143,6 +156,8 @@ impl<S> ConnectError<S> {
             Self::ProxyVariable(error) => ConnectError::ProxyVariable(error),
             Self::Proxy(error) => ConnectError::Proxy(error),
             Self::Request(error) => ConnectError::Request(error),
+            #[cfg(feature = "http")]
+            Self::HttpRequest(error) => ConnectError::HttpRequest(error),
             Self::Connect(error) => ConnectError::Connect(error),
             Self::Deadline(error) => ConnectError::Deadline(error),
             Self::Io(error) => ConnectError::Io(error),
@@ -171,6 +186,17 @@ impl<S> From<UrlError> for ConnectError<S> {
 impl<S> From<RequestError> for ConnectError<S> {
     fn from(error: RequestError) -> Self {
         Self::Request(error)
+    }
+}
+
+#[cfg(feature = "http")]
+impl<S> From<HttpRequestError> for ConnectError<S> {
+    fn from(error: HttpRequestError) -> Self {
+        match error {
+            HttpRequestError::Url(error) => Self::Url(error),
+            HttpRequestError::Request(error) => Self::Request(error),
+            error => Self::HttpRequest(error),
+        }
     }
 }
 

@@ -33,6 +33,8 @@ mod connect_error;
 mod connecting;
 #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
 mod hops;
+#[cfg(feature = "http")]
+mod http_request;
 mod plain_request;
 mod receiving;
 mod rejecting;

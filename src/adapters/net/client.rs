@@ -106,6 +106,48 @@ impl Client {
         }
     }
 
+    /// Connects to the URL of an `http::Request`, and opens a WebSocket. Blocks until the handshakes are done.
+    ///
+    /// Headers, subprotocols and the origin of the request replace those of the client.
+    /// [`HttpClientRequest`](crate::handshake::HttpClientRequest) lists the headers that the handshake writes itself.
+    ///
+    /// ```
+    /// use hybi::adapters::net::{Client, Server};
+    /// use std::net::TcpListener;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let request = http::Request::get(format!("ws://{}/chat", listener.local_addr()?))
+    ///     .header("Authorization", "Bearer 7f3a")
+    ///     .body(())?;
+    /// let server = std::thread::spawn(move || {
+    ///     let ws = Server::new().header("X-Region", "eu").accept(listener.accept().unwrap().0).unwrap();
+    ///     assert_eq!(ws.headers().get("Authorization"), Some(&b"Bearer 7f3a"[..]));
+    /// });
+    /// let ws = Client::new().connect_request(&request).map_err(|error| error.without_stream())?;
+    /// let response = ws.handshake().to_http_response();
+    /// assert_eq!(response.status(), http::StatusCode::SWITCHING_PROTOCOLS);
+    /// assert_eq!(response.headers()["x-region"], "eu");
+    /// # server.join().unwrap();
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// - [`ConnectError::HttpRequest`]: the method, the version, the URI or a header of the request cannot be used.
+    /// - The errors of [`connect`](Self::connect). [`ConnectError::Request`] also names a header of the request for
+    ///   which the handshake writes another value.
+    #[cfg(feature = "http")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+    pub fn connect_request(
+        &self,
+        request: &::http::Request<()>,
+    ) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
+        let (client, url) = self.with_request(request)?;
+        client.connect(&url)
+    }
+
     /// Connects to `url`. A redirect is an error. The deadline is counted from the start of `clock`.
     fn connect_once(
         &self,

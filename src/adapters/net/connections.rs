@@ -75,8 +75,7 @@ impl<T: Into<Target>, U: FnMut(u32) -> T> Connections<U> {
             let now = self.now();
             let due = self.attempts.due(now)?;
             thread::sleep(due.saturating_duration_since(now));
-            let (client, url) = self.attempts.begin();
-            match client.connect(&url) {
+            match self.attempts.begin().and_then(|(client, url)| client.connect(&url)) {
                 Ok(ws) => {
                     self.attempts.connected(self.now());
                     return Ok(ws);

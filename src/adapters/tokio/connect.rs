@@ -88,6 +88,51 @@ impl Client {
         }
     }
 
+    /// Connects to the URL of an `http::Request`, and opens a WebSocket.
+    ///
+    /// Headers, subprotocols and the origin of the request replace those of the client.
+    /// [`HttpClientRequest`](crate::handshake::HttpClientRequest) lists the headers that the handshake writes itself.
+    ///
+    /// ```
+    /// use hybi::adapters::tokio::{Client, accept};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    /// let request = http::Request::get(format!("ws://{}/chat", listener.local_addr()?))
+    ///     .header("Authorization", "Bearer 7f3a")
+    ///     .body(())?;
+    /// let server = async { accept(listener.accept().await.unwrap().0).await };
+    /// let client = Client::new();
+    /// let (ws, server) = tokio::join!(client.connect_request(&request), server);
+    /// assert_eq!(server?.headers().get("Authorization"), Some(&b"Bearer 7f3a"[..]));
+    /// let response = ws?.handshake().to_http_response();
+    /// assert_eq!(response.status(), http::StatusCode::SWITCHING_PROTOCOLS);
+    /// assert_eq!(response.headers()["upgrade"], "websocket");
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// * [`ConnectError::HttpRequest`]: the method, the version, the URI or a header of the request cannot be used.
+    /// * The errors of [`connect`](Self::connect). [`ConnectError::Request`] also names a header of the request for
+    ///   which the handshake writes another value.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the connection is closed.
+    #[cfg(feature = "http")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+    pub async fn connect_request(
+        &self,
+        request: &::http::Request<()>,
+    ) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
+        let (client, url) = self.with_request(request)?;
+        client.connect(&url).await
+    }
+
     /// Connects to `url`. A redirect is an error. The deadline is counted from `start`.
     async fn connect_once(
         &self,

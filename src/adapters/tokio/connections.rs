@@ -113,8 +113,11 @@ impl<T: Into<Target>, U: FnMut(u32) -> T> Connections<U> {
             }
             let due = self.attempts.due(self.runtime.now())?;
             ready!(self.runtime.poll_at(cx, due));
-            let (client, url) = self.attempts.begin();
-            self.connecting = Some(Box::pin(async move { client.connect(&url).await }));
+            let begun = self.attempts.begin();
+            self.connecting = Some(Box::pin(async move {
+                let (client, url) = begun?;
+                client.connect(&url).await
+            }));
         }
     }
 }
