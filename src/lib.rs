@@ -102,7 +102,8 @@
 //! `rustls`, the adapters use TLS. The crate does not implement HTTP beyond the handshake and CONNECT, or connection
 //! pools. Only the functions `connect` of the adapters resolve host names. The modules [`dial`] and [`reconnect`]
 //! decide which address to connect to, and when to connect again. Each `connect` uses `dial`, and the proxy of the
-//! client. `Client::reconnecting` of `net` and `tokio` uses `reconnect` as well.
+//! client. `Client::reconnecting` of `net` and `tokio` uses `reconnect` as well. The module [`redirect`] decides about
+//! redirects, which `connect` follows on request.
 //!
 //! # Limits
 //!

@@ -19,8 +19,8 @@ use super::connect_error::ConnectError;
 use crate::handshake::WsUrl;
 use crate::redirect::Redirects;
 
-/// The state of one call of `connect`: where to connect next, and with which settings.
-#[derive(Debug)]
+/// The state of one call of `connect`: where to connect next, and with which settings. It has no `Debug`, because the
+/// query of the URL can be a credential.
 pub(in crate::adapters) struct Hops<'c, R: Clone> {
     client: Cow<'c, Client<R>>,
     url: Cow<'c, str>,
