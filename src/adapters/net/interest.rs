@@ -26,7 +26,7 @@ use crate::adapters::error::Error;
 /// let url = format!("ws://{}/", listener.local_addr()?);
 /// let server = std::thread::spawn(move || Server::new().accept(listener.accept().unwrap().0).unwrap());
 /// let mut ws = Client::new().connect(&url)?;
-/// ws.stream().set_nonblocking(true)?;
+/// ws.stream().socket().set_nonblocking(true)?;
 /// match ws.next_event() {
 ///     Err(error) => {
 ///         // Pass this to mio, or to another library that waits for many sockets at once.
