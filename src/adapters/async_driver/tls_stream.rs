@@ -32,7 +32,7 @@ const LONG: usize = 16 << 10;
 /// records without end.
 const MAX_READS: usize = 8;
 
-thread_local! {
+std::thread_local! {
     /// Space for ciphertext, used during one call. The memory stays in the processor's cache, other than the memory of
     /// a large message, and connections that wait need none.
     static SPACE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
