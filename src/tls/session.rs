@@ -79,6 +79,8 @@ pub struct Session {
     unprocessed: Vec<u8>,
     /// Whether `close_notify` of the peer has arrived.
     peer_closed: bool,
+    /// Whether the stream has ended.
+    has_ended: bool,
     /// Why the session can receive and send nothing more.
     failure: Option<TlsError>,
 }
@@ -118,7 +120,7 @@ impl Session {
     pub fn new(connection: impl Into<Connection>) -> Self {
         let mut connection = connection.into();
         connection.set_buffer_limit(Some(MOST_KEPT));
-        Self { connection, unprocessed: Vec::new(), peer_closed: false, failure: None }
+        Self { connection, unprocessed: Vec::new(), peer_closed: false, has_ended: false, failure: None }
     }
 
     /// Returns the connection of rustls, for example to read the certificates of the peer.
@@ -154,7 +156,13 @@ impl Session {
 
     /// Handles the end of the stream. Without `close_notify` from the peer, the stream was truncated.
     pub fn handle_eof(&mut self) {
-        if !self.peer_closed {
+        self.has_ended = true;
+        self.check_end();
+    }
+
+    /// Fails if the stream has ended without `close_notify`. Ciphertext that is not processed yet may contain it.
+    fn check_end(&mut self) {
+        if self.has_ended && self.unprocessed.is_empty() && !self.peer_closed {
             self.failure.get_or_insert(TlsError::Truncated);
         }
     }
@@ -173,6 +181,7 @@ impl Session {
                 Ok(_) | Err(_) if !self.unprocessed.is_empty() && self.failure.is_none() => {
                     let bytes = core::mem::take(&mut self.unprocessed);
                     self.handle_ciphertext(&bytes);
+                    self.check_end();
                 }
                 Ok(_) | Err(_) => break,
             }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use hybi::adapters::net::{Client, Server, Stream};
-use hybi::tls::Session;
+use hybi::tls::{Session, TlsError};
 
 use crate::identity::localhost;
 
@@ -135,5 +135,36 @@ fn the_split_of_the_ciphertext_does_not_matter() {
         transfer(&mut client, &mut server, piece);
         server.handle_eof();
         assert_eq!(server.poll_plaintext(&mut to), Ok(Some(0)));
+    }
+}
+
+#[test]
+fn all_plaintext_is_returned_before_the_end_although_it_was_not_read_before_the_end() {
+    for closes in [true, false] {
+        let (client_config, server_config) = localhost();
+        let mut client = Session::client(client_config, "localhost").unwrap();
+        let mut server = Session::server(server_config).unwrap();
+        while client.is_handshaking() || server.is_handshaking() {
+            transfer(&mut client, &mut server, usize::MAX);
+            transfer(&mut server, &mut client, usize::MAX);
+        }
+        for n in 0..10 {
+            assert_eq!(client.encrypt(&[IoSlice::new(&[n; 60_000])]), Ok(60_000));
+            transfer(&mut client, &mut server, usize::MAX);
+        }
+        if closes {
+            client.close();
+            transfer(&mut client, &mut server, usize::MAX);
+        }
+        server.handle_eof();
+        let (mut received, mut to) = (0, [0; 10_000]);
+        let end = loop {
+            match server.poll_plaintext(&mut to) {
+                Ok(Some(n @ 1..)) => received += n,
+                end => break end,
+            }
+        };
+        assert_eq!(received, 600_000);
+        assert_eq!(end, if closes { Ok(Some(0)) } else { Err(TlsError::Truncated) });
     }
 }
