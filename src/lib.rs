@@ -18,7 +18,7 @@
 //! | `proxy` | the opening of a tunnel through an HTTP or SOCKS5 proxy, over bytes, and the proxy variables of the environment; the adapters use it | `alloc` |
 //! | `redirect` | whether to follow a redirect, to which URL, and with which headers: a policy without I/O | `alloc` |
 //! | [`dial`], [`reconnect`] | which address to connect to, and when to connect again: policies without I/O | none |
-//! | `tls` | a TLS session without I/O, which the adapters use for `wss://` URLs | `rustls` |
+//! | `tls` | a TLS session without I/O, which the adapters use for `wss://` URLs | `rustls`, `native-tls` |
 //! | [`frame`], [`utf8`], [`CloseFrame`] | a frame codec, a UTF-8 validator, close codes and reasons | none |
 //!
 //! # The run loop
@@ -99,11 +99,11 @@
 //! # Scope
 //!
 //! The crate implements all of RFC 6455 for both roles, and RFC 7692 with the feature `deflate`. With the feature
-//! `rustls`, the adapters use TLS. The crate does not implement HTTP beyond the handshake and CONNECT, or connection
-//! pools. Only the functions `connect` of the adapters resolve host names. The modules [`dial`] and [`reconnect`]
-//! decide which address to connect to, and when to connect again. Each `connect` uses `dial`, and the proxy of the
-//! client. `Client::reconnecting` of `net` and `tokio` uses `reconnect` as well. The module [`redirect`] decides about
-//! redirects, which `connect` follows on request.
+//! `rustls` or `native-tls`, the adapters use TLS. The crate does not implement HTTP beyond the handshake and CONNECT,
+//! or connection pools. Only the functions `connect` of the adapters resolve host names. The modules [`dial`] and
+//! [`reconnect`] decide which address to connect to, and when to connect again. Each `connect` uses `dial`, and the
+//! proxy of the client. `Client::reconnecting` of `net` and `tokio` uses `reconnect` as well. The module `redirect`
+//! decides about redirects, which `connect` follows on request.
 //!
 //! # Limits
 //!
@@ -156,8 +156,8 @@ pub mod reconnect;
 pub mod redirect;
 mod role;
 mod time;
-#[cfg(feature = "rustls")]
-#[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "rustls", feature = "native-tls"))))]
 pub mod tls;
 pub mod utf8;
 

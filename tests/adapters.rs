@@ -5,7 +5,7 @@
 
 #[cfg(feature = "deflate")]
 pub use hybi::deflate;
-#[cfg(feature = "rustls")]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
 pub use hybi::tls;
 pub use hybi::{
     CloseCode, CloseFrame, CloseReason, CloseState, Config, Connection, Counters, EofPosition, Event,

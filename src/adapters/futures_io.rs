@@ -49,8 +49,9 @@
 //!
 //! # TLS
 //!
-//! With the feature `rustls`, `connect` takes `wss://` URLs. `Client::open_tls` and `Server::accept_tls` run TLS over
-//! any stream. The module `hybi::tls` lists the features that provide cryptography and root certificates.
+//! With the feature `rustls` or `native-tls`, `connect` takes `wss://` URLs. `Client::open_tls`, `Server::accept_tls`
+//! and `Server::accept_native_tls` run TLS over any stream. The module `hybi::tls` lists the features that provide
+//! cryptography and root certificates.
 //!
 //! # Proxies
 //!
@@ -70,8 +71,8 @@ use super::{async_driver, handshake_driver};
 #[cfg(feature = "async-io")]
 use crate::handshake::ClientRequest;
 use crate::{Connection, Inbox, Instant};
-#[cfg(feature = "rustls")]
-#[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "rustls", feature = "native-tls"))))]
 pub use async_driver::TlsStream;
 use async_driver::Transport;
 pub use async_driver::{Group, Timer};
@@ -82,7 +83,7 @@ mod async_io;
 mod client_stream;
 #[cfg(feature = "async-io")]
 mod connect;
-#[cfg(feature = "rustls")]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
 mod tls_stream;
 
 #[cfg(feature = "async-io")]

@@ -39,8 +39,9 @@
 //!
 //! # TLS
 //!
-//! With the feature `rustls`, [`connect`] takes `wss://` URLs, and `Server::accept_tls` accepts clients over TLS. The
-//! module `hybi::tls` lists the features that provide cryptography and root certificates.
+//! With the feature `rustls` or `native-tls`, [`connect`] takes `wss://` URLs. `Server::accept_tls` and
+//! `Server::accept_native_tls` accept clients over TLS. The module `hybi::tls` lists the features that provide
+//! cryptography and root certificates.
 //!
 //! To use another library, pass its TLS stream to [`Client::open`], or to [`Server::accept`] on a server. Any stream
 //! that is `AsyncRead`, `AsyncWrite` and `Unpin` works.
@@ -71,8 +72,8 @@ use super::{async_driver, handshake_driver};
 use crate::handshake::ClientRequest;
 use crate::{Connection, Inbox, Instant};
 pub use async_driver::Group;
-#[cfg(feature = "rustls")]
-#[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "rustls", feature = "native-tls"))))]
 pub use async_driver::TlsStream;
 use async_driver::{Timer, Transport};
 pub use connect::{ClientStream, connect};
@@ -81,7 +82,7 @@ pub use connections::Connections;
 mod client_stream;
 mod connect;
 mod connections;
-#[cfg(feature = "rustls")]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
 mod tls_stream;
 
 /// A WebSocket over a stream of tokio, by default TCP.

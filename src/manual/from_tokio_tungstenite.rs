@@ -7,11 +7,12 @@
 //!
 //! | tokio-tungstenite | hybi |
 //! | --- | --- |
-//! | `connect_async(url)` | [`connect(url)`](crate::adapters::tokio::connect); `wss://` needs the feature `rustls` |
+//! | `connect_async(url)` | [`connect(url)`](crate::adapters::tokio::connect); `wss://` needs the feature `rustls` or `native-tls` |
 //! | `connect_async_with_config(request, config, nodelay)` | [`Client::new()`](crate::adapters::tokio::Client), `.header(..)`, `.subprotocols(..)`, `.config(..)`, `.connect(url)`; `TCP_NODELAY` is set. With the feature `http`, `Client::connect_request(&request)` takes an `http::Request<()>`; the key and the other headers of the handshake are not needed |
-//! | `connect_async_tls_with_config` with a `Connector`, `client_async_tls` | `Client::tls(config)` and `.connect(url)`; `Client::open_tls(stream, url)` |
+//! | `connect_async_tls_with_config` with a `Connector`, `client_async_tls` | `Client::tls(config)` or `Client::native_tls(connector)`, and `.connect(url)`; `Client::open_tls(stream, url)` |
 //! | `MaybeTlsStream` | [`ClientStream`](crate::adapters::tokio::ClientStream) |
 //! | the features `rustls-tls-webpki-roots`, `rustls-tls-native-roots` | the features `rustls-ring` or `rustls-aws-lc-rs`, with `webpki-roots` or `platform-verifier` |
+//! | the feature `native-tls` | the feature `native-tls` |
 //! | `client_async(request, stream)` | [`Client::open(stream, url)`](crate::adapters::handshake_driver::Client::open), [`client(stream, request)`](crate::adapters::tokio::client) |
 //! | `accept_async(stream)` | [`accept(stream)`](crate::adapters::tokio::accept); set `TCP_NODELAY` before, as with tokio-tungstenite |
 //! | `accept_async_with_config(stream, config)` | [`Server::new()`](crate::adapters::tokio::Server)`.config(..).accept(stream)`; create one `Server` for all connections |

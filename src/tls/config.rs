@@ -1,4 +1,4 @@
-//! The default configuration of clients.
+//! The default configuration of clients with rustls: feature `rustls`.
 //!
 //! The configuration is created once and shared by all clients that use it. So they also share the sessions that can be
 //! resumed, and the root certificates are loaded once.
@@ -34,7 +34,7 @@ static SHARED: Mutex<Option<Arc<ClientConfig>>> = Mutex::new(None);
 /// - [`TlsError::NoRoots`]: no feature selects roots, or the roots of the operating system cannot be loaded.
 /// - [`TlsError::Config`]: the provider supports no version of TLS that rustls allows by default.
 pub fn client_config() -> Result<Arc<ClientConfig>, TlsError> {
-    let provider = provider()?;
+    let provider = crypto_provider()?;
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(config) = shared.as_ref().filter(|config| Arc::ptr_eq(config.crypto_provider(), &provider)) {
         return Ok(Arc::clone(config));
@@ -44,8 +44,31 @@ pub fn client_config() -> Result<Arc<ClientConfig>, TlsError> {
     Ok(config)
 }
 
-/// Returns the provider of the process, otherwise that of a feature.
-fn provider() -> Result<Arc<CryptoProvider>, TlsError> {
+/// Returns the provider of cryptography for rustls: the [default of the process](CryptoProvider::get_default),
+/// otherwise that of the feature `rustls-aws-lc-rs` or `rustls-ring`.
+///
+/// Pass it to `builder_with_provider` of a configuration. In contrast, `ClientConfig::builder` and
+/// `ServerConfig::builder` of rustls panic if the process has no default provider, and the program contains both
+/// providers or none. Another crate may add the second provider at any time.
+///
+/// ```
+/// use hybi::tls::rustls::{ClientConfig, RootCertStore};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # if cfg!(not(any(feature = "rustls-ring", feature = "rustls-aws-lc-rs"))) { return Ok(()) }
+/// let config = ClientConfig::builder_with_provider(hybi::tls::crypto_provider()?)
+///     .with_safe_default_protocol_versions()?
+///     .with_root_certificates(RootCertStore::empty())
+///     .with_no_client_auth();
+/// assert!(config.alpn_protocols.is_empty());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// [`TlsError::NoProvider`]: the process has no default provider, and no feature selects one.
+pub fn crypto_provider() -> Result<Arc<CryptoProvider>, TlsError> {
     if let Some(provider) = CryptoProvider::get_default() {
         return Ok(Arc::clone(provider));
     }
@@ -75,7 +98,7 @@ const fn of_feature() -> Option<Arc<CryptoProvider>> {
 #[cfg(any(feature = "webpki-roots", feature = "platform-verifier"))]
 fn create(provider: Arc<CryptoProvider>) -> Result<ClientConfig, TlsError> {
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let mut config = with_roots(builder.map_err(TlsError::Config)?)?;
+    let mut config = with_roots(builder.map_err(|error| TlsError::Config(error.into()))?)?;
     config.alpn_protocols = Vec::from([b"http/1.1".to_vec()]);
     Ok(config)
 }
@@ -89,7 +112,7 @@ fn create(_: Arc<CryptoProvider>) -> Result<ClientConfig, TlsError> {
 fn with_roots(builder: ConfigBuilder<ClientConfig, rustls::WantsVerifier>) -> Result<ClientConfig, TlsError> {
     use rustls_platform_verifier::BuilderVerifierExt;
 
-    let builder = builder.with_platform_verifier().map_err(|error| TlsError::NoRoots(Some(error)))?;
+    let builder = builder.with_platform_verifier().map_err(|error| TlsError::NoRoots(Some(error.into())))?;
     Ok(builder.with_no_client_auth())
 }
 

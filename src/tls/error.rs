@@ -1,14 +1,16 @@
 //! The reasons why TLS fails, as a typed error with advice.
 //!
-//! rustls has about a hundred errors. [`TlsError`] names those that an application or its user can act on, most of all
-//! problems of the peer's certificate. Each variant keeps the error of rustls, which [`source`](Error::source) returns.
+//! A TLS library has about a hundred errors. [`TlsError`] names those that an application or its user can act on, most
+//! of all problems of the peer's certificate. Each variant keeps the error of the library, as a [`LibraryError`].
+//!
+//! `rustls_session.rs` and `native_session.rs` choose the variant for an error of their library.
 
 use core::error::Error;
 use core::fmt;
 use std::io;
 use std::prelude::v1::*;
-
-use rustls::{AlertDescription, CertificateError, InvalidMessage};
+#[cfg(feature = "native-tls")]
+use std::sync::Arc;
 
 /// The reason why a TLS session could not be opened, or has failed.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,30 +19,30 @@ pub enum TlsError {
     /// There is no provider of cryptography: the process has no default provider, and no feature selects a provider.
     NoProvider,
     /// A client has no root certificates: neither the feature `webpki-roots` nor `platform-verifier` is enabled, or the
-    /// roots of the operating system could not be loaded.
-    NoRoots(Option<rustls::Error>),
+    /// roots of the operating system could not be loaded. With the feature `native-tls`, the system has the roots.
+    NoRoots(Option<LibraryError>),
     /// The configuration is not valid, for example because the provider supports no version of TLS.
-    Config(rustls::Error),
+    Config(LibraryError),
     /// The host of the URL can be neither the name nor the address in a certificate.
     HostName(String),
     /// The certificate of the peer has expired, or another certificate in its chain.
-    Expired(rustls::Error),
+    Expired(LibraryError),
     /// The certificate of the peer is not valid yet. The local clock may be wrong.
-    NotValidYet(rustls::Error),
+    NotValidYet(LibraryError),
     /// The certificate of the peer is for another host.
-    OtherHost(rustls::Error),
+    OtherHost(LibraryError),
     /// The certificate of the peer was not issued by a trusted authority. It may be self-signed.
-    UnknownIssuer(rustls::Error),
+    UnknownIssuer(LibraryError),
     /// The certificate of the peer is invalid for another reason, for example because it was revoked.
-    Certificate(rustls::Error),
+    Certificate(LibraryError),
     /// The peer has sent a fatal alert, for example because it requires a certificate.
-    Alert(rustls::Error),
+    Alert(LibraryError),
     /// The peer does not speak TLS.
-    NotTls(rustls::Error),
+    NotTls(LibraryError),
     /// The peer has selected an application protocol (ALPN) over which no WebSocket handshake is possible.
     Protocol(Vec<u8>),
     /// The peer broke the rules of TLS, or has no parameters in common with this endpoint.
-    Failed(rustls::Error),
+    Failed(LibraryError),
     /// The stream ended without `close_notify`. An attacker may have cut off data.
     Truncated,
     /// The peer did not complete the TLS handshake in time.
@@ -48,35 +50,17 @@ pub enum TlsError {
 }
 
 impl TlsError {
-    /// Returns the error for `error`. `first` is true if rustls has accepted no message of the peer yet.
-    pub(super) fn from_rustls(error: rustls::Error, first: bool) -> Self {
-        match &error {
-            rustls::Error::InvalidCertificate(why) => match why {
-                CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired(error),
-                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                    Self::NotValidYet(error)
-                }
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                    Self::OtherHost(error)
-                }
-                CertificateError::UnknownIssuer => Self::UnknownIssuer(error),
-                // webpki reports a self-signed certificate that claims to be an authority with this text.
-                CertificateError::Other(other) if std::format!("{other:?}").contains("CaUsedAsEndEntity") => {
-                    Self::UnknownIssuer(error)
-                }
-                _ => Self::Certificate(error),
-            },
-            rustls::Error::AlertReceived(_) => Self::Alert(error),
-            rustls::Error::InvalidMessage(
-                InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
-            ) if first => Self::NotTls(error),
-            _ => Self::Failed(error),
-        }
+    /// Returns the error of rustls, if there is one.
+    #[cfg(feature = "rustls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    #[must_use]
+    pub fn rustls_error(&self) -> Option<&rustls::Error> {
+        self.library_error()?.rustls()
     }
 
-    /// Returns the error of rustls, if there is one.
+    /// Returns the error of the TLS library, if there is one.
     #[must_use]
-    pub const fn rustls_error(&self) -> Option<&rustls::Error> {
+    pub const fn library_error(&self) -> Option<&LibraryError> {
         match self {
             Self::Config(error)
             | Self::Expired(error)
@@ -146,7 +130,7 @@ impl fmt::Display for TlsError {
                  certificate to the roots of the configuration for Client::tls: {error}"
             ),
             Self::Certificate(error) => write!(f, "the certificate of the peer is not accepted: {error}"),
-            Self::Alert(error) => match alert_advice(error) {
+            Self::Alert(error) => match error.alert().and_then(alert_advice) {
                 Some(advice) => write!(f, "the peer has ended TLS: {advice}: {error}"),
                 None => write!(f, "the peer has ended TLS: {error}"),
             },
@@ -168,29 +152,132 @@ impl fmt::Display for TlsError {
     }
 }
 
-/// Returns what to do after a fatal alert of the peer.
-fn alert_advice(error: &rustls::Error) -> Option<&'static str> {
-    let rustls::Error::AlertReceived(alert) = error else { return None };
+/// Returns what to do after a fatal alert of the peer. The numbers are those of RFC 8446 section 6, and of RFC 7301 for
+/// application protocols.
+const fn alert_advice(alert: u8) -> Option<&'static str> {
     Some(match alert {
-        AlertDescription::CertificateRequired => "add a client certificate to the configuration",
-        AlertDescription::UnknownCA => "it does not know the issuer of our certificate",
-        AlertDescription::CertificateExpired => "our certificate has expired, or its clock is wrong",
-        AlertDescription::BadCertificate | AlertDescription::CertificateUnknown => {
-            "it does not accept our certificate"
-        }
-        AlertDescription::NoApplicationProtocol => "offer an application protocol that it supports",
-        AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure => {
-            "it supports no version or cipher suite of the configuration"
-        }
-        AlertDescription::UnrecognisedName => "it does not serve this host",
+        // handshake_failure, protocol_version, insufficient_security
+        40 | 70 | 71 => "it supports no version or cipher suite of the configuration",
+        // bad_certificate, certificate_unknown
+        42 | 46 => "it does not accept our certificate",
+        // certificate_expired
+        45 => "our certificate has expired, or its clock is wrong",
+        // unknown_ca
+        48 => "it does not know the issuer of our certificate",
+        // unrecognized_name
+        112 => "it does not serve this host",
+        // certificate_required
+        116 => "add a client certificate to the configuration",
+        // no_application_protocol
+        120 => "offer an application protocol that it supports",
         _ => return None,
     })
 }
 
 impl Error for TlsError {
-    /// Returns the error of rustls, which [`Display`](fmt::Display) shows as well.
+    /// Returns the error of the library, for example a `rustls::Error`. [`Display`](fmt::Display) shows it as well.
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.rustls_error().map(|error| error as _)
+        self.library_error().map(LibraryError::get)
+    }
+}
+
+/// The error of a TLS library: of rustls, or of native-tls.
+#[derive(Clone)]
+pub struct LibraryError(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    #[cfg(feature = "rustls")]
+    Rustls(rustls::Error),
+    /// An error of native-tls, or an I/O error that one of its streams has returned.
+    #[cfg(feature = "native-tls")]
+    Native(Arc<dyn Error + Send + Sync>),
+}
+
+impl LibraryError {
+    #[cfg(feature = "native-tls")]
+    pub(super) fn native(error: impl Error + Send + Sync + 'static) -> Self {
+        Self(Kind::Native(Arc::new(error)))
+    }
+
+    /// Returns the error of rustls, or `None` if it is of another library.
+    #[cfg(feature = "rustls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    #[must_use]
+    pub const fn rustls(&self) -> Option<&rustls::Error> {
+        match &self.0 {
+            Kind::Rustls(error) => Some(error),
+            #[cfg(feature = "native-tls")]
+            Kind::Native(_) => None,
+        }
+    }
+
+    /// Returns the error with the type that the library gave it.
+    #[must_use]
+    pub fn get(&self) -> &(dyn Error + 'static) {
+        match &self.0 {
+            #[cfg(feature = "rustls")]
+            Kind::Rustls(error) => error,
+            #[cfg(feature = "native-tls")]
+            Kind::Native(error) => &**error,
+        }
+    }
+
+    /// Returns the number of the alert that the peer has sent, if the error is about an alert.
+    fn alert(&self) -> Option<u8> {
+        match &self.0 {
+            #[cfg(feature = "rustls")]
+            Kind::Rustls(rustls::Error::AlertReceived(alert)) => Some(u8::from(*alert)),
+            #[cfg(feature = "rustls")]
+            Kind::Rustls(_) => None,
+            // OpenSSL ends its text with this number. The other libraries of native-tls do not tell it.
+            #[cfg(feature = "native-tls")]
+            Kind::Native(error) => {
+                let text = error.to_string();
+                let (_, number) = text.split_once("SSL alert number ")?;
+                let digits = number.split(|c: char| !c.is_ascii_digit()).next()?;
+                digits.parse().ok()
+            }
+        }
+    }
+}
+
+#[cfg(feature = "rustls")]
+impl From<rustls::Error> for LibraryError {
+    fn from(error: rustls::Error) -> Self {
+        Self(Kind::Rustls(error))
+    }
+}
+
+impl PartialEq for LibraryError {
+    /// Returns whether both are the same error of rustls, or errors of native-tls with the same text.
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            #[cfg(feature = "rustls")]
+            (Kind::Rustls(one), Kind::Rustls(two)) => one == two,
+            #[cfg(feature = "native-tls")]
+            (Kind::Native(one), Kind::Native(two)) => one.to_string() == two.to_string(),
+            #[cfg(all(feature = "rustls", feature = "native-tls"))]
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for LibraryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self.get(), f)
+    }
+}
+
+impl fmt::Debug for LibraryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.get(), f)
+    }
+}
+
+impl Error for LibraryError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.get().source()
     }
 }
 

@@ -1,4 +1,4 @@
-//! TLS sessions without I/O, over [`rustls`]: feature `rustls`.
+//! TLS sessions without I/O: features `rustls` and `native-tls`.
 //!
 //! A [`Session`] encrypts and decrypts. The caller moves ciphertext between the session and the network. The adapters
 //! use this module for `wss://` URLs and for `Server::accept_tls`. The core of the crate knows nothing of TLS.
@@ -15,27 +15,82 @@
 //!
 //! | feature | what it adds |
 //! | --- | --- |
-//! | `rustls` | this module, and TLS in the adapters; a client needs a configuration of the application |
+//! | `rustls` | this module over rustls, and TLS in the adapters; a client needs a configuration of the application |
 //! | `rustls-ring`, `rustls-aws-lc-rs` | a provider of cryptography, for processes without a default provider |
 //! | `webpki-roots` | trust in the root certificates of Mozilla, which are compiled into the program |
 //! | `platform-verifier` | trust in the root certificates of the operating system |
+//! | `native-tls` | this module over the TLS library of the operating system, and its root certificates |
 //!
-//! With a provider and roots, `connect("wss://…")` needs no configuration. If both sources of roots are enabled, the
-//! operating system decides. If both providers are enabled, aws-lc-rs is used. [`client_config`] describes the default
-//! configuration.
+//! With a provider and roots, or with `native-tls`, `connect("wss://…")` needs no configuration. If several of the
+//! features are enabled, these rules apply:
+//!
+//! - The default provider of the process comes first, then aws-lc-rs, then ring. So rustls never panics because it
+//!   cannot choose a provider.
+//! - `platform-verifier` comes before `webpki-roots`.
+//! - rustls comes before native-tls, if it has a provider and roots. `Client::tls` and `Client::native_tls` choose one
+//!   of the two, and `Server::accept_tls` and `Server::accept_native_tls` as well.
+//!
+//! `client_config` and `native_connector` describe the default configurations.
+//!
+//! # native-tls
+//!
+//! Prefer rustls. Use native-tls if rules of your organization demand the library of the operating system: OpenSSL on
+//! Linux, Secure Transport on macOS, and `SChannel` on Windows. On Linux, the build needs the headers of OpenSSL
+//! (`libssl-dev`) and pkg-config. These things differ from rustls:
+//!
+//! - On macOS, and for a few errors on Windows, the reason of a failure is only in the text of the error. The variant
+//!   is then [`TlsError::Failed`].
+//! - A server cannot require certificates of its clients. With OpenSSL, it speaks TLS 1.2 only.
+//! - There is no log of secrets for debugging.
 //!
 //! # Debugging
 //!
-//! To decrypt captured traffic, for example in Wireshark, set [`ClientConfig::key_log`] to a [`rustls::KeyLogFile`].
-//! rustls then writes the secrets of each session to the file that the environment variable `SSLKEYLOGFILE` names. The
-//! default configuration never writes secrets.
+//! The default configuration never writes secrets, even if the environment variable `SSLKEYLOGFILE` is set. To decrypt
+//! captured traffic, for example in Wireshark, add one line to the configuration of rustls:
+//!
+//! ```
+//! # #[cfg(all(any(feature = "rustls-ring", feature = "rustls-aws-lc-rs"), feature = "webpki-roots"))] {
+//! use std::sync::Arc;
+//!
+//! use hybi::tls::rustls::KeyLogFile;
+//!
+//! # fn main() -> Result<(), hybi::tls::TlsError> {
+//! let mut config = hybi::tls::ClientConfig::clone(&*hybi::tls::client_config()?);
+//! config.key_log = Arc::new(KeyLogFile::new());
+//! let config = Arc::new(config); // for `Client::tls`
+//! # Ok(())
+//! # }
+//! # main().unwrap();
+//! # }
+//! ```
+//!
+//! rustls then writes the secrets of each session to the file that `SSLKEYLOGFILE` names. The file grows, and everybody
+//! who can read it can read the traffic. Do not set the variable in production.
 
+#[cfg(feature = "rustls")]
 mod config;
+mod connector;
 mod error;
+#[cfg(feature = "native-tls")]
+mod native_session;
+#[cfg(feature = "rustls")]
+mod rustls_session;
 mod session;
 
-pub use config::client_config;
-pub use error::TlsError;
+#[cfg(feature = "rustls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+pub use config::{client_config, crypto_provider};
+pub use connector::Connector;
+#[cfg(feature = "native-tls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "native-tls")))]
+pub use connector::native_connector;
+pub use error::{LibraryError, TlsError};
+#[cfg(feature = "native-tls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "native-tls")))]
+#[doc(no_inline)]
+pub use native_tls;
+#[cfg(feature = "rustls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
 #[doc(no_inline)]
 pub use rustls::{self, ClientConfig, ServerConfig};
 pub use session::Session;

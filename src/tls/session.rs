@@ -1,11 +1,8 @@
 //! One TLS session, as a state machine without I/O.
 //!
-//! [`Session`] wraps a [`rustls::Connection`] and adds three things: it accepts any amount of ciphertext, it keeps the
-//! failure of the session until the plaintext before it was read, and it distinguishes a close from a truncation.
-//!
-//! It uses the buffered interface of rustls. The unbuffered interface of rustls 0.23 allocates the same memory for each
-//! record, copies each encrypted record once more, and encrypts only contiguous memory. The buffered interface encrypts
-//! up to 16 KiB from many slices as one record.
+//! [`Session`] is a session of one of two libraries: rustls (`rustls_session.rs`) or native-tls (`native_session.rs`).
+//! Both accept any amount of ciphertext, keep the failure of the session until the plaintext before it was read, and
+//! distinguish a close from a truncation. This file describes their common methods, and calls the library.
 //!
 //! ```text
 //!   handshake ──▶ open ──▶ the peer has closed: poll_plaintext returns 0
@@ -19,14 +16,21 @@
 //! - A failure is final: after it nothing is encrypted, and only the alert that reports it leaves the session.
 
 use core::fmt;
-use std::io::{self, BufRead, IoSlice, Read, Write};
+use std::io::{self, IoSlice};
 use std::prelude::v1::*;
+#[cfg(feature = "rustls")]
 use std::sync::Arc;
 
+#[cfg(feature = "rustls")]
 use rustls::pki_types::ServerName;
+#[cfg(feature = "rustls")]
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 
 use super::error::TlsError;
+#[cfg(feature = "native-tls")]
+use super::native_session::NativeSession;
+#[cfg(feature = "rustls")]
+use super::rustls_session::RustlsSession;
 
 /// Maximum number of bytes that a session takes before their ciphertext has left it.
 const MOST_KEPT: usize = 64 << 10;
@@ -73,72 +77,129 @@ const MOST_KEPT: usize = 64 << 10;
 /// # }
 /// # }
 /// ```
-pub struct Session {
-    connection: Connection,
-    /// Ciphertext that rustls has not accepted yet, because it keeps little plaintext that nobody has read.
-    unprocessed: Vec<u8>,
-    /// Whether `close_notify` of the peer has arrived.
-    peer_closed: bool,
-    /// Whether the stream has ended.
-    has_ended: bool,
-    /// Why the session can receive and send nothing more.
-    failure: Option<TlsError>,
+pub struct Session(Kind);
+
+// On the heap, because a session of rustls has more than a kilobyte, and streams are moved.
+enum Kind {
+    #[cfg(feature = "rustls")]
+    Rustls(Box<RustlsSession>),
+    #[cfg(feature = "native-tls")]
+    Native(Box<NativeSession>),
 }
 
+/// Calls the same method of the session of the library.
+macro_rules! delegate {
+    ($self:ident.$method:ident($($argument:expr),*)) => {
+        match &$self.0 {
+            #[cfg(feature = "rustls")]
+            Kind::Rustls(session) => session.$method($($argument),*),
+            #[cfg(feature = "native-tls")]
+            Kind::Native(session) => session.$method($($argument),*),
+        }
+    };
+    (mut $self:ident.$method:ident($($argument:expr),*)) => {
+        match &mut $self.0 {
+            #[cfg(feature = "rustls")]
+            Kind::Rustls(session) => session.$method($($argument),*),
+            #[cfg(feature = "native-tls")]
+            Kind::Native(session) => session.$method($($argument),*),
+        }
+    };
+}
+
+#[cfg(feature = "rustls")]
 impl Session {
-    /// Returns a session of a client that connects to `host`, a DNS name or an IP address without brackets.
+    /// Returns a session of rustls for a client that connects to `host`, a DNS name or an IP address without brackets.
     ///
     /// # Errors
     ///
     /// - [`TlsError::HostName`]: `host` is neither a DNS name nor an IP address.
     /// - [`TlsError::Config`]: rustls refuses the configuration.
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     pub fn client(config: Arc<ClientConfig>, host: &str) -> Result<Self, TlsError> {
         let name = server_name(host)?.to_owned();
-        Ok(Self::new(ClientConnection::new(config, name).map_err(TlsError::Config)?))
+        Ok(Self::new(ClientConnection::new(config, name).map_err(config_error)?))
     }
 
-    /// Checks that a certificate can be for `host`, before a connection is made.
-    ///
-    /// # Errors
-    ///
-    /// [`TlsError::HostName`]: `host` is neither a DNS name nor an IP address.
-    pub fn check_host(host: &str) -> Result<(), TlsError> {
-        server_name(host).map(drop)
-    }
-
-    /// Returns a session of a server.
+    /// Returns a session of rustls for a server.
     ///
     /// # Errors
     ///
     /// [`TlsError::Config`]: rustls refuses the configuration.
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     pub fn server(config: Arc<ServerConfig>) -> Result<Self, TlsError> {
-        Ok(Self::new(ServerConnection::new(config).map_err(TlsError::Config)?))
+        Ok(Self::new(ServerConnection::new(config).map_err(config_error)?))
     }
 
-    /// Returns a session for a connection that the application has created.
+    /// Returns a session for a connection of rustls that the application has created.
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     #[must_use]
     pub fn new(connection: impl Into<Connection>) -> Self {
-        let mut connection = connection.into();
-        connection.set_buffer_limit(Some(MOST_KEPT));
-        Self { connection, unprocessed: Vec::new(), peer_closed: false, has_ended: false, failure: None }
+        Self(Kind::Rustls(Box::new(RustlsSession::new(connection.into(), MOST_KEPT))))
     }
 
-    /// Returns the connection of rustls, for example to read the certificates of the peer.
+    /// Returns the connection of rustls, for example to read the version of TLS. `None` if the session is one of
+    /// native-tls.
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     #[must_use]
-    pub const fn connection(&self) -> &Connection {
-        &self.connection
+    pub const fn rustls(&self) -> Option<&Connection> {
+        match &self.0 {
+            Kind::Rustls(session) => Some(session.connection()),
+            #[cfg(feature = "native-tls")]
+            Kind::Native(_) => None,
+        }
+    }
+}
+
+#[cfg(feature = "native-tls")]
+impl Session {
+    /// Returns a session of native-tls for a client that connects to `host`, a DNS name or an IP address without
+    /// brackets.
+    ///
+    /// # Errors
+    ///
+    /// - [`TlsError::HostName`]: `host` is empty, or has white space or control characters.
+    /// - [`TlsError::Config`]: the library refuses the configuration.
+    #[cfg_attr(docsrs, doc(cfg(feature = "native-tls")))]
+    pub fn native_client(connector: &native_tls::TlsConnector, host: &str) -> Result<Self, TlsError> {
+        check_characters(host)?;
+        Ok(Self(Kind::Native(Box::new(NativeSession::client(connector, host, MOST_KEPT)?))))
     }
 
+    /// Returns a session of native-tls for a server.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError::Config`]: the library refuses the configuration.
+    #[cfg_attr(docsrs, doc(cfg(feature = "native-tls")))]
+    pub fn native_server(acceptor: &native_tls::TlsAcceptor) -> Result<Self, TlsError> {
+        Ok(Self(Kind::Native(Box::new(NativeSession::server(acceptor, MOST_KEPT)?))))
+    }
+}
+
+impl Session {
     /// Returns whether the TLS handshake is not complete.
     #[must_use]
     pub fn is_handshaking(&self) -> bool {
-        self.connection.is_handshaking()
+        delegate!(self.is_handshaking())
     }
 
     /// Returns why the session has failed, or `None`.
     #[must_use]
     pub const fn failure(&self) -> Option<&TlsError> {
-        self.failure.as_ref()
+        delegate!(self.failure())
+    }
+
+    /// Returns the application protocol that the endpoints have agreed on (RFC 7301), after the TLS handshake.
+    #[must_use]
+    pub fn alpn_protocol(&self) -> Option<Vec<u8>> {
+        delegate!(self.alpn_protocol())
+    }
+
+    /// Returns the certificate of the peer as DER, after the TLS handshake. `None` if the peer has sent no certificate.
+    #[must_use]
+    pub fn peer_certificate(&self) -> Option<Vec<u8>> {
+        delegate!(self.peer_certificate())
     }
 
     // --- receiving ---
@@ -146,73 +207,22 @@ impl Session {
     /// Handles ciphertext that has arrived. The next [`poll_plaintext`](Self::poll_plaintext) returns its content, or
     /// the failure that it caused.
     pub fn handle_ciphertext(&mut self, bytes: &[u8]) {
-        if !self.unprocessed.is_empty() {
-            self.unprocessed.extend_from_slice(bytes);
-            return;
-        }
-        let taken = self.process(bytes);
-        self.unprocessed.extend_from_slice(bytes.get(taken..).unwrap_or_default());
+        delegate!(mut self.handle_ciphertext(bytes));
     }
 
     /// Handles the end of the stream. Without `close_notify` from the peer, the stream was truncated.
     pub fn handle_eof(&mut self) {
-        self.has_ended = true;
-        self.check_end();
-    }
-
-    /// Fails if the stream has ended without `close_notify`. Ciphertext that is not processed yet may contain it.
-    fn check_end(&mut self) {
-        if self.has_ended && self.unprocessed.is_empty() && !self.peer_closed {
-            self.failure.get_or_insert(TlsError::Truncated);
-        }
+        delegate!(mut self.handle_eof());
     }
 
     /// Moves plaintext to `to`, and returns the number of bytes. Returns 0 if the peer has sent `close_notify`, and
-    /// `None` if more ciphertext is needed.
+    /// `None` if more ciphertext is needed. `to` must not be empty.
     ///
     /// # Errors
     ///
     /// The reason why the session has failed. The plaintext that arrived before the failure was returned before.
     pub fn poll_plaintext(&mut self, to: &mut [u8]) -> Result<Option<usize>, TlsError> {
-        loop {
-            match self.connection.reader().read(to) {
-                Ok(n @ 1..) => return Ok(Some(n)),
-                // No plaintext is left.
-                Ok(_) | Err(_) if !self.unprocessed.is_empty() && self.failure.is_none() => {
-                    let bytes = core::mem::take(&mut self.unprocessed);
-                    self.handle_ciphertext(&bytes);
-                    self.check_end();
-                }
-                Ok(_) | Err(_) => break,
-            }
-        }
-        match &self.failure {
-            Some(failure) => Err(failure.clone()),
-            None if self.peer_closed => Ok(Some(0)),
-            None => Ok(None),
-        }
-    }
-
-    /// Passes ciphertext to rustls, and returns the number of bytes that are processed.
-    fn process(&mut self, bytes: &[u8]) -> usize {
-        let mut rest = bytes;
-        while !rest.is_empty() && self.failure.is_none() && !self.peer_closed {
-            // rustls takes 4 KiB at most, and refuses more while it keeps more than 16 KiB of plaintext.
-            if let Err(error) = self.connection.read_tls(&mut rest) {
-                if matches!(self.connection.reader().fill_buf(), Ok([_, ..])) {
-                    return bytes.len() - rest.len();
-                }
-                self.failure = Some(TlsError::Failed(rustls::Error::General(error.to_string())));
-                break;
-            }
-            let is_first = self.connection.protocol_version().is_none();
-            match self.connection.process_new_packets() {
-                Ok(state) => self.peer_closed = state.peer_has_closed(),
-                Err(error) => self.failure = Some(TlsError::from_rustls(error, is_first)),
-            }
-        }
-        // After a close or a failure the rest is ignored.
-        bytes.len()
+        delegate!(mut self.poll_plaintext(to))
     }
 
     // --- sending ---
@@ -226,27 +236,20 @@ impl Session {
     /// # Errors
     ///
     /// - The reason why the session has failed.
-    /// - [`TlsError::Failed`] with [`rustls::Error::HandshakeNotComplete`]: the TLS handshake is not complete.
+    /// - [`TlsError::Failed`]: the TLS handshake is not complete.
     pub fn encrypt(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, TlsError> {
-        if let Some(failure) = self.failure.as_ref().filter(|failure| **failure != TlsError::Truncated) {
-            return Err(failure.clone());
-        }
-        if self.is_handshaking() {
-            return Err(TlsError::Failed(rustls::Error::HandshakeNotComplete));
-        }
-        let taken = self.connection.writer().write_vectored(slices);
-        taken.map_err(|error| TlsError::Failed(rustls::Error::General(error.to_string())))
+        delegate!(mut self.encrypt(slices))
     }
 
     /// Queues `close_notify`: no data follows. Does nothing if it was queued before, or if the session has failed.
     pub fn close(&mut self) {
-        self.connection.send_close_notify();
+        delegate!(mut self.close());
     }
 
     /// Returns whether there is ciphertext to write.
     #[must_use]
     pub fn has_ciphertext(&self) -> bool {
-        self.connection.wants_write()
+        delegate!(self.has_ciphertext())
     }
 
     /// Calls `write` once with ciphertext, if there is any. `write` returns how many bytes it took. These bytes are
@@ -259,37 +262,35 @@ impl Session {
         &mut self,
         write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        self.connection.write_tls(&mut Sink(write))
+        delegate!(mut self.poll_ciphertext(write))
     }
 }
 
-fn server_name(host: &str) -> Result<ServerName<'_>, TlsError> {
+#[cfg(feature = "rustls")]
+fn config_error(error: rustls::Error) -> TlsError {
+    TlsError::Config(error.into())
+}
+
+/// Returns the name that a certificate for `host` must have.
+#[cfg(feature = "rustls")]
+pub(super) fn server_name(host: &str) -> Result<ServerName<'_>, TlsError> {
     ServerName::try_from(host).map_err(|_| TlsError::HostName(host.into()))
 }
 
-/// A closure as [`Write`], which rustls expects.
-struct Sink<F>(F);
-
-impl<F: FnMut(&[IoSlice<'_>]) -> io::Result<usize>> Write for Sink<F> {
-    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
-        (self.0)(&[IoSlice::new(from)])
+/// Checks that `host` has only characters that native-tls accepts. Its bindings of OpenSSL panic at a NUL character.
+#[cfg(feature = "native-tls")]
+pub(super) fn check_characters(host: &str) -> Result<(), TlsError> {
+    if host.is_empty() || host.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(TlsError::HostName(host.into()));
     }
-
-    fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
-        (self.0)(from)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    Ok(())
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("is_handshaking", &self.is_handshaking())
-            .field("peer_closed", &self.peer_closed)
-            .field("failure", &self.failure)
+            .field("failure", &self.failure())
             .finish_non_exhaustive()
     }
 }

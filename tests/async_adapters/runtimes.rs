@@ -348,7 +348,7 @@ mod on_tokio {
 
     #[tokio::test]
     async fn an_unreachable_address_is_an_error() {
-        #[cfg(not(feature = "rustls"))]
+        #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
         assert!(matches!(connect("wss://a/").await, Err(ConnectError::NeedsTls)));
         assert!(matches!(connect("ftp://a/").await, Err(ConnectError::Url(_))));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -373,9 +373,12 @@ fn a_refusal_arrives_although_the_client_sent_bytes_after_its_request() {
 }
 
 /// No connection is made: the host does not exist.
-#[cfg(not(all(
-    any(feature = "rustls-ring", feature = "rustls-aws-lc-rs"),
-    any(feature = "webpki-roots", feature = "platform-verifier")
+#[cfg(not(any(
+    feature = "native-tls",
+    all(
+        any(feature = "rustls-ring", feature = "rustls-aws-lc-rs"),
+        any(feature = "webpki-roots", feature = "platform-verifier")
+    )
 )))]
 #[test]
 fn a_wss_url_without_the_features_that_it_needs_is_an_error_that_names_them() {
@@ -391,7 +394,8 @@ fn a_wss_url_without_the_features_that_it_needs_is_an_error_that_names_them() {
         assert!(text.contains("platform-verifier") && text.contains("Client::tls"), "{text}");
     }
     if cfg!(not(feature = "rustls")) {
-        assert!(text.contains("webpki-roots") && text.contains("Client::open"), "{text}");
+        assert!(text.contains("webpki-roots") && text.contains("platform-verifier"), "{text}");
+        assert!(text.contains("native-tls") && text.contains("Client::open"), "{text}");
     }
 }
 

@@ -124,7 +124,8 @@ fn a_connection_whose_end_is_not_reported_counts_as_lost() {
 #[test]
 fn a_url_that_cannot_be_used_is_not_tried_again() {
     // Without TLS, a `wss` URL cannot be used either.
-    let more = if cfg!(feature = "rustls") { None } else { Some("wss://localhost/") };
+    let more =
+        if cfg!(any(feature = "rustls", feature = "native-tls")) { None } else { Some("wss://localhost/") };
     for url in ["ftp://localhost/", "ws://"].into_iter().chain(more) {
         let mut feed = Client::new().reconnecting(policy(), |_| url);
         let stopped = feed.next_connection().unwrap_err();
@@ -192,7 +193,7 @@ fn failures_of_tls_have_the_kind_that_the_policy_needs() {
         (TlsError::NoProvider, Failure::Request),
         (TlsError::NoRoots(None), Failure::Request),
         (TlsError::HostName("a b".into()), Failure::Request),
-        (TlsError::Expired(refused), Failure::Handshake),
+        (TlsError::Expired(refused.into()), Failure::Handshake),
         (TlsError::Protocol(b"h2".into()), Failure::Handshake),
         (TlsError::Truncated, Failure::Network),
         (TlsError::Timeout, Failure::Network),

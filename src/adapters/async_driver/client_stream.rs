@@ -2,14 +2,14 @@
 //!
 //! `Client::connect` takes `ws://` and `wss://` URLs, and its result has one type. So the type of the stream must not
 //! depend on the URL, on the proxy, nor on the features of this crate. [`ClientStream`] hides which layers there are.
-//! Without the feature `rustls` it is always the stream of the runtime.
+//! Without a feature for TLS it is always the stream of the runtime.
 //!
 //! Invariant: TLS over TLS occurs only through an `https` proxy. The inner session is the one with the server.
 
 use core::fmt;
 use std::prelude::v1::*;
 
-#[cfg(feature = "rustls")]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
 use super::tls_stream::TlsStream;
 use crate::adapters::handshake_driver::Secured;
 #[cfg(feature = "rustls")]
@@ -23,13 +23,13 @@ pub struct ClientStream<S>(pub(in crate::adapters) Kind<S>);
 pub(in crate::adapters) enum Kind<S> {
     Plain(S),
     /// TLS to the server.
-    #[cfg(feature = "rustls")]
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
     Tls(TlsStream<S>),
     /// TLS to a proxy, and a tunnel without TLS.
-    #[cfg(feature = "rustls")]
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
     TlsToProxy(TlsStream<S>),
     /// TLS to the server in a tunnel over TLS to a proxy. On the heap, so that the other kinds are not larger.
-    #[cfg(feature = "rustls")]
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
     TlsInTls(Box<TlsStream<TlsStream<S>>>),
 }
 
@@ -39,22 +39,35 @@ impl<S> ClientStream<S> {
     pub const fn socket(&self) -> &S {
         match &self.0 {
             Kind::Plain(socket) => socket,
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Kind::Tls(tls) | Kind::TlsToProxy(tls) => tls.get_ref(),
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Kind::TlsInTls(tls) => tls.get_ref().get_ref(),
         }
     }
 
-    /// Returns the TLS connection to the server, for example to read its certificates. Returns `None` for a `ws://` URL.
+    /// Returns the certificate of the server as DER. Returns `None` for a `ws://` URL.
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    #[cfg_attr(docsrs, doc(cfg(any(feature = "rustls", feature = "native-tls"))))]
+    #[must_use]
+    pub fn peer_certificate(&self) -> Option<Vec<u8>> {
+        match &self.0 {
+            Kind::Plain(_) | Kind::TlsToProxy(_) => None,
+            Kind::Tls(tls) => tls.peer_certificate(),
+            Kind::TlsInTls(tls) => tls.peer_certificate(),
+        }
+    }
+
+    /// Returns the connection of rustls to the server, for example to read the version of TLS. Returns `None` for a
+    /// `ws://` URL, and if the stream uses native-tls.
     #[cfg(feature = "rustls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     #[must_use]
     pub fn rustls(&self) -> Option<&rustls::Connection> {
         match &self.0 {
             Kind::Plain(_) | Kind::TlsToProxy(_) => None,
-            Kind::Tls(tls) => Some(tls.rustls()),
-            Kind::TlsInTls(tls) => Some(tls.rustls()),
+            Kind::Tls(tls) => tls.rustls(),
+            Kind::TlsInTls(tls) => tls.rustls(),
         }
     }
 
@@ -66,13 +79,13 @@ impl<S> ClientStream<S> {
     pub fn into_socket(self) -> Result<S, Self> {
         match self.0 {
             Kind::Plain(socket) => Ok(socket),
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             tls => Err(Self(tls)),
         }
     }
 
     /// Returns the stream with a TLS session over it.
-    #[cfg(feature = "rustls")]
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
     pub(super) fn secure(self, secured: Secured) -> Self {
         Self(match (self.0, secured) {
             (Kind::Plain(socket), Secured::Proxy(session)) => {
@@ -88,7 +101,7 @@ impl<S> ClientStream<S> {
     }
 
     /// Returns the stream with a TLS session over it.
-    #[cfg(not(feature = "rustls"))]
+    #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
     pub(super) fn secure(self, secured: Secured) -> Self {
         match secured {}
     }
@@ -104,9 +117,9 @@ impl<S: fmt::Debug> fmt::Debug for ClientStream<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Plain(socket) => fmt::Debug::fmt(socket, f),
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Kind::Tls(tls) | Kind::TlsToProxy(tls) => fmt::Debug::fmt(tls, f),
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Kind::TlsInTls(tls) => fmt::Debug::fmt(tls, f),
         }
     }

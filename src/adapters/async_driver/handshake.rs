@@ -17,7 +17,7 @@ use super::client_stream::ClientStream;
 use super::handshake_loop::open;
 use super::http_call::{AcceptError, HttpCall};
 use super::pending_request::PendingRequest;
-#[cfg(feature = "rustls")]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
 use super::tls_stream::TlsStream;
 use super::websocket::WebSocket;
 use super::{Timer, Transport};
@@ -31,6 +31,10 @@ use crate::dial::{Progress, Stage};
 use crate::handshake::{ClientRequest, WsUrl};
 #[cfg(feature = "rustls")]
 use crate::tls::ServerConfig;
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+use crate::tls::Session;
+#[cfg(feature = "native-tls")]
+use crate::tls::native_tls::TlsAcceptor;
 
 impl<R: Timer + Clone> Server<R> {
     /// Accepts a WebSocket over any stream, for example TCP or TLS, with the settings of this server.
@@ -138,8 +142,78 @@ impl<R: Timer + Clone> Server<R> {
     where
         R: Transport<S> + Transport<TlsStream<S>>,
     {
+        self.receive_over(Session::server(config)?, stream).await
+    }
+
+    /// Runs the TLS handshake with native-tls over a connected stream, and then accepts a WebSocket like
+    /// [`accept`](Self::accept).
+    ///
+    /// [`handshake_timeout`](Self::handshake_timeout) limits the TLS handshake and the receiving of the request
+    /// together.
+    ///
+    /// # Errors
+    ///
+    /// * [`Tls`](handshake_driver::AcceptError::Tls): the library refuses the configuration, or the TLS handshake has
+    ///   failed or was not complete in time.
+    /// * The errors of [`accept`](Self::accept).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the stream is closed.
+    #[cfg(feature = "native-tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "native-tls")))]
+    pub async fn accept_native_tls<S>(
+        &self,
+        acceptor: &TlsAcceptor,
+        stream: S,
+    ) -> Result<WebSocket<TlsStream<S>, R>, AcceptError<TlsStream<S>, R>>
+    where
+        R: Transport<S> + Transport<TlsStream<S>>,
+    {
+        let request = self.receive_native_tls(acceptor, stream).await?;
+        let accepting = request.start_accepting(None);
+        accepting.await
+    }
+
+    /// Runs the TLS handshake with native-tls over a connected stream, and then receives a request like
+    /// [`receive`](Self::receive).
+    ///
+    /// [`handshake_timeout`](Self::handshake_timeout) limits both together.
+    ///
+    /// # Errors
+    ///
+    /// * [`Tls`](handshake_driver::AcceptError::Tls): the library refuses the configuration, or the TLS handshake has
+    ///   failed or was not complete in time.
+    /// * The errors of [`receive`](Self::receive).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the stream is closed.
+    #[cfg(feature = "native-tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "native-tls")))]
+    pub async fn receive_native_tls<S>(
+        &self,
+        acceptor: &TlsAcceptor,
+        stream: S,
+    ) -> Result<PendingRequest<TlsStream<S>, R>, AcceptError<TlsStream<S>, R>>
+    where
+        R: Transport<S> + Transport<TlsStream<S>>,
+    {
+        self.receive_over(Session::native_server(acceptor)?, stream).await
+    }
+
+    /// Runs the TLS handshake, and receives a request.
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    async fn receive_over<S>(
+        &self,
+        session: Session,
+        stream: S,
+    ) -> Result<PendingRequest<TlsStream<S>, R>, AcceptError<TlsStream<S>, R>>
+    where
+        R: Transport<S> + Transport<TlsStream<S>>,
+    {
         let start = self.runtime().now();
-        let securing = self.securing(start, config)?;
+        let securing = self.securing(start, session);
         let (stream, _, securing) = open(stream, self.runtime().clone(), securing).await;
         self.receive_from(TlsStream::new(stream, securing.finish()?), start).await
     }
@@ -237,8 +311,8 @@ impl<R: Timer + Clone> Client<R> {
     /// # Cancel safety
     ///
     /// If the future is dropped, the stream is closed.
-    #[cfg(feature = "rustls")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    #[cfg_attr(docsrs, doc(cfg(any(feature = "rustls", feature = "native-tls"))))]
     pub async fn open_tls<S>(
         &self,
         stream: S,
@@ -256,7 +330,7 @@ impl<R: Timer + Clone> Client<R> {
     }
 
     /// Runs the TLS handshake.
-    #[cfg(feature = "rustls")]
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
     async fn secure<S, T>(
         &self,
         stream: S,

@@ -78,7 +78,7 @@ mod shared_lock;
 mod split;
 mod stream;
 mod tasks;
-#[cfg(feature = "rustls")]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
 mod tls_stream;
 mod turn;
 mod websocket;
@@ -97,8 +97,8 @@ pub use pending_request::PendingRequest;
 pub use reader::Reader;
 pub use responder::Responder;
 pub use stream::Transport;
-#[cfg(feature = "rustls")]
-#[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "rustls", feature = "native-tls"))))]
 pub use tls_stream::TlsStream;
 pub use websocket::WebSocket;
 pub use writer::Writer;

@@ -1,4 +1,4 @@
-//! TLS over an asynchronous stream: feature `rustls`.
+//! TLS over an asynchronous stream: features `rustls` and `native-tls`.
 //!
 //! A [`TlsStream`] is a stream and a [`Session`], which encrypts and decrypts without I/O. The functions of this file
 //! move ciphertext between the two, with the [`Transport`] of a runtime. The modules `tokio` and `futures_io` implement
@@ -22,7 +22,9 @@ use std::task::{Context, Poll, ready};
 
 use super::Transport;
 use super::stream::check_count;
-use crate::tls::{Session, TlsError, rustls};
+#[cfg(feature = "rustls")]
+use crate::tls::rustls;
+use crate::tls::{Session, TlsError};
 
 /// Number of bytes in one read from the stream below: the longest record, and a little more.
 const SPACE_LEN: usize = 17 << 10;
@@ -50,14 +52,13 @@ std::thread_local! {
 /// [`ErrorKind::UnexpectedEof`] and [`TlsError::Truncated`]. Closing the stream sends `close_notify`.
 pub struct TlsStream<S> {
     stream: S,
-    // On the heap, because a session has more than a kilobyte, and streams are moved.
-    session: Box<Session>,
+    session: Session,
 }
 
 impl<S> TlsStream<S> {
     /// Creates a stream from a session whose handshake is complete. `stream` is the stream below it.
-    pub(super) fn new(stream: S, session: Session) -> Self {
-        Self { stream, session: Box::new(session) }
+    pub(super) const fn new(stream: S, session: Session) -> Self {
+        Self { stream, session }
     }
 
     /// Returns the stream below TLS. Do not read from it or write to it.
@@ -65,10 +66,18 @@ impl<S> TlsStream<S> {
         &self.stream
     }
 
-    /// Returns the connection of rustls, for example to read the certificates of the peer.
+    /// Returns the certificate of the peer as DER. `None` if the peer has sent no certificate.
     #[must_use]
-    pub fn rustls(&self) -> &rustls::Connection {
-        self.session.connection()
+    pub fn peer_certificate(&self) -> Option<Vec<u8>> {
+        self.session.peer_certificate()
+    }
+
+    /// Returns the connection of rustls, for example to read the version of TLS. `None` if the stream uses native-tls.
+    #[cfg(feature = "rustls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    #[must_use]
+    pub const fn rustls(&self) -> Option<&rustls::Connection> {
+        self.session.rustls()
     }
 
     /// Reads plaintext: see [`Transport::poll_read`].

@@ -14,9 +14,9 @@ macro_rules! delegate {
     ($self:ident, $method:ident($($argument:expr),*)) => {
         match &mut $self.get_mut().0 {
             Kind::Plain(stream) => Pin::new(stream).$method($($argument),*),
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Kind::Tls(stream) | Kind::TlsToProxy(stream) => Pin::new(stream).$method($($argument),*),
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Kind::TlsInTls(stream) => Pin::new(&mut **stream).$method($($argument),*),
         }
     };

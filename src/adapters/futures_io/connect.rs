@@ -29,13 +29,13 @@ pub type ClientStream<S = Async<TcpStream>> = async_driver::ClientStream<S>;
 
 /// Connects to a `ws://` or `wss://` URL over TCP, with the defaults of [`Client`].
 ///
-/// A `wss://` URL needs the feature `rustls`. With the features `rustls-ring` and `webpki-roots`, it needs no
-/// configuration. For a proxy use [`Client::proxy`](handshake_driver::Client::proxy).
+/// A `wss://` URL needs the feature `rustls` or `native-tls`. With the features `rustls-ring` and `webpki-roots`, or with
+/// `native-tls`, it needs no configuration. For a proxy use [`Client::proxy`](handshake_driver::Client::proxy).
 ///
 /// # Errors
 ///
 /// * [`ConnectError::Url`]: the URL is invalid.
-/// * [`ConnectError::NeedsTls`]: the URL is `wss`, and the feature `rustls` is off.
+/// * [`ConnectError::NeedsTls`]: the URL is `wss`, and no feature for TLS is on.
 /// * `ConnectError::Tls`: the TLS configuration or the certificate of the server is not valid, or the TLS handshake has
 ///   failed.
 /// * [`ConnectError::Connect`]: the host has no address, or no connection to any of its addresses could be made.
@@ -59,13 +59,13 @@ impl Client<AsyncIo> {
     /// If the client has a [proxy](handshake_driver::Client::proxy) for this URL, it connects to the proxy, and opens a
     /// tunnel to the server ([`proxy`](crate::proxy)).
     ///
-    /// A `wss://` URL and an `https` proxy need the feature `rustls`. The TLS configuration is that of
-    /// [`tls`](handshake_driver::Client), or the default.
+    /// A `wss://` URL and an `https` proxy need the feature `rustls` or `native-tls`. The TLS configuration is that of the
+    /// methods `tls` or `native_tls` of [`Client`](handshake_driver::Client), or the default.
     ///
     /// # Errors
     ///
     /// * [`ConnectError::Url`]: the URL is invalid.
-    /// * [`ConnectError::NeedsTls`]: TLS is needed, and the feature `rustls` is off.
+    /// * [`ConnectError::NeedsTls`]: TLS is needed, and no feature for TLS is on.
     /// * [`ConnectError::Request`]: a header, a subprotocol or the origin cannot be sent. No connection was made.
     /// * [`ConnectError::ProxyVariable`]: the environment variable that names the proxy cannot be used. No connection
     ///   was made.

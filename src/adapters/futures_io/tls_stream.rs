@@ -1,4 +1,4 @@
-//! The stream traits of futures-io for [`TlsStream`]: feature `rustls`.
+//! The stream traits of futures-io for [`TlsStream`]: features `rustls` and `native-tls`.
 
 use core::pin::Pin;
 use std::io::{self, IoSlice};

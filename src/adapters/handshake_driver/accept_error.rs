@@ -9,10 +9,10 @@ use std::io;
 use std::prelude::v1::*;
 
 use super::plain_request::PlainRequest;
-#[cfg(feature = "rustls")]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
 use super::tls::NotSecured;
 use crate::handshake::{Rejection, ResponseError};
-#[cfg(feature = "rustls")]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
 use crate::tls::TlsError;
 
 /// The reason why a connection did not become a WebSocket. `C` is the type of a plain HTTP request with its stream.
@@ -30,8 +30,8 @@ pub enum AcceptError<C> {
     /// with status 500.
     Response(ResponseError),
     /// TLS could not be opened, for example because the client does not accept the certificate of the server.
-    #[cfg(feature = "rustls")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    #[cfg_attr(docsrs, doc(cfg(any(feature = "rustls", feature = "native-tls"))))]
     Tls(TlsError),
 }
 
@@ -45,7 +45,7 @@ impl<C> fmt::Display for AcceptError<C> {
                  HttpCall::respond",
             ),
             Self::Response(error) => fmt::Display::fmt(error, f),
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Self::Tls(error) => fmt::Display::fmt(error, f),
         }
     }
@@ -59,7 +59,7 @@ impl<C: fmt::Debug> Error for AcceptError<C> {
             Self::Rejected(rejection) => Some(rejection),
             Self::NotWebSocket(_) => None,
             Self::Response(error) => Some(error),
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Self::Tls(error) => Some(error),
         }
     }
@@ -75,20 +75,20 @@ impl<C> AcceptError<C> {
             Self::Rejected(rejection) => AcceptError::Rejected(rejection),
             Self::NotWebSocket(_) => AcceptError::NotWebSocket(()),
             Self::Response(error) => AcceptError::Response(error),
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Self::Tls(error) => AcceptError::Tls(error),
         }
     }
 }
 
-#[cfg(feature = "rustls")]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
 impl<C> From<TlsError> for AcceptError<C> {
     fn from(error: TlsError) -> Self {
         Self::Tls(error)
     }
 }
 
-#[cfg(feature = "rustls")]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
 impl<C> From<NotSecured> for AcceptError<C> {
     fn from(why: NotSecured) -> Self {
         match why {
@@ -101,7 +101,7 @@ impl<C> From<NotSecured> for AcceptError<C> {
 impl<C> From<io::Error> for AcceptError<C> {
     /// Returns `Tls` for the error of a TLS stream, and `Io` for any other error.
     fn from(error: io::Error) -> Self {
-        #[cfg(feature = "rustls")]
+        #[cfg(any(feature = "rustls", feature = "native-tls"))]
         if let Some(error) = error.get_ref().and_then(|error| error.downcast_ref::<TlsError>()) {
             return Self::Tls(error.clone());
         }

@@ -23,7 +23,7 @@ use crate::handshake::HandshakeError;
 use crate::handshake::HttpRequestError;
 use crate::proxy::{ProxyError, SocksFailure};
 use crate::reconnect::{Failure, GiveUp, Next, ReconnectPolicy, Reconnecting};
-#[cfg(feature = "rustls")]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
 use crate::tls::TlsError;
 use crate::{Instant, Outcome};
 
@@ -134,7 +134,7 @@ impl<S> ConnectError<S> {
                 Failure::Network
             }
             Self::Handshake(_) => Failure::Handshake,
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Self::Tls(error) | Self::ProxyTls(error) => tls_failure(error),
             Self::Proxy(error) => proxy_failure(error),
             Self::Http(response) | Self::Redirect(_, response) => {
@@ -144,7 +144,7 @@ impl<S> ConnectError<S> {
     }
 }
 
-#[cfg(feature = "rustls")]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
 const fn tls_failure(error: &TlsError) -> Failure {
     match error {
         TlsError::NoProvider | TlsError::NoRoots(_) | TlsError::Config(_) | TlsError::HostName(_) => {

@@ -24,6 +24,10 @@ use crate::handshake::{ClientRequest, HeadLimits, WsUrl};
 use crate::proxy::Proxy;
 #[cfg(feature = "rustls")]
 use crate::tls::ClientConfig;
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+use crate::tls::Connector;
+#[cfg(feature = "native-tls")]
+use crate::tls::native_tls::TlsConnector;
 use crate::{Instant, SharedConfig};
 
 /// The settings of a client's requests and connections. `R` is the runtime of the adapter: its clock and its streams.
@@ -47,9 +51,9 @@ pub struct Client<R> {
     pub(super) redirects: u32,
     #[cfg(feature = "deflate")]
     deflate: Option<DeflateOffer>,
-    /// The TLS configuration, or `None` for the default.
-    #[cfg(feature = "rustls")]
-    pub(super) tls: Option<Arc<ClientConfig>>,
+    /// The TLS library and its configuration, or `None` for the default.
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    pub(super) tls: Option<Connector>,
 }
 
 impl<R: Default> Default for Client<R> {
@@ -78,7 +82,7 @@ impl<R> Client<R> {
             redirects: 0,
             #[cfg(feature = "deflate")]
             deflate: None,
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             tls: None,
         }
     }
@@ -177,7 +181,20 @@ impl<R> Client<R> {
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     #[must_use]
     pub fn tls(mut self, config: Arc<ClientConfig>) -> Self {
-        self.tls = Some(config);
+        self.tls = Some(Connector::Rustls(config));
+        self
+    }
+
+    /// Uses native-tls with this connector for `wss://` URLs and `https` proxies. The default is
+    /// [`Connector::by_default`](crate::tls::Connector::by_default), which prefers rustls.
+    ///
+    /// The last call of this method or of `tls` decides. Do not let the connector request application protocols (ALPN),
+    /// or only `http/1.1`.
+    #[cfg(feature = "native-tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "native-tls")))]
+    #[must_use]
+    pub fn native_tls(mut self, connector: TlsConnector) -> Self {
+        self.tls = Some(Connector::Native(connector));
         self
     }
 
@@ -196,8 +213,9 @@ impl<R> Client<R> {
     /// A redirect is never followed from `wss` to `ws`. Another server gets none of the headers of the application,
     /// except a [few without credentials](crate::redirect::Redirects::may_send). It gets the subprotocols, the origin
     /// and the URL that the first server has chosen. If a subprotocol contains a token, do not follow redirects. If the
-    /// TLS configuration has a client certificate, a redirect to another server over TLS is refused. The module
-    /// [`redirect`](crate::redirect) has all rules.
+    /// TLS configuration has a client certificate, a redirect to another server over TLS is refused. A connector of
+    /// native-tls counts as one with a certificate, because it does not tell. The module [`redirect`](crate::redirect)
+    /// has all rules.
     ///
     /// The [`open_timeout`](Self::open_timeout) limits all requests together.
     #[must_use]
@@ -218,10 +236,13 @@ impl<R> Client<R> {
         self.headers.0.retain(|(name, _)| keep(name));
     }
 
-    /// Returns whether the TLS configuration has a certificate of the client.
-    #[cfg(all(feature = "rustls", any(feature = "net", feature = "tokio", feature = "async-io")))]
+    /// Returns whether the TLS configuration may have a certificate of the client.
+    #[cfg(all(
+        any(feature = "rustls", feature = "native-tls"),
+        any(feature = "net", feature = "tokio", feature = "async-io")
+    ))]
     pub(super) fn has_certificate(&self) -> bool {
-        self.tls.as_ref().is_some_and(|config| config.client_auth_cert_resolver.has_certs())
+        self.tls.as_ref().is_some_and(Connector::may_have_certificate)
     }
 
     /// Returns the subprotocols to offer, as slices.

@@ -15,7 +15,7 @@ use crate::handshake::HttpRequestError;
 use crate::handshake::{HandshakeError, Headers, HttpReply, RequestError, UrlError};
 use crate::proxy::{ProxyError, ProxyVariableError};
 use crate::redirect::RedirectError;
-#[cfg(feature = "rustls")]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
 use crate::tls::TlsError;
 
 /// The reason why no WebSocket was opened.
@@ -23,16 +23,16 @@ use crate::tls::TlsError;
 pub enum ConnectError<S> {
     /// The URL is not a valid `ws://` or `wss://` URL.
     Url(UrlError),
-    /// The URL is a `wss://` URL or the proxy is an `https` proxy, and the feature `rustls` is off. Enable the features
+    /// The URL is a `wss://` URL or the proxy is an `https` proxy, and no feature for TLS is on. Enable the features
     /// that the text of the error names, or create a TLS stream to the host and call `Client::open`.
     NeedsTls,
     /// TLS to the server could not be opened, for example because the certificate of the server is not valid.
-    #[cfg(feature = "rustls")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    #[cfg_attr(docsrs, doc(cfg(any(feature = "rustls", feature = "native-tls"))))]
     Tls(TlsError),
     /// TLS to the proxy could not be opened, or has failed.
-    #[cfg(feature = "rustls")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    #[cfg_attr(docsrs, doc(cfg(any(feature = "rustls", feature = "native-tls"))))]
     ProxyTls(TlsError),
     /// The environment variable that names the proxy for this URL cannot be used. No connection was made.
     ProxyVariable(ProxyVariableError),
@@ -66,12 +66,12 @@ impl<S> fmt::Display for ConnectError<S> {
             Self::Url(error) => fmt::Display::fmt(error, f),
             Self::NeedsTls => f.write_str(
                 "the URL is a wss URL or the proxy an https proxy, and TLS is not enabled: enable the features \
-                 rustls-ring and webpki-roots of hybi (or rustls-aws-lc-rs, platform-verifier), or pass a TLS stream \
-                 to Client::open",
+                 rustls-ring and webpki-roots of hybi (or rustls-aws-lc-rs, platform-verifier), or native-tls, or pass \
+                 a TLS stream to Client::open",
             ),
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Self::Tls(error) => fmt::Display::fmt(error, f),
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Self::ProxyTls(error) => write!(f, "TLS to the proxy has failed: {error}"),
             Self::ProxyVariable(error) => fmt::Display::fmt(error, f),
             Self::Proxy(error) => fmt::Display::fmt(error, f),
@@ -99,9 +99,9 @@ impl<S> fmt::Debug for ConnectError<S> {
         match self {
             Self::Url(error) => f.debug_tuple("Url").field(error).finish(),
             Self::NeedsTls => f.write_str("NeedsTls"),
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Self::Tls(error) => f.debug_tuple("Tls").field(error).finish(),
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Self::ProxyTls(error) => f.debug_tuple("ProxyTls").field(error).finish(),
             Self::ProxyVariable(error) => f.debug_tuple("ProxyVariable").field(error).finish(),
             Self::Proxy(error) => f.debug_tuple("Proxy").field(error).finish(),
@@ -132,7 +132,7 @@ impl<S> Error for ConnectError<S> {
             Self::Connect(error) | Self::Io(error) => Some(error),
             Self::Deadline(error) => Some(error),
             Self::Handshake(error) => Some(error),
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Self::Tls(error) | Self::ProxyTls(error) => Some(error),
             Self::ProxyVariable(error) => Some(error),
             Self::Proxy(error) => Some(error),
@@ -149,9 +149,9 @@ impl<S> ConnectError<S> {
         match self {
             Self::Url(error) => ConnectError::Url(error),
             Self::NeedsTls => ConnectError::NeedsTls,
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Self::Tls(error) => ConnectError::Tls(error),
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Self::ProxyTls(error) => ConnectError::ProxyTls(error),
             Self::ProxyVariable(error) => ConnectError::ProxyVariable(error),
             Self::Proxy(error) => ConnectError::Proxy(error),
@@ -218,7 +218,7 @@ impl<S> From<ProxyError> for ConnectError<S> {
     }
 }
 
-#[cfg(feature = "rustls")]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
 impl<S> From<TlsError> for ConnectError<S> {
     fn from(error: TlsError) -> Self {
         Self::Tls(error)
@@ -228,7 +228,7 @@ impl<S> From<TlsError> for ConnectError<S> {
 impl<S> From<io::Error> for ConnectError<S> {
     /// Returns `Tls` for the error of a TLS stream, and `Io` for any other error.
     fn from(error: io::Error) -> Self {
-        #[cfg(feature = "rustls")]
+        #[cfg(any(feature = "rustls", feature = "native-tls"))]
         if let Some(error) = error.get_ref().and_then(|error| error.downcast_ref::<TlsError>()) {
             return Self::Tls(error.clone());
         }

@@ -31,7 +31,7 @@ impl<R: Clone> Client<R> {
     /// Starts with `url`.
     pub(in crate::adapters) fn hops<'c>(&'c self, url: &'c str) -> Hops<'c, R> {
         let redirects = Redirects::new(self.redirects);
-        #[cfg(feature = "rustls")]
+        #[cfg(any(feature = "rustls", feature = "native-tls"))]
         let redirects = redirects.client_certificate(self.has_certificate());
         Hops { client: Cow::Borrowed(self), url: url.into(), redirects }
     }

@@ -46,7 +46,7 @@ mod server;
 #[cfg(all(test, any(feature = "net", feature = "tokio", feature = "async-io")))]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod silence;
-#[cfg(feature = "rustls")]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
 mod tls;
 #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
 mod tunneling;

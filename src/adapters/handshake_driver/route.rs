@@ -18,12 +18,10 @@
 use core::net::{IpAddr, SocketAddr};
 use std::io;
 use std::prelude::v1::*;
-#[cfg(feature = "rustls")]
-use std::sync::Arc;
 
 use super::client::Client;
 use super::connect_error::ConnectError;
-#[cfg(feature = "rustls")]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
 use super::tls::{NotSecured, TlsHandshake};
 use super::tunneling::{NotTunneled, Tunneling};
 use super::{Did, HandshakeDriver, Step};
@@ -31,8 +29,8 @@ use crate::Instant;
 use crate::dial::{Progress, Stage};
 use crate::handshake::{ClientHandshake, HeadLimits, WsUrl};
 use crate::proxy::{ProxyError, ProxyHandshake, ProxyTarget, ProxyUrl};
-#[cfg(feature = "rustls")]
-use crate::tls::{ClientConfig, Session, TlsError};
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+use crate::tls::{Connector, Session, TlsError};
 
 /// The plan of one connection, and its progress.
 pub(in crate::adapters) struct Route<'c> {
@@ -42,8 +40,8 @@ pub(in crate::adapters) struct Route<'c> {
     address: Option<SocketAddr>,
     limits: HeadLimits,
     /// `None` if no stage needs TLS.
-    #[cfg(feature = "rustls")]
-    tls: Option<Arc<ClientConfig>>,
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    tls: Option<Connector>,
     progress: Progress,
     next: Next,
     /// The bytes that arrived, and that no layer has used.
@@ -62,17 +60,17 @@ enum Next {
 /// A handshake below that of the WebSocket.
 pub(in crate::adapters) enum Layer {
     Tunnel(Box<Tunneling>),
-    #[cfg(feature = "rustls")]
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
     Tls(Box<TlsHandshake>),
 }
 
 /// A TLS session that the adapter must put over its stream. Without a TLS library there is none.
 pub(in crate::adapters) enum Secured {
     /// TLS to the proxy.
-    #[cfg(feature = "rustls")]
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
     Proxy(Session),
     /// TLS to the server.
-    #[cfg(feature = "rustls")]
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
     Server(Session),
 }
 
@@ -106,7 +104,7 @@ impl<R> Client<R> {
         proxy: Option<&'c ProxyUrl>,
     ) -> Result<Route<'c>, ConnectError<S>> {
         let needs_tls = url.secure() || proxy.is_some_and(ProxyUrl::secure);
-        if needs_tls && cfg!(not(feature = "rustls")) {
+        if needs_tls && cfg!(not(any(feature = "rustls", feature = "native-tls"))) {
             return Err(ConnectError::NeedsTls);
         }
         let (subprotocols, headers) = (self.offered(), self.more_headers());
@@ -117,8 +115,8 @@ impl<R> Client<R> {
             proxy,
             address: None,
             limits: self.limits,
-            #[cfg(feature = "rustls")]
-            tls: if needs_tls { Some(self.tls_config()?) } else { None },
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
+            tls: if needs_tls { Some(self.connector()?) } else { None },
             progress,
             next: Next::ProxyTls,
             arrived: Vec::new(),
@@ -132,7 +130,7 @@ impl<R> Client<R> {
                 route.tunneling::<S>()?;
             }
         }
-        #[cfg(feature = "rustls")]
+        #[cfg(any(feature = "rustls", feature = "native-tls"))]
         route.check_hosts()?;
         Ok(route)
     }
@@ -140,14 +138,15 @@ impl<R> Client<R> {
 
 impl<'c> Route<'c> {
     /// Checks that certificates can be for the hosts to which TLS is needed.
-    #[cfg(feature = "rustls")]
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
     fn check_hosts<S>(&self) -> Result<(), ConnectError<S>> {
+        let Some(connector) = &self.tls else { return Ok(()) };
         if self.url.secure() {
-            Session::check_host(self.url.host_for_connect())?;
+            connector.check_host(self.url.host_for_connect())?;
         }
         match self.proxy {
             Some(proxy) if proxy.secure() => {
-                Session::check_host(proxy.host_for_connect()).map_err(ConnectError::ProxyTls)
+                connector.check_host(proxy.host_for_connect()).map_err(ConnectError::ProxyTls)
             }
             _ => Ok(()),
         }
@@ -202,7 +201,7 @@ impl<'c> Route<'c> {
             match next {
                 Next::ProxyTls => {
                     self.next = Next::Tunnel;
-                    #[cfg(feature = "rustls")]
+                    #[cfg(any(feature = "rustls", feature = "native-tls"))]
                     if let Some(proxy) = self.proxy.filter(|proxy| proxy.secure()) {
                         self.progress.enter(Stage::ProxyTls);
                         return self.tls(proxy.host_for_connect()).map_err(ConnectError::ProxyTls);
@@ -217,7 +216,7 @@ impl<'c> Route<'c> {
                 }
                 Next::Tls => {
                     self.next = Next::Nothing;
-                    #[cfg(feature = "rustls")]
+                    #[cfg(any(feature = "rustls", feature = "native-tls"))]
                     if self.url.secure() {
                         self.progress.enter(Stage::Tls);
                         return Ok(self.tls(self.url.host_for_connect())?);
@@ -232,11 +231,11 @@ impl<'c> Route<'c> {
     }
 
     /// Starts a TLS handshake.
-    #[cfg(feature = "rustls")]
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
     fn tls(&mut self, host: &str) -> Result<Option<Layer>, TlsError> {
-        let config = self.tls.clone().ok_or(TlsError::NoRoots(None))?;
+        let connector = self.tls.as_ref().ok_or(TlsError::NoRoots(None))?;
         let arrived = core::mem::take(&mut self.arrived);
-        let handshake = TlsHandshake::client(config, host, &self.progress, &arrived)?;
+        let handshake = TlsHandshake::client(connector, host, &self.progress, &arrived)?;
         Ok(Some(Layer::Tls(Box::new(handshake))))
     }
 
@@ -258,7 +257,7 @@ impl<'c> Route<'c> {
                 self.arrived = tunneling.finish().map_err(|why| self.not_tunneled(why))?;
                 Ok(None)
             }
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Layer::Tls(handshake) => {
                 let is_proxy = self.progress.stage() == Stage::ProxyTls;
                 match handshake.finish() {
@@ -285,7 +284,7 @@ impl<'c> Route<'c> {
         }
     }
 
-    #[cfg(feature = "rustls")]
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
     fn not_secured<S>(&self, why: NotSecured, is_proxy: bool) -> ConnectError<S> {
         match why {
             // The stream below TLS belongs to the proxy. It fails with a TLS error if it is itself TLS to the proxy.
@@ -300,7 +299,7 @@ impl<'c> Route<'c> {
     /// Returns the error for a stream that has failed before the tunnel or TLS to the server was open.
     fn proxy_failed<S>(&self, error: io::Error) -> ConnectError<S> {
         match error.into() {
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             ConnectError::Tls(error) => ConnectError::ProxyTls(error),
             ConnectError::Io(error) => {
                 let text = std::format!("the connection to the proxy has failed: {error}");
@@ -318,7 +317,7 @@ impl<'c> Route<'c> {
                 let text = std::format!("the proxy {proxy} cannot be reached: {error}");
                 ConnectError::Connect(io::Error::new(error.kind(), text))
             }
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             ConnectError::Tls(error) if !self.url.secure() => ConnectError::ProxyTls(error),
             error => error,
         }
@@ -329,7 +328,7 @@ impl HandshakeDriver for Layer {
     fn poll_step(&mut self) -> Step<'_> {
         match self {
             Self::Tunnel(tunneling) => tunneling.poll_step(),
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Self::Tls(handshake) => handshake.poll_step(),
         }
     }
@@ -337,7 +336,7 @@ impl HandshakeDriver for Layer {
     fn poll_timeout(&self) -> Option<Instant> {
         match self {
             Self::Tunnel(tunneling) => tunneling.poll_timeout(),
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Self::Tls(handshake) => handshake.poll_timeout(),
         }
     }
@@ -345,7 +344,7 @@ impl HandshakeDriver for Layer {
     fn handle(&mut self, now: Instant, did: io::Result<Did>) {
         match self {
             Self::Tunnel(tunneling) => tunneling.handle(now, did),
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Self::Tls(handshake) => handshake.handle(now, did),
         }
     }

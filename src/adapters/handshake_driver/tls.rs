@@ -1,4 +1,4 @@
-//! The TLS handshake, as a state machine without I/O: feature `rustls`.
+//! The TLS handshake, as a state machine without I/O: features `rustls` and `native-tls`.
 //!
 //! ```text
 //!   write what the session has ──▶ flush ──▶ read ──▶ complete: Done, the session
@@ -15,7 +15,6 @@
 
 use std::io;
 use std::prelude::v1::*;
-use std::sync::Arc;
 
 use super::client::Client;
 use super::connect_error::ConnectError;
@@ -24,7 +23,7 @@ use super::{Did, HandshakeDriver, Outgoing, Step};
 use crate::Instant;
 use crate::dial::Progress;
 use crate::handshake::WsUrl;
-use crate::tls::{ClientConfig, ServerConfig, Session, TlsError, client_config};
+use crate::tls::{Connector, Session, TlsError};
 
 /// Number of bytes in one read. The first flight of a server often has 2 to 5 KiB.
 const AT_ONCE: usize = 4096;
@@ -59,9 +58,9 @@ pub(in crate::adapters) struct TlsHandshake {
 }
 
 impl<R> Client<R> {
-    /// Returns the TLS configuration.
-    pub(super) fn tls_config(&self) -> Result<Arc<ClientConfig>, TlsError> {
-        self.tls.as_ref().map_or_else(client_config, |config| Ok(Arc::clone(config)))
+    /// Returns the TLS library and its configuration.
+    pub(super) fn connector(&self) -> Result<Connector, TlsError> {
+        self.tls.clone().map_or_else(Connector::by_default, Ok)
     }
 
     /// Starts the TLS handshake with the host of `url`.
@@ -70,31 +69,26 @@ impl<R> Client<R> {
         progress: &Progress,
         url: &WsUrl<'_>,
     ) -> Result<TlsHandshake, TlsError> {
-        TlsHandshake::client(self.tls_config()?, url.host_for_connect(), progress, &[])
+        TlsHandshake::client(&self.connector()?, url.host_for_connect(), progress, &[])
     }
 }
 
 impl<R> Server<R> {
     /// Starts the TLS handshake with a client.
-    pub(in crate::adapters) fn securing(
-        &self,
-        now: Instant,
-        config: Arc<ServerConfig>,
-    ) -> Result<TlsHandshake, TlsError> {
-        let timeout = self.settings.timeout;
-        Ok(TlsHandshake::new(Session::server(config)?, timeout.map(|timeout| now + timeout)))
+    pub(in crate::adapters) fn securing(&self, now: Instant, session: Session) -> TlsHandshake {
+        TlsHandshake::new(session, self.settings.timeout.map(|timeout| now + timeout))
     }
 }
 
 impl TlsHandshake {
     /// Starts the TLS handshake of a client with `host`. `arrived` has the bytes of the server that were read before.
     pub(super) fn client(
-        config: Arc<ClientConfig>,
+        connector: &Connector,
         host: &str,
         progress: &Progress,
         arrived: &[u8],
     ) -> Result<Self, TlsError> {
-        let mut handshake = Self::new(Session::client(config, host)?, progress.deadline());
+        let mut handshake = Self::new(connector.session(host)?, progress.deadline());
         if !arrived.is_empty() {
             handshake.receive(arrived);
         }
@@ -156,8 +150,8 @@ impl TlsHandshake {
         } else if let Some(error) = self.failed.take() {
             self.result = Some(Err(NotSecured::Tls(error)));
         } else if !self.session.is_handshaking() {
-            self.result = Some(match self.session.connection().alpn_protocol() {
-                Some(name) if name != b"http/1.1" => Err(NotSecured::Tls(TlsError::Protocol(name.to_vec()))),
+            self.result = Some(match self.session.alpn_protocol() {
+                Some(name) if name != b"http/1.1" => Err(NotSecured::Tls(TlsError::Protocol(name))),
                 _ => Ok(()),
             });
         }

@@ -22,7 +22,7 @@ use super::deadline_stream::DeadlineStream;
 use super::dial;
 use super::handshake;
 use super::stream::Stream;
-#[cfg(feature = "rustls")]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
 use super::tls_stream::TlsStream;
 use super::websocket::WebSocket;
 use super::wrapped_stream::{SocketOf, WrappedStream};
@@ -71,15 +71,15 @@ impl Client {
     /// If the client has a [proxy](handshake_driver::Client::proxy) for this URL, it connects to the proxy, and opens a
     /// tunnel to the server ([`proxy`](crate::proxy)).
     ///
-    /// A `wss://` URL and an `https` proxy need the feature `rustls`. The TLS configuration is that of
-    /// [`tls`](handshake_driver::Client), or the default.
+    /// A `wss://` URL and an `https` proxy need the feature `rustls` or `native-tls`. The TLS configuration is that of the
+    /// methods `tls` or `native_tls` of [`Client`](handshake_driver::Client), or the default.
     ///
     /// Blocks until the handshakes are done.
     ///
     /// # Errors
     ///
     /// - [`ConnectError::Url`]: `url` cannot be parsed.
-    /// - [`ConnectError::NeedsTls`]: TLS is needed, and the feature `rustls` is off.
+    /// - [`ConnectError::NeedsTls`]: TLS is needed, and no feature for TLS is on.
     /// - [`ConnectError::Request`]: a header, a subprotocol or the origin cannot be sent. No connection was made.
     /// - [`ConnectError::ProxyVariable`]: the environment variable that names the proxy cannot be used. No connection
     ///   was made.
@@ -210,7 +210,7 @@ impl Client {
     }
 
     /// Runs the TLS handshake. Returns the TLS stream and the time.
-    #[cfg(feature = "rustls")]
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
     fn secure<S: Stream, T>(
         &self,
         mut link: DeadlineStream<S>,
@@ -238,8 +238,8 @@ impl Client {
     /// - [`ConnectError::Io`]: the stream failed or ended during the handshake, or the system provides no entropy.
     /// - [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake.
     /// - [`ConnectError::Http`]: the server answered with a status other than 101.
-    #[cfg(feature = "rustls")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    #[cfg_attr(docsrs, doc(cfg(any(feature = "rustls", feature = "native-tls"))))]
     pub fn open_tls<S: Stream>(
         &self,
         stream: S,

@@ -2,7 +2,7 @@
 //!
 //! [`Client::connect`](super::Client::connect) takes `ws://` and `wss://` URLs, and its result has one type. So the
 //! type of the stream must not depend on the URL, on the proxy, nor on the features of this crate. [`ClientStream`]
-//! hides which layers there are. Without the feature `rustls` it is always the socket.
+//! hides which layers there are. Without a feature for TLS it is always the socket.
 //!
 //! Invariant: TLS over TLS occurs only through an `https` proxy. The inner session is the one with the server.
 
@@ -13,7 +13,7 @@ use std::net::TcpStream;
 use std::prelude::v1::*;
 
 use super::stream::Stream;
-#[cfg(feature = "rustls")]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
 use super::tls_stream::TlsStream;
 use crate::Instant;
 use crate::adapters::handshake_driver::Secured;
@@ -27,13 +27,13 @@ pub struct ClientStream<S = TcpStream>(Kind<S>);
 enum Kind<S> {
     Plain(S),
     /// TLS to the server.
-    #[cfg(feature = "rustls")]
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
     Tls(Box<TlsStream<S>>),
     /// TLS to a proxy, and a tunnel without TLS.
-    #[cfg(feature = "rustls")]
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
     TlsToProxy(Box<TlsStream<S>>),
     /// TLS to the server in a tunnel over TLS to a proxy.
-    #[cfg(feature = "rustls")]
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
     TlsInTls(Box<TlsStream<TlsStream<S>>>),
 }
 
@@ -43,15 +43,27 @@ impl<S> ClientStream<S> {
     pub const fn socket(&self) -> &S {
         match &self.0 {
             Kind::Plain(socket) => socket,
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Kind::Tls(tls) | Kind::TlsToProxy(tls) => tls.get_ref(),
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Kind::TlsInTls(tls) => tls.get_ref().get_ref(),
         }
     }
 
-    /// Calls `look` with the TLS connection to the server, for example to read its certificates. Returns `None` for a
-    /// `ws://` URL.
+    /// Returns the certificate of the server as DER. Returns `None` for a `ws://` URL.
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    #[cfg_attr(docsrs, doc(cfg(any(feature = "rustls", feature = "native-tls"))))]
+    #[must_use]
+    pub fn peer_certificate(&self) -> Option<Vec<u8>> {
+        match &self.0 {
+            Kind::Plain(_) | Kind::TlsToProxy(_) => None,
+            Kind::Tls(tls) => tls.peer_certificate(),
+            Kind::TlsInTls(tls) => tls.peer_certificate(),
+        }
+    }
+
+    /// Calls `look` with the connection of rustls to the server, for example to read the version of TLS. Returns `None`
+    /// for a `ws://` URL, and if the stream uses native-tls.
     ///
     /// Another handle to the stream blocks until `look` returns.
     #[cfg(feature = "rustls")]
@@ -59,8 +71,8 @@ impl<S> ClientStream<S> {
     pub fn with_rustls<T>(&self, look: impl FnOnce(&rustls::Connection) -> T) -> Option<T> {
         match &self.0 {
             Kind::Plain(_) | Kind::TlsToProxy(_) => None,
-            Kind::Tls(tls) => Some(tls.with_rustls(look)),
-            Kind::TlsInTls(tls) => Some(tls.with_rustls(look)),
+            Kind::Tls(tls) => tls.with_rustls(look),
+            Kind::TlsInTls(tls) => tls.with_rustls(look),
         }
     }
 
@@ -72,13 +84,13 @@ impl<S> ClientStream<S> {
     pub fn into_socket(self) -> Result<S, Self> {
         match self.0 {
             Kind::Plain(socket) => Ok(socket),
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             tls => Err(Self(tls)),
         }
     }
 
     /// Returns the stream with a TLS session over it.
-    #[cfg(feature = "rustls")]
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
     pub(super) fn secure(self, secured: Secured) -> Self {
         Self(match (self.0, secured) {
             (Kind::Plain(socket), Secured::Proxy(session)) => {
@@ -96,7 +108,7 @@ impl<S> ClientStream<S> {
     }
 
     /// Returns the stream with a TLS session over it.
-    #[cfg(not(feature = "rustls"))]
+    #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
     pub(super) const fn secure(self, secured: Secured) -> Self {
         match secured {}
     }
@@ -106,9 +118,9 @@ impl<S: Stream> ClientStream<S> {
     fn get(&self) -> &dyn Stream {
         match &self.0 {
             Kind::Plain(socket) => socket,
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Kind::Tls(tls) | Kind::TlsToProxy(tls) => &**tls,
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Kind::TlsInTls(tls) => &**tls,
         }
     }
@@ -116,9 +128,9 @@ impl<S: Stream> ClientStream<S> {
     fn get_mut(&mut self) -> &mut dyn Stream {
         match &mut self.0 {
             Kind::Plain(socket) => socket,
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Kind::Tls(tls) | Kind::TlsToProxy(tls) => &mut **tls,
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Kind::TlsInTls(tls) => &mut **tls,
         }
     }
@@ -192,9 +204,9 @@ impl<S: fmt::Debug> fmt::Debug for ClientStream<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Plain(socket) => fmt::Debug::fmt(socket, f),
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Kind::Tls(tls) | Kind::TlsToProxy(tls) => fmt::Debug::fmt(tls, f),
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Kind::TlsInTls(tls) => fmt::Debug::fmt(tls, f),
         }
     }

@@ -44,12 +44,13 @@
 //!
 //! # TLS
 //!
-//! With the feature `rustls`, [`connect`] takes `wss://` URLs, and `Server::accept_tls` accepts clients over TLS. The
-//! module `hybi::tls` lists the features that provide cryptography and root certificates.
+//! With the feature `rustls` or `native-tls`, [`connect`] takes `wss://` URLs. `Server::accept_tls` and
+//! `Server::accept_native_tls` accept clients over TLS. The module `hybi::tls` lists the features that provide
+//! cryptography and root certificates.
 //!
 //! To use another library, wrap its TLS stream in a [`WrappedStream`] with two functions. The first function returns
-//! the [`TcpStream`] below the TLS stream. The second function closes the sending direction with `close_notify`. For
-//! native-tls:
+//! the [`TcpStream`] below the TLS stream. The second function closes the sending direction with `close_notify`. For a
+//! stream of the crate native-tls:
 //!
 //! ```text
 //! WrappedStream::new(tls, |tls| Some(tls.get_ref())).close_write(|tls| tls.shutdown())
@@ -90,7 +91,7 @@ mod split;
 mod stream;
 mod thread_replies;
 mod timeouts;
-#[cfg(feature = "rustls")]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
 mod tls_stream;
 mod websocket;
 mod wrapped_stream;
@@ -109,8 +110,8 @@ pub use reader::Reader;
 pub use responder::Responder;
 pub use server::Server;
 pub use stream::Stream;
-#[cfg(feature = "rustls")]
-#[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "rustls", feature = "native-tls"))))]
 pub use tls_stream::TlsStream;
 pub use websocket::WebSocket;
 pub use wrapped_stream::{SocketOf, WrappedStream};
@@ -139,13 +140,13 @@ pub fn accept(stream: TcpStream) -> Result<WebSocket<TcpStream>, AcceptError<Tcp
 
 /// Connects to a `ws://` or `wss://` URL, with the defaults of [`Client`]. Blocks until the handshake is done.
 ///
-/// A `wss://` URL needs the feature `rustls`. With the features `rustls-ring` and `webpki-roots`, it needs no
-/// configuration. For a proxy use [`Client::proxy`](super::handshake_driver::Client::proxy).
+/// A `wss://` URL needs the feature `rustls` or `native-tls`. With the features `rustls-ring` and `webpki-roots`, or with
+/// `native-tls`, it needs no configuration. For a proxy use [`Client::proxy`](super::handshake_driver::Client::proxy).
 ///
 /// # Errors
 ///
 /// - [`ConnectError::Url`]: `url` cannot be parsed.
-/// - [`ConnectError::NeedsTls`]: `url` is a `wss://` URL, and the feature `rustls` is off.
+/// - [`ConnectError::NeedsTls`]: `url` is a `wss://` URL, and no feature for TLS is on.
 /// - `ConnectError::Tls`: the TLS configuration or the certificate of the server is not valid, or the TLS handshake has
 ///   failed.
 /// - [`ConnectError::Connect`]: the host was not found, or no connection to any of its addresses succeeded.

@@ -16,7 +16,7 @@ use super::deadline_stream::DeadlineStream;
 use super::handshake;
 use super::http_call::{AcceptError, HttpCall};
 use super::pending_request::PendingRequest;
-#[cfg(feature = "rustls")]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
 use super::tls_stream::TlsStream;
 use super::websocket::WebSocket;
 use super::wrapped_stream::WrappedStream;
@@ -24,6 +24,10 @@ use crate::Instant;
 use crate::adapters::handshake_driver;
 #[cfg(feature = "rustls")]
 use crate::tls::ServerConfig;
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+use crate::tls::Session;
+#[cfg(feature = "native-tls")]
+use crate::tls::native_tls::TlsAcceptor;
 
 /// A server for blocking streams: the settings that it uses for each connection.
 ///
@@ -157,7 +161,10 @@ impl Server {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let chain = CertificateDer::pem_file_iter("chain.pem")?.collect::<Result<_, _>>()?;
     /// let key = PrivateKeyDer::from_pem_file("key.pem")?;
-    /// let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
+    /// let config = ServerConfig::builder_with_provider(hybi::tls::crypto_provider()?)
+    ///     .with_safe_default_protocol_versions()?
+    ///     .with_no_client_auth()
+    ///     .with_single_cert(chain, key)?;
     /// let config = Arc::new(config);
     ///
     /// let listener = std::net::TcpListener::bind("127.0.0.1:9443")?;
@@ -204,9 +211,57 @@ impl Server {
         config: Arc<ServerConfig>,
         stream: TcpStream,
     ) -> Result<PendingRequest<TlsStream<TcpStream>>, AcceptError<TlsStream<TcpStream>>> {
+        self.receive_over(Session::server(config)?, stream)
+    }
+
+    /// Accepts a WebSocket over TLS like `accept_tls`, but with native-tls.
+    ///
+    /// This call combines [`receive_native_tls`](Self::receive_native_tls) and [`PendingRequest::accept`].
+    ///
+    /// # Errors
+    ///
+    /// - [`AcceptError::Tls`](handshake_driver::AcceptError::Tls): the library refuses the configuration, or the TLS
+    ///   handshake has failed or was not complete in time.
+    /// - The errors of [`accept`](Self::accept).
+    #[cfg(feature = "native-tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "native-tls")))]
+    pub fn accept_native_tls(
+        &self,
+        acceptor: &TlsAcceptor,
+        stream: TcpStream,
+    ) -> Result<WebSocket<TlsStream<TcpStream>>, AcceptError<TlsStream<TcpStream>>> {
+        self.receive_native_tls(acceptor, stream)?.accept_at_once()
+    }
+
+    /// Runs the TLS handshake with native-tls, and receives a request like [`receive`](Self::receive).
+    ///
+    /// [`handshake_timeout`](handshake_driver::Server::handshake_timeout) limits both together.
+    ///
+    /// # Errors
+    ///
+    /// - [`AcceptError::Tls`](handshake_driver::AcceptError::Tls): the library refuses the configuration, or the TLS
+    ///   handshake has failed or was not complete in time.
+    /// - The errors of [`receive`](Self::receive).
+    #[cfg(feature = "native-tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "native-tls")))]
+    pub fn receive_native_tls(
+        &self,
+        acceptor: &TlsAcceptor,
+        stream: TcpStream,
+    ) -> Result<PendingRequest<TlsStream<TcpStream>>, AcceptError<TlsStream<TcpStream>>> {
+        self.receive_over(Session::native_server(acceptor)?, stream)
+    }
+
+    /// Runs the TLS handshake, and receives a request.
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    fn receive_over(
+        &self,
+        session: Session,
+        stream: TcpStream,
+    ) -> Result<PendingRequest<TlsStream<TcpStream>>, AcceptError<TlsStream<TcpStream>>> {
         let mut link = DeadlineStream::tcp(stream, false)?;
         let start = link.read_clock();
-        let mut securing = self.securing(start, config)?;
+        let mut securing = self.securing(start, session);
         handshake::run(&mut link, &mut securing);
         let (session, now) = (securing.finish()?, link.now());
         let tls = TlsStream::new(link.into_stream(), session);

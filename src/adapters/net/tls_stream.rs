@@ -1,4 +1,4 @@
-//! TLS over a blocking stream: feature `rustls`.
+//! TLS over a blocking stream: features `rustls` and `native-tls`.
 //!
 //! A [`TlsStream`] is a socket and a [`Session`], which encrypts and decrypts without I/O. Two handles to one stream
 //! share the session, so one thread can read while another writes. Ciphertext is moved to and from the socket while the
@@ -38,7 +38,9 @@ use super::stream::Stream;
 use crate::Instant;
 use crate::adapters::lock::{lock, try_lock};
 use crate::adapters::sync::Mutex;
-use crate::tls::{Session, rustls};
+use crate::tls::Session;
+#[cfg(feature = "rustls")]
+use crate::tls::rustls;
 
 /// Maximum number of bytes in one read from the socket. A longer read would move the ciphertext out of the processor's
 /// first cache before it is decrypted.
@@ -100,11 +102,20 @@ impl<S> TlsStream<S> {
         &self.socket
     }
 
-    /// Calls `look` with the connection of rustls, for example to read the certificates of the peer.
+    /// Returns the certificate of the peer as DER. `None` if the peer has sent no certificate.
+    #[must_use]
+    pub fn peer_certificate(&self) -> Option<Vec<u8>> {
+        lock(&self.shared.session).peer_certificate()
+    }
+
+    /// Calls `look` with the connection of rustls, for example to read the version of TLS. Returns `None` if the stream
+    /// uses native-tls.
     ///
     /// Another handle to the stream blocks until `look` returns.
-    pub fn with_rustls<T>(&self, look: impl FnOnce(&rustls::Connection) -> T) -> T {
-        look(lock(&self.shared.session).connection())
+    #[cfg(feature = "rustls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    pub fn with_rustls<T>(&self, look: impl FnOnce(&rustls::Connection) -> T) -> Option<T> {
+        lock(&self.shared.session).rustls().map(look)
     }
 }
 

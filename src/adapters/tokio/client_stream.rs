@@ -14,9 +14,9 @@ macro_rules! delegate {
     ($self:ident, $method:ident($($argument:expr),*)) => {
         match &mut $self.get_mut().0 {
             Kind::Plain(stream) => Pin::new(stream).$method($($argument),*),
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Kind::Tls(stream) | Kind::TlsToProxy(stream) => Pin::new(stream).$method($($argument),*),
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Kind::TlsInTls(stream) => Pin::new(&mut **stream).$method($($argument),*),
         }
     };
@@ -44,9 +44,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
     fn is_write_vectored(&self) -> bool {
         match &self.0 {
             Kind::Plain(stream) => stream.is_write_vectored(),
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Kind::Tls(stream) | Kind::TlsToProxy(stream) => stream.is_write_vectored(),
-            #[cfg(feature = "rustls")]
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Kind::TlsInTls(stream) => stream.is_write_vectored(),
         }
     }

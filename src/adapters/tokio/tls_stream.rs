@@ -1,4 +1,4 @@
-//! tokio's stream traits for [`TlsStream`]: feature `rustls`.
+//! tokio's stream traits for [`TlsStream`]: features `rustls` and `native-tls`.
 
 use core::pin::Pin;
 use std::io::{self, IoSlice};

@@ -1,32 +1,341 @@
-//! The errors for certificates that a client or a server does not accept, and for peers that do not speak TLS.
+//! A table of servers that a client must refuse, with the error of each, and further tests of certificates.
+//!
+//! [`CASES`] has certificates that are not valid, servers that have no parameters in common with the client, and
+//! servers that do not speak TLS. Each case is tested with both TLS libraries and all three adapters.
 
 use std::error::Error as _;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use hybi::adapters::handshake_driver::AcceptError;
 use hybi::adapters::net::{Client, ConnectError, Server};
 use hybi::adapters::{futures_io, tokio as on_tokio};
 use hybi::reconnect::{Failure, GiveUp, ReconnectPolicy};
-use hybi::tls::rustls;
 use hybi::tls::{ClientConfig, ServerConfig, TlsError};
+use rustls::version::{TLS12, TLS13};
 
-use crate::identity::{Authority, Identity, expired, localhost, not_yet_valid};
+use crate::identity::{Authority, Identity, Tls, expired, for_clients, localhost, not_yet_valid};
 
-/// Starts a server for `connections` clients. Returns its address and its errors.
-fn serve(
-    config: Arc<ServerConfig>,
-    connections: usize,
-) -> (u16, thread::JoinHandle<Vec<Option<AcceptError<()>>>>) {
+/// The server of a case.
+enum Peer {
+    /// A server of hybi with this configuration.
+    Tls(Arc<ServerConfig>),
+    /// The server reads the first bytes of the client, and sends these bytes. It then closes, if the flag is true.
+    Raw(&'static [u8], bool),
+}
+
+struct Case {
+    name: &'static str,
+    /// The host of the URL.
+    host: &'static str,
+    peer: fn(&Authority) -> Peer,
+    /// The clients with rustls and with native-tls.
+    clients: fn(&Authority) -> [Tls; 2],
+    /// The variants of [`TlsError`] that the clients with rustls and with native-tls return.
+    expected: [&'static str; 2],
+    /// The variant that the server returns. Empty if it is not a server of hybi. `any` if the client closes without an
+    /// alert, because the connection may then be reset.
+    server: &'static str,
+    /// A part of the error's text.
+    text: &'static str,
+}
+
+/// A case whose client trusts the authority, and whose certificate is refused.
+const fn certificate(
+    name: &'static str,
+    host: &'static str,
+    peer: fn(&Authority) -> Peer,
+    variant: &'static str,
+    text: &'static str,
+) -> Case {
+    Case { name, host, peer, clients: Authority::both, expected: [variant; 2], server: "Alert", text }
+}
+
+/// A case whose server sends raw bytes.
+const fn raw(
+    name: &'static str,
+    peer: fn(&Authority) -> Peer,
+    variant: &'static str,
+    text: &'static str,
+) -> Case {
+    Case { name, host: "localhost", peer, clients: Authority::both, expected: [variant; 2], server: "", text }
+}
+
+const CASES: &[Case] = &[
+    certificate(
+        "expired",
+        "localhost",
+        |authority| Peer::Tls(authority.issue_with("localhost", expired).server()),
+        "Expired",
+        "has expired",
+    ),
+    certificate(
+        "not valid yet",
+        "localhost",
+        |authority| Peer::Tls(authority.issue_with("localhost", not_yet_valid).server()),
+        "NotValidYet",
+        "check the local clock",
+    ),
+    certificate(
+        "another host",
+        "localhost",
+        |authority| Peer::Tls(authority.issue("example.com").server()),
+        "OtherHost",
+        "is for another host",
+    ),
+    certificate(
+        "a wildcard for another domain",
+        "localhost",
+        |authority| Peer::Tls(authority.issue("*.example.com").server()),
+        "OtherHost",
+        "is for another host",
+    ),
+    certificate(
+        "another IP address",
+        "127.0.0.1",
+        |authority| Peer::Tls(authority.issue("127.0.0.2").server()),
+        "OtherHost",
+        "is for another host",
+    ),
+    certificate(
+        "a name instead of an IP address",
+        "127.0.0.1",
+        |authority| Peer::Tls(authority.issue("localhost").server()),
+        "OtherHost",
+        "is for another host",
+    ),
+    certificate(
+        "an IP address instead of a name",
+        "localhost",
+        |authority| Peer::Tls(authority.issue("127.0.0.1").server()),
+        "OtherHost",
+        "is for another host",
+    ),
+    certificate(
+        "an unknown issuer",
+        "localhost",
+        |_| Peer::Tls(Authority::new().issue("localhost").server()),
+        "UnknownIssuer",
+        "roots of the configuration",
+    ),
+    certificate(
+        "a chain without its intermediate authority",
+        "localhost",
+        |authority| Peer::Tls(authority.intermediate().issue("localhost").server()),
+        "UnknownIssuer",
+        "unknown authority",
+    ),
+    certificate(
+        "self-signed",
+        "localhost",
+        |_| Peer::Tls(Identity::self_signed("localhost", false).server()),
+        "UnknownIssuer",
+        "unknown authority",
+    ),
+    certificate(
+        "self-signed, and claims to be an authority",
+        "localhost",
+        |_| Peer::Tls(Identity::self_signed("localhost", true).server()),
+        "UnknownIssuer",
+        "unknown authority",
+    ),
+    certificate(
+        "only for clients",
+        "localhost",
+        |authority| Peer::Tls(authority.issue_with("localhost", for_clients).server()),
+        "Certificate",
+        "is not accepted",
+    ),
+    Case {
+        name: "a client certificate is required, and the client has none",
+        host: "localhost",
+        peer: |authority| Peer::Tls(authority.issue("localhost").server_for_clients_of(authority)),
+        clients: Authority::both,
+        expected: ["Alert"; 2],
+        server: "Failed",
+        text: "add a client certificate",
+    },
+    Case {
+        name: "a client certificate of an unknown issuer",
+        host: "localhost",
+        peer: |authority| Peer::Tls(authority.issue("localhost").server_for_clients_of(authority)),
+        clients: |authority| {
+            let identity = Authority::new().issue("client");
+            let native = authority.connector_builder().identity(identity.native()).build().unwrap();
+            [Tls::Rustls(identity.client_of(authority)), Tls::Native(native)]
+        },
+        expected: ["Alert"; 2],
+        server: "UnknownIssuer",
+        text: "does not know the issuer of our certificate",
+    },
+    Case {
+        name: "the server selects h2, which the client has offered",
+        host: "localhost",
+        peer: |authority| Peer::Tls(with_protocols(authority.issue("localhost").server(), &["h2"])),
+        clients: |authority| offering(authority, &["h2", "http/1.1"]),
+        expected: ["Protocol"; 2],
+        server: "any",
+        text: "offer only http/1.1",
+    },
+    Case {
+        name: "the server supports only h2, and the client offers http/1.1",
+        host: "localhost",
+        peer: |authority| Peer::Tls(with_protocols(authority.issue("localhost").server(), &["h2"])),
+        clients: |authority| offering(authority, &["http/1.1"]),
+        expected: ["Alert"; 2],
+        server: "Failed",
+        text: "offer an application protocol that it supports",
+    },
+    Case {
+        name: "the server supports only TLS 1.2, and the client only TLS 1.3",
+        host: "localhost",
+        peer: |authority| Peer::Tls(authority.issue("localhost").server_with(&[&TLS12])),
+        clients: |authority| {
+            let native = authority
+                .connector_builder()
+                .min_protocol_version(Some(native_tls::Protocol::Tlsv13))
+                .build()
+                .unwrap();
+            [Tls::Rustls(authority.client_with(&[&TLS13])), Tls::Native(native)]
+        },
+        expected: ["Alert"; 2],
+        server: "Failed",
+        text: "no version or cipher suite",
+    },
+    Case {
+        name: "the server supports only TLS 1.3, and the client only TLS 1.2",
+        host: "localhost",
+        peer: |authority| Peer::Tls(authority.issue("localhost").server_with(&[&TLS13])),
+        clients: |authority| {
+            let native = authority
+                .connector_builder()
+                .max_protocol_version(Some(native_tls::Protocol::Tlsv12))
+                .build()
+                .unwrap();
+            [Tls::Rustls(authority.client_with(&[&TLS12])), Tls::Native(native)]
+        },
+        expected: ["Alert"; 2],
+        server: "Failed",
+        text: "no version or cipher suite",
+    },
+    raw(
+        "an HTTP server",
+        |_| Peer::Raw(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", true),
+        "NotTls",
+        "the peer does not speak TLS: check the port, or use ws://",
+    ),
+    raw("an SSH server", |_| Peer::Raw(b"SSH-2.0-OpenSSH_9.2\r\n", true), "NotTls", "does not speak TLS"),
+    raw("zeros", |_| Peer::Raw(&[0; 100], true), "NotTls", "does not speak TLS"),
+    raw(
+        "a handshake record with garbage",
+        |_| Peer::Raw(b"\x16\x03\x03\0\x08\xff\xff\xff\xff\xff\xff\xff\xff", true),
+        "Failed",
+        "TLS has failed",
+    ),
+    raw(
+        "a record that is too long",
+        |_| Peer::Raw(b"\x16\x03\x03\xff\xff\x02\0\0\x20\x03\x03", true),
+        "Failed",
+        "TLS has failed",
+    ),
+    raw(
+        "data before the handshake",
+        |_| Peer::Raw(b"\x17\x03\x03\0\x05hello", true),
+        "Failed",
+        "TLS has failed",
+    ),
+    raw(
+        "the alert handshake_failure",
+        |_| Peer::Raw(b"\x15\x03\x03\0\x02\x02\x28", true),
+        "Alert",
+        "no version or cipher suite",
+    ),
+    raw(
+        "the alert unrecognized_name",
+        |_| Peer::Raw(b"\x15\x03\x03\0\x02\x02\x70", true),
+        "Alert",
+        "it does not serve this host",
+    ),
+    raw("an end at once", |_| Peer::Raw(b"", true), "Truncated", "without close_notify"),
+    raw(
+        "an end in the first record",
+        |_| Peer::Raw(b"\x16\x03\x03\0\x40\x02\0\0", true),
+        "Truncated",
+        "without close_notify",
+    ),
+    raw("a silent server", |_| Peer::Raw(b"", false), "Timeout", "the TLS handshake was still running"),
+    raw(
+        "a server that falls silent in the first record",
+        |_| Peer::Raw(b"\x16\x03\x03\0\x40\x02\0\0", false),
+        "Timeout",
+        "the TLS handshake was still running",
+    ),
+];
+
+/// Returns `config` with these application protocols.
+fn with_protocols(config: Arc<ServerConfig>, protocols: &[&str]) -> Arc<ServerConfig> {
+    let mut config = ServerConfig::clone(&config);
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Arc::new(config)
+}
+
+/// Returns clients that offer these application protocols.
+fn offering(authority: &Authority, protocols: &[&str]) -> [Tls; 2] {
+    let mut config = ClientConfig::clone(&authority.client());
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let native = authority.connector_builder().request_alpns(protocols).build().unwrap();
+    [Tls::Rustls(Arc::new(config)), Tls::Native(native)]
+}
+
+/// Returns the name of a variant of [`TlsError`].
+fn variant(error: &TlsError) -> &'static str {
+    match error {
+        TlsError::NoProvider => "NoProvider",
+        TlsError::NoRoots(_) => "NoRoots",
+        TlsError::Config(_) => "Config",
+        TlsError::HostName(_) => "HostName",
+        TlsError::Expired(_) => "Expired",
+        TlsError::NotValidYet(_) => "NotValidYet",
+        TlsError::OtherHost(_) => "OtherHost",
+        TlsError::UnknownIssuer(_) => "UnknownIssuer",
+        TlsError::Certificate(_) => "Certificate",
+        TlsError::Alert(_) => "Alert",
+        TlsError::NotTls(_) => "NotTls",
+        TlsError::Protocol(_) => "Protocol",
+        TlsError::Failed(_) => "Failed",
+        TlsError::Truncated => "Truncated",
+        TlsError::Timeout => "Timeout",
+        _ => "unknown",
+    }
+}
+
+/// Starts a server for `connections` clients. Returns its port and its errors.
+fn serve(peer: Peer, connections: usize) -> (u16, thread::JoinHandle<Vec<Option<AcceptError<()>>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let serving = thread::spawn(move || {
         let accept = |_| {
-            let accepted = Server::new().accept_tls(Arc::clone(&config), listener.accept().unwrap().0);
-            // The client ends the connection.
-            accepted.map(|mut ws| _ = ws.recv()).err().map(AcceptError::without_stream)
+            let mut stream = listener.accept().unwrap().0;
+            match &peer {
+                Peer::Tls(config) => {
+                    let accepted = Server::new().accept_tls(Arc::clone(config), stream);
+                    // The client ends the connection.
+                    accepted.map(|mut ws| _ = ws.recv()).err().map(AcceptError::without_stream)
+                }
+                Peer::Raw(bytes, closes) => {
+                    assert!(stream.read(&mut [0; 5000]).unwrap() > 0);
+                    stream.write_all(bytes).unwrap();
+                    if *closes {
+                        stream.shutdown(Shutdown::Write).unwrap();
+                    }
+                    // The client sends an alert, and closes.
+                    while stream.read(&mut [0; 5000]).is_ok_and(|n| n > 0) {}
+                    None
+                }
+            }
         };
         (0..connections).map(accept).collect()
     });
@@ -34,166 +343,156 @@ fn serve(
 }
 
 /// Connects with each of the three adapters, and returns their errors.
-fn connect(url: &str, config: &Arc<ClientConfig>) -> [ConnectError<()>; 3] {
-    let blocking = Client::new().tls(Arc::clone(config)).connect(url);
-    let blocking = blocking.map(drop).unwrap_err().without_stream();
+fn connect(url: &str, tls: &Tls, timeout: Duration) -> [ConnectError<()>; 3] {
+    let client = tls.configure(Client::new()).open_timeout(Some(timeout));
+    let blocking = client.connect(url).map(drop).unwrap_err().without_stream();
     let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let client = on_tokio::Client::new().tls(Arc::clone(config));
+    let client = tls.configure(on_tokio::Client::new()).open_timeout(Some(timeout));
     let on_tokio = runtime.block_on(client.connect(url)).map(drop).unwrap_err().without_stream();
-    let client = futures_io::Client::new().tls(Arc::clone(config));
+    let client = tls.configure(futures_io::Client::new()).open_timeout(Some(timeout));
     let on_smol = smol::block_on(client.connect(url)).map(drop).unwrap_err().without_stream();
     [blocking, on_tokio, on_smol]
 }
 
-/// Checks the errors of clients that connect to `host` with `config`.
-fn refuses(
-    server: Arc<ServerConfig>,
-    config: &Arc<ClientConfig>,
-    host: &str,
-    is_expected: impl Fn(&TlsError) -> bool,
-    advice: &str,
-) {
-    let (port, serving) = serve(server, 3);
-    for error in connect(&format!("wss://{host}:{port}/"), config) {
-        let ConnectError::Tls(tls) = &error else { panic!("{error:?}") };
-        assert!(is_expected(tls), "{tls:?}");
-        assert!(error.to_string().contains(advice), "{error}");
-        // `source` keeps the error of rustls.
-        assert!(tls.source().unwrap().downcast_ref::<rustls::Error>().is_some());
+/// Checks the errors of one case.
+fn check(case: &Case) {
+    let authority = Authority::new();
+    // Both libraries connect with three adapters.
+    let (port, serving) = serve((case.peer)(&authority), 6);
+    let timeout = Duration::from_millis(if case.expected[0] == "Timeout" { 500 } else { 10_000 });
+    for (tls, expected) in (case.clients)(&authority).iter().zip(case.expected) {
+        for error in connect(&format!("wss://{}:{port}/", case.host), tls, timeout) {
+            let tls_error = match &error {
+                ConnectError::Tls(error) => error,
+                // The deadline of the client names the stage, and the text of the case names it too.
+                ConnectError::Deadline(_) => &TlsError::Timeout,
+                _ => panic!("{}: {tls:?}: {error:?}", case.name),
+            };
+            assert_eq!(variant(tls_error), expected, "{}: {tls:?}: {tls_error:?}", case.name);
+            assert!(error.to_string().contains(case.text), "{}: {tls:?}: {error}", case.name);
+            // `source` keeps the error of the library.
+            assert_eq!(tls_error.source().is_some(), tls_error.library_error().is_some(), "{}", case.name);
+            assert!(!matches!(tls, Tls::Native(_)) || tls_error.rustls_error().is_none(), "{}", case.name);
+        }
     }
     for error in serving.join().unwrap() {
-        // The client has sent an alert, and the server knows why.
-        assert!(matches!(error, Some(AcceptError::Tls(TlsError::Alert(_)))), "{error:?}");
+        let found = match &error {
+            None => "",
+            Some(AcceptError::Tls(error)) => variant(error),
+            Some(_) => "other",
+        };
+        assert!(
+            case.server == "any" || case.server == found,
+            "the server of the case {:?}: {error:?}",
+            case.name
+        );
     }
 }
 
 #[test]
-fn a_certificate_that_has_expired_is_refused() {
-    let authority = Authority::new();
-    let server = authority.issue_with("localhost", expired).server();
-    let is_expired = |error: &TlsError| matches!(error, TlsError::Expired(_));
-    refuses(server, &authority.client(), "localhost", is_expired, "has expired");
+fn a_server_that_is_refused_gets_the_error_that_the_table_names() {
+    assert!(CASES.len() >= 30);
+    thread::scope(|scope| {
+        for case in CASES {
+            thread::Builder::new().name(case.name.into()).spawn_scoped(scope, || check(case)).unwrap();
+        }
+    });
 }
 
 #[test]
-fn a_certificate_that_is_not_valid_yet_is_refused() {
+fn both_versions_of_tls_are_accepted() {
     let authority = Authority::new();
-    let server = authority.issue_with("localhost", not_yet_valid).server();
-    let is_early = |error: &TlsError| matches!(error, TlsError::NotValidYet(_));
-    refuses(server, &authority.client(), "localhost", is_early, "check the local clock");
-}
-
-#[test]
-fn a_certificate_for_another_host_is_refused() {
-    let authority = Authority::new();
-    let is_other = |error: &TlsError| matches!(error, TlsError::OtherHost(_));
-    for (host, name) in [("localhost", "example.com"), ("127.0.0.1", "localhost"), ("localhost", "127.0.0.1")]
-    {
-        let server = authority.issue(name).server();
-        refuses(server, &authority.client(), host, is_other, "is for another host");
+    for version in [&TLS12, &TLS13] {
+        let (port, serving) = serve(Peer::Tls(authority.issue("localhost").server_with(&[version])), 2);
+        for tls in authority.both() {
+            drop(tls.configure(Client::new()).connect(&format!("wss://localhost:{port}/")).unwrap());
+        }
+        assert!(serving.join().unwrap().iter().all(Option::is_none));
     }
 }
 
 #[test]
-fn a_certificate_of_an_unknown_issuer_is_refused() {
-    let is_unknown = |error: &TlsError| matches!(error, TlsError::UnknownIssuer(_));
-    for server in [
-        Authority::new().issue("localhost").server(),
-        Identity::self_signed("localhost", false).server(),
-        Identity::self_signed("localhost", true).server(),
-    ] {
-        refuses(server, &Authority::new().client(), "localhost", is_unknown, "Client::tls");
+fn an_address_that_the_certificate_names_is_accepted() {
+    let authority = Authority::new();
+    let (port, serving) = serve(Peer::Tls(authority.issue("127.0.0.1").server()), 2);
+    for tls in authority.both() {
+        drop(tls.configure(Client::new()).connect(&format!("wss://127.0.0.1:{port}/")).unwrap());
     }
+    assert!(serving.join().unwrap().iter().all(Option::is_none));
 }
 
 #[test]
 fn a_client_that_reconnects_does_not_try_a_refused_certificate_again() {
-    let (port, serving) = serve(Authority::new().issue("localhost").server(), 1);
-    let (client, url) = (Client::new().tls(Authority::new().client()), format!("wss://localhost:{port}/"));
-    let mut feed = client.reconnecting(ReconnectPolicy::new(), |_| url.as_str());
-    let stopped = feed.next_connection().unwrap_err();
-    assert_eq!(stopped.reason, GiveUp::NotRetried(Failure::Handshake));
-    let error = stopped.source().unwrap().downcast_ref::<ConnectError<()>>().unwrap();
-    assert!(matches!(error, ConnectError::Tls(TlsError::UnknownIssuer(_))), "{error:?}");
-    assert_eq!(serving.join().unwrap().len(), 1);
+    for tls in Authority::new().both() {
+        let (port, serving) = serve(Peer::Tls(Authority::new().issue("localhost").server()), 1);
+        let (client, url) = (tls.configure(Client::new()), format!("wss://localhost:{port}/"));
+        let mut feed = client.reconnecting(ReconnectPolicy::new(), |_| url.as_str());
+        let stopped = feed.next_connection().unwrap_err();
+        assert_eq!(stopped.reason, GiveUp::NotRetried(Failure::Handshake));
+        let error = stopped.source().unwrap().downcast_ref::<ConnectError<()>>().unwrap();
+        assert!(matches!(error, ConnectError::Tls(TlsError::UnknownIssuer(_))), "{error:?}");
+        assert_eq!(serving.join().unwrap().len(), 1);
+    }
 }
 
 #[test]
-fn the_default_configuration_does_not_trust_a_private_authority() {
-    let (_, server) = localhost();
-    let config = hybi::tls::client_config().unwrap();
-    let is_unknown = |error: &TlsError| matches!(error, TlsError::UnknownIssuer(_));
-    refuses(server, &config, "localhost", is_unknown, "unknown authority");
+fn the_default_configurations_do_not_trust_a_private_authority() {
+    let (port, serving) = serve(Peer::Tls(localhost().1), 6);
+    let url = format!("wss://localhost:{port}/");
+    let rustls = Tls::Rustls(hybi::tls::client_config().unwrap());
+    let native = Tls::Native(hybi::tls::native_connector().unwrap());
+    for error in [rustls, native].iter().flat_map(|tls| connect(&url, tls, Duration::from_secs(10))) {
+        assert!(matches!(error, ConnectError::Tls(TlsError::UnknownIssuer(_))), "{error:?}");
+        assert!(error.to_string().contains("unknown authority"), "{error}");
+    }
+    serving.join().unwrap();
 }
 
 #[test]
-fn a_client_without_the_certificate_that_the_server_requires_reads_the_alert() {
+fn a_server_knows_that_a_client_has_sent_no_certificate() {
     let authority = Authority::new();
     let server = authority.issue("localhost").server_for_clients_of(&authority);
-    let (port, serving) = serve(server, 3);
-    for error in connect(&format!("wss://localhost:{port}/"), &authority.client()) {
-        assert!(matches!(error, ConnectError::Tls(TlsError::Alert(_))), "{error:?}");
-        assert!(error.to_string().contains("add a client certificate"), "{error}");
-    }
-    for error in serving.join().unwrap() {
-        let Some(AcceptError::Tls(TlsError::Failed(error))) = error else { panic!("{error:?}") };
-        assert_eq!(error, rustls::Error::NoCertificatesPresented);
-    }
+    let (port, serving) = serve(Peer::Tls(server), 1);
+    let client = Client::new().tls(authority.client());
+    client.connect(&format!("wss://localhost:{port}/")).map(drop).unwrap_err();
+    let Some(AcceptError::Tls(error)) = serving.join().unwrap().remove(0) else { panic!("no error") };
+    assert_eq!(error, TlsError::Failed(rustls::Error::NoCertificatesPresented.into()));
+    assert_eq!(error.rustls_error(), Some(&rustls::Error::NoCertificatesPresented));
 }
 
 #[test]
 fn a_client_with_a_certificate_is_accepted() {
     let authority = Authority::new();
     let server = authority.issue("localhost").server_for_clients_of(&authority);
-    let (port, serving) = serve(server, 1);
-    let client = Client::new().tls(authority.issue("client").client_of(&authority));
-    drop(client.connect(&format!("wss://localhost:{port}/")).unwrap());
-    assert!(serving.join().unwrap()[0].is_none());
+    let (port, serving) = serve(Peer::Tls(server), 2);
+    let client = authority.issue("client");
+    let native = authority.connector_builder().identity(client.native()).build().unwrap();
+    for tls in [Tls::Rustls(client.client_of(&authority)), Tls::Native(native)] {
+        drop(tls.configure(Client::new()).connect(&format!("wss://localhost:{port}/")).unwrap());
+    }
+    assert!(serving.join().unwrap().iter().all(Option::is_none));
 }
 
 #[test]
-fn a_server_that_does_not_speak_tls_is_named() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let serving = thread::spawn(move || {
-        for _ in 0..3 {
-            let (mut stream, _) = listener.accept().unwrap();
-            assert!(stream.read(&mut [0; 5000]).unwrap() > 0);
-            stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").unwrap();
-            // The client sends an alert, and closes.
-            while stream.read(&mut [0; 5000]).is_ok_and(|n| n > 0) {}
-        }
-    });
-    for error in connect(&format!("wss://localhost:{port}/"), &Authority::new().client()) {
-        assert!(matches!(error, ConnectError::Tls(TlsError::NotTls(_))), "{error:?}");
-        assert!(error.to_string().contains("use ws://"), "{error}");
+fn both_ends_can_read_the_certificate_of_the_peer() {
+    let authority = Authority::new();
+    let server = authority.issue("localhost");
+    let certificate = server.der();
+    let (port, serving) = serve(Peer::Tls(server.server()), 2);
+    for tls in authority.both() {
+        let ws = tls.configure(Client::new()).connect(&format!("wss://localhost:{port}/")).unwrap();
+        assert_eq!(ws.stream().peer_certificate(), Some(certificate.clone()));
     }
     serving.join().unwrap();
 }
 
 #[test]
 fn a_client_that_does_not_speak_tls_is_named() {
-    let (_, server) = localhost();
-    let (port, serving) = serve(server, 1);
+    let (port, serving) = serve(Peer::Tls(localhost().1), 1);
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let error = serving.join().unwrap().remove(0);
     assert!(matches!(error, Some(AcceptError::Tls(TlsError::NotTls(_)))), "{error:?}");
-}
-
-#[test]
-fn an_application_protocol_other_than_http_1_1_is_refused() {
-    let (client, server) = localhost();
-    let mut client = ClientConfig::clone(&client);
-    let mut server = ServerConfig::clone(&server);
-    client.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    server.alpn_protocols = vec![b"h2".to_vec()];
-    let (port, serving) = serve(Arc::new(server), 3);
-    for error in connect(&format!("wss://localhost:{port}/"), &Arc::new(client)) {
-        let ConnectError::Tls(TlsError::Protocol(name)) = error else { panic!("{error:?}") };
-        assert_eq!(name, b"h2");
-    }
-    assert_eq!(serving.join().unwrap().len(), 3);
 }
 
 #[test]
@@ -205,6 +504,17 @@ fn the_default_configuration_offers_http_1_1_and_is_created_once() {
 
 #[test]
 fn a_host_that_no_certificate_can_name_is_refused() {
-    let refused = hybi::tls::Session::client(hybi::tls::client_config().unwrap(), "a b");
-    assert_eq!(refused.unwrap_err(), TlsError::HostName("a b".into()));
+    let connectors = [
+        hybi::tls::Connector::Rustls(hybi::tls::client_config().unwrap()),
+        hybi::tls::Connector::Native(hybi::tls::native_connector().unwrap()),
+    ];
+    for connector in connectors {
+        for host in ["", "a b", "a\0b", "a\n"] {
+            let expected = TlsError::HostName(host.into());
+            assert_eq!(connector.check_host(host), Err(expected.clone()));
+            assert_eq!(connector.session(host).unwrap_err(), expected);
+        }
+        assert_eq!(connector.check_host("localhost"), Ok(()));
+        assert_eq!(connector.check_host("::1"), Ok(()));
+    }
 }

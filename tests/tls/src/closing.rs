@@ -1,5 +1,5 @@
-//! How connections over TLS end: with `close_notify`, without it, and after violations of TLS. The peers are plain
-//! streams of rustls.
+//! How connections over TLS end: with `close_notify`, without it, and after violations of TLS. The clients use both
+//! libraries. The peers are plain streams of rustls.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -8,11 +8,12 @@ use std::thread;
 
 use hybi::adapters::net::{ClientStream, Error, Stream, TlsStream, WebSocket};
 use hybi::adapters::{futures_io, tokio as on_tokio};
-use hybi::tls::rustls::{self, ServerConfig, ServerConnection};
-use hybi::tls::{ClientConfig, TlsError};
+use hybi::tls::TlsError;
 use hybi::{CloseCode, Outcome};
 
-use crate::identity::localhost;
+use rustls::{ServerConfig, ServerConnection};
+
+use crate::identity::{Tls, both_on_localhost};
 
 const CLEAN: Outcome = Outcome::Clean { code: CloseCode::NORMAL };
 
@@ -50,8 +51,8 @@ fn server<T: Send + 'static>(
     (url, serving)
 }
 
-fn connect(config: Arc<ClientConfig>, url: &str) -> WebSocket<ClientStream> {
-    hybi::adapters::net::Client::new().tls(config).connect(url).unwrap()
+fn connect(tls: &Tls, url: &str) -> WebSocket<ClientStream> {
+    tls.configure(hybi::adapters::net::Client::new()).connect(url).unwrap()
 }
 
 /// Answers the Close of a client, and reads up to the end of the stream. Returns the result of the last read.
@@ -67,36 +68,39 @@ fn answer_close(mut tls: Plain) -> std::io::Result<usize> {
 
 #[test]
 fn a_blocking_client_sends_close_notify() {
-    let (client, config) = localhost();
-    let (url, serving) = server(config, answer_close);
-    let mut ws = connect(client, &url);
-    ws.close(CloseCode::NORMAL, "").unwrap();
-    assert_eq!(ws.wait_closed().unwrap(), CLEAN);
-    assert_eq!(serving.join().unwrap().unwrap(), 0);
+    for (client, config) in both_on_localhost() {
+        let (url, serving) = server(config, answer_close);
+        let mut ws = connect(&client, &url);
+        ws.close(CloseCode::NORMAL, "").unwrap();
+        assert_eq!(ws.wait_closed().unwrap(), CLEAN);
+        assert_eq!(serving.join().unwrap().unwrap(), 0);
+    }
 }
 
 #[test]
 fn a_client_on_tokio_sends_close_notify() {
-    let (client, config) = localhost();
-    let (url, serving) = server(config, answer_close);
-    ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-        let mut ws = on_tokio::Client::new().tls(client).connect(&url).await.unwrap();
-        ws.close(CloseCode::NORMAL, "").await.unwrap();
-        assert_eq!(ws.wait_closed().await.unwrap(), CLEAN);
-    });
-    assert_eq!(serving.join().unwrap().unwrap(), 0);
+    for (client, config) in both_on_localhost() {
+        let (url, serving) = server(config, answer_close);
+        ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+            let mut ws = client.configure(on_tokio::Client::new()).connect(&url).await.unwrap();
+            ws.close(CloseCode::NORMAL, "").await.unwrap();
+            assert_eq!(ws.wait_closed().await.unwrap(), CLEAN);
+        });
+        assert_eq!(serving.join().unwrap().unwrap(), 0);
+    }
 }
 
 #[test]
 fn a_client_on_smol_sends_close_notify() {
-    let (client, config) = localhost();
-    let (url, serving) = server(config, answer_close);
-    smol::block_on(async {
-        let mut ws = futures_io::Client::new().tls(client).connect(&url).await.unwrap();
-        ws.close(CloseCode::NORMAL, "").await.unwrap();
-        assert_eq!(ws.wait_closed().await.unwrap(), CLEAN);
-    });
-    assert_eq!(serving.join().unwrap().unwrap(), 0);
+    for (client, config) in both_on_localhost() {
+        let (url, serving) = server(config, answer_close);
+        smol::block_on(async {
+            let mut ws = client.configure(futures_io::Client::new()).connect(&url).await.unwrap();
+            ws.close(CloseCode::NORMAL, "").await.unwrap();
+            assert_eq!(ws.wait_closed().await.unwrap(), CLEAN);
+        });
+        assert_eq!(serving.join().unwrap().unwrap(), 0);
+    }
 }
 
 /// Returns whether `error` is a truncation, which [`TlsError::Truncated`] reports.
@@ -108,125 +112,134 @@ fn is_truncation(error: &Error) -> bool {
 
 #[test]
 fn an_end_without_close_notify_is_an_abnormal_end() {
-    let (client, config) = localhost();
-    let (url, serving) = server(config, |mut tls| {
-        tls.write_all(b"\x81\x01a").unwrap();
-        tls.flush().unwrap();
-        tls.sock.shutdown(Shutdown::Write).unwrap();
-        tls
-    });
-    let mut ws = connect(client, &url);
-    assert_eq!(ws.recv().unwrap(), Some("a".into()));
-    let error = ws.recv().unwrap_err();
-    assert!(is_truncation(&error), "{error:?}");
-    assert_eq!(ws.recv().unwrap(), None);
-    assert!(!ws.outcome().unwrap().is_clean());
-    drop(serving.join().unwrap());
+    for (client, config) in both_on_localhost() {
+        let (url, serving) = server(config, |mut tls| {
+            tls.write_all(b"\x81\x01a").unwrap();
+            tls.flush().unwrap();
+            tls.sock.shutdown(Shutdown::Write).unwrap();
+            tls
+        });
+        let mut ws = connect(&client, &url);
+        assert_eq!(ws.recv().unwrap(), Some("a".into()));
+        let error = ws.recv().unwrap_err();
+        assert!(is_truncation(&error), "{error:?}");
+        assert_eq!(ws.recv().unwrap(), None);
+        assert!(!ws.outcome().unwrap().is_clean());
+        drop(serving.join().unwrap());
+    }
 }
 
 #[test]
 fn an_end_with_close_notify_but_without_a_close_is_an_abnormal_end_without_an_error() {
-    let (client, config) = localhost();
-    let (url, serving) = server(config, |mut tls| {
-        tls.conn.send_close_notify();
-        tls.flush().unwrap();
-        tls
-    });
-    let mut ws = connect(client, &url);
-    assert_eq!(ws.recv().unwrap(), None);
-    assert!(!ws.outcome().unwrap().is_clean());
-    drop(serving.join().unwrap());
+    for (client, config) in both_on_localhost() {
+        let (url, serving) = server(config, |mut tls| {
+            tls.conn.send_close_notify();
+            tls.flush().unwrap();
+            tls
+        });
+        let mut ws = connect(&client, &url);
+        assert_eq!(ws.recv().unwrap(), None);
+        assert!(!ws.outcome().unwrap().is_clean());
+        drop(serving.join().unwrap());
+    }
 }
 
 #[test]
 fn a_key_update_of_the_peer_is_answered_in_both_halves() {
     const ROUNDS: u32 = 50;
-    let (client, config) = localhost();
-    let (url, serving) = server(config, |mut tls| {
+    for (client, config) in both_on_localhost() {
+        let (url, serving) = server(config, |mut tls| {
+            for _ in 0..ROUNDS {
+                let mut ping = [0; 7];
+                tls.read_exact(&mut ping).unwrap();
+                tls.conn.refresh_traffic_keys().unwrap();
+                tls.write_all(b"\x81\x01a").unwrap();
+                tls.flush().unwrap();
+            }
+            answer_close(tls).unwrap()
+        });
+        let (mut reader, mut writer) = connect(&client, &url).split().unwrap();
         for _ in 0..ROUNDS {
-            let mut ping = [0; 7];
-            tls.read_exact(&mut ping).unwrap();
-            tls.conn.refresh_traffic_keys().unwrap();
-            tls.write_all(b"\x81\x01a").unwrap();
-            tls.flush().unwrap();
+            writer.send_text("p").unwrap();
+            assert_eq!(reader.recv().unwrap(), Some("a".into()));
         }
-        answer_close(tls).unwrap()
-    });
-    let (mut reader, mut writer) = connect(client, &url).split().unwrap();
-    for _ in 0..ROUNDS {
-        writer.send_text("p").unwrap();
-        assert_eq!(reader.recv().unwrap(), Some("a".into()));
+        writer.close(CloseCode::NORMAL, "").unwrap();
+        assert_eq!(reader.wait_closed().unwrap(), CLEAN);
+        assert_eq!(serving.join().unwrap(), 0);
     }
-    writer.close(CloseCode::NORMAL, "").unwrap();
-    assert_eq!(reader.wait_closed().unwrap(), CLEAN);
-    assert_eq!(serving.join().unwrap(), 0);
 }
 
 #[test]
 fn a_record_that_was_changed_fails_the_session_and_the_peer_reads_the_alert() {
-    let (client, config) = localhost();
-    let (url, serving) = server(config, |mut tls| {
-        // An application data record whose tag is wrong.
-        tls.sock.write_all(b"\x17\x03\x03\0\x20").and_then(|()| tls.sock.write_all(&[1; 32])).unwrap();
-        tls.read(&mut [0; 100])
-    });
-    let mut ws = connect(client, &url);
-    let Error::Io(error) = ws.recv().unwrap_err() else { panic!("no error of the stream") };
-    let tls = error.get_ref().and_then(|error| error.downcast_ref::<TlsError>()).unwrap();
-    assert_eq!(*tls, TlsError::Failed(rustls::Error::DecryptError));
-    let alert = serving.join().unwrap().unwrap_err();
-    assert!(alert.to_string().contains("BadRecordMac"), "{alert}");
-    // Nothing is encrypted after the failure.
-    assert!(ws.send_text("late").is_err());
+    for (client, config) in both_on_localhost() {
+        let (url, serving) = server(config, |mut tls| {
+            // An application data record whose tag is wrong.
+            tls.sock.write_all(b"\x17\x03\x03\0\x20").and_then(|()| tls.sock.write_all(&[1; 32])).unwrap();
+            tls.read(&mut [0; 100])
+        });
+        let mut ws = connect(&client, &url);
+        let Error::Io(error) = ws.recv().unwrap_err() else { panic!("no error of the stream") };
+        let tls = error.get_ref().and_then(|error| error.downcast_ref::<TlsError>()).unwrap();
+        match &client {
+            Tls::Rustls(_) => assert_eq!(*tls, TlsError::Failed(rustls::Error::DecryptError.into())),
+            Tls::Native(_) => assert!(matches!(tls, TlsError::Failed(_)), "{tls:?}"),
+        }
+        let alert = serving.join().unwrap().unwrap_err();
+        assert!(alert.to_string().contains("BadRecordMac"), "{alert}");
+        // Nothing is encrypted after the failure.
+        assert!(ws.send_text("late").is_err());
+    }
 }
 
 /// Reads of one byte, and of more than a record, return the same bytes.
 #[test]
 fn plaintext_is_read_with_buffers_of_any_length() {
     for len in [1, 7, 2047, 2048, 5000, 100_000] {
-        let (client, config) = localhost();
-        let (url, serving) = server(config, |mut tls| {
-            let bytes: Vec<u8> = (0..100_000_u32).map(|n| (n % 251) as u8).collect();
-            tls.write_all(&bytes).unwrap();
-            tls.conn.send_close_notify();
-            tls.flush().unwrap();
-            bytes
-        });
-        let (mut stream, _, _) = connect(client, &url).into_parts();
-        let (mut all, mut buffer) = (Vec::new(), vec![0; len]);
-        loop {
-            match stream.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(n) => all.extend_from_slice(&buffer[..n]),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => panic!("{error}"),
+        for (client, config) in both_on_localhost() {
+            let (url, serving) = server(config, |mut tls| {
+                let bytes: Vec<u8> = (0..100_000_u32).map(|n| (n % 251) as u8).collect();
+                tls.write_all(&bytes).unwrap();
+                tls.conn.send_close_notify();
+                tls.flush().unwrap();
+                bytes
+            });
+            let (mut stream, _, _) = connect(&client, &url).into_parts();
+            let (mut all, mut buffer) = (Vec::new(), vec![0; len]);
+            loop {
+                match stream.read(&mut buffer) {
+                    Ok(0) => break,
+                    Ok(n) => all.extend_from_slice(&buffer[..n]),
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => panic!("{error}"),
+                }
             }
+            assert_eq!(all, serving.join().unwrap());
         }
-        assert_eq!(all, serving.join().unwrap());
     }
 }
 
 /// A timeout ends a read, and nothing that has arrived is lost.
 #[test]
 fn a_read_with_a_timeout_returns_in_time_although_a_part_of_a_record_has_arrived() {
-    let (client, config) = localhost();
-    let (go_on, wait) = std::sync::mpsc::channel();
-    let (url, serving) = server(config, move |mut tls| {
-        let mut record = Vec::new();
-        tls.conn.writer().write_all(b"\x81\x03abc").unwrap();
-        tls.conn.write_tls(&mut record).unwrap();
-        let (last, first) = record.split_last().unwrap();
-        tls.sock.write_all(first).unwrap();
-        wait.recv().unwrap();
-        tls.sock.write_all(&[*last]).unwrap();
-        tls
-    });
-    let mut ws = connect(client, &url);
-    let error = ws.recv_timeout(std::time::Duration::from_millis(50)).unwrap_err();
-    assert!(matches!(&error, Error::Io(error) if error.kind() == ErrorKind::TimedOut), "{error:?}");
-    go_on.send(()).unwrap();
-    assert_eq!(ws.recv().unwrap(), Some("abc".into()));
-    drop(serving.join().unwrap());
+    for (client, config) in both_on_localhost() {
+        let (go_on, wait) = std::sync::mpsc::channel();
+        let (url, serving) = server(config, move |mut tls| {
+            let mut record = Vec::new();
+            tls.conn.writer().write_all(b"\x81\x03abc").unwrap();
+            tls.conn.write_tls(&mut record).unwrap();
+            let (last, first) = record.split_last().unwrap();
+            tls.sock.write_all(first).unwrap();
+            wait.recv().unwrap();
+            tls.sock.write_all(&[*last]).unwrap();
+            tls
+        });
+        let mut ws = connect(&client, &url);
+        let error = ws.recv_timeout(std::time::Duration::from_millis(50)).unwrap_err();
+        assert!(matches!(&error, Error::Io(error) if error.kind() == ErrorKind::TimedOut), "{error:?}");
+        go_on.send(()).unwrap();
+        assert_eq!(ws.recv().unwrap(), Some("abc".into()));
+        drop(serving.join().unwrap());
+    }
 }
 
 #[test]

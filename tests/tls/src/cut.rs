@@ -7,12 +7,13 @@ use std::thread;
 use std::time::Duration;
 
 use hybi::adapters::handshake_driver::AcceptError;
-use hybi::adapters::net::{Client, ConnectError, Server};
+use hybi::adapters::net::{Client, ConnectError, HttpCall, Server, TlsStream, WebSocket};
 use hybi::adapters::{futures_io, tokio as on_tokio};
 use hybi::dial::Stage;
-use hybi::tls::{ClientConfig, ServerConfig, TlsError};
+use hybi::tls::TlsError;
+use rustls::ServerConfig;
 
-use crate::identity::localhost;
+use crate::identity::{Authority, Tls, both_on_localhost};
 
 /// Copies bytes from one socket to the other. Stops after `most` bytes, and then closes the direction, unless it must
 /// fall silent. Returns the number of bytes.
@@ -41,11 +42,20 @@ struct Cut {
 }
 
 impl Cut {
-    /// Calls `connect` with the URL of the server. Returns its result, that of the server, and the numbers of bytes
-    /// that the client and the server have sent.
+    /// Calls `connect` with the URL of a server with rustls. Returns its result, that of the server, and the numbers of
+    /// bytes that the client and the server have sent.
     fn run<T>(
         &self,
         config: Arc<ServerConfig>,
+        connect: impl FnOnce(&str) -> T,
+    ) -> (T, Option<AcceptError<()>>, [usize; 2]) {
+        self.run_with(|server, stream| server.accept_tls(config, stream), connect)
+    }
+
+    /// Calls `accept` with a server and a connection of it, and `connect` like [`run`](Self::run).
+    fn run_with<T>(
+        &self,
+        accept: impl FnOnce(Server, TcpStream) -> Accepted + Send,
         connect: impl FnOnce(&str) -> T,
     ) -> (T, Option<AcceptError<()>>, [usize; 2]) {
         let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
@@ -57,7 +67,7 @@ impl Cut {
         thread::scope(|scope| {
             let serving = scope.spawn(move || {
                 let server = Server::new().handshake_timeout(Some(timeout));
-                let accepted = server.accept_tls(config, back_listener.accept().unwrap().0);
+                let accepted = accept(server, back_listener.accept().unwrap().0);
                 accepted.map(|mut ws| _ = ws.recv()).err().map(AcceptError::without_stream)
             });
             let forwarding = scope.spawn(move || {
@@ -76,9 +86,12 @@ impl Cut {
     }
 }
 
-fn blocking(client: Arc<ClientConfig>, timeout: Duration) -> impl FnOnce(&str) -> Option<ConnectError<()>> {
+/// The result of a server.
+type Accepted = Result<WebSocket<TlsStream<TcpStream>>, AcceptError<HttpCall<TlsStream<TcpStream>>>>;
+
+fn blocking(tls: &Tls, timeout: Duration) -> impl FnOnce(&str) -> Option<ConnectError<()>> {
     move |url| {
-        let client = Client::new().tls(client).open_timeout(Some(timeout));
+        let client = tls.configure(Client::new()).open_timeout(Some(timeout));
         client.connect(url).err().map(ConnectError::without_stream)
     }
 }
@@ -88,54 +101,98 @@ const WHOLE: Cut = Cut { most: [usize::MAX; 2], falls_silent: false };
 
 #[test]
 fn a_cut_at_any_byte_that_the_server_sends_is_a_typed_error_of_the_client() {
-    let (client, server) = localhost();
-    let (error, _, [_, sent]) = WHOLE.run(Arc::clone(&server), blocking(Arc::clone(&client), LONG));
-    assert!(error.is_none(), "{error:?}");
-    // Tickets and the response to the request are included. After them comes the end of the connection.
-    for most in (0..sent - 100).step_by(if cfg!(debug_assertions) { 3 } else { 1 }) {
-        let cut = Cut { most: [usize::MAX, most], falls_silent: false };
-        let (error, _, _) = cut.run(Arc::clone(&server), blocking(Arc::clone(&client), LONG));
-        match error {
-            Some(ConnectError::Tls(TlsError::Truncated)) => {}
-            // The response was complete, and the bytes after it were cut.
-            None if most > sent - 300 => {}
-            other => panic!("{most} of {sent} bytes: {other:?}"),
+    for (client, server) in both_on_localhost() {
+        let (error, _, [_, sent]) = WHOLE.run(Arc::clone(&server), blocking(&client, LONG));
+        assert!(error.is_none(), "{error:?}");
+        // Tickets and the response to the request are included. After them comes the end of the connection.
+        for most in (0..sent - 100).step_by(if cfg!(debug_assertions) { 3 } else { 1 }) {
+            let cut = Cut { most: [usize::MAX, most], falls_silent: false };
+            let (error, _, _) = cut.run(Arc::clone(&server), blocking(&client, LONG));
+            match error {
+                Some(ConnectError::Tls(TlsError::Truncated)) => {}
+                // The response was complete, and the bytes after it were cut.
+                None if most > sent - 300 => {}
+                other => panic!("{most} of {sent} bytes: {other:?}"),
+            }
         }
     }
 }
 
 #[test]
 fn a_cut_at_any_byte_that_the_client_sends_is_a_typed_error_of_the_server() {
-    let (client, server) = localhost();
-    let (error, _, [sent, _]) = WHOLE.run(Arc::clone(&server), blocking(Arc::clone(&client), LONG));
-    assert!(error.is_none(), "{error:?}");
-    for most in (0..sent - 100).step_by(if cfg!(debug_assertions) { 3 } else { 1 }) {
-        let cut = Cut { most: [most, usize::MAX], falls_silent: false };
-        let (_, error, _) = cut.run(Arc::clone(&server), blocking(Arc::clone(&client), LONG));
-        match error {
-            Some(AcceptError::Tls(TlsError::Truncated)) => {}
-            None if most > sent - 300 => {}
-            other => panic!("{most} of {sent} bytes: {other:?}"),
+    for (client, server) in both_on_localhost() {
+        let (error, _, [sent, _]) = WHOLE.run(Arc::clone(&server), blocking(&client, LONG));
+        assert!(error.is_none(), "{error:?}");
+        for most in (0..sent - 100).step_by(if cfg!(debug_assertions) { 3 } else { 1 }) {
+            let cut = Cut { most: [most, usize::MAX], falls_silent: false };
+            let (_, error, _) = cut.run(Arc::clone(&server), blocking(&client, LONG));
+            match error {
+                Some(AcceptError::Tls(TlsError::Truncated)) => {}
+                None if most > sent - 300 => {}
+                other => panic!("{most} of {sent} bytes: {other:?}"),
+            }
         }
     }
 }
 
 #[test]
 fn a_cut_is_a_typed_error_on_tokio_and_smol() {
-    let (client, server) = localhost();
-    for most in (0..700).step_by(if cfg!(debug_assertions) { 50 } else { 7 }) {
-        let cut = Cut { most: [usize::MAX, most], falls_silent: false };
-        let (error, _, _) = cut.run(Arc::clone(&server), |url| {
-            let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let client = on_tokio::Client::new().tls(Arc::clone(&client));
-            runtime.block_on(client.connect(url)).map(drop).unwrap_err().without_stream()
-        });
-        assert!(matches!(error, ConnectError::Tls(TlsError::Truncated)), "{most}: {error:?}");
-        let (error, _, _) = cut.run(Arc::clone(&server), |url| {
-            let client = futures_io::Client::new().tls(Arc::clone(&client));
-            smol::block_on(client.connect(url)).map(drop).unwrap_err().without_stream()
-        });
-        assert!(matches!(error, ConnectError::Tls(TlsError::Truncated)), "{most}: {error:?}");
+    for (client, server) in both_on_localhost() {
+        for most in (0..700).step_by(if cfg!(debug_assertions) { 50 } else { 7 }) {
+            let cut = Cut { most: [usize::MAX, most], falls_silent: false };
+            let (error, _, _) = cut.run(Arc::clone(&server), |url| {
+                let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                let client = client.configure(on_tokio::Client::new());
+                runtime.block_on(client.connect(url)).map(drop).unwrap_err().without_stream()
+            });
+            assert!(matches!(error, ConnectError::Tls(TlsError::Truncated)), "{most}: {error:?}");
+            let (error, _, _) = cut.run(Arc::clone(&server), |url| {
+                let client = client.configure(futures_io::Client::new());
+                smol::block_on(client.connect(url)).map(drop).unwrap_err().without_stream()
+            });
+            assert!(matches!(error, ConnectError::Tls(TlsError::Truncated)), "{most}: {error:?}");
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_falls_silent_is_a_typed_error_in_time() {
+    for (client, server) in both_on_localhost() {
+        for most in [0, 1, 5, 100, 300, 600] {
+            let cut = Cut { most: [usize::MAX, most], falls_silent: true };
+            ends_in(Stage::Tls, |limit| {
+                let (of_blocking, _, _) = cut.run(Arc::clone(&server), blocking(&client, limit));
+                let (of_tokio, _, _) = cut.run(Arc::clone(&server), |url| {
+                    let runtime =
+                        ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                    let client = client.configure(on_tokio::Client::new()).open_timeout(Some(limit));
+                    runtime.block_on(client.connect(url)).map(drop).unwrap_err().without_stream()
+                });
+                vec![of_blocking, Some(of_tokio)]
+            });
+            let cut = Cut { most: [most.min(200), usize::MAX], falls_silent: true };
+            let (_, error, _) = cut.run(Arc::clone(&server), blocking(&client, LONG));
+            assert!(matches!(error, Some(AcceptError::Tls(TlsError::Timeout))), "{most}: {error:?}");
+        }
+    }
+}
+
+#[test]
+fn a_cut_at_any_byte_is_a_typed_error_of_a_server_with_native_tls() {
+    let authority = Authority::new();
+    let (identity, [_, client]) = (authority.issue("localhost"), authority.both());
+    let acceptor = &identity.acceptor();
+    let accept = |server: Server, stream| server.accept_native_tls(acceptor, stream);
+    let (error, _, [sent, _]) = WHOLE.run_with(accept, blocking(&client, LONG));
+    assert!(error.is_none(), "{error:?}");
+    for most in (0..sent - 100).step_by(if cfg!(debug_assertions) { 3 } else { 1 }) {
+        let cut = Cut { most: [most, usize::MAX], falls_silent: false };
+        let (_, error, _) = cut.run_with(accept, blocking(&client, LONG));
+        match error {
+            Some(AcceptError::Tls(TlsError::Truncated)) => {}
+            None if most > sent - 300 => {}
+            other => panic!("{most} of {sent} bytes: {other:?}"),
+        }
     }
 }
 
@@ -158,24 +215,4 @@ pub fn ends_in(expected: Stage, attempt: impl Fn(Duration) -> Vec<Option<Connect
         }
     }
     panic!("{stages:?} instead of {expected:?}");
-}
-
-#[test]
-fn a_peer_that_falls_silent_is_a_typed_error_in_time() {
-    let (client, server) = localhost();
-    for most in [0, 1, 5, 100, 300, 600] {
-        let cut = Cut { most: [usize::MAX, most], falls_silent: true };
-        ends_in(Stage::Tls, |limit| {
-            let (of_blocking, _, _) = cut.run(Arc::clone(&server), blocking(Arc::clone(&client), limit));
-            let (of_tokio, _, _) = cut.run(Arc::clone(&server), |url| {
-                let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                let client = on_tokio::Client::new().tls(Arc::clone(&client)).open_timeout(Some(limit));
-                runtime.block_on(client.connect(url)).map(drop).unwrap_err().without_stream()
-            });
-            vec![of_blocking, Some(of_tokio)]
-        });
-        let cut = Cut { most: [most.min(200), usize::MAX], falls_silent: true };
-        let (_, error, _) = cut.run(Arc::clone(&server), blocking(Arc::clone(&client), LONG));
-        assert!(matches!(error, Some(AcceptError::Tls(TlsError::Timeout))), "{most}: {error:?}");
-    }
 }

@@ -1,16 +1,28 @@
 //! Tests of WebSockets over TLS. `identity` makes the certificates that the tests use.
+//!
+//! Without the feature `rustls`, only the tests of native-tls are compiled.
 #![cfg(test)]
+#![cfg_attr(not(feature = "rustls"), allow(dead_code, reason = "the other tests use it"))]
 
+#[cfg(feature = "rustls")]
 mod certificates;
+#[cfg(feature = "rustls")]
 mod closing;
+#[cfg(feature = "rustls")]
 mod cut;
+#[cfg(feature = "rustls")]
 mod echo;
+#[cfg(feature = "rustls")]
 mod example;
 mod halves;
 mod identity;
 mod libraries;
+mod native;
+#[cfg(feature = "rustls")]
 mod proxies;
+#[cfg(feature = "rustls")]
 mod records;
+#[cfg(feature = "rustls")]
 mod redirects;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "rustls"))]
 mod unix;

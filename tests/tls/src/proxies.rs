@@ -17,15 +17,16 @@ use hybi::tls::rustls::{self, ServerConnection, StreamOwned};
 use hybi::tls::{ClientConfig, ServerConfig, TlsError};
 
 use crate::cut::ends_in;
-use crate::identity::{Authority, Identity};
+use crate::identity::{Authority, Identity, Tls};
 
-/// The configurations of the proxy, the server, and clients that trust both, only the proxy, or only the server.
+/// The configurations of the proxy, the server, and clients that trust both, only the proxy, or only the server. The
+/// clients have rustls and native-tls.
 struct Configs {
     proxy: Arc<ServerConfig>,
     server: Arc<ServerConfig>,
-    trusts_both: Arc<ClientConfig>,
-    trusts_proxy: Arc<ClientConfig>,
-    trusts_server: Arc<ClientConfig>,
+    trusts_both: [Tls; 2],
+    trusts_proxy: [Tls; 2],
+    trusts_server: [Tls; 2],
 }
 
 static CONFIGS: LazyLock<Configs> = LazyLock::new(|| {
@@ -34,12 +35,15 @@ static CONFIGS: LazyLock<Configs> = LazyLock::new(|| {
     roots.extend(of_server.roots().roots);
     let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
     let builder = builder.with_safe_default_protocol_versions().unwrap();
+    let rustls = Tls::Rustls(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()));
+    let second = native_tls::Certificate::from_pem(of_server.pem().as_bytes()).unwrap();
+    let native = of_proxy.connector_builder().add_root_certificate(second).build().unwrap();
     Configs {
         proxy: Identity::server(of_proxy.issue("localhost")),
         server: Identity::server(of_server.issue("server.example")),
-        trusts_both: Arc::new(builder.with_root_certificates(roots).with_no_client_auth()),
-        trusts_proxy: of_proxy.client(),
-        trusts_server: of_server.client(),
+        trusts_both: [rustls, Tls::Native(native)],
+        trusts_proxy: of_proxy.both(),
+        trusts_server: of_server.both(),
     }
 });
 
@@ -213,16 +217,11 @@ impl Way {
     }
 
     /// Opens a WebSocket in each adapter, and sends messages. Returns the errors.
-    fn connect_all(
-        self,
-        config: &Arc<ClientConfig>,
-        left: usize,
-        limit: Option<Duration>,
-    ) -> [Option<ConnectError<()>>; 3] {
+    fn connect_all(self, tls: &Tls, left: usize, limit: Option<Duration>) -> [Option<ConnectError<()>>; 3] {
         let falls_silent = limit.is_some();
         let limit = limit.unwrap_or(Duration::from_secs(30));
         let blocking = self.run(left, falls_silent, |proxy| {
-            let client = Client::new().tls(Arc::clone(config)).proxy(proxy).open_timeout(Some(limit));
+            let client = tls.configure(Client::new()).proxy(proxy).open_timeout(Some(limit));
             let mut ws = client.connect(self.url).map_err(ConnectError::without_stream)?;
             talk!(ws, self, left);
             Ok(())
@@ -230,20 +229,18 @@ impl Way {
         let tokio = self.run(left, falls_silent, |proxy| {
             let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let client =
-                    on_tokio::Client::new().tls(Arc::clone(config)).proxy(proxy).open_timeout(Some(limit));
+                let client = tls.configure(on_tokio::Client::new()).proxy(proxy).open_timeout(Some(limit));
                 let mut ws = client.connect(self.url).await.map_err(ConnectError::without_stream)?;
-                assert_eq!(ws.stream().rustls().is_some(), self.url.starts_with("wss"));
+                assert_eq!(ws.stream().peer_certificate().is_some(), self.url.starts_with("wss"));
                 talk!(ws, self, left, await);
                 Ok(())
             })
         });
         let smol = self.run(left, falls_silent, |proxy| {
             smol::block_on(async {
-                let client =
-                    futures_io::Client::new().tls(Arc::clone(config)).proxy(proxy).open_timeout(Some(limit));
+                let client = tls.configure(futures_io::Client::new()).proxy(proxy).open_timeout(Some(limit));
                 let mut ws = client.connect(self.url).await.map_err(ConnectError::without_stream)?;
-                assert_eq!(ws.stream().rustls().is_some(), self.url.starts_with("wss"));
+                assert_eq!(ws.stream().peer_certificate().is_some(), self.url.starts_with("wss"));
                 talk!(ws, self, left, await);
                 Ok(())
             })
@@ -264,8 +261,8 @@ fn echo<S: Stream>(mut ws: net::WebSocket<S>) {
 
 #[test]
 fn each_way_through_a_proxy_opens_in_each_adapter() {
-    for way in WAYS {
-        for error in way.connect_all(&CONFIGS.trusts_both, usize::MAX, None) {
+    for (way, tls) in WAYS.into_iter().flat_map(|way| CONFIGS.trusts_both.iter().map(move |tls| (way, tls))) {
+        for error in way.connect_all(tls, usize::MAX, None) {
             assert!(error.is_none(), "{} {}: {error:?}", way.proxy, way.url);
         }
     }
@@ -280,7 +277,8 @@ fn the_error_of_a_certificate_blames_the_proxy_or_the_server() {
         (TLS_IN_TLS, &CONFIGS.trusts_proxy, false),
         (WAYS[3], &CONFIGS.trusts_proxy, false),
     ] {
-        for error in way.connect_all(config, usize::MAX, None) {
+        let errors = config.iter().flat_map(|tls| way.connect_all(tls, usize::MAX, None));
+        for error in errors {
             let error = error.unwrap();
             let is_proxy = match &error {
                 ConnectError::ProxyTls(TlsError::UnknownIssuer(_)) => true,
@@ -296,26 +294,31 @@ fn the_error_of_a_certificate_blames_the_proxy_or_the_server() {
 /// A program that pins the certificate of the server must not see that of the proxy.
 #[test]
 fn the_certificates_of_the_stream_are_those_of_the_server() {
-    let certificate = |way: Way| {
-        way.run(usize::MAX, false, |proxy| {
-            let client = Client::new().tls(Arc::clone(&CONFIGS.trusts_both)).proxy(proxy);
-            let ws = client.connect(way.url).unwrap();
-            ws.stream().with_rustls(|tls| tls.peer_certificates().unwrap()[0].clone().into_owned())
-        })
-    };
-    let of_server = certificate(WAYS[0]);
-    assert!(of_server.is_some());
-    assert_eq!(certificate(TLS_IN_TLS), of_server);
-    assert_eq!(certificate(WAYS[1]), None);
+    for tls in &CONFIGS.trusts_both {
+        let certificate = |way: Way| {
+            way.run(usize::MAX, false, |proxy| {
+                let ws = tls.configure(Client::new()).proxy(proxy).connect(way.url).unwrap();
+                let first = ws.stream().with_rustls(|tls| tls.peer_certificates().unwrap()[0].to_vec());
+                let certificate = ws.stream().peer_certificate();
+                assert!(first.is_none() || first == certificate);
+                certificate
+            })
+        };
+        let of_server = certificate(WAYS[0]);
+        assert!(of_server.is_some());
+        assert_eq!(certificate(TLS_IN_TLS), of_server);
+        assert_eq!(certificate(WAYS[1]), None);
+    }
 }
 
 /// One thread sends while the other receives, and both directions are full.
 #[test]
 fn halves_for_threads_work_over_tls_in_tls() {
     const MESSAGES: usize = 2_000;
-    for way in [WAYS[1], TLS_IN_TLS] {
+    let ways = [WAYS[1], TLS_IN_TLS].into_iter();
+    for (way, tls) in ways.flat_map(|way| CONFIGS.trusts_both.iter().map(move |tls| (way, tls))) {
         way.run(usize::MAX, false, |proxy| {
-            let client = Client::new().tls(Arc::clone(&CONFIGS.trusts_both)).proxy(proxy);
+            let client = tls.configure(Client::new()).proxy(proxy);
             let (mut reader, mut writer) = client.connect(way.url).unwrap().split().unwrap();
             thread::scope(|scope| {
                 scope.spawn(move || {
@@ -340,8 +343,8 @@ fn a_cut_at_any_byte_of_tls_is_a_typed_error() {
     for way in WAYS {
         // No opening handshake sends more bytes than the two certificates and the response.
         for left in (0..500).step_by(step).chain((500..4000).step_by(step * 7)) {
-            let errors = way.connect_all(&CONFIGS.trusts_both, left, None);
-            for error in errors.into_iter().flatten() {
+            let errors = CONFIGS.trusts_both.iter().flat_map(|tls| way.connect_all(tls, left, None));
+            for error in errors.flatten() {
                 let expected = match &error {
                     ConnectError::Tls(TlsError::Truncated) | ConnectError::ProxyTls(TlsError::Truncated) => {
                         true
@@ -382,6 +385,8 @@ fn silence_at_any_byte_of_tls_names_the_stage() {
         (WAYS[3], 12, Stage::Tls),
         (WAYS[4], 19, Stage::Handshake),
     ] {
-        ends_in(stage, |limit| way.connect_all(&CONFIGS.trusts_both, left, Some(limit)).into());
+        for tls in &CONFIGS.trusts_both {
+            ends_in(stage, |limit| way.connect_all(tls, left, Some(limit)).into());
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use hybi::adapters::net::{Client, Server, Stream};
 use hybi::tls::{Session, TlsError};
 
-use crate::identity::localhost;
+use crate::identity::{Authority, both_on_localhost};
 
 /// A socket that keeps a copy of the bytes that are written.
 struct Recorder {
@@ -62,35 +62,36 @@ fn records(mut bytes: &[u8]) -> Vec<usize> {
 
 #[test]
 fn messages_that_are_written_together_share_a_record() {
-    let (client, server) = localhost();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let serving = thread::spawn(move || {
-        let mut ws = Server::new().accept_tls(server, listener.accept().unwrap().0).unwrap();
-        let mut received = 0;
-        while ws.recv().is_ok_and(|message| message.is_some()) {
-            received += 1;
-        }
-        received
-    });
-    let written = Arc::new(Mutex::new(Vec::new()));
-    let stream = Recorder { socket: TcpStream::connect(address).unwrap(), written: Arc::clone(&written) };
-    let mut ws = Client::new().tls(client).open_tls(stream, "wss://localhost/").unwrap();
-    let mut sent = |count: usize, len: usize| {
-        written.lock().unwrap().clear();
-        for _ in 0..count {
-            ws.feed(vec![0; len]).unwrap();
-        }
-        ws.flush().unwrap();
-        records(&written.lock().unwrap())
-    };
-    // A frame of a client has a header of 6 bytes, or of 8 from 126 bytes on. A record adds 17 bytes.
-    assert_eq!(sent(1, 10), [33]);
-    assert_eq!(sent(100, 10), [1617]);
-    assert_eq!(sent(4, 4000), [4 * 4008 + 17]);
-    assert_eq!(sent(1, 40_000), [(16 << 10) + 17, (16 << 10) + 17, 40_008 - (32 << 10) + 17]);
-    drop(ws);
-    assert_eq!(serving.join().unwrap(), 106);
+    for (client, server) in both_on_localhost() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = thread::spawn(move || {
+            let mut ws = Server::new().accept_tls(server, listener.accept().unwrap().0).unwrap();
+            let mut received = 0;
+            while ws.recv().is_ok_and(|message| message.is_some()) {
+                received += 1;
+            }
+            received
+        });
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let stream = Recorder { socket: TcpStream::connect(address).unwrap(), written: Arc::clone(&written) };
+        let mut ws = client.configure(Client::new()).open_tls(stream, "wss://localhost/").unwrap();
+        let mut sent = |count: usize, len: usize| {
+            written.lock().unwrap().clear();
+            for _ in 0..count {
+                ws.feed(vec![0; len]).unwrap();
+            }
+            ws.flush().unwrap();
+            records(&written.lock().unwrap())
+        };
+        // A frame of a client has a header of 6 bytes, or of 8 from 126 bytes on. A record adds 17 bytes.
+        assert_eq!(sent(1, 10), [33]);
+        assert_eq!(sent(100, 10), [1617]);
+        assert_eq!(sent(4, 4000), [4 * 4008 + 17]);
+        assert_eq!(sent(1, 40_000), [(16 << 10) + 17, (16 << 10) + 17, 40_008 - (32 << 10) + 17]);
+        drop(ws);
+        assert_eq!(serving.join().unwrap(), 106);
+    }
 }
 
 /// Moves ciphertext from one session to the other in pieces.
@@ -106,65 +107,102 @@ fn transfer(from: &mut Session, to: &mut Session, piece: usize) {
     network.chunks(piece).for_each(|piece| to.handle_ciphertext(piece));
 }
 
+/// Returns the sessions of a client and a server, in all four combinations of the libraries.
+fn sessions() -> [(Session, Session); 4] {
+    let authority = Authority::new();
+    let [config, acceptor] = [authority.issue("localhost"), authority.issue("localhost")];
+    let (config, acceptor) = (config.server(), acceptor.acceptor());
+    [(true, true), (true, false), (false, true), (false, false)].map(|(client, server)| {
+        let client = if client {
+            Session::client(authority.client(), "localhost")
+        } else {
+            Session::native_client(&authority.connector(), "localhost")
+        };
+        let server =
+            if server { Session::server(Arc::clone(&config)) } else { Session::native_server(&acceptor) };
+        (client.unwrap(), server.unwrap())
+    })
+}
+
+/// Runs the handshake of two sessions. Moves ciphertext in pieces.
+fn open(client: &mut Session, server: &mut Session, piece: usize) {
+    while client.is_handshaking() || server.is_handshaking() {
+        transfer(client, server, piece);
+        transfer(server, client, piece);
+    }
+}
+
 #[test]
 fn the_split_of_the_ciphertext_does_not_matter() {
     let bytes: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
-    let (client_config, server_config) = localhost();
     for piece in [1, 5, 100, 4096, 16_384, 100_000, usize::MAX] {
-        let mut client = Session::client(Arc::clone(&client_config), "localhost").unwrap();
-        let mut server = Session::server(Arc::clone(&server_config)).unwrap();
-        while client.is_handshaking() || server.is_handshaking() {
-            transfer(&mut client, &mut server, piece);
-            transfer(&mut server, &mut client, piece);
-        }
-        let (mut sent, mut received, mut to) = (0, Vec::new(), [0; 1000]);
-        while sent < bytes.len() {
-            sent += client.encrypt(&[IoSlice::new(&bytes[sent..])]).unwrap();
-            // Several writes arrive before the plaintext is read.
-            if sent % (128 << 10) == 0 || sent == bytes.len() {
+        for (mut client, mut server) in sessions() {
+            open(&mut client, &mut server, piece);
+            let (mut sent, mut received, mut to) = (0, Vec::new(), [0; 1000]);
+            while sent < bytes.len() {
+                sent += client.encrypt(&[IoSlice::new(&bytes[sent..])]).unwrap();
                 transfer(&mut client, &mut server, piece);
-                while let Some(n) = server.poll_plaintext(&mut to).unwrap() {
-                    received.extend_from_slice(&to[..n]);
+                // Several writes arrive before the plaintext is read.
+                if sent % (128 << 10) == 0 || sent == bytes.len() {
+                    while let Some(n) = server.poll_plaintext(&mut to).unwrap() {
+                        received.extend_from_slice(&to[..n]);
+                    }
                 }
-            } else {
-                transfer(&mut client, &mut server, piece);
             }
+            assert_eq!(received, bytes);
+            client.close();
+            transfer(&mut client, &mut server, piece);
+            server.handle_eof();
+            assert_eq!(server.poll_plaintext(&mut to), Ok(Some(0)));
         }
-        assert_eq!(received, bytes);
-        client.close();
-        transfer(&mut client, &mut server, piece);
-        server.handle_eof();
-        assert_eq!(server.poll_plaintext(&mut to), Ok(Some(0)));
     }
 }
 
 #[test]
 fn all_plaintext_is_returned_before_the_end_although_it_was_not_read_before_the_end() {
     for closes in [true, false] {
-        let (client_config, server_config) = localhost();
-        let mut client = Session::client(client_config, "localhost").unwrap();
-        let mut server = Session::server(server_config).unwrap();
-        while client.is_handshaking() || server.is_handshaking() {
-            transfer(&mut client, &mut server, usize::MAX);
-            transfer(&mut server, &mut client, usize::MAX);
-        }
-        for n in 0..10 {
-            assert_eq!(client.encrypt(&[IoSlice::new(&[n; 60_000])]), Ok(60_000));
-            transfer(&mut client, &mut server, usize::MAX);
-        }
-        if closes {
-            client.close();
-            transfer(&mut client, &mut server, usize::MAX);
-        }
-        server.handle_eof();
-        let (mut received, mut to) = (0, [0; 10_000]);
-        let end = loop {
-            match server.poll_plaintext(&mut to) {
-                Ok(Some(n @ 1..)) => received += n,
-                end => break end,
+        for (mut client, mut server) in sessions() {
+            open(&mut client, &mut server, usize::MAX);
+            for n in 0..10 {
+                assert_eq!(client.encrypt(&[IoSlice::new(&[n; 60_000])]), Ok(60_000));
+                transfer(&mut client, &mut server, usize::MAX);
             }
-        };
-        assert_eq!(received, 600_000);
-        assert_eq!(end, if closes { Ok(Some(0)) } else { Err(TlsError::Truncated) });
+            if closes {
+                client.close();
+                transfer(&mut client, &mut server, usize::MAX);
+            }
+            server.handle_eof();
+            let (mut received, mut to) = (0, [0; 10_000]);
+            let end = loop {
+                match server.poll_plaintext(&mut to) {
+                    Ok(Some(n @ 1..)) => received += n,
+                    end => break end,
+                }
+            };
+            assert_eq!(received, 600_000);
+            assert_eq!(end, if closes { Ok(Some(0)) } else { Err(TlsError::Truncated) });
+        }
+    }
+}
+
+#[test]
+fn a_session_takes_at_most_64_kib_before_its_ciphertext_has_left_it() {
+    for (mut client, mut server) in sessions() {
+        let error = client.encrypt(&[IoSlice::new(b"early")]).unwrap_err();
+        assert!(matches!(&error, TlsError::Failed(_)), "{error:?}");
+        assert!(error.to_string().to_lowercase().contains("handshake"), "{error}");
+        open(&mut client, &mut server, usize::MAX);
+        transfer(&mut client, &mut server, usize::MAX);
+        let slices = [IoSlice::new(&[1; 40_000]), IoSlice::new(&[2; 40_000])];
+        let first = client.encrypt(&slices).unwrap();
+        assert!((60 << 10..=64 << 10).contains(&first), "{first}");
+        assert!(client.encrypt(&slices).unwrap() < 4096);
+        transfer(&mut client, &mut server, usize::MAX);
+        assert_eq!(client.encrypt(&slices[..1]), Ok(40_000));
+        // Nothing is encrypted after `close_notify` of the peer and an end, except in the other direction.
+        server.close();
+        transfer(&mut server, &mut client, usize::MAX);
+        assert_eq!(client.poll_plaintext(&mut [0; 10]), Ok(Some(0)));
+        assert_eq!(client.encrypt(&[IoSlice::new(b"late")]), Ok(4));
     }
 }

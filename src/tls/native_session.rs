@@ -1,0 +1,394 @@
+//! A session of native-tls, which uses the TLS library of the operating system: feature `native-tls`.
+//!
+//! native-tls reads and writes a stream. Here this stream is a [`Pipe`], which has the ciphertext in memory. So
+//! [`NativeSession`] does no I/O, and has the methods of [`Session`](super::Session). The adapters do not know which of
+//! the two libraries they use.
+//!
+//! ```text
+//!   handle_ciphertext ──▶ incoming ──▶ ┌────────────┐ ──▶ poll_plaintext
+//!                         [  Pipe  ]   │ native-tls │
+//!     poll_ciphertext ◀── outgoing ◀── └────────────┘ ◀── unencrypted ◀── encrypt
+//! ```
+//!
+//! Invariants:
+//! - The pipe never reports the end of the stream to the library: a read without ciphertext is `WouldBlock`. OpenSSL 1.1
+//!   and Secure Transport report the end of a stream like `close_notify`. Here the end that they report is always
+//!   `close_notify`.
+//! - The pipe takes all ciphertext that the library writes. So the library never keeps a write to repeat it.
+//! - `unencrypted` is empty, unless the peer of a TLS 1.2 session renegotiates at this moment.
+
+use core::error::Error;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::prelude::v1::*;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use native_tls::{HandshakeError, MidHandshakeTlsStream, TlsAcceptor, TlsConnector, TlsStream};
+
+use super::error::{LibraryError, TlsError};
+
+/// Maximum number of bytes in a TLS record.
+const RECORD_LEN: usize = 16 << 10;
+/// An empty buffer is kept if its memory is at most this large, in bytes.
+const KEPT: usize = 4096;
+
+pub(super) struct NativeSession {
+    state: State,
+    /// The pipe of the stream in `state`. It has the alert after the library has dropped its stream.
+    pipe: Pipe,
+    /// Plaintext that was taken, and that the library could not encrypt yet.
+    unencrypted: Vec<u8>,
+    /// Maximum number of bytes that the session takes before their ciphertext has left it.
+    most_kept: usize,
+    /// The first bytes of the peer.
+    start: Start,
+    /// Whether `close_notify` of the peer has arrived.
+    peer_closed: bool,
+    /// Whether `close_notify` was queued.
+    has_closed: bool,
+    /// Whether the stream has ended.
+    has_ended: bool,
+    /// Why the session can receive and send nothing more.
+    failure: Option<TlsError>,
+}
+
+enum State {
+    Handshaking(MidHandshakeTlsStream<Pipe>),
+    Open(TlsStream<Pipe>),
+    /// The handshake has failed.
+    Failed,
+}
+
+impl NativeSession {
+    pub(super) fn client(connector: &TlsConnector, host: &str, most_kept: usize) -> Result<Self, TlsError> {
+        let pipe = Pipe::default();
+        Self::new(connector.connect(host, pipe.clone()), pipe, most_kept)
+    }
+
+    pub(super) fn server(acceptor: &TlsAcceptor, most_kept: usize) -> Result<Self, TlsError> {
+        let pipe = Pipe::default();
+        Self::new(acceptor.accept(pipe.clone()), pipe, most_kept)
+    }
+
+    fn new(begun: Handshake, pipe: Pipe, most_kept: usize) -> Result<Self, TlsError> {
+        let state = match begun {
+            Ok(stream) => State::Open(stream),
+            Err(HandshakeError::WouldBlock(handshake)) => State::Handshaking(handshake),
+            Err(HandshakeError::Failure(error)) => return Err(TlsError::Config(LibraryError::native(error))),
+        };
+        Ok(Self {
+            state,
+            pipe,
+            unencrypted: Vec::new(),
+            most_kept,
+            start: Start::default(),
+            peer_closed: false,
+            has_closed: false,
+            has_ended: false,
+            failure: None,
+        })
+    }
+
+    pub(super) const fn is_handshaking(&self) -> bool {
+        !matches!(self.state, State::Open(_))
+    }
+
+    pub(super) const fn failure(&self) -> Option<&TlsError> {
+        self.failure.as_ref()
+    }
+
+    pub(super) fn alpn_protocol(&self) -> Option<Vec<u8>> {
+        let State::Open(stream) = &self.state else { return None };
+        stream.negotiated_alpn().ok().flatten()
+    }
+
+    pub(super) fn peer_certificate(&self) -> Option<Vec<u8>> {
+        let State::Open(stream) = &self.state else { return None };
+        stream.peer_certificate().ok().flatten()?.to_der().ok()
+    }
+
+    // --- receiving ---
+
+    pub(super) fn handle_ciphertext(&mut self, bytes: &[u8]) {
+        // After a close or a failure the rest is ignored.
+        if self.failure.is_some() || self.peer_closed {
+            return;
+        }
+        self.start.extend(bytes);
+        self.pipe.lock().incoming.push(bytes);
+        if self.is_handshaking() {
+            self.go_on();
+        }
+    }
+
+    /// Continues the handshake.
+    fn go_on(&mut self) {
+        self.state = match core::mem::replace(&mut self.state, State::Failed) {
+            State::Handshaking(handshake) => match handshake.handshake() {
+                Ok(stream) => State::Open(stream),
+                Err(HandshakeError::WouldBlock(handshake)) => State::Handshaking(handshake),
+                Err(HandshakeError::Failure(error)) => {
+                    self.failure = Some(classify(error, self.start.is_tls()));
+                    State::Failed
+                }
+            },
+            state => state,
+        };
+    }
+
+    pub(super) fn handle_eof(&mut self) {
+        self.has_ended = true;
+        // An open session may have ciphertext that the library has not read yet. It may contain `close_notify`.
+        if self.is_handshaking() {
+            self.failure.get_or_insert(TlsError::Truncated);
+        }
+    }
+
+    pub(super) fn poll_plaintext(&mut self, to: &mut [u8]) -> Result<Option<usize>, TlsError> {
+        if let (State::Open(stream), None, false) = (&mut self.state, &self.failure, self.peer_closed) {
+            // A read into an empty slice returns 0, which here means `close_notify`.
+            if to.is_empty() {
+                return Ok(None);
+            }
+            match stream.read(to) {
+                Ok(0) => self.peer_closed = true,
+                Ok(n) => return Ok(Some(n)),
+                Err(error) if is_waiting(&error) => {
+                    if self.has_ended {
+                        self.failure = Some(TlsError::Truncated);
+                    }
+                }
+                Err(error) => self.failure = Some(classify(error, true)),
+            }
+            self.encrypt_all();
+        }
+        match &self.failure {
+            Some(failure) => Err(failure.clone()),
+            None if self.peer_closed => Ok(Some(0)),
+            None => Ok(None),
+        }
+    }
+
+    // --- sending ---
+
+    pub(super) fn encrypt(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, TlsError> {
+        if let Some(failure) = self.failure.as_ref().filter(|failure| **failure != TlsError::Truncated) {
+            return Err(failure.clone());
+        }
+        if self.is_handshaking() {
+            let error = io::Error::new(ErrorKind::NotConnected, "the TLS handshake is not complete");
+            return Err(TlsError::Failed(LibraryError::native(error)));
+        }
+        let kept = self.unencrypted.len() + self.pipe.lock().outgoing.rest().len();
+        let (mut room, mut taken) = (self.most_kept.saturating_sub(kept), 0);
+        for slice in slices {
+            let part = slice.get(..room.min(slice.len())).unwrap_or_default();
+            self.unencrypted.extend_from_slice(part);
+            room -= part.len();
+            taken += part.len();
+        }
+        self.encrypt_all();
+        match &self.failure {
+            Some(failure) if *failure != TlsError::Truncated => Err(failure.clone()),
+            _ => Ok(taken),
+        }
+    }
+
+    /// Encrypts as much of `unencrypted` as the library takes.
+    fn encrypt_all(&mut self) {
+        let State::Open(stream) = &mut self.state else { return };
+        let mut encrypted = 0;
+        while let Some(rest @ [_, ..]) = self.unencrypted.get(encrypted..) {
+            match stream.write(rest.get(..RECORD_LEN).unwrap_or(rest)) {
+                Ok(n @ 1..) => encrypted += n,
+                Err(error) if !is_waiting(&error) => {
+                    self.failure.get_or_insert(classify(error, true));
+                    break;
+                }
+                // A renegotiation needs a message of the peer first.
+                Ok(_) | Err(_) => break,
+            }
+        }
+        self.unencrypted.drain(..encrypted.min(self.unencrypted.len()));
+        free(&mut self.unencrypted);
+    }
+
+    pub(super) fn close(&mut self) {
+        let has_failed = self.failure.as_ref().is_some_and(|failure| *failure != TlsError::Truncated);
+        if let (State::Open(stream), false, false) = (&mut self.state, self.has_closed, has_failed) {
+            self.has_closed = true;
+            // The library queues `close_notify`. It then may look for that of the peer, which is `WouldBlock`.
+            let _ = stream.shutdown();
+        }
+    }
+
+    pub(super) fn has_ciphertext(&self) -> bool {
+        !self.pipe.lock().outgoing.rest().is_empty()
+    }
+
+    pub(super) fn poll_ciphertext(
+        &mut self,
+        mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let mut pipe = self.pipe.lock();
+        let rest = pipe.outgoing.rest();
+        if rest.is_empty() {
+            return Ok(0);
+        }
+        let n = write(&[IoSlice::new(rest)])?.min(rest.len());
+        pipe.outgoing.advance(n);
+        Ok(n)
+    }
+}
+
+/// The result of a call that continues a handshake.
+type Handshake = Result<TlsStream<Pipe>, HandshakeError<Pipe>>;
+
+/// Returns whether the library needs more ciphertext of the peer.
+fn is_waiting(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+/// A variant of [`TlsError`].
+type Variant = fn(LibraryError) -> TlsError;
+
+/// Texts by which errors are recognized, because native-tls has no kinds of errors. The texts are in lower case. The
+/// first match in this order counts.
+///
+/// - OpenSSL: the result of the verification, which native-tls adds to the text in brackets. In OpenSSL 1.1, some of
+///   these texts begin with a capital letter, or have no hyphen.
+/// - Windows: the number of the error (`CERT_E_EXPIRED`, `SEC_E_CERT_EXPIRED`, `CERT_E_CN_NO_MATCH`,
+///   `SEC_E_WRONG_PRINCIPAL`, `CERT_E_UNTRUSTEDROOT`, `CERT_E_CHAINING`, `SEC_E_UNTRUSTED_ROOT`), because its text is
+///   translated.
+const MARKS: &[(&str, Variant)] = &[
+    // The first, because a result of the verification can follow.
+    ("ssl alert number", TlsError::Alert),
+    ("certificate has expired", TlsError::Expired),
+    ("certificate is not yet valid", TlsError::NotValidYet),
+    ("hostname mismatch", TlsError::OtherHost),
+    ("ip address mismatch", TlsError::OtherHost),
+    ("self-signed certificate", TlsError::UnknownIssuer),
+    ("self signed certificate", TlsError::UnknownIssuer),
+    ("issuer certificate", TlsError::UnknownIssuer),
+    ("unable to verify the first certificate", TlsError::UnknownIssuer),
+    ("certificate verify failed", TlsError::Certificate),
+    ("os error -2146762495", TlsError::Expired),
+    ("os error -2146893016", TlsError::Expired),
+    ("os error -2146762481", TlsError::OtherHost),
+    ("os error -2146893022", TlsError::OtherHost),
+    ("os error -2146762487", TlsError::UnknownIssuer),
+    ("os error -2146762486", TlsError::UnknownIssuer),
+    ("os error -2146893019", TlsError::UnknownIssuer),
+];
+
+/// Returns the failure for an error of the library. `is_tls` is false if the peer does not speak TLS.
+fn classify(error: impl Error + Send + Sync + 'static, is_tls: bool) -> TlsError {
+    let text = error.to_string().to_lowercase();
+    let error = LibraryError::native(error);
+    if !is_tls {
+        return TlsError::NotTls(error);
+    }
+    let variant = MARKS.iter().find(|(mark, _)| text.contains(mark)).map(|(_, variant)| *variant);
+    variant.unwrap_or(TlsError::Failed)(error)
+}
+
+/// The first two bytes that the peer has sent: the content type and the major version of its first record.
+#[derive(Default)]
+struct Start {
+    bytes: [Option<u8>; 2],
+}
+
+impl Start {
+    fn extend(&mut self, bytes: &[u8]) {
+        let mut bytes = bytes.iter();
+        for place in self.bytes.iter_mut().filter(|place| place.is_none()) {
+            *place = bytes.next().copied();
+        }
+    }
+
+    /// Returns whether the bytes can begin a TLS record (RFC 8446 section 5.1): its type is a number from 20
+    /// (`change_cipher_spec`) to 23 (`application_data`), and its major version is 3.
+    const fn is_tls(&self) -> bool {
+        matches!(self.bytes, [None | Some(20..=23), None | Some(3)])
+    }
+}
+
+/// The stream of the library. All clones have the same content.
+#[derive(Clone, Debug, Default)]
+struct Pipe(Arc<Mutex<Ciphertext>>);
+
+#[derive(Debug, Default)]
+struct Ciphertext {
+    incoming: Queue,
+    outgoing: Queue,
+}
+
+impl Pipe {
+    /// No thread waits here: the clone in the library is only used during calls of it.
+    fn lock(&self) -> MutexGuard<'_, Ciphertext> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Read for Pipe {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let mut pipe = self.lock();
+        let n = pipe.incoming.rest().read(to)?;
+        if n == 0 && !to.is_empty() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        pipe.incoming.advance(n);
+        Ok(n)
+    }
+}
+
+impl Write for Pipe {
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        self.lock().outgoing.push(from);
+        Ok(from.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Bytes that are taken in the order in which they came.
+#[derive(Default)]
+struct Queue {
+    bytes: Vec<u8>,
+    /// The number of bytes at the start of `bytes` that were taken.
+    taken: usize,
+}
+
+impl Queue {
+    fn rest(&self) -> &[u8] {
+        self.bytes.get(self.taken..).unwrap_or_default()
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn advance(&mut self, n: usize) {
+        self.taken += n;
+        if self.rest().is_empty() {
+            self.taken = 0;
+            self.bytes.clear();
+            free(&mut self.bytes);
+        }
+    }
+}
+
+impl core::fmt::Debug for Queue {
+    // Written by hand, because the bytes are not for a log.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Queue").field("len", &self.rest().len()).finish()
+    }
+}
+
+/// Frees the memory of an empty buffer if it is large.
+fn free(buffer: &mut Vec<u8>) {
+    if buffer.is_empty() && buffer.capacity() > KEPT {
+        *buffer = Vec::new();
+    }
+}

@@ -1,0 +1,195 @@
+//! A session of rustls: feature `rustls`.
+//!
+//! [`RustlsSession`] wraps a [`Connection`] of rustls, and has the methods of [`Session`](super::Session).
+//!
+//! It uses the buffered interface of rustls. The unbuffered interface of rustls 0.23 allocates the same memory for each
+//! record, copies each encrypted record once more, and encrypts only contiguous memory. The buffered interface encrypts
+//! up to 16 KiB from many slices as one record.
+
+use std::io::{self, BufRead, IoSlice, Read, Write};
+use std::prelude::v1::*;
+
+use rustls::{CertificateError, Connection, InvalidMessage};
+
+use super::error::TlsError;
+
+pub(super) struct RustlsSession {
+    connection: Connection,
+    /// Ciphertext that rustls has not accepted yet, because it keeps little plaintext that nobody has read.
+    unprocessed: Vec<u8>,
+    /// Whether `close_notify` of the peer has arrived.
+    peer_closed: bool,
+    /// Whether the stream has ended.
+    has_ended: bool,
+    /// Why the session can receive and send nothing more.
+    failure: Option<TlsError>,
+}
+
+impl RustlsSession {
+    /// Returns a session that takes at most `most_kept` bytes before their ciphertext has left it.
+    pub(super) fn new(mut connection: Connection, most_kept: usize) -> Self {
+        connection.set_buffer_limit(Some(most_kept));
+        Self { connection, unprocessed: Vec::new(), peer_closed: false, has_ended: false, failure: None }
+    }
+
+    pub(super) const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.connection.is_handshaking()
+    }
+
+    pub(super) const fn failure(&self) -> Option<&TlsError> {
+        self.failure.as_ref()
+    }
+
+    pub(super) fn alpn_protocol(&self) -> Option<Vec<u8>> {
+        self.connection.alpn_protocol().map(<[u8]>::to_vec)
+    }
+
+    pub(super) fn peer_certificate(&self) -> Option<Vec<u8>> {
+        self.connection.peer_certificates()?.first().map(|certificate| certificate.to_vec())
+    }
+
+    // --- receiving ---
+
+    pub(super) fn handle_ciphertext(&mut self, bytes: &[u8]) {
+        if !self.unprocessed.is_empty() {
+            self.unprocessed.extend_from_slice(bytes);
+            return;
+        }
+        let taken = self.process(bytes);
+        self.unprocessed.extend_from_slice(bytes.get(taken..).unwrap_or_default());
+    }
+
+    pub(super) fn handle_eof(&mut self) {
+        self.has_ended = true;
+        self.check_end();
+    }
+
+    /// Fails if the stream has ended without `close_notify`. Ciphertext that is not processed yet may contain it.
+    fn check_end(&mut self) {
+        if self.has_ended && self.unprocessed.is_empty() && !self.peer_closed {
+            self.failure.get_or_insert(TlsError::Truncated);
+        }
+    }
+
+    pub(super) fn poll_plaintext(&mut self, to: &mut [u8]) -> Result<Option<usize>, TlsError> {
+        loop {
+            match self.connection.reader().read(to) {
+                Ok(n @ 1..) => return Ok(Some(n)),
+                // No plaintext is left.
+                Ok(_) | Err(_) if !self.unprocessed.is_empty() && self.failure.is_none() => {
+                    let bytes = core::mem::take(&mut self.unprocessed);
+                    self.handle_ciphertext(&bytes);
+                    self.check_end();
+                }
+                Ok(_) | Err(_) => break,
+            }
+        }
+        match &self.failure {
+            Some(failure) => Err(failure.clone()),
+            None if self.peer_closed => Ok(Some(0)),
+            None => Ok(None),
+        }
+    }
+
+    /// Passes ciphertext to rustls, and returns the number of bytes that are processed.
+    fn process(&mut self, bytes: &[u8]) -> usize {
+        let mut rest = bytes;
+        while !rest.is_empty() && self.failure.is_none() && !self.peer_closed {
+            // rustls takes 4 KiB at most, and refuses more while it keeps more than 16 KiB of plaintext.
+            if let Err(error) = self.connection.read_tls(&mut rest) {
+                if matches!(self.connection.reader().fill_buf(), Ok([_, ..])) {
+                    return bytes.len() - rest.len();
+                }
+                self.failure = Some(general(&error));
+                break;
+            }
+            let is_first = self.connection.protocol_version().is_none();
+            match self.connection.process_new_packets() {
+                Ok(state) => self.peer_closed = state.peer_has_closed(),
+                Err(error) => self.failure = Some(classify(error, is_first)),
+            }
+        }
+        // After a close or a failure the rest is ignored.
+        bytes.len()
+    }
+
+    // --- sending ---
+
+    pub(super) fn encrypt(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, TlsError> {
+        if let Some(failure) = self.failure.as_ref().filter(|failure| **failure != TlsError::Truncated) {
+            return Err(failure.clone());
+        }
+        if self.is_handshaking() {
+            return Err(TlsError::Failed(rustls::Error::HandshakeNotComplete.into()));
+        }
+        self.connection.writer().write_vectored(slices).map_err(|error| general(&error))
+    }
+
+    pub(super) fn close(&mut self) {
+        self.connection.send_close_notify();
+    }
+
+    pub(super) fn has_ciphertext(&self) -> bool {
+        self.connection.wants_write()
+    }
+
+    pub(super) fn poll_ciphertext(
+        &mut self,
+        write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        self.connection.write_tls(&mut Sink(write))
+    }
+}
+
+/// Returns the failure for an I/O error of rustls, which does no I/O here.
+fn general(error: &io::Error) -> TlsError {
+    TlsError::Failed(rustls::Error::General(error.to_string()).into())
+}
+
+/// Returns the failure for `error`. `first` is true if rustls has accepted no message of the peer yet.
+fn classify(error: rustls::Error, first: bool) -> TlsError {
+    let variant = match &error {
+        rustls::Error::InvalidCertificate(why) => match why {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => TlsError::Expired,
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                TlsError::NotValidYet
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                TlsError::OtherHost
+            }
+            CertificateError::UnknownIssuer => TlsError::UnknownIssuer,
+            // webpki reports a self-signed certificate that claims to be an authority with this text.
+            CertificateError::Other(other) if std::format!("{other:?}").contains("CaUsedAsEndEntity") => {
+                TlsError::UnknownIssuer
+            }
+            _ => TlsError::Certificate,
+        },
+        rustls::Error::AlertReceived(_) => TlsError::Alert,
+        rustls::Error::InvalidMessage(
+            InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
+        ) if first => TlsError::NotTls,
+        _ => TlsError::Failed,
+    };
+    variant(error.into())
+}
+
+/// A closure as [`Write`], which rustls expects.
+struct Sink<F>(F);
+
+impl<F: FnMut(&[IoSlice<'_>]) -> io::Result<usize>> Write for Sink<F> {
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        (self.0)(&[IoSlice::new(from)])
+    }
+
+    fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
+        (self.0)(from)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
