@@ -6,10 +6,12 @@
 
 #[cfg(feature = "rustls")]
 mod certificates;
+mod child;
 #[cfg(feature = "rustls")]
 mod closing;
 #[cfg(feature = "rustls")]
 mod cut;
+mod defaults;
 #[cfg(feature = "rustls")]
 mod echo;
 #[cfg(feature = "rustls")]
