@@ -1,5 +1,5 @@
-//! Counts how often each byte of a message that arrives slowly is moved: `cargo bench --all-features --bench
-//! moved`.
+//! Counts how often each byte of a message that arrives slowly is moved: `cargo bench --features
+//! tokio,futures-io,deflate --bench moved`.
 //!
 //! Before each slow read two seconds of virtual time pass, so the adapter frees unused memory. The allocator always
 //! moves a block that grows or shrinks, and counts the moved bytes. So the numbers are the same on every machine.

@@ -7,7 +7,7 @@
 //! The seed alone determines a run. A failing run prints the command that replays it step by step:
 //!
 //! ```sh
-//! HYBI_SIM_SEED=17 cargo test --release --all-features --test adapters_simulation -- --nocapture
+//! HYBI_SIM_SEED=17 cargo test --release --features futures-io,deflate --test adapters_simulation -- --nocapture
 //! ```
 //!
 //! - `HYBI_SIM_SECONDS=30` runs new seeds for 30 seconds. The first seed is `HYBI_SIM_SEED`, or comes from the

@@ -659,3 +659,16 @@ fn pages_name_files_and_functions_that_exist() {
         }
     }
 }
+
+#[test]
+fn the_test_command_has_the_same_features_everywhere() {
+    let features = between(".ci/run", "\nFEATURES=", "\n");
+    for page in ["README.md", "CONTRIBUTING.md"] {
+        let page = read(page);
+        assert!(page.contains(&format!("cargo test --features {features}")), "{features}");
+        // The headers of OpenSSL are not installed on every machine.
+        assert!(!page.contains("cargo test --all-features"));
+    }
+    assert!(read("CONTRIBUTING.md").contains(&format!("cargo clippy --all-targets --features {features}")));
+    assert!(!features.contains("native-tls") && !features.contains("aws-lc"), "{features}");
+}

@@ -7,7 +7,7 @@
 //! A failing run prints the command that replays it step by step:
 //!
 //! ```sh
-//! HYBI_SIM_SEED=17 cargo test --release --all-features --test net_simulation -- --nocapture
+//! HYBI_SIM_SEED=17 cargo test --release --features deflate --test net_simulation -- --nocapture
 //! ```
 //!
 //! `HYBI_SIM_SECONDS`, `HYBI_SIM_RUNS` and `HYBI_SIM_SURVEY` have the same meaning as for `adapters_simulation`.

@@ -4,7 +4,7 @@
 //! The seed alone determines a run. A failing run prints the command that replays it step by step:
 //!
 //! ```sh
-//! HYBI_SIM_SEED=17 cargo test --release --all-features --test simulation -- --nocapture
+//! HYBI_SIM_SEED=17 cargo test --release --features deflate --test simulation -- --nocapture
 //! ```
 //!
 //! With `HYBI_SIM_SECONDS=30` the test runs new seeds for 30 seconds. The first seed is `HYBI_SIM_SEED`, or comes
@@ -48,7 +48,7 @@ impl Drop for Replay {
         if std::thread::panicking() {
             eprintln!("\nto replay this run step by step:");
             eprintln!(
-                "HYBI_SIM_SEED={} cargo test --all-features --test simulation -- --nocapture\n",
+                "HYBI_SIM_SEED={} cargo test --features deflate --test simulation -- --nocapture\n",
                 self.0
             );
         }

@@ -25,7 +25,7 @@ pub struct Simulation {
 const STUCK: Duration = Duration::from_secs(20);
 
 fn replay(name: &str, seed: u64) -> String {
-    format!("HYBI_SIM_SEED={seed} cargo test --all-features --test {name} -- --nocapture")
+    format!("HYBI_SIM_SEED={seed} cargo test --features futures-io,deflate --test {name} -- --nocapture")
 }
 
 fn number(variable: &str) -> Option<u64> {

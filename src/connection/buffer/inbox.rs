@@ -8,7 +8,7 @@
 //! Invariants:
 //! - The size of the memory depends on the number of bytes that arrived, never on the length that a header announces.
 //! - A part is moved a bounded number of times, however small the reads are and however often memory is released.
-//!   `cargo bench --all-features --bench moved` counts the moved bytes.
+//!   `cargo bench --features tokio,futures-io,deflate --bench moved` counts the moved bytes.
 //! - If an owned message is delivered together with the memory of the read buffer, the bytes after it are kept in a new
 //!   read buffer.
 
