@@ -64,6 +64,8 @@ pub enum ProtocolError {
     TooManyFragments,
     /// A compressed message cannot be inflated, or does not end at the end of a block (RFC 7692).
     InvalidDeflate,
+    /// A text message arrived, and [`Delivery::Bytes`](crate::Delivery::Bytes) accepts only binary messages.
+    TextNotAccepted,
 }
 
 impl ProtocolError {
@@ -75,6 +77,8 @@ impl ProtocolError {
             Self::InvalidUtf8 | Self::CloseReasonNotUtf8 | Self::InvalidDeflate => 1007,
             Self::FrameTooBig | Self::MessageTooBig => 1009,
             Self::TooManyFragments => 1008,
+            // RFC 6455 7.4.1: 1003 is for a type of data that the endpoint cannot accept.
+            Self::TextNotAccepted => 1003,
             _ => 1002,
         }
     }
@@ -102,6 +106,7 @@ impl ProtocolError {
             Self::CloseBodyOfOneByte | Self::CloseReasonNotUtf8 => "5.5.1",
             Self::CloseCodeNotAllowed(_) => "7.4",
             Self::FrameTooBig | Self::MessageTooBig | Self::TooManyFragments => "10.4",
+            Self::TextNotAccepted => "7.4.1",
         }
     }
 
@@ -127,6 +132,7 @@ impl ProtocolError {
             Self::MessageTooBig => "message over the size limit",
             Self::TooManyFragments => "message of too many fragments",
             Self::InvalidDeflate => "compressed data is not valid",
+            Self::TextNotAccepted => "a text message arrived where only binary messages are accepted",
         }
     }
 }
@@ -141,6 +147,9 @@ impl fmt::Display for ProtocolError {
                     "the peer exceeded a configured limit (RFC 6455 section 10.4): {}",
                     self.summary()
                 )?;
+            }
+            Self::TextNotAccepted => {
+                write!(f, "{} (RFC 6455 section 7.4.1): the peer must send binary messages", self.summary())?;
             }
             _ => {
                 let (rfc, section) = (self.rfc(), self.section());

@@ -35,7 +35,7 @@ fn distinct_texts(errors: &[&dyn Error]) -> Vec<String> {
     texts
 }
 
-const PROTOCOL: [ProtocolError; 19] = [
+const PROTOCOL: [ProtocolError; 20] = [
     ProtocolError::ReservedBits(4),
     ProtocolError::NotAFrame(b'H'),
     ProtocolError::UnknownOpcode(3),
@@ -55,6 +55,7 @@ const PROTOCOL: [ProtocolError; 19] = [
     ProtocolError::MessageTooBig,
     ProtocolError::TooManyFragments,
     ProtocolError::InvalidDeflate,
+    ProtocolError::TextNotAccepted,
 ];
 
 #[test]

@@ -4,7 +4,7 @@
 //! This file decides no rule. [`Sender`] documents how long a message may be, which frames overtake others, and when
 //! each error occurs.
 
-use super::{Connection, MessageKind, SendOptions, WriteQueue};
+use super::{Connection, Delivery, MessageKind, SendOptions, WriteQueue};
 #[cfg(feature = "alloc")]
 use super::{Inbox, Message, Outbox, Prepared, UnsentMessage, VecMessage};
 use crate::close::CloseCode;
@@ -127,6 +127,12 @@ impl<O: WriteQueue> Connection<O> {
         reason: impl AsRef<str>,
     ) -> Result<(), SendError> {
         self.sender.close(now, code, reason)
+    }
+
+    /// Sets how messages are delivered from the next message on: see
+    /// [`Receiver::set_delivery`](super::Receiver::set_delivery).
+    pub fn set_delivery(&mut self, delivery: Delivery) {
+        self.receiver.set_delivery(delivery);
     }
 
     /// Frees the heap memory of the write queue, if the queue is empty. Message buffers have a `release_idle` of their

@@ -25,6 +25,11 @@ pub enum Delivery {
     /// Delivers the pieces of a message as they arrive: [`Event::Chunk`](crate::Event::Chunk). The pieces are not
     /// collected, so a message of any length needs no message buffer.
     Chunks,
+    /// Delivers the pieces of binary messages like [`Chunks`](Self::Chunks). A text message fails the connection with
+    /// 1003, as soon as its header arrives ([`ProtocolError::TextNotAccepted`](crate::ProtocolError::TextNotAccepted)).
+    ///
+    /// This delivery is for programs that use a connection as a stream of bytes, for example to tunnel another protocol.
+    Bytes,
 }
 
 /// Limits, timers and other settings of a connection.

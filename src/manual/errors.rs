@@ -16,6 +16,7 @@
 //! | `FrameTooBig`, `MessageTooBig` | 1009 | if the peer should be allowed to send this, increase [`Config::max_frame`](crate::Config::max_frame) or [`max_message`](crate::Config::max_message) |
 //! | `TooManyFragments` | 1008 | if the peer should be allowed to send this, increase [`Config::max_fragments`](crate::Config::max_fragments) |
 //! | `InvalidUtf8`, `CloseReasonNotUtf8`, `InvalidDeflate` | 1007 | log the error; the peer's data is wrong |
+//! | `TextNotAccepted` | 1003 | send binary messages from the peer, or use another [`Delivery`](crate::Delivery) than `Bytes` |
 //! | `NotAFrame` | 1002 | look at the log of the peer, which probably wrote an HTTP response after the handshake |
 //! | all others | 1002 | log the error; the peer's implementation is wrong, or an intermediary changed bytes |
 //!

@@ -588,3 +588,105 @@ fn s5_4_counters_count_messages_frames_and_bytes() {
         }
     }
 }
+
+/// Passes `wire` to a connection through an inbox, in reads of at most `size` bytes. Returns the events.
+fn through_inbox(conn: &mut Connection, inbox: &mut Inbox, mut wire: &[u8], size: usize) -> Vec<Seen> {
+    let mut seen = Vec::new();
+    loop {
+        loop {
+            match conn.poll_event(Instant::ZERO, inbox) {
+                Ok(Some(event)) => seen.push(event.into()),
+                Ok(None) => break,
+                Err(error) => seen.push(Seen::Failed(error)),
+            }
+        }
+        if wire.is_empty() {
+            return seen;
+        }
+        let space = conn.read_space(inbox);
+        let len = space.len().min(size).min(wire.len());
+        space[..len].copy_from_slice(&wire[..len]);
+        wire = &wire[len..];
+        inbox.handle_read(len);
+    }
+}
+
+/// Returns the binary data of messages and chunks.
+fn bytes_of(seen: &[Seen]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for event in seen {
+        match event {
+            Seen::Binary(data) | Seen::Chunk { kind: MessageKind::Binary, data, .. } => bytes.extend(data),
+            other => panic!("{other:?}"),
+        }
+    }
+    bytes
+}
+
+#[test]
+fn s7_4_1_delivery_of_bytes_refuses_a_text_message_at_its_header() {
+    for role in ROLES {
+        let open = || Scenario::of(role).config(Config::new().delivery(Delivery::Bytes)).open();
+        for (fin, payload) in [(true, ""), (true, "text"), (false, "te"), (true, &"x".repeat(70_000))] {
+            let mut end = open();
+            let data = end.receive(Opcode::Binary, "data");
+            assert_eq!(bytes_of(&data), b"data");
+            let wire = frame(role.peer(), Opcode::Text, fin, payload.as_bytes());
+            let header = wire.len() - payload.len();
+            assert_eq!(end.feed(&wire[..header]), [Seen::Failed(ProtocolError::TextNotAccepted)]);
+            assert_eq!(end.feed(&wire[header..]), []);
+            let reason = "a text message arrived where only binary messages are accepted";
+            assert_eq!(end.flush(), [format!("close 1003 {reason}")]);
+            assert_eq!(end.receive(Opcode::Binary, "more"), []);
+        }
+        // Control frames are no messages.
+        let mut end = open();
+        end.receive_part(Opcode::Binary, false, "a");
+        assert_eq!(end.receive(Opcode::Ping, "text"), [Seen::Ping(b"text".into())]);
+        assert_eq!(bytes_of(&end.receive(Opcode::Continuation, "b")), b"b");
+        assert_eq!(end.message.capacity(), 0);
+    }
+}
+
+#[test]
+fn s5_4_the_delivery_can_change_at_any_byte() {
+    let parts = |role: Role, opcode, parts: &[&[u8]]| {
+        let mut wire = Vec::new();
+        for (n, part) in parts.iter().enumerate() {
+            let opcode = if n == 0 { opcode } else { Opcode::Continuation };
+            wire.extend(frame(role.peer(), opcode, n + 1 == parts.len(), part));
+        }
+        wire
+    };
+    for role in ROLES {
+        for opcode in [Opcode::Binary, Opcode::Text] {
+            for shape in [&[&b"whole"[..]] as &[&[u8]], &[b"", b"b", b"", b"cd"], &[&[b'x'; 300]]] {
+                let one = parts(role, opcode, shape);
+                let next = frame(role.peer(), Opcode::Binary, true, b"next");
+                for cut in 0..=one.len() {
+                    for size in [1, usize::MAX] {
+                        let (mut conn, mut inbox) = (connection(role, Config::new()), Inbox::default());
+                        let mut seen = through_inbox(&mut conn, &mut inbox, &one[..cut], size);
+                        conn.set_delivery(Delivery::Bytes);
+                        seen.extend(through_inbox(&mut conn, &mut inbox, &one[cut..], size));
+                        seen.extend(through_inbox(&mut conn, &mut inbox, &next, size));
+                        let what = format!("{role:?}, {opcode:?}, {} bytes: {seen:?}", cut);
+                        if opcode == Opcode::Text && cut < one.len() {
+                            assert_eq!(seen, [Seen::Failed(ProtocolError::TextNotAccepted)], "{what}");
+                            continue;
+                        }
+                        if opcode == Opcode::Text {
+                            assert_eq!(seen.remove(0), text(&String::from_utf8(shape.concat()).unwrap()));
+                            assert_eq!(bytes_of(&seen), b"next", "{what}");
+                        } else {
+                            assert_eq!(bytes_of(&seen), [&shape.concat(), &b"next"[..]].concat(), "{what}");
+                        }
+                        conn.set_delivery(Delivery::Whole);
+                        let wire = frame(role.peer(), Opcode::Text, true, b"again");
+                        assert_eq!(through_inbox(&mut conn, &mut inbox, &wire, size), [text("again")]);
+                    }
+                }
+            }
+        }
+    }
+}

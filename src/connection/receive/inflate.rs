@@ -116,12 +116,12 @@ impl Receiver {
             return Ok(None);
         }
         self.inflating.coding = Coding::Compressed;
-        match (self.message, self.config.delivery) {
+        match (self.message, self.delivery) {
             (DeliveryState::Untouched, Delivery::Whole) => {
                 input.message_mut().begin();
                 self.message = DeliveryState::Gathering;
             }
-            (DeliveryState::Untouched, Delivery::Chunks) => {
+            (DeliveryState::Untouched, Delivery::Chunks | Delivery::Bytes) => {
                 self.message = DeliveryState::Streaming { started: false }
             }
             _ => {}

@@ -8,6 +8,7 @@
 //! - `mod.rs` decodes headers, checks the limits, and decodes messages that lie in the input. [`DeliveryState`] is its
 //!   state.
 //! - `payload.rs` decodes control frames, gathered messages and chunks.
+//! - `delivery.rs` changes how the next messages are delivered.
 //! - `inflate.rs` and `inflate_budget.rs` decode compressed messages.
 //! - `read_space.rs` chooses the memory for the next read.
 //!
@@ -19,6 +20,7 @@
 //! - `fast` is true only between messages, while no frame is in progress and the peer may still send.
 //! - After a failure or the peer's Close, `message` stays [`DeliveryState::Stopped`], and all input is discarded.
 
+mod delivery;
 mod fast_path;
 #[cfg(feature = "deflate")]
 mod inflate;
@@ -33,7 +35,7 @@ use alloc::boxed::Box;
 #[cfg(feature = "alloc")]
 use crate::close::{CloseCode, CloseFrame, CloseReason};
 use crate::connection::buffer::{Arrived, Input, MessageBuffer};
-use crate::connection::config::{Config, Delivery, SharedConfig};
+use crate::connection::config::{Delivery, SharedConfig};
 use crate::connection::event::{Counters, EventIndex, MessageIndex, MessageKind, Place};
 use crate::connection::outcome::EofPosition;
 use crate::error::ProtocolError;
@@ -70,6 +72,8 @@ pub struct Receiver {
     frame: Frame,
     message: DeliveryState,
     kind: MessageKind,
+    /// How the next messages are delivered.
+    delivery: Delivery,
     // Every message uses the fields up to here.
     /// UTF-8 state of text that is delivered in chunks.
     utf8: Validator,
@@ -119,7 +123,8 @@ enum DeliveryState {
     Gathering,
     /// The message is delivered in chunks. `started` says whether the first chunk was delivered.
     Streaming { started: bool },
-    /// The message is not delivered, because it is text that is not UTF-8. The next poll returns the error.
+    /// The message is not delivered, because it is text that is not UTF-8, or text where only binary messages are
+    /// accepted. The next poll returns the error.
     Refused,
     /// No further message is delivered, because the peer has closed or the connection has failed. Input is discarded.
     Stopped,
@@ -157,6 +162,7 @@ impl Receiver {
             frame: Frame::Data,
             message: DeliveryState::Untouched,
             kind: MessageKind::Binary,
+            delivery: Delivery::Whole,
             saw_data: false,
             utf8: Validator::new(),
             fast: true,
@@ -171,13 +177,7 @@ impl Receiver {
             #[cfg(feature = "deflate")]
             inflater: None,
         };
-        let Config { limits, delivery, .. } = &*receiver.config;
-        // The fast path does not count fragments. If no fragment is allowed at all, the slow path reports the
-        // violation.
-        if *delivery == Delivery::Whole && limits.max_fragments > 0 {
-            let most = limits.max_frame.min(limits.max_message);
-            receiver.fast_below = u16::try_from(most).unwrap_or(u16::MAX).saturating_add(1);
-        }
+        receiver.set_delivery(receiver.config.delivery);
         receiver
     }
 
@@ -240,6 +240,7 @@ impl Receiver {
     ) -> Result<Option<EventIndex>, ProtocolError> {
         let before = input.remaining();
         let result = match self.message {
+            DeliveryState::Refused if self.refuses_text() => Err(ProtocolError::TextNotAccepted),
             // RFC 6455 8.1: text that is not UTF-8 fails the connection.
             DeliveryState::Refused => Err(ProtocolError::InvalidUtf8),
             _ => self.run(input),
@@ -355,11 +356,15 @@ impl Receiver {
         !self.decoder.is_in_message()
     }
 
-    /// Checks the limits on frames and messages (RFC 6455 section 10.4). The check needs only the header, so a payload
-    /// that is too long is never received.
+    /// Checks the limits on frames and messages (RFC 6455 section 10.4), and whether the type of the message is accepted.
+    /// The checks need only the header, so a payload that is too long is never received.
     fn check_limits(&mut self, header: &Header) -> Result<(), ProtocolError> {
         if self.frame != Frame::Data {
             return Ok(());
+        }
+        // RFC 6455 7.4.1: an endpoint may refuse a type of data with 1003. The header is enough to refuse text.
+        if self.refuses_text() {
+            return Err(ProtocolError::TextNotAccepted);
         }
         let limits = self.config.limits;
         if header.payload_len > self.longest_frame(limits.max_frame) {

@@ -70,7 +70,7 @@ impl Receiver {
             return self.inflate(input);
         }
         if self.message == DeliveryState::Untouched {
-            self.message = match self.config.delivery {
+            self.message = match self.delivery {
                 // No payload of the message has been seen yet, so the frame in progress is the first one of the
                 // message. If `fin` is true, it is the only one.
                 Delivery::Whole if self.fin() && input.will_hold(self.decoder.payload_left()) => {
@@ -81,7 +81,7 @@ impl Receiver {
                     input.message_mut().begin();
                     DeliveryState::Gathering
                 }
-                Delivery::Chunks => DeliveryState::Streaming { started: false },
+                Delivery::Chunks | Delivery::Bytes => DeliveryState::Streaming { started: false },
             };
         }
         match self.message {
