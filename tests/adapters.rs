@@ -8,10 +8,10 @@ pub use hybi::deflate;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 pub use hybi::tls;
 pub use hybi::{
-    CloseCode, CloseFrame, CloseReason, CloseState, Config, Connection, Counters, EofPosition, Event,
-    EventIndex, Inbox, Instant, Message, MessageIndex, MessageKind, Outbox, Outcome, PendingReply, Prepared,
-    ProtocolError, ReadyState, Receiver, Role, SendError, SendOptions, Sender, SendingHalf, SharedConfig,
-    TransportAction, UnsentMessage, dial, handshake, proxy, reconnect, redirect,
+    CloseCode, CloseFrame, CloseReason, CloseState, Config, Connection, Counters, Delivery, EofPosition,
+    Event, EventIndex, Inbox, Instant, Message, MessageIndex, MessageKind, Outbox, Outcome, PendingReply,
+    Prepared, ProtocolError, ReadyState, Receiver, Role, SendError, SendOptions, Sender, SendingHalf,
+    SharedConfig, TransportAction, UnsentMessage, dial, handshake, proxy, reconnect, redirect,
 };
 
 #[path = "../src/adapters/mod.rs"]

@@ -538,6 +538,12 @@ fn the_docs_of_the_adapters_state_timeouts_and_kept_memory() {
         .says(format!("of which it keeps up to {} for the next call that receives", read_ahead()));
     Page::new("src/adapters/net/websocket/sending.rs")
         .says(format!("also reads what the peer sends, up to {},", read_ahead()));
+    for path in
+        ["src/adapters/net/websocket/byte_stream.rs", "src/adapters/async_driver/websocket/byte_stream.rs"]
+    {
+        let most = size(constant("src/adapters/byte_stream.rs", "MAX_WRITE"));
+        Page::new(path).says(format!("Each write sends a binary message, of at most {most}"));
+    }
     let handshake = word(d.handshake);
     for path in [
         "src/adapters/tokio.rs",

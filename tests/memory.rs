@@ -84,6 +84,9 @@ fn connections_and_adapters_hold_bounded_memory() {
     deflate::memory();
     #[cfg(feature = "net")]
     net::memory();
+    #[cfg(all(feature = "net", feature = "tokio"))]
+    // In a thread of its own, so that the pool of this thread stays empty.
+    std::thread::spawn(bytes::memory).join().unwrap();
     #[cfg(feature = "tokio")]
     async_adapters::memory();
 }
@@ -463,6 +466,11 @@ mod net;
 #[cfg(feature = "tokio")]
 #[path = "memory/async_adapters.rs"]
 mod async_adapters;
+
+/// Memory of byte streams.
+#[cfg(all(feature = "net", feature = "tokio"))]
+#[path = "memory/bytes.rs"]
+mod bytes;
 
 #[cfg(all(feature = "net", feature = "tokio", feature = "futures-io", feature = "deflate"))]
 #[path = "memory/moved.rs"]

@@ -103,6 +103,36 @@ fn errors_of_sending_name_a_rule_or_tell_what_to_do() {
     assert_eq!(becomes, [open, open, large, SendError::ControlTooLong, large]);
 }
 
+#[cfg(feature = "net")]
+#[test]
+fn an_error_of_a_byte_stream_says_that_data_may_be_missing() {
+    use hybi::adapters::net::ByteStreamError;
+    use hybi::{CloseFrame, CloseReason};
+
+    let close = |code, reason| {
+        ByteStreamError::Closed(CloseFrame { code: Some(code), reason: CloseReason::truncated(reason) })
+    };
+    let missing = [
+        close(CloseCode::GOING_AWAY, ""),
+        close(CloseCode::INTERNAL_ERROR, "disk full\n"),
+        ByteStreamError::Ended(Outcome::Abnormal(EofPosition::InFrame)),
+        ByteStreamError::Ended(Outcome::TimedOut(TimerKind::Pong)),
+    ];
+    let other =
+        [ByteStreamError::Protocol(ProtocolError::TextNotAccepted), ByteStreamError::Protocol(PROTOCOL[0])];
+    let unknown = [ByteStreamError::Unknown];
+    let errors: Vec<_> =
+        missing.iter().chain(&other).chain(&unknown).map(|error| error as &dyn Error).collect();
+    let texts = distinct_texts(&errors);
+    for text in &texts[..missing.len()] {
+        assert!(text.starts_with("data may be missing: "), "{text}");
+    }
+    assert!(texts[1].contains("1011 (internal error)") && texts[1].contains("disk full"), "{}", texts[1]);
+    // `distinct_texts` checks that the line break in the reason is escaped.
+    assert!(texts[4].contains("send binary messages"), "{}", texts[4]);
+    assert_eq!(other[0].source().map(ToString::to_string), Some(texts[4].clone()));
+}
+
 #[test]
 fn errors_of_connecting_say_what_happened() {
     let failures = [

@@ -65,6 +65,7 @@ use std::task::{Context, Poll};
 
 use ::futures_io::{AsyncRead, AsyncWrite};
 
+pub use super::byte_stream::ByteStreamError;
 pub use super::error::Error;
 pub use super::handshake_driver::{Acceptance, ConnectError, ReceivedResponse};
 use super::{async_driver, handshake_driver};
@@ -79,6 +80,7 @@ pub use async_driver::{Group, Timer};
 
 #[cfg(feature = "async-io")]
 mod async_io;
+mod byte_stream;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 mod client_stream;
 #[cfg(feature = "async-io")]
@@ -106,6 +108,8 @@ pub type Responder<'w, S, T = AsyncIo> = async_driver::Responder<'w, S, FuturesI
 pub type Reader<S, T = AsyncIo> = async_driver::Reader<S, FuturesIo<T>>;
 /// The sending half of a WebSocket.
 pub type Writer<S, T = AsyncIo> = async_driver::Writer<S, FuturesIo<T>>;
+/// A WebSocket as a stream of bytes.
+pub type ByteStream<S, T = AsyncIo> = async_driver::ByteStream<S, FuturesIo<T>>;
 /// The settings of a server, used for each connection. Create it with `new` for `AsyncIo`, and with
 /// [`with_timer`](handshake_driver::Server::with_timer) for another timer.
 pub type Server<T = AsyncIo> = handshake_driver::Server<FuturesIo<T>>;

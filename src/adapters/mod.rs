@@ -13,6 +13,7 @@
 
 #[cfg(any(feature = "tokio", feature = "futures-io"))]
 pub mod async_driver;
+mod byte_stream;
 mod error;
 #[cfg(feature = "futures-io")]
 pub mod futures_io;

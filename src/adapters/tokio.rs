@@ -66,6 +66,7 @@ use ::tokio::net::TcpStream;
 use ::tokio::task::{self, coop};
 use ::tokio::time::{self, Sleep};
 
+pub use super::byte_stream::ByteStreamError;
 pub use super::error::Error;
 pub use super::handshake_driver::{Acceptance, ConnectError, ReceivedResponse, Stopped, Target};
 use super::{async_driver, handshake_driver};
@@ -79,6 +80,7 @@ use async_driver::{Timer, Transport};
 pub use connect::{ClientStream, connect};
 pub use connections::Connections;
 
+mod byte_stream;
 mod client_stream;
 mod connect;
 mod connections;
@@ -93,6 +95,8 @@ pub type Responder<'w, S = TcpStream> = async_driver::Responder<'w, S, Tokio>;
 pub type Reader<S = TcpStream> = async_driver::Reader<S, Tokio>;
 /// The sending half of a WebSocket.
 pub type Writer<S = TcpStream> = async_driver::Writer<S, Tokio>;
+/// A WebSocket as a stream of bytes.
+pub type ByteStream<S = TcpStream> = async_driver::ByteStream<S, Tokio>;
 /// The settings of a server, used for each connection.
 ///
 /// ```no_run

@@ -28,7 +28,8 @@ pub enum Delivery {
     /// Delivers the pieces of binary messages like [`Chunks`](Self::Chunks). A text message fails the connection with
     /// 1003, as soon as its header arrives ([`ProtocolError::TextNotAccepted`](crate::ProtocolError::TextNotAccepted)).
     ///
-    /// This delivery is for programs that use a connection as a stream of bytes, for example to tunnel another protocol.
+    /// This delivery is for programs that use a connection as a stream of bytes, for example to tunnel another
+    /// protocol.
     Bytes,
 }
 

@@ -15,6 +15,7 @@
 )]
 
 mod answers;
+mod bytes;
 mod cancel;
 mod dropped;
 mod end;

@@ -19,6 +19,7 @@
 )]
 #![cfg(feature = "net")]
 
+mod bytes;
 mod common;
 #[cfg(feature = "deflate")]
 mod deflate;

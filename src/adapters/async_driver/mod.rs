@@ -100,7 +100,7 @@ pub use stream::Transport;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "rustls", feature = "native-tls"))))]
 pub use tls_stream::TlsStream;
-pub use websocket::WebSocket;
+pub use websocket::{ByteStream, WebSocket};
 pub use writer::Writer;
 
 /// A clock, and a timer for one task.

@@ -97,14 +97,21 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     /// If the future is dropped before it is ready, no part of the message is ever sent.
     pub async fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
         let mut begun = false;
-        poll_fn(|cx| {
-            if self.goes_through(data.len()) {
-                return self
-                    .send_through(cx, |connection, now, write| connection.transmit_binary(now, data, write));
-            }
-            self.poll_feed(cx, &mut begun, |connection| connection.send_binary(data))
-        })
-        .await
+        poll_fn(|cx| self.poll_send_binary(cx, &mut begun, data)).await
+    }
+
+    /// Queues a binary message: one poll of [`send_binary`](Self::send_binary). `begun` is false in the first poll.
+    pub(super) fn poll_send_binary(
+        &mut self,
+        cx: &mut Context<'_>,
+        begun: &mut bool,
+        data: &[u8],
+    ) -> Poll<Result<(), Error>> {
+        if self.goes_through(data.len()) {
+            return self
+                .send_through(cx, |connection, now, write| connection.transmit_binary(now, data, write));
+        }
+        self.poll_feed(cx, begun, |connection| connection.send_binary(data))
     }
 
     /// Queues a fragment of a message; see [`Sender::send_fragment`](crate::Sender::send_fragment).

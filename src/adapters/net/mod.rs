@@ -71,6 +71,7 @@
 use std::net::TcpStream;
 
 mod blocking_mode;
+mod byte_halves;
 mod client;
 mod client_stream;
 mod clock;
@@ -98,8 +99,10 @@ mod wrapped_stream;
 mod write_driver;
 mod writer;
 
+pub use super::byte_stream::ByteStreamError;
 pub use super::error::Error;
 pub use super::handshake_driver::{Acceptance, ConnectError, ReceivedResponse, Stopped, Target};
+pub use byte_halves::{ByteReader, ByteWriter};
 pub use client::Client;
 pub use client_stream::ClientStream;
 pub use connections::Connections;
@@ -113,7 +116,7 @@ pub use stream::Stream;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "rustls", feature = "native-tls"))))]
 pub use tls_stream::TlsStream;
-pub use websocket::WebSocket;
+pub use websocket::{ByteStream, WebSocket};
 pub use wrapped_stream::{SocketOf, WrappedStream};
 pub use writer::Writer;
 

@@ -38,7 +38,9 @@ use crate::CloseState;
 #[cfg(doc)]
 use crate::SendError;
 use crate::adapters::error::Error;
-use crate::{CloseFrame, Event, EventIndex, Inbox, Instant, Message, Outcome, PendingReply, Receiver};
+use crate::{
+    CloseFrame, Delivery, Event, EventIndex, Inbox, Instant, Message, Outcome, PendingReply, Receiver,
+};
 
 /// The receiving half of a blocking WebSocket, made by [`WebSocket::split`](super::WebSocket::split).
 ///
@@ -194,6 +196,16 @@ impl Reader {
     /// peer. [`WebSocket::error_on_abnormal_end`](super::WebSocket::error_on_abnormal_end) gives the details.
     pub fn error_on_abnormal_end(&mut self, on: bool) {
         self.ending.error_on_abnormal_end(on);
+    }
+
+    /// Sets how messages are delivered from the next message on.
+    pub(super) fn set_delivery(&mut self, delivery: Delivery) {
+        self.receiver.set_delivery(delivery);
+    }
+
+    /// Returns the input that was received.
+    pub(super) const fn inbox(&self) -> &Inbox {
+        &self.inbox
     }
 
     /// Stores a reply, and writes the stored replies unless another thread holds the lock or the stream is full.

@@ -10,7 +10,9 @@
 //!   ([`Ending`]). The error is returned once.
 
 use core::time::Duration;
+use std::io::{self, BufRead, Read};
 
+use crate::adapters::byte_stream::ByteInput;
 use crate::adapters::error::{Error, end_of_messages};
 use crate::{EventIndex, Inbox, Instant, Message, Outcome, SendError};
 
@@ -52,6 +54,40 @@ pub(super) trait Receive {
     /// Returns the inbox that contains the events, and the state of the end.
     fn received(&mut self) -> (&mut Inbox, &mut Ending);
 
+    /// Returns whether a write has failed whose error a receiving call returns.
+    fn write_failed(&self) -> bool {
+        false
+    }
+
+    /// Writes as much of the answer to the peer's Close as the stream takes without blocking, unless the loop has
+    /// already done this.
+    fn write_answer(&mut self) {}
+
+    /// Receives until `input` has data or has ended. Reads for `timeout` at most.
+    fn fill(&mut self, input: &mut ByteInput, timeout: Option<Duration>) -> io::Result<()> {
+        let mut until = None;
+        loop {
+            if let Some(ready) = input.ready() {
+                return ready;
+            }
+            until = until.or_else(|| timeout.map(|timeout| self.read_clock() + timeout));
+            let could_write = !self.write_failed();
+            match self.ready(until) {
+                Ok(Some(ready)) => {
+                    if input.handle(ready, self.received().0.event(ready)) {
+                        self.write_answer();
+                    }
+                }
+                Ok(None) => input.end(self.received().1.outcome()),
+                Err(Error::Protocol(error)) => input.fail(error),
+                // A write has failed. The next call that writes returns the error, and data may still arrive.
+                Err(Error::Io(_)) if could_write && self.write_failed() => {}
+                Err(Error::Io(error)) => return Err(error),
+                Err(error) => return Err(io::Error::other(error)),
+            }
+        }
+    }
+
     /// Returns the next message, or `None` after the last one. Reads for `timeout` at most.
     fn next_message(&mut self, timeout: Option<Duration>) -> Result<Option<Message>, Error> {
         let until = timeout.map(|timeout| self.read_clock() + timeout);
@@ -72,4 +108,15 @@ pub(super) trait Receive {
         // to an earlier owner of the connection.
         self.received().1.outcome.ok_or_else(|| SendError::Closed.into())
     }
+}
+
+/// Reads into `to` from a reader that buffers data.
+pub(super) fn read_from(from: &mut impl BufRead, to: &mut [u8]) -> io::Result<usize> {
+    if to.is_empty() {
+        return Ok(0);
+    }
+    let mut data = from.fill_buf()?;
+    let len = data.read(to)?;
+    from.consume(len);
+    Ok(len)
 }

@@ -65,6 +65,15 @@ impl<S> RunLoop<S> {
         &self.connection
     }
 
+    pub(super) const fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    /// Returns the input that was received.
+    pub(super) const fn inbox(&self) -> &Inbox {
+        &self.inbox
+    }
+
     /// Returns the outcome, once [`Event::Closed`] was returned.
     pub(super) const fn outcome(&self) -> Option<Outcome> {
         self.ending.outcome()
@@ -245,5 +254,16 @@ impl<S> Receive for RunLoop<S> {
 
     fn received(&mut self) -> (&mut Inbox, &mut Ending) {
         (&mut self.inbox, &mut self.ending)
+    }
+
+    fn write_failed(&self) -> bool {
+        self.link.write_failed()
+    }
+
+    fn write_answer(&mut self) {
+        // An error of this write is stored. The next write returns it.
+        let _ = self.output().write_now();
+        let now = self.link.now();
+        self.half_close(Some(now));
     }
 }

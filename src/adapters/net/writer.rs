@@ -15,6 +15,7 @@ use std::io::ErrorKind;
 use std::prelude::v1::*;
 use std::sync::Arc;
 
+use super::interest::would_block;
 use super::split::{Half, LockedOut, Shared};
 use super::write_driver::Output;
 use crate::adapters::error::Error;
@@ -366,6 +367,18 @@ impl Writer {
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
         self.shared.pending().round_trip()
+    }
+
+    /// Sends a binary message. A stream in non-blocking mode that is full is an error only if the message was not
+    /// queued: the rest of a queued message is written later.
+    pub(super) fn queue_bytes(&self, data: &[u8]) -> Result<(), Error> {
+        let send = |out: &mut WriterOutput<'_>| {
+            out.make_room().and_then(|()| out.queue(|sender| sender.send_binary(data)))
+        };
+        self.run(self.shared.lock(), send, |out, _| match out.write() {
+            Err(error) if would_block(&error) => Ok(()),
+            written => written,
+        })
     }
 
     /// Locks the sending side, and calls [`Self::run`] to queue a frame and write the queue.

@@ -356,8 +356,8 @@ impl Receiver {
         !self.decoder.is_in_message()
     }
 
-    /// Checks the limits on frames and messages (RFC 6455 section 10.4), and whether the type of the message is accepted.
-    /// The checks need only the header, so a payload that is too long is never received.
+    /// Checks the limits on frames and messages (RFC 6455 section 10.4), and whether the type of the message is
+    /// accepted. The checks need only the header, so a payload that is too long is never received.
     fn check_limits(&mut self, header: &Header) -> Result<(), ProtocolError> {
         if self.frame != Frame::Data {
             return Ok(());

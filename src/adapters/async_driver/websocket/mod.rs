@@ -7,6 +7,7 @@
 //! - `sending.rs`: the methods that send.
 //! - `run_loop.rs`: the loop that the methods poll.
 //! - `stream_sink.rs`: the traits of the futures crates.
+//! - `byte_stream.rs`: the WebSocket as a stream of bytes.
 //!
 //! Other files contain the protocol (`Connection`), the writing (`write_driver`) and the clock (`clock`). `tasks` has
 //! the wakers of two tasks, and `reader` and `writer` are the halves of a split WebSocket.
@@ -14,6 +15,7 @@
 //! Invariant: the state of receiving and of the queue is in `Inner`, not in a future. So dropping a future loses no
 //! event and no queued frame.
 
+mod byte_stream;
 mod run_loop;
 mod sending;
 mod stream_sink;
@@ -37,6 +39,8 @@ use crate::adapters::error::Error;
 use crate::adapters::handshake_driver::Opened;
 use crate::handshake::{HandshakeInfo, Headers};
 use crate::{CloseFrame, Connection, Event, Inbox, Message, Outcome, ReadyState};
+
+pub use byte_stream::ByteStream;
 
 /// A WebSocket over a stream `S`, driven by a runtime `R`.
 ///

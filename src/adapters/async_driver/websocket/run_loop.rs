@@ -57,7 +57,10 @@ impl<S, R: Transport<S>> Inner<S, R> {
     // Kept out of line so that its callers share one copy of the code. The whole step of the loop is inlined into this
     // function.
     #[inline(never)]
-    fn poll_next_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<EventIndex>, Error>> {
+    pub(super) fn poll_next_event(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<EventIndex>, Error>> {
         while self.outcome.is_none() {
             if self.turn.is_over(self.connection.received()) {
                 ready!(self.poll_yield(cx))?;

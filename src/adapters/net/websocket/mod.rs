@@ -1,8 +1,8 @@
 //! The blocking WebSocket, used by one thread at a time.
 //!
 //! A [`WebSocket`] consists of a run loop (`run_loop.rs`) and the facts about the handshake. The calls that receive are
-//! in this file and run the loop. The calls that send are in `sending.rs`. [`WebSocket::split`] makes two halves for
-//! several threads (`reader.rs`, `writer.rs`).
+//! in this file and run the loop. The calls that send are in `sending.rs`, and `byte_stream.rs` makes a WebSocket a
+//! stream of bytes. [`WebSocket::split`] makes two halves for several threads (`reader.rs`, `writer.rs`).
 //!
 //! The handshake is in `client.rs` and `server.rs`. The run loop decides when to read and when to write.
 
@@ -29,7 +29,10 @@ use crate::adapters::handshake_driver::Opened;
 use crate::handshake::{HandshakeInfo, Headers};
 use crate::{CloseFrame, Connection, Event, Inbox, Message, Outcome, ReadyState};
 
+mod byte_stream;
 mod sending;
+
+pub use byte_stream::ByteStream;
 
 /// A blocking WebSocket, for one thread at a time. [`WebSocket::split`] makes two halves for several threads.
 ///
