@@ -11,6 +11,7 @@
 //! | avoiding copies | [`zero_copy`] |
 //! | compressing messages | `compression` (feature `deflate`) |
 //! | using a WebSocket behind an HTTP server | `upgrades` (feature `alloc`) |
+//! | tunnelling another protocol | [`tunnels`] |
 //! | testing an application | [`testing`] |
 //! | migrating from tokio-tungstenite | `from_tokio_tungstenite` (feature `tokio`) |
 
@@ -32,6 +33,7 @@ pub mod shared_buffer;
 pub mod surface;
 pub mod testing;
 pub mod timeouts;
+pub mod tunnels;
 #[cfg(feature = "alloc")]
 #[cfg_attr(docsrs, doc(cfg(feature = "alloc")))]
 pub mod upgrades;

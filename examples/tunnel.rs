@@ -1,0 +1,111 @@
+//! One end of a tunnel for TCP connections through WebSockets: `tunnel ADDR TARGET`.
+//!
+//! If the target is a URL, the program accepts TCP connections, and forwards each through a WebSocket of its own to the
+//! URL. Otherwise it accepts WebSockets, and forwards each to the TCP service at the target. Run one program at each
+//! end:
+//!
+//! ```text
+//! tunnel 127.0.0.1:9001 127.0.0.1:22             on the host of the SSH server
+//! tunnel 127.0.0.1:2222 ws://127.0.0.1:9001/     on the host of the SSH client, which then connects to port 2222
+//! ```
+//!
+//! If one side breaks off, the other side must not take the data for complete. So TCP is then reset, and the WebSocket
+//! is closed with a code that means failure.
+
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hybi::adapters::tokio::{ByteStream, Client, Server};
+use hybi::{CloseCode, Config};
+use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+
+const USAGE: &str = "\
+usage: tunnel ADDR TARGET
+
+  ADDR    the address to listen on; port 0 selects a free port
+  TARGET  a URL (ws:// or wss://) to forward TCP connections to, or HOST:PORT to forward WebSockets to";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let [address, target] = &arguments[..] else {
+        eprintln!("{USAGE}");
+        return ExitCode::FAILURE;
+    };
+    match run(address, target.clone().into()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(address: &str, target: Arc<str>) -> Result<(), Box<dyn Error>> {
+    let listener =
+        TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    println!("listening on {}", listener.local_addr()?);
+    loop {
+        // The server continues if a connection breaks off at once, or if the system has no more file descriptors.
+        let Ok((stream, peer)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        let target = Arc::clone(&target);
+        tokio::spawn(async move {
+            match serve(stream, peer, &target).await {
+                Ok((to_target, from_target)) => {
+                    println!("{peer}: {to_target} bytes to {target}, {from_target} back")
+                }
+                Err(error) => eprintln!("{peer}: {error}"),
+            }
+        });
+    }
+}
+
+/// Serves one connection. Returns how many bytes were forwarded to the target, and back.
+async fn serve(stream: TcpStream, peer: SocketAddr, target: &str) -> Result<(u64, u64), Box<dyn Error>> {
+    stream.set_nodelay(true)?;
+    // A byte stream does not collect messages, so a long message needs no memory.
+    let config = Config::new().max_message(u64::MAX).max_frame(u64::MAX);
+    if target.contains("://") {
+        let ws = Client::new().config(config).connect(target).await?;
+        println!("{peer}: connected to {target}");
+        let (back, forth) = forward(ws.into_byte_stream(), stream).await?;
+        return Ok((forth, back));
+    }
+    let mut ws = Server::new().config(config).accept(stream).await?;
+    match TcpStream::connect(target).await {
+        Ok(tcp) => {
+            tcp.set_nodelay(true)?;
+            println!("{peer}: connected to {target}");
+            Ok(forward(ws.into_byte_stream(), tcp).await?)
+        }
+        Err(error) => {
+            ws.close(CloseCode::BAD_GATEWAY, "the target cannot be reached").await?;
+            ws.wait_closed().await?;
+            Err(format!("cannot connect to {target}: {error}").into())
+        }
+    }
+}
+
+/// Copies bytes in both directions. Returns how many bytes came from the WebSocket, and from TCP.
+async fn forward<S>(mut bytes: ByteStream<S>, mut tcp: TcpStream) -> io::Result<(u64, u64)>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let copied = copy_bidirectional(&mut bytes, &mut tcp).await;
+    if copied.is_err() {
+        // With this option, dropping the stream resets the connection.
+        #[allow(deprecated, reason = "the new name needs a later version of tokio")]
+        tcp.set_linger(Some(Duration::ZERO))?;
+        // If the WebSocket has failed or is closing already, nothing more can be sent.
+        let _ = bytes.into_inner().close(CloseCode::INTERNAL_ERROR, "the tunnel broke off").await;
+    }
+    copied
+}

@@ -1,0 +1,86 @@
+//! Tunnelling another protocol through a WebSocket.
+//!
+//! MQTT, NATS, SSH, VNC and other protocols run over a stream of bytes. `WebSocket::into_byte_stream` of each adapter
+//! turns a WebSocket into such a stream. Each write is a binary message. A read returns the data of binary messages,
+//! and ignores where a message begins or ends. `examples/tunnel.rs` is a complete tunnel, for both ends.
+//!
+//! ```
+//! # #[cfg(feature = "tokio")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use hybi::adapters::tokio::{accept, connect};
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! let url = format!("ws://{}/", listener.local_addr()?);
+//! // Instead of this pair, a tunnel connects to a service with `TcpStream::connect`.
+//! let (mut service, mut to_service) = tokio::io::duplex(1024);
+//! let tunnel = tokio::spawn(async move {
+//!     let mut bytes = accept(listener.accept().await?.0).await.unwrap().into_byte_stream();
+//!     copy_bidirectional(&mut bytes, &mut to_service).await
+//! });
+//!
+//! let mut bytes = connect(&url).await?.into_byte_stream();
+//! bytes.write_all(b"PING\r\n").await?;
+//! let mut line = [0; 6];
+//! service.read_exact(&mut line).await?;
+//! service.write_all(b"PONG\r\n").await?;
+//! bytes.read_exact(&mut line).await?;
+//! assert_eq!(&line, b"PONG\r\n");
+//!
+//! bytes.shutdown().await?;                              // sends a Close with 1000
+//! assert_eq!(service.read(&mut line).await?, 0);        // the service sees the end of its input
+//! drop(service);
+//! assert_eq!(bytes.read(&mut line).await?, 0);          // the tunnel has answered the Close
+//! drop(bytes);
+//! assert_eq!(tunnel.await??, (6, 6));
+//! # Ok(())
+//! # })
+//! # }
+//! # #[cfg(not(feature = "tokio"))]
+//! # fn main() {}
+//! ```
+//!
+//! # How the data ends
+//!
+//! | the peer | a read returns | a write returns |
+//! | --- | --- | --- |
+//! | closes with 1000, or without a code | 0 bytes: the data is complete | `BrokenPipe` |
+//! | closes with another code, for example 1001 or 1011 | `ConnectionAborted`, with the code and the reason | `BrokenPipe` |
+//! | ends the stream without a Close | `UnexpectedEof`, after an error of the stream if there was one | `BrokenPipe` |
+//! | is silent for too long | `ConnectionAborted` | `BrokenPipe` |
+//! | sends text, or breaks the protocol | `InvalidData` | `BrokenPipe` |
+//!
+//! All data that the peer sent before is returned first. To tell the peer that data is incomplete, close with another
+//! code than 1000: call `close` of the WebSocket that `into_inner` returns. Dropping the byte stream also tells this.
+//!
+//! # There is no half-close
+//!
+//! In TCP each direction ends by itself. In a WebSocket the first Close ends both directions: the endpoint that
+//! receives it answers with its own Close, and sends nothing after that (RFC 6455 section 5.5.1).
+//!
+//! - After our shutdown, we still read all messages that the peer has queued before it received our Close. Data that
+//!   the application of the peer writes later is refused there (`BrokenPipe`), and does not arrive.
+//! - After the peer's Close, data that we have queued is normally written before the answer. If the peer does not read
+//!   fast enough, queued data is dropped. A flush then returns `BrokenPipe`.
+//! - The time between the first Close and the end of the connection is limited by
+//!   [`Config::close_timeout`](crate::Config::close_timeout).
+//!
+//! Protocols that end a connection with a message of their own, or with both directions at once, are not affected.
+//! These are MQTT, NATS, SSH, VNC and most database protocols. Other tunnels, for example websockify, behave in the
+//! same way.
+//!
+//! A protocol is affected if it ends the sending direction and then waits for an answer, for example `nc -N`.
+//! Such a tunnel must send the end of a direction as data. Both ends use the messages
+//! of the WebSocket instead of a byte stream, and agree on a message for the end, for example an empty one. They close
+//! after both directions have ended.
+//!
+//! # Limits and timers
+//!
+//! - [`Config::max_frame`](crate::Config::max_frame) and [`Config::max_message`](crate::Config::max_message) apply to
+//!   each message of the peer. A byte stream does not collect messages, so both limits can be `u64::MAX` without using
+//!   memory.
+//! - Backpressure works in both directions. A write waits at [`Config::high_water`](crate::Config::high_water). While
+//!   the application does not read, the peer cannot send, and Pings that lie behind unread data are not answered. If an
+//!   application may stop reading for a long time, the peer needs a long pong timeout.
+//! - Data that is encrypted, as in SSH, becomes no shorter by compression. Do not offer permessage-deflate for it.
