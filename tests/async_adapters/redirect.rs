@@ -3,8 +3,9 @@
 //! `tests/redirect.rs` has a table of redirects, and `tests/net/redirect.rs` the cases of a whole client.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use hybi::handshake::{HeadLimits, Incoming, ServerHandshake};
 
@@ -39,6 +40,29 @@ fn server(locations: Vec<String>) -> (SocketAddr, JoinHandle<Vec<String>>) {
     });
     (address, thread)
 }
+
+/// Redirects each request to the same server, while `client` runs.
+fn redirecting<T>(client: impl FnOnce(&str) -> T) -> T {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let thread = thread::spawn(move || {
+        loop {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = [0; 4096];
+            // The client may close a connection before it has sent a request.
+            if stream.read(&mut head).is_ok_and(|n| head[..n] == *b"end") {
+                return;
+            }
+            let _ = stream.write_all(b"HTTP/1.1 307 T\r\nLocation: /\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let result = client(&format!("ws://{address}/"));
+    TcpStream::connect(address).unwrap().write_all(b"end").unwrap();
+    thread.join().unwrap();
+    result
+}
+
+const LIMIT: Duration = Duration::from_millis(300);
 
 /// Checks the heads of two requests to one server and one request to another server.
 fn check(first: &[String], other: &[String]) {
@@ -78,6 +102,14 @@ mod on_tokio {
         thread.join().unwrap();
     }
 
+    #[test]
+    fn one_deadline_limits_all_requests_of_a_chain_of_redirects() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let client = Client::new().redirects(u32::MAX).open_timeout(Some(LIMIT));
+        let error = redirecting(|url| runtime.block_on(client.connect(url)).map(drop).unwrap_err());
+        assert!(matches!(&error, ConnectError::Deadline(error) if error.limit() == LIMIT), "{error}");
+    }
+
     #[cfg(feature = "http")]
     #[tokio::test]
     async fn the_headers_of_a_request_are_credentials_too() {
@@ -99,7 +131,7 @@ mod on_tokio {
 
 #[cfg(feature = "async-io")]
 mod on_smol {
-    use hybi::adapters::futures_io::Client;
+    use hybi::adapters::futures_io::{Client, ConnectError};
 
     use super::*;
 
@@ -113,6 +145,13 @@ mod on_smol {
         assert_eq!(ws.target(), "/three");
         smol::block_on(client.connect(&format!("ws://{first}/last"))).unwrap();
         check(&first_thread.join().unwrap(), &other_thread.join().unwrap());
+    }
+
+    #[test]
+    fn one_deadline_limits_all_requests_of_a_chain_of_redirects() {
+        let client = Client::new().redirects(u32::MAX).open_timeout(Some(LIMIT));
+        let error = redirecting(|url| smol::block_on(client.connect(url)).map(drop).unwrap_err());
+        assert!(matches!(&error, ConnectError::Deadline(error) if error.limit() == LIMIT), "{error}");
     }
 
     #[cfg(feature = "http")]

@@ -3,7 +3,8 @@
 //! `tests/redirect.rs` has a table of redirects.
 
 use std::error::Error;
-use std::net::{SocketAddr, TcpListener};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 
 use hybi::adapters::net::{Client, ConnectError};
@@ -161,6 +162,29 @@ fn an_error_after_a_redirect_is_that_of_the_last_server() {
         let error = Client::new().redirects(1).connect(&url(address)).unwrap_err();
         assert!(matches!(&error, ConnectError::Connect(_)), "{error}");
         assert!(error.to_string().contains(&gone.to_string()), "{error}");
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn one_deadline_limits_all_requests_of_a_chain_of_redirects() {
+    timed(|| {
+        let (listener, address) = listen();
+        let thread = thread::spawn(move || {
+            loop {
+                let mut raw = Raw::new(listener.accept().unwrap().0, false);
+                let mut head = [0; 4096];
+                // The client may close a connection before it has sent a request.
+                if raw.stream.read(&mut head).is_ok_and(|n| head[..n] == *b"end") {
+                    return;
+                }
+                let _ = raw.stream.write_all(b"HTTP/1.1 302 T\r\nLocation: /\r\nContent-Length: 0\r\n\r\n");
+            }
+        });
+        let client = Client::new().redirects(u32::MAX).open_timeout(Some(ms(300)));
+        let error = client.connect(&url(address)).unwrap_err();
+        assert!(matches!(&error, ConnectError::Deadline(error) if error.limit() == ms(300)), "{error}");
+        TcpStream::connect(address).unwrap().write_all(b"end").unwrap();
         thread.join().unwrap();
     });
 }
