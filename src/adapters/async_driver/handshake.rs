@@ -26,7 +26,7 @@ use crate::Instant;
 use crate::adapters::handshake_driver;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 use crate::adapters::handshake_driver::Route;
-use crate::adapters::handshake_driver::{Client, ConnectError, Server};
+use crate::adapters::handshake_driver::{Client, ConnectError, Receiving, Server};
 use crate::dial::{Progress, Stage};
 use crate::handshake::{ClientRequest, WsUrl};
 #[cfg(feature = "rustls")]
@@ -87,7 +87,9 @@ impl<R: Timer + Clone> Server<R> {
     where
         R: Transport<S>,
     {
-        self.receive_from(stream, self.runtime().now()).await
+        let opening = self.start_receiving(stream, self.runtime().now());
+        let (stream, runtime, receiving) = opening.await;
+        self.received(stream, runtime, receiving)
     }
 
     /// Runs the TLS handshake over a connected stream, and then accepts a WebSocket like [`accept`](Self::accept).
@@ -215,20 +217,32 @@ impl<R: Timer + Clone> Server<R> {
         let start = self.runtime().now();
         let securing = self.securing(start, session);
         let (stream, _, securing) = open(stream, self.runtime().clone(), securing).await;
-        self.receive_from(TlsStream::new(stream, securing.finish()?), start).await
+        let opening = self.start_receiving(TlsStream::new(stream, securing.finish()?), start);
+        let (stream, runtime, receiving) = opening.await;
+        self.received(stream, runtime, receiving)
     }
 
-    /// Receives a request. The time limit began at `start`.
-    async fn receive_from<S>(
+    /// Starts to receive a request. The time limit began at `start`.
+    // This function and `received` are not one asynchronous function, because the future of the caller would then
+    // contain the future of that function, and reserve memory for the stream twice.
+    fn start_receiving<S>(
         &self,
         stream: S,
         start: Instant,
-    ) -> Result<PendingRequest<S, R>, AcceptError<S, R>>
+    ) -> impl Future<Output = (S, R, Receiving)> + use<S, R>
     where
         R: Transport<S>,
     {
-        let opening = open(stream, self.runtime().clone(), self.receiving(start));
-        let (stream, runtime, receiving) = opening.await;
+        open(stream, self.runtime().clone(), self.receiving(start))
+    }
+
+    /// Returns the result of [`Self::start_receiving`].
+    fn received<S>(
+        &self,
+        stream: S,
+        runtime: R,
+        receiving: Receiving,
+    ) -> Result<PendingRequest<S, R>, AcceptError<S, R>> {
         match receiving.finish() {
             // The timer of `runtime` may still be set for the deadline of the handshake. It would wake the task while
             // the application decides. So the request gets a clone of the runtime, which has the same clock and a timer

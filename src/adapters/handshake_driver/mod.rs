@@ -62,6 +62,8 @@ pub(super) use connect_error::Tried;
 pub use connect_error::{ConnectError, ReceivedResponse};
 pub(super) use plain_request::PlainRequest;
 pub(super) use receiving::Pending;
+#[cfg(any(feature = "tokio", feature = "futures-io"))]
+pub(super) use receiving::Receiving;
 pub(super) use request_getters::{http_call_getters, pending_request_getters};
 #[cfg(any(feature = "tokio", feature = "futures-io"))]
 pub(super) use responding::Responding;
