@@ -10,13 +10,15 @@ use std::task::{Context, Poll, Waker};
 
 use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite};
 use hybi::adapters::async_driver;
-use hybi::adapters::futures_io::{ByteStreamError, FuturesIo};
+use hybi::adapters::futures_io::{ByteStreamError, FuturesIo, WebSocket};
 use hybi::frame::Opcode;
 use hybi::{
-    CloseCode, Config, Instant, MessageKind, Outcome, ProtocolError, ReadyState, Role, SendError, TimerKind,
+    CloseCode, Config, Inbox, Instant, MessageKind, Outcome, ProtocolError, ReadyState, Role, SendError,
+    TimerKind,
 };
 use smol::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 
+use super::parts::Liar;
 use super::support::*;
 
 type Bytes = async_driver::ByteStream<End, FuturesIo<Clock>>;
@@ -642,11 +644,11 @@ impl AsyncWrite for OneWay {
 #[test]
 fn a_failed_write_does_not_end_the_reading() {
     let (clock, end) = (Clock::default(), End::new(Behavior::default()));
-    let ws = hybi::adapters::futures_io::WebSocket::from_parts(
+    let ws = WebSocket::from_parts(
         OneWay(end.clone()),
         clock.clone(),
         connection(Role::Client, patient()),
-        hybi::Inbox::empty(),
+        Inbox::empty(),
     );
     let mut bytes = ws.into_byte_stream();
     // The Pong cannot be written. The read then waits for more data.
@@ -657,6 +659,41 @@ fn a_failed_write_does_not_end_the_reading() {
     block_on(&clock, bytes.read_to_end(&mut all)).unwrap();
     assert_eq!(all, b"data");
     assert_eq!(block_on(&clock, bytes.write(b"x")).unwrap_err().kind(), ErrorKind::BrokenPipe);
+}
+
+#[test]
+fn a_stream_that_reports_too_many_bytes_is_an_error_of_both_halves() {
+    let has_bug =
+        |error: &std::io::Error| error.kind() == ErrorKind::InvalidData && error.to_string().contains("bug");
+    for role in ROLES {
+        for reads in [true, false] {
+            let clock = Clock::default();
+            let connection = connection(role, patient());
+            let ws = WebSocket::from_parts(Liar { reads }, clock.clone(), connection, Inbox::empty());
+            let (mut reading, mut writing) = smol::io::split(ws.into_byte_stream());
+            if reads {
+                let error = block_on(&clock, reading.read(&mut [0; 10])).unwrap_err();
+                assert!(has_bug(&error), "{error}");
+                let error = block_on(&clock, reading.read(&mut [0; 10])).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+                // The stream takes what is written. It may also be closed.
+                let _ = block_on(&clock, writing.write(b"late"));
+            } else {
+                // Large data is written without a copy.
+                let data = vec![1; 10 + 100_000 * usize::from(role == Role::Server)];
+                let error = block_on(&clock, async {
+                    loop {
+                        if let Err(error) = writing.write(&data).await {
+                            break error;
+                        }
+                    }
+                });
+                assert!(has_bug(&error), "{error}");
+                block_on(&clock, writing.write(&data)).unwrap_err();
+                assert!(poll_once(reading.read(&mut [0; 10])).is_pending());
+            }
+        }
+    }
 }
 
 #[test]

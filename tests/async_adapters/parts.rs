@@ -107,8 +107,8 @@ fn s5_4_bytes_read_ahead_are_in_the_parts() {
 
 /// A stream that claims to have moved more bytes than it was given.
 #[derive(Debug)]
-struct Liar {
-    reads: bool,
+pub struct Liar {
+    pub reads: bool,
 }
 
 impl AsyncRead for Liar {

@@ -5,11 +5,13 @@
 
 use std::io::{BufRead, ErrorKind, IoSlice, Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use hybi::adapters::net::{ByteStream, ByteStreamError, Client, Server};
-use hybi::{CloseCode, Config, Outcome, ProtocolError, SendError};
+use hybi::adapters::net::{ByteStream, ByteStreamError, Client, Server, Stream, WebSocket};
+use hybi::{CloseCode, Config, Connection, Inbox, Instant, Outbox, Outcome, ProtocolError, SendError};
 
 use crate::common::*;
 use crate::virtual_stream::*;
@@ -320,7 +322,7 @@ fn a_write_that_would_block_has_sent_nothing() {
         let mut bytes = stream.server(patient().high_water(5000)).into_byte_stream();
         // The halves use the same socket.
         let mut socket = stream.clone();
-        hybi::adapters::net::Stream::set_nonblocking(&mut socket, true).unwrap();
+        Stream::set_nonblocking(&mut socket, true).unwrap();
         let mut sent = Vec::new();
         let mut fill = |stream: &mut dyn Write| {
             let error = loop {
@@ -396,4 +398,72 @@ fn a_failed_write_does_not_end_the_reading() {
     assert_eq!(all, b"data");
     assert!(bytes.write(b"x").is_err());
     stream.drop_script();
+}
+
+/// A stream that reports one byte more than it was given, in one direction, after a number of correct calls. Its input
+/// are binary messages without end.
+#[derive(Clone, Debug)]
+struct WrongCounts {
+    reads: bool,
+    correct_calls: Arc<AtomicUsize>,
+}
+
+impl WrongCounts {
+    /// Returns the reported number of bytes for a call with `n` bytes.
+    fn count(&self, reads: bool, n: usize) -> usize {
+        let take = |calls: usize| calls.checked_sub(1);
+        let is_correct = self.correct_calls.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
+        n + usize::from(reads == self.reads && !is_correct)
+    }
+}
+
+impl Read for WrongCounts {
+    fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+        const MESSAGE: [u8; 8] = [0x82, 0x82, 0, 0, 0, 0, b'h', b'i'];
+        let len = to.len() / MESSAGE.len() * MESSAGE.len();
+        assert!(len > 0, "{} bytes", to.len());
+        to.chunks_exact_mut(MESSAGE.len()).for_each(|to| to.copy_from_slice(&MESSAGE));
+        let reported = self.count(true, len);
+        Ok(if reported > len { to.len() + 1 } else { len })
+    }
+}
+
+impl Write for WrongCounts {
+    fn write(&mut self, from: &[u8]) -> std::io::Result<usize> {
+        Ok(self.count(false, from.len()))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for WrongCounts {
+    fn try_clone(&self) -> std::io::Result<Box<dyn Stream + Send>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[test]
+fn a_stream_that_reports_too_many_bytes_is_an_error_of_both_halves() {
+    fn has_bug(error: &std::io::Error) -> bool {
+        error.kind() == ErrorKind::InvalidData && error.to_string().contains("has a bug")
+    }
+    for reads in [true, false] {
+        for correct_calls in 0..5 {
+            let stream = WrongCounts { reads, correct_calls: Arc::new(correct_calls.into()) };
+            let connection = Connection::server(Instant::ZERO, patient(), Outbox::new());
+            let ws = WebSocket::from_stream(stream, connection, Inbox::empty());
+            let (mut reading, mut writing) = ws.into_byte_stream().split().unwrap();
+            let of_reads = (0..20_000).find_map(|_| reading.read(&mut [0; 100]).err());
+            let of_writes = (0..20).find_map(|_| writing.write(&[1; 100_000]).err());
+            if reads {
+                assert!(has_bug(&of_reads.unwrap()));
+                reading.read(&mut [0; 100]).unwrap_err();
+            } else {
+                assert!(has_bug(&of_writes.unwrap()));
+                writing.write(b"late").unwrap_err();
+            }
+        }
+    }
 }

@@ -35,6 +35,7 @@ use std::prelude::v1::*;
 use std::sync::Arc;
 
 use super::stream::Stream;
+use super::wrapped_stream::{check_read, check_written};
 use crate::Instant;
 use crate::adapters::lock::{lock, try_lock};
 use crate::adapters::sync::Mutex;
@@ -142,13 +143,12 @@ impl<S: Stream> TlsStream<S> {
             let space = buffer.as_deref_mut().unwrap_or(&mut *to);
             let most = space.len().min(MOST_AT_ONCE);
             let space = space.get_mut(..most).unwrap_or_default();
-            let n = self.socket.read(space)?;
+            let n = check_read(self.socket.read(space)?, most)?;
             let polled = {
                 let mut session = lock(&self.shared.session);
-                match space.get(..n) {
-                    Some([]) => session.handle_eof(),
-                    Some(ciphertext) => session.handle_ciphertext(ciphertext),
-                    None => return Err(io::Error::new(ErrorKind::InvalidData, "the socket read too much")),
+                match space.get(..n).unwrap_or_default() {
+                    [] => session.handle_eof(),
+                    ciphertext => session.handle_ciphertext(ciphertext),
                 }
                 session.poll_plaintext(to)
             };
@@ -314,10 +314,7 @@ impl Outgoing {
         while let Some(rest @ [_, ..]) = self.bytes.get(self.written..) {
             match socket.write(rest)? {
                 0 => return Err(ErrorKind::WriteZero.into()),
-                n if n > rest.len() => {
-                    return Err(io::Error::new(ErrorKind::InvalidData, "the socket wrote too much"));
-                }
-                n => self.written += n,
+                n => self.written += check_written(n, rest.len())?,
             }
         }
         self.written = 0;

@@ -158,7 +158,7 @@ impl<S> WrappedStream<S> {
             Operations::Stream(stream) => stream(&mut self.stream).read(to),
             Operations::Layer { io, .. } => io(&mut self.stream).read(to),
         };
-        check_count(read?, room, "the stream reported more bytes than the buffer has: its `read` has a bug")
+        check_read(read?, room)
     }
 
     /// Writes once to the stream. A write of zero bytes is an error of the kind [`ErrorKind::WriteZero`].
@@ -170,7 +170,7 @@ impl<S> WrappedStream<S> {
         let offered = from.iter().map(|slice| slice.len()).sum();
         match written? {
             0 => Err(ErrorKind::WriteZero.into()),
-            n => check_count(n, offered, "the stream reported more bytes than it got: its `write` has a bug"),
+            n => check_written(n, offered),
         }
     }
 
@@ -283,8 +283,18 @@ fn with_socket(
     socket.map_or(Ok(false), |socket| set(socket).map(|()| true))
 }
 
-/// Returns `n` if it is at most `most`. Otherwise returns an error: the stream has failed, because it is unknown which
-/// bytes it has read or written.
+/// Returns `n`, the result of a read into `most` bytes. If `n` is larger, returns an error: the stream has failed,
+/// because it is unknown which bytes it has read.
+pub(super) fn check_read(n: usize, most: usize) -> io::Result<usize> {
+    check_count(n, most, "the stream reported more bytes than the buffer has: its `read` has a bug")
+}
+
+/// Returns `n`, the result of a write of `most` bytes. If `n` is larger, returns an error: the stream has failed,
+/// because it is unknown which bytes it has written.
+pub(super) fn check_written(n: usize, most: usize) -> io::Result<usize> {
+    check_count(n, most, "the stream reported more bytes than it got: its `write` has a bug")
+}
+
 fn check_count(n: usize, most: usize, complaint: &'static str) -> io::Result<usize> {
     if n <= most { Ok(n) } else { Err(io::Error::new(ErrorKind::InvalidData, complaint)) }
 }

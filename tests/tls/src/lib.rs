@@ -28,3 +28,5 @@ mod records;
 mod redirects;
 #[cfg(all(unix, feature = "rustls"))]
 mod unix;
+#[cfg(feature = "rustls")]
+mod wrong_counts;
