@@ -19,6 +19,8 @@
 mod adapters;
 #[path = "connect/deadline.rs"]
 mod deadline;
+#[path = "connect/dropped.rs"]
+mod dropped;
 #[path = "connect/faults.rs"]
 mod faults;
 #[path = "connect/refusals.rs"]

@@ -45,6 +45,26 @@ fn answers_of_an_http_proxy_have_typed_errors() {
     }
 }
 
+/// The proxy sends headers, interim responses or a body without end. The limit of a head includes interim responses, and
+/// here it ends in the first line of one.
+#[test]
+fn s6455_10_4_an_endless_answer_is_a_typed_error() {
+    let endless = |start: &str, part: &str| {
+        let bytes = [start.as_bytes(), part.repeat((1 << 20) / part.len()).as_bytes()].concat();
+        vec![Act::AnyHead, send(bytes), Act::Silence]
+    };
+    for (start, part, expected) in [
+        ("HTTP/1.1 200 OK\r\n", "X-Header: value\r\n", "Head(TooManyHeaders)"),
+        ("HTTP/1.1 200 OK\r\nX: ", "endless value ", "Head(TooLarge)"),
+        ("HTTP/1.1 200 ", "endless reason ", "Head(LineTooLong)"),
+        ("", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", "Head(LineTooLong)"),
+        ("HTTP/1.1 502 Bad Gateway\r\n\r\n", "<p>endless page", "Refused 502"),
+        ("", "x", "NotHttp"),
+    ] {
+        fails("http user:s3cr3t@", endless(start, part), expected);
+    }
+}
+
 #[test]
 fn s1928_6_answers_of_a_socks_proxy_have_typed_errors() {
     let greeting = || Act::Bytes(vec![5, 2, 0, 2]);
