@@ -46,6 +46,9 @@ mod server;
 #[cfg(all(test, any(feature = "net", feature = "tokio", feature = "async-io")))]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod silence;
+#[cfg(all(test, any(feature = "net", feature = "tokio", feature = "async-io")))]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod test_peer;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 mod tls;
 #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
@@ -72,6 +75,8 @@ pub(super) use route::{Route, Secured};
 pub use server::{Acceptance, Server};
 #[cfg(all(test, any(feature = "net", feature = "tokio", feature = "async-io")))]
 pub(super) use silence::Silence;
+#[cfg(all(test, any(feature = "net", feature = "tokio", feature = "async-io")))]
+pub(super) use test_peer::TestPeer;
 
 /// The next step that the adapter must perform on the stream.
 pub(super) enum Step<'a> {

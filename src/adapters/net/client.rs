@@ -321,11 +321,14 @@ impl Client {
 
 #[cfg(test)]
 mod tests {
+    use core::sync::atomic::{AtomicUsize, Ordering};
     use core::time::Duration;
     use std::io;
+    use std::sync::Arc;
 
     use super::*;
-    use crate::adapters::handshake_driver::Silence;
+    use crate::adapters::handshake_driver::{Silence, TestPeer};
+    use crate::dial::Stage;
 
     /// A stream on virtual time. After the bytes in `arrives`, each read waits until its timeout.
     struct Silent {
@@ -386,6 +389,89 @@ mod tests {
             let now = Instant::ZERO + Silence::LIMIT;
             let error = client.run_route(stream, now, route).map(drop).unwrap_err();
             assert!(matches!(error, ConnectError::Deadline(_)), "{error:?}");
+        }
+    }
+
+    /// A stream on virtual time, with a proxy and a server. Each read returns one byte.
+    #[derive(Default)]
+    struct Answering {
+        peer: TestPeer,
+        now: Instant,
+        /// The time that each read takes.
+        each_read: Duration,
+        timeout: Option<Duration>,
+        calls: Arc<AtomicUsize>,
+        /// The index of the call during which the clock jumps over the deadline.
+        jump_at: usize,
+    }
+
+    impl Answering {
+        fn begin(&mut self) {
+            if self.calls.fetch_add(1, Ordering::Relaxed) == self.jump_at {
+                self.now = self.now + Duration::from_secs(3600);
+            }
+        }
+
+        /// Opens a WebSocket. Returns the stage of the deadline, and the number of calls.
+        fn open(self) -> (Option<Stage>, usize) {
+            let (client, calls) = (TestPeer::client(Client::new()), Arc::clone(&self.calls));
+            let route = client.route::<()>(Instant::ZERO, TestPeer::URL).unwrap();
+            let result = client.run_route(self, Instant::ZERO, route);
+            (TestPeer::stage_of(result), calls.load(Ordering::Relaxed))
+        }
+    }
+
+    impl Read for Answering {
+        fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+            self.begin();
+            let timeout = self.timeout.expect("the client waits without a timeout");
+            self.now = self.now + self.each_read.min(timeout);
+            match self.peer.answers.pop_front() {
+                Some(_) if timeout < self.each_read => Err(io::ErrorKind::WouldBlock.into()),
+                Some(byte) => {
+                    *to.first_mut().unwrap() = byte;
+                    Ok(1)
+                }
+                None => panic!("the client reads before it has sent a request"),
+            }
+        }
+    }
+
+    impl Write for Answering {
+        fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+            self.begin();
+            self.peer.receive(from);
+            Ok(from.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.begin();
+            Ok(())
+        }
+    }
+
+    impl Stream for Answering {
+        fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+            self.timeout = timeout;
+            Ok(true)
+        }
+
+        fn clock(&self) -> Option<Instant> {
+            Some(self.now)
+        }
+    }
+
+    #[test]
+    fn a_clock_that_jumps_over_the_deadline_ends_the_stage_that_is_running() {
+        TestPeer::check_jumps(|jump_at| Answering { jump_at, ..Answering::default() }.open());
+    }
+
+    #[test]
+    fn bytes_that_arrive_one_a_second_do_not_move_the_deadline() {
+        for (millis, expected) in [(1000, Some(Stage::Proxy)), (100, Some(Stage::Handshake)), (10, None)] {
+            let each_read = Duration::from_millis(millis);
+            let stream = Answering { each_read, jump_at: usize::MAX, ..Answering::default() };
+            assert_eq!(stream.open().0, expected);
         }
     }
 }

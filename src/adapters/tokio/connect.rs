@@ -187,17 +187,29 @@ impl Client {
 
 #[cfg(test)]
 mod tests {
-    use ::tokio::io::{AsyncWriteExt, duplex};
+    use core::cell::Cell;
+    use core::future::Future;
+    use core::pin::{Pin, pin};
+    use core::task::{Context, Poll, ready};
+    use core::time::Duration;
+    use std::rc::Rc;
+
+    use ::tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, duplex};
     use ::tokio::time;
 
     use super::*;
-    use crate::adapters::handshake_driver::Silence;
+    use crate::adapters::handshake_driver::{Silence, TestPeer};
+    use crate::dial::Stage;
+
+    fn on_virtual_time<T>(future: impl Future<Output = T>) -> T {
+        let builder =
+            ::tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        builder.unwrap().block_on(future)
+    }
 
     #[test]
     fn the_deadline_names_the_stage_that_was_running() {
-        let runtime =
-            ::tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-        runtime.unwrap().block_on(async {
+        on_virtual_time(async {
             for silence in Silence::all() {
                 let client = silence.client(Client::new());
                 let (near, mut far) = duplex(1 << 16);
@@ -208,5 +220,93 @@ mod tests {
                 assert!(start.elapsed() >= Silence::LIMIT && start.elapsed() < Silence::LIMIT * 2);
             }
         });
+    }
+
+    /// A stream with a proxy and a server. Each read returns one byte.
+    struct Answering {
+        peer: TestPeer,
+        /// The time that each read takes.
+        each_read: Duration,
+        waiting: Option<Pin<Box<time::Sleep>>>,
+        calls: Rc<Cell<usize>>,
+        /// The index of the call during which the clock jumps over the deadline.
+        jump_at: usize,
+    }
+
+    impl Answering {
+        fn new(each_read: Duration, jump_at: usize) -> Self {
+            let (peer, calls) = (TestPeer::default(), Rc::default());
+            Self { peer, each_read, waiting: None, calls, jump_at }
+        }
+
+        fn begin(&self, cx: &mut Context<'_>) {
+            if self.calls.get() == self.jump_at {
+                // The first poll moves the clock.
+                let _ = pin!(time::advance(Duration::from_secs(3600))).poll(cx);
+            }
+            self.calls.set(self.calls.get() + 1);
+        }
+
+        /// Opens a WebSocket. Returns the stage of the deadline, and the number of calls.
+        fn open(self) -> (Option<Stage>, usize) {
+            let calls = Rc::clone(&self.calls);
+            let stage = on_virtual_time(async {
+                let client = TestPeer::client(Client::new());
+                let route = client.route::<()>(client.runtime().now(), TestPeer::URL).unwrap();
+                TestPeer::stage_of(client.run_route(self, route).await)
+            });
+            (stage, calls.get())
+        }
+    }
+
+    impl AsyncRead for Answering {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            to: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            if !self.each_read.is_zero() {
+                let each_read = self.each_read;
+                let waiting = self.waiting.get_or_insert_with(|| Box::pin(time::sleep(each_read)));
+                ready!(waiting.as_mut().poll(cx));
+                self.waiting = None;
+            }
+            self.begin(cx);
+            to.put_slice(&[self.peer.answers.pop_front().expect("the client reads before it has sent")]);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Answering {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            from: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.begin(cx);
+            self.peer.receive(from);
+            Poll::Ready(Ok(from.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.begin(cx);
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn a_clock_that_jumps_over_the_deadline_ends_the_stage_that_is_running() {
+        TestPeer::check_jumps(|jump_at| Answering::new(Duration::ZERO, jump_at).open());
+    }
+
+    #[test]
+    fn bytes_that_arrive_one_a_second_do_not_move_the_deadline() {
+        for (millis, expected) in [(1000, Some(Stage::Proxy)), (100, Some(Stage::Handshake)), (10, None)] {
+            assert_eq!(Answering::new(Duration::from_millis(millis), usize::MAX).open().0, expected);
+        }
     }
 }
