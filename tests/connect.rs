@@ -27,6 +27,8 @@ mod faults;
 mod refusals;
 #[path = "connect/script.rs"]
 mod script;
+#[path = "connect/secrets.rs"]
+mod secrets;
 #[path = "connect/tunnels.rs"]
 mod tunnels;
 #[cfg(unix)]

@@ -37,8 +37,8 @@ fn send_slowly(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Serves one connection: opens the tunnel, and then is the server. Redirects the request for `/`, and opens a WebSocket
-/// for any other. Returns whether this was the last connection.
+/// Serves one connection: opens the tunnel, and then is the server. Redirects the request for `/`, and opens a
+/// WebSocket for any other. Returns whether this was the last connection.
 fn serve(stream: &mut TcpStream) -> io::Result<bool> {
     let head = read_head(stream)?;
     if head == END {

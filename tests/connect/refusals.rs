@@ -45,8 +45,8 @@ fn answers_of_an_http_proxy_have_typed_errors() {
     }
 }
 
-/// The proxy sends headers, interim responses or a body without end. The limit of a head includes interim responses, and
-/// here it ends in the first line of one.
+/// The proxy sends headers, interim responses or a body without end. The limit of a head includes interim responses,
+/// and here it ends in the first line of one.
 #[test]
 fn s6455_10_4_an_endless_answer_is_a_typed_error() {
     let endless = |start: &str, part: &str| {
