@@ -55,7 +55,8 @@
 //!
 //! # Proxies
 //!
-//! `Client::proxy` sets an HTTP or SOCKS5 proxy, or the proxies that the environment names. By default no proxy is used.
+//! `Client::proxy` sets an HTTP or SOCKS5 proxy, or the proxies that the environment names. By default no proxy is
+//! used.
 //!
 //! This module adds the streams of futures-io and a timer to [`async_driver`]; see [`FuturesIo`].
 
@@ -178,9 +179,9 @@ impl<T: Timer> handshake_driver::Server<FuturesIo<T>> {
 }
 
 impl<T: Timer> handshake_driver::Client<FuturesIo<T>> {
-    /// Creates a client with the defaults: no subprotocols, no origin, ten seconds to open a WebSocket, and the defaults
-    /// of [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits). Each connection gets a clone of
-    /// `timer`.
+    /// Creates a client with the defaults: no subprotocols, no origin, ten seconds to open a WebSocket, and the
+    /// defaults of [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits). Each connection gets a
+    /// clone of `timer`.
     #[must_use]
     pub fn with_timer(timer: T) -> Self {
         Self::with_runtime(FuturesIo(timer))

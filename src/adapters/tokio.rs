@@ -192,8 +192,9 @@ impl Server {
 }
 
 impl Client {
-    /// Creates a client with the defaults: no subprotocols, no origin, no proxy, and ten seconds to open a WebSocket. All
-    /// other settings are the defaults of [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits).
+    /// Creates a client with the defaults: no subprotocols, no origin, no proxy, and ten seconds to open a WebSocket.
+    /// All other settings are the defaults of [`Config`](crate::Config) and
+    /// [`HeadLimits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {
         Self::with_runtime(Tokio::new())

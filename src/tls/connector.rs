@@ -62,8 +62,8 @@ impl Connector {
         }
     }
 
-    /// Returns whether the client may have a certificate. The result is `true` for every connector of native-tls, because
-    /// a connector does not tell whether it has one.
+    /// Returns whether the client may have a certificate. The result is `true` for every connector of native-tls,
+    /// because a connector does not tell whether it has one.
     #[must_use]
     pub fn may_have_certificate(&self) -> bool {
         match self {

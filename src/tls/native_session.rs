@@ -11,8 +11,8 @@
 //! ```
 //!
 //! Invariants:
-//! - The pipe never reports the end of the stream to the library: a read without ciphertext is `WouldBlock`. OpenSSL 1.1
-//!   and Secure Transport report the end of a stream like `close_notify`. Here the end that they report is always
+//! - The pipe never reports the end of the stream to the library: a read without ciphertext is `WouldBlock`. OpenSSL
+//!   1.1 and Secure Transport report the end of a stream like `close_notify`. Here the end that they report is always
 //!   `close_notify`.
 //! - The pipe takes all ciphertext that the library writes. So the library never keeps a write to repeat it.
 //! - `unencrypted` is empty, unless the peer of a TLS 1.2 session renegotiates at this moment.

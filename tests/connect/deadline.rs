@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use crate::adapters::{ADAPTERS, Adapter, Settings, To, name};
 use crate::script::*;
 
-/// Checks that `attempt` with a deadline ends in each adapter in the stage `expected`. `attempt` returns the names of the
-/// errors.
+/// Checks that `attempt` with a deadline ends in each adapter in the stage `expected`. `attempt` returns the names of
+/// the errors.
 ///
 /// A busy machine may not have reached this stage at the deadline. Then the attempt is repeated with more time.
 #[track_caller]

@@ -100,8 +100,8 @@ fn echo(stream: TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Runs each adapter against a proxy that follows `script`. `setup` gets the port of the proxy, and returns the settings
-/// and the URL. Returns the results.
+/// Runs each adapter against a proxy that follows `script`. `setup` gets the port of the proxy, and returns the
+/// settings and the URL. Returns the results.
 pub fn run(
     script: Vec<Act>,
     setup: impl Fn(u16) -> (Settings, String),
@@ -109,10 +109,13 @@ pub fn run(
     let script = Arc::new(script);
     ADAPTERS.map(|adapter| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (settings, url) = setup(listener.local_addr().unwrap().port());
+        let address = listener.local_addr().unwrap();
+        let (settings, url) = setup(address.port());
         let script = Arc::clone(&script);
         let proxy = thread::spawn(move || perform(&script, listener.accept().unwrap().0));
         let result = adapter.connect(&settings, To::Url(&url));
+        // A client that has reached its deadline early has made no connection. The thread must not wait for one.
+        drop(TcpStream::connect(address));
         let _: io::Result<()> = proxy.join().unwrap();
         (adapter, result)
     })

@@ -75,8 +75,9 @@ impl handshake_driver::Server<FuturesIo<AsyncIo>> {
 }
 
 impl handshake_driver::Client<FuturesIo<AsyncIo>> {
-    /// Creates a client with the defaults: no subprotocols, no origin, no proxy, and ten seconds to open a WebSocket. All
-    /// other settings are the defaults of [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits).
+    /// Creates a client with the defaults: no subprotocols, no origin, no proxy, and ten seconds to open a WebSocket.
+    /// All other settings are the defaults of [`Config`](crate::Config) and
+    /// [`HeadLimits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {
         Self::default()

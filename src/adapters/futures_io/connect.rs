@@ -24,13 +24,14 @@ use crate::Instant;
 use crate::adapters::lock::lock;
 use crate::adapters::sync::Mutex;
 
-/// The stream of a WebSocket that [`connect`] has opened: a socket `S` for `ws://`, and TLS over the socket for `wss://`.
+/// The stream of a WebSocket that [`connect`] has opened: a socket `S` for `ws://`, and TLS over the socket for
+/// `wss://`.
 pub type ClientStream<S = Async<TcpStream>> = async_driver::ClientStream<S>;
 
 /// Connects to a `ws://` or `wss://` URL over TCP, with the defaults of [`Client`].
 ///
-/// A `wss://` URL needs the feature `rustls` or `native-tls`. With the features `rustls-ring` and `webpki-roots`, or with
-/// `native-tls`, it needs no configuration. For a proxy use [`Client::proxy`](handshake_driver::Client::proxy).
+/// A `wss://` URL needs the feature `rustls` or `native-tls`. With the features `rustls-ring` and `webpki-roots`, or
+/// with `native-tls`, it needs no configuration. For a proxy use [`Client::proxy`](handshake_driver::Client::proxy).
 ///
 /// # Errors
 ///

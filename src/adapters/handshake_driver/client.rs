@@ -119,8 +119,8 @@ impl<R> Client<R> {
         self
     }
 
-    /// Sets the proxy: a [`Proxy`], or the [`ProxyUrl`](crate::proxy::ProxyUrl) of one proxy. By default the client uses
-    /// no proxy, and does not read the environment.
+    /// Sets the proxy: a [`Proxy`], or the [`ProxyUrl`](crate::proxy::ProxyUrl) of one proxy. By default the client
+    /// uses no proxy, and does not read the environment.
     ///
     /// The proxy is used by the calls that connect to a URL. Calls that take a connected stream or a path ignore it.
     /// User and password are sent to the proxy only. For an `https` proxy, TLS to the proxy uses the same TLS

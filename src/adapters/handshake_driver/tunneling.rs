@@ -6,8 +6,8 @@
 //!      └───────── a further message ──────────────┘           └──┴── read
 //! ```
 //!
-//! [`Tunneling`] drives a [`ProxyHandshake`], which knows both protocols. It runs on the stream to the proxy, before TLS
-//! to the server and before the WebSocket handshake. `route.rs` decides whether there is a tunnel.
+//! [`Tunneling`] drives a [`ProxyHandshake`], which knows both protocols. It runs on the stream to the proxy, before
+//! TLS to the server and before the WebSocket handshake. `route.rs` decides whether there is a tunnel.
 //!
 //! Invariants:
 //! - The bytes that arrived after the answer of the proxy are kept for the next handshake, because they belong to the

@@ -1,9 +1,9 @@
 //! The client's side of the opening handshake over blocking streams.
 //!
-//! [`Client`] has the settings, and is shared by all adapters (`handshake_driver/client.rs`). This file connects sockets,
-//! runs the handshakes on a [`DeadlineStream`], and creates the [`WebSocket`]. `handshake_driver/route.rs` has the order
-//! of the handshakes: proxy, TLS, WebSocket. The application can also create a TLS stream with another library, and pass
-//! it to [`Client::open`] or [`Client::open_stream`].
+//! [`Client`] has the settings, and is shared by all adapters (`handshake_driver/client.rs`). This file connects
+//! sockets, runs the handshakes on a [`DeadlineStream`], and creates the [`WebSocket`]. `handshake_driver/route.rs` has
+//! the order of the handshakes: proxy, TLS, WebSocket. The application can also create a TLS stream with another
+//! library, and pass it to [`Client::open`] or [`Client::open_stream`].
 //!
 //! Invariant: if the server answers with a status other than 101, [`ConnectError::Http`] contains the stream. After
 //! every other error the stream is dropped.
@@ -58,8 +58,9 @@ use crate::handshake::WsUrl;
 pub type Client = handshake_driver::Client<Blocking>;
 
 impl Client {
-    /// Returns a client with the defaults: no subprotocols, no origin, no proxy, and ten seconds to open a WebSocket. All
-    /// other settings are the defaults of [`Config`](crate::Config) and [`HeadLimits`](crate::handshake::HeadLimits).
+    /// Returns a client with the defaults: no subprotocols, no origin, no proxy, and ten seconds to open a WebSocket.
+    /// All other settings are the defaults of [`Config`](crate::Config) and
+    /// [`HeadLimits`](crate::handshake::HeadLimits).
     #[must_use]
     pub fn new() -> Self {
         Self::with_runtime(Blocking)

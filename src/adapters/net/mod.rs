@@ -143,8 +143,9 @@ pub fn accept(stream: TcpStream) -> Result<WebSocket<TcpStream>, AcceptError<Tcp
 
 /// Connects to a `ws://` or `wss://` URL, with the defaults of [`Client`]. Blocks until the handshake is done.
 ///
-/// A `wss://` URL needs the feature `rustls` or `native-tls`. With the features `rustls-ring` and `webpki-roots`, or with
-/// `native-tls`, it needs no configuration. For a proxy use [`Client::proxy`](super::handshake_driver::Client::proxy).
+/// A `wss://` URL needs the feature `rustls` or `native-tls`. With the features `rustls-ring` and `webpki-roots`, or
+/// with `native-tls`, it needs no configuration. For a proxy use
+/// [`Client::proxy`](super::handshake_driver::Client::proxy).
 ///
 /// # Errors
 ///

@@ -17,13 +17,14 @@ use super::handshake_driver;
 use super::{Client, ConnectError, Timer, WebSocket, async_driver};
 use crate::Instant;
 
-/// The stream of a WebSocket that [`connect`] has opened: a socket `S` for `ws://`, and TLS over the socket for `wss://`.
+/// The stream of a WebSocket that [`connect`] has opened: a socket `S` for `ws://`, and TLS over the socket for
+/// `wss://`.
 pub type ClientStream<S = TcpStream> = async_driver::ClientStream<S>;
 
 /// Connects to a `ws://` or `wss://` URL over TCP, with the defaults of [`Client`].
 ///
-/// A `wss://` URL needs the feature `rustls` or `native-tls`. With the features `rustls-ring` and `webpki-roots`, or with
-/// `native-tls`, it needs no configuration. For a proxy use [`Client::proxy`](handshake_driver::Client::proxy).
+/// A `wss://` URL needs the feature `rustls` or `native-tls`. With the features `rustls-ring` and `webpki-roots`, or
+/// with `native-tls`, it needs no configuration. For a proxy use [`Client::proxy`](handshake_driver::Client::proxy).
 ///
 /// # Errors
 ///

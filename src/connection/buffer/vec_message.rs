@@ -64,8 +64,8 @@ const SPACE_AFTER_MOVE: RangeInclusive<usize> = MIN_FREED_BY_MOVE..=32 << 10;
 /// moved again. A large part gets less free space. When the memory grows next, it grows to about twice the part. Memory
 /// of this size is kept while the rest of the message is missing.
 ///
-/// `cargo bench --features tokio,futures-io,deflate --bench moved` counts at most 6 moved bytes for each byte that arrives. With half as
-/// much free space, it counts 9.
+/// `cargo bench --features tokio,futures-io,deflate --bench moved` counts at most 6 moved bytes for each byte that
+/// arrives. With half as much free space, it counts 9.
 pub(super) fn worth_keeping(part: usize) -> usize {
     part.saturating_add(part.clamp(*SPACE_AFTER_MOVE.start(), *SPACE_AFTER_MOVE.end()))
 }

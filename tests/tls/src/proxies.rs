@@ -1,7 +1,7 @@
 //! Proxies with TLS: to the server inside the tunnel, to the proxy, and both.
 //!
-//! The proxy and the server are one thread: after the tunnel is open, the proxy is the server. The two have certificates
-//! of different authorities.
+//! The proxy and the server are one thread: after the tunnel is open, the proxy is the server. The two have
+//! certificates of different authorities.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -211,8 +211,12 @@ impl Way {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("{}://u:p@localhost:{}", self.proxy, listener.local_addr().unwrap().port());
         thread::scope(|scope| {
+            let to_listener = listener.local_addr().unwrap();
             scope.spawn(move || self.serve(listener.accept().unwrap().0, left, falls_silent));
-            connect(ProxyUrl::parse(&address).unwrap().into())
+            let connected = connect(ProxyUrl::parse(&address).unwrap().into());
+            // A client that has reached its deadline early has made no connection. The thread must not wait for one.
+            drop(TcpStream::connect(to_listener));
+            connected
         })
     }
 
