@@ -585,11 +585,11 @@ fn the_docs_of_connecting_state_the_defaults() {
     let seconds = |field: &str| between(policy, &format!(" {field}: Duration::from_secs("), ")");
     Page::new(policy)
         .says(format!("after the first failure; {} seconds by default", seconds("first_delay")))
-        .says(format!("stops doubling; {} seconds by default", seconds("largest_delay")))
-        .says(format!("with `Retry-After`; {} seconds by default", seconds("largest_retry_after")))
-        .says(format!("are forgotten; {} seconds by default", seconds("least_uptime")))
+        .says(format!("stops doubling; {} seconds by default", seconds("max_delay")))
+        .says(format!("with `Retry-After`; {} seconds by default", seconds("max_retry_after")))
+        .says(format!("are forgotten; {} seconds by default", seconds("min_uptime")))
         .and_no_more();
-    let (stagger, least) = (Dialing::DEFAULT_STAGGER.as_millis(), Dialing::LEAST_STAGGER.as_millis());
+    let (stagger, least) = (Dialing::DEFAULT_STAGGER.as_millis(), Dialing::MIN_STAGGER.as_millis());
     Page::new("src/dial/dialing.rs")
         .says(format!("The stagger by default: {stagger} ms"))
         .says(format!("The shortest stagger: {least} ms"))
@@ -602,7 +602,7 @@ fn the_docs_of_connecting_state_the_defaults() {
     record.says(format!(
         "starts at {} s and doubles with each failure up to {} s",
         seconds("first_delay"),
-        seconds("largest_delay")
+        seconds("max_delay")
     ));
 }
 

@@ -133,7 +133,7 @@ fn a_loop_ends_after_the_number_of_redirects() {
     }
     for _ in 0..2 {
         let refused = follow(&mut redirects, "ws://a/x", 302, &["/x"]);
-        assert_eq!(refused, Err(RedirectError::TooMany { most: 3 }));
+        assert_eq!(refused, Err(RedirectError::TooMany { max: 3 }));
     }
     assert_eq!(follow(&mut Redirects::new(0), "ws://a/x", 302, &["/x"]), Ok(None));
 }

@@ -319,7 +319,7 @@ fn s9110_15_4_errors_of_redirects_name_a_rule_and_tell_what_to_do() {
     use hybi::redirect::RedirectError;
 
     let errors = [
-        RedirectError::TooMany { most: 3 },
+        RedirectError::TooMany { max: 3 },
         RedirectError::LocationMissing,
         RedirectError::LocationRepeated,
         RedirectError::Location(UrlError::Scheme),

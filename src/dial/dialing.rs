@@ -76,7 +76,7 @@ impl Dialing {
     pub const DEFAULT_STAGGER: Duration = Duration::from_millis(250);
 
     /// The shortest stagger: 10 ms (RFC 8305 section 8). A shorter one would burden servers and networks.
-    pub const LEAST_STAGGER: Duration = Duration::from_millis(10);
+    pub const MIN_STAGGER: Duration = Duration::from_millis(10);
 
     /// Creates the state before the first attempt, and [interleaves](interleave) the addresses. The indexes of all
     /// actions refer to the new order.
@@ -97,10 +97,10 @@ impl Dialing {
     }
 
     /// Sets the time between the starts of two attempts; [`DEFAULT_STAGGER`](Self::DEFAULT_STAGGER) by default. A
-    /// shorter time than [`LEAST_STAGGER`](Self::LEAST_STAGGER) counts as that time.
+    /// shorter time than [`MIN_STAGGER`](Self::MIN_STAGGER) counts as that time.
     #[must_use]
     pub fn stagger(mut self, stagger: Duration) -> Self {
-        self.stagger = stagger.max(Self::LEAST_STAGGER);
+        self.stagger = stagger.max(Self::MIN_STAGGER);
         self
     }
 
@@ -259,7 +259,7 @@ mod tests {
             assert_eq!(dialing.poll(at(0)), Action::Wait(Some(at(expected))));
         }
         assert_eq!(
-            (Dialing::LEAST_STAGGER, Dialing::DEFAULT_STAGGER),
+            (Dialing::MIN_STAGGER, Dialing::DEFAULT_STAGGER),
             (Duration::from_millis(10), Duration::from_millis(250))
         );
     }

@@ -19,7 +19,7 @@
 //!
 //! Invariants:
 //! - A delay is never longer than [`ReconnectPolicy::window`], plus the time that the server asked for.
-//! - The window grows until a connection has lasted for [`ReconnectPolicy::least_uptime`]. So a server that accepts
+//! - The window grows until a connection has lasted for [`ReconnectPolicy::min_uptime`]. So a server that accepts
 //!   connections and closes them at once does not cause an endless loop without delays.
 //! - Nothing is buffered or sent again. A new connection starts without the messages of the previous one.
 //!

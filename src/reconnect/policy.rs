@@ -21,8 +21,8 @@ use crate::time::{Instant, nanos};
 ///
 /// /// Retries the default failures, and an application code that asks for a new login.
 /// static POLICY: ReconnectPolicy = ReconnectPolicy::new()
-///     .largest_delay(Duration::from_secs(30))
-///     .most_attempts(Some(8))
+///     .max_delay(Duration::from_secs(30))
+///     .max_attempts(Some(8))
 ///     .retry_if(|failure| match failure {
 ///         Failure::Closed(code) if code.get() == 4001 => true,
 ///         failure => failure.is_transient(),
@@ -34,10 +34,10 @@ use crate::time::{Instant, nanos};
 #[derive(Clone, Copy)]
 pub struct ReconnectPolicy {
     first_delay: Duration,
-    largest_delay: Duration,
-    largest_retry_after: Duration,
-    pub(super) least_uptime: Duration,
-    pub(super) most_attempts: Option<u32>,
+    max_delay: Duration,
+    max_retry_after: Duration,
+    pub(super) min_uptime: Duration,
+    pub(super) max_attempts: Option<u32>,
     pub(super) retry_if: fn(&Failure) -> bool,
 }
 
@@ -53,10 +53,10 @@ impl ReconnectPolicy {
     pub const fn new() -> Self {
         Self {
             first_delay: Duration::from_secs(5),
-            largest_delay: Duration::from_secs(60),
-            largest_retry_after: Duration::from_secs(3600),
-            least_uptime: Duration::from_secs(30),
-            most_attempts: None,
+            max_delay: Duration::from_secs(60),
+            max_retry_after: Duration::from_secs(3600),
+            min_uptime: Duration::from_secs(30),
+            max_attempts: None,
             retry_if: Failure::is_transient,
         }
     }
@@ -74,8 +74,8 @@ impl ReconnectPolicy {
 
     /// Sets the limit at which the longest delay stops doubling; 60 seconds by default.
     #[must_use]
-    pub const fn largest_delay(mut self, delay: Duration) -> Self {
-        self.largest_delay = delay;
+    pub const fn max_delay(mut self, delay: Duration) -> Self {
+        self.max_delay = delay;
         self
     }
 
@@ -85,8 +85,8 @@ impl ReconnectPolicy {
     /// The header is honoured with the statuses 429 and 503. The random delay is added to it. Otherwise all clients
     /// that received the same header would come back at the same moment.
     #[must_use]
-    pub const fn largest_retry_after(mut self, limit: Duration) -> Self {
-        self.largest_retry_after = limit;
+    pub const fn max_retry_after(mut self, limit: Duration) -> Self {
+        self.max_retry_after = limit;
         self
     }
 
@@ -94,8 +94,8 @@ impl ReconnectPolicy {
     ///
     /// A connection that ends earlier counts as one more failure.
     #[must_use]
-    pub const fn least_uptime(mut self, uptime: Duration) -> Self {
-        self.least_uptime = uptime;
+    pub const fn min_uptime(mut self, uptime: Duration) -> Self {
+        self.min_uptime = uptime;
         self
     }
 
@@ -103,8 +103,8 @@ impl ReconnectPolicy {
     ///
     /// The first attempt counts. A connection that does not last counts as a failed attempt. 0 counts as 1.
     #[must_use]
-    pub const fn most_attempts(mut self, attempts: Option<u32>) -> Self {
-        self.most_attempts = attempts;
+    pub const fn max_attempts(mut self, attempts: Option<u32>) -> Self {
+        self.max_attempts = attempts;
         self
     }
 
@@ -124,12 +124,12 @@ impl ReconnectPolicy {
     pub fn window(&self, delays: u32) -> Duration {
         let first = nanos(self.first_delay);
         let factor = 1_u64.checked_shl(delays).unwrap_or(u64::MAX);
-        Duration::from_nanos(first.saturating_mul(factor).min(nanos(self.largest_delay)))
+        Duration::from_nanos(first.saturating_mul(factor).min(nanos(self.max_delay)))
     }
 
     /// Returns the delay after `failure`. `random` selects the delay from the window.
     pub(super) fn delay(&self, failure: &Failure, delays: u32, random: u64) -> Duration {
-        let wait = failure.requested_wait().min(self.largest_retry_after);
+        let wait = failure.requested_wait().min(self.max_retry_after);
         wait.saturating_add(select(self.window(delays), random))
     }
 }
@@ -147,10 +147,10 @@ impl fmt::Debug for ReconnectPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReconnectPolicy")
             .field("first_delay", &self.first_delay)
-            .field("largest_delay", &self.largest_delay)
-            .field("largest_retry_after", &self.largest_retry_after)
-            .field("least_uptime", &self.least_uptime)
-            .field("most_attempts", &self.most_attempts)
+            .field("max_delay", &self.max_delay)
+            .field("max_retry_after", &self.max_retry_after)
+            .field("min_uptime", &self.min_uptime)
+            .field("max_attempts", &self.max_attempts)
             .finish_non_exhaustive()
     }
 }

@@ -50,7 +50,7 @@ pub enum Next {
 pub enum GiveUp {
     /// [`ReconnectPolicy::retry_if`] does not retry this failure.
     NotRetried(Failure),
-    /// [`ReconnectPolicy::most_attempts`] attempts in a row have failed.
+    /// [`ReconnectPolicy::max_attempts`] attempts in a row have failed.
     TooManyAttempts {
         /// The number of failed attempts.
         attempts: u32,
@@ -93,7 +93,7 @@ impl Reconnecting {
 
     /// Records that an attempt has failed or that an open connection has ended, and returns what to do next.
     pub fn failed(&mut self, now: Instant, failure: &Failure, random: u64) -> Next {
-        let least = self.policy.least_uptime;
+        let least = self.policy.min_uptime;
         let opened_at = self.opened_at.take();
         if opened_at.is_some_and(|opened_at| now.saturating_duration_since(opened_at) >= least) {
             self.reset();
@@ -105,7 +105,7 @@ impl Reconnecting {
         }
         let attempts = self.failed_attempts;
         // 0 counts as 1. Without `max`, the end of a lasting connection would end the client.
-        if self.policy.most_attempts.is_some_and(|most| attempts >= most.max(1)) {
+        if self.policy.max_attempts.is_some_and(|most| attempts >= most.max(1)) {
             return Next::GiveUp(GiveUp::TooManyAttempts { attempts, last: *failure });
         }
         let delay = self.policy.delay(failure, self.delays, random);
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn only_a_connection_that_lasted_shortens_the_delay() {
-        let policy = ReconnectPolicy::new().least_uptime(SECOND * 30);
+        let policy = ReconnectPolicy::new().min_uptime(SECOND * 30);
         let closed = Outcome::Clean { code: CloseCode::GOING_AWAY };
         let mut reconnecting = Reconnecting::new(policy);
         assert_eq!(delay(at(0), reconnecting.failed(at(0), &Failure::Network, u64::MAX)), SECOND * 5);
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn s9110_10_2_3_the_wait_that_a_server_asks_for_is_a_lower_bound() {
-        let policy = ReconnectPolicy::new().largest_retry_after(SECOND * 100);
+        let policy = ReconnectPolicy::new().max_retry_after(SECOND * 100);
         for (status, asked, least) in
             [(503, 30, 30), (429, 30, 30), (503, 1000, 100), (500, 30, 0), (502, 30, 0)]
         {
@@ -236,9 +236,9 @@ mod tests {
     }
 
     #[test]
-    fn the_client_gives_up_after_the_most_attempts_in_a_row() {
+    fn the_client_gives_up_after_the_maximum_number_of_attempts_in_a_row() {
         for most in 0..5_u32 {
-            let policy = ReconnectPolicy::new().most_attempts(Some(most)).least_uptime(SECOND);
+            let policy = ReconnectPolicy::new().max_attempts(Some(most)).min_uptime(SECOND);
             let mut reconnecting = Reconnecting::new(policy);
             // A lasting connection sets the count to zero, so the client gets all attempts again.
             for round in 0..3 {
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn reset_forgets_all_failures() {
-        let mut reconnecting = Reconnecting::new(ReconnectPolicy::new().most_attempts(Some(3)));
+        let mut reconnecting = Reconnecting::new(ReconnectPolicy::new().max_attempts(Some(3)));
         for _ in 0..2 {
             let _: Duration = delay(at(0), reconnecting.failed(at(0), &Failure::Network, 0));
         }
@@ -304,10 +304,10 @@ mod tests {
     fn no_setting_and_no_time_overflows() {
         let largest = ReconnectPolicy::new()
             .first_delay(Duration::MAX)
-            .largest_delay(Duration::MAX)
-            .largest_retry_after(Duration::MAX)
-            .least_uptime(Duration::MAX)
-            .most_attempts(Some(u32::MAX));
+            .max_delay(Duration::MAX)
+            .max_retry_after(Duration::MAX)
+            .min_uptime(Duration::MAX)
+            .max_attempts(Some(u32::MAX));
         let failure = Failure::Response { status: 503, retry_after: Some(Duration::MAX) };
         let mut reconnecting = Reconnecting::new(largest);
         for now in [Instant::ZERO, Instant::LAST, Instant::NEVER] {

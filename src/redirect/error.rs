@@ -13,7 +13,7 @@ pub enum RedirectError {
     /// There were more redirects than the client follows.
     TooMany {
         /// The number of redirects that the client follows.
-        most: u32,
+        max: u32,
     },
     /// The response has no `Location` (RFC 9110 section 10.2.2).
     LocationMissing,
@@ -30,10 +30,10 @@ pub enum RedirectError {
 impl fmt::Display for RedirectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::TooMany { most } => {
+            Self::TooMany { max } => {
                 return write!(
                     f,
-                    "the server redirects more than {most} times (RFC 9110 15.4): look for a loop, or raise the \
+                    "the server redirects more than {max} times (RFC 9110 15.4): look for a loop, or raise the \
                      number of redirects"
                 );
             }

@@ -17,7 +17,7 @@ use crate::handshake::{Headers, UrlError, WsUrl};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Redirects {
     /// The number of redirects that are followed.
-    most: u32,
+    max: u32,
     /// The number of redirects that were followed so far.
     followed: u32,
     /// Whether TLS would show a certificate of the client.
@@ -27,11 +27,11 @@ pub struct Redirects {
 }
 
 impl Redirects {
-    /// Returns the state before the first response. At most `most` redirects are followed. With 0, redirects are no
+    /// Returns the state before the first response. At most `max` redirects are followed. With 0, redirects are no
     /// different from other responses.
     #[must_use]
-    pub const fn new(most: u32) -> Self {
-        Self { most, followed: 0, client_certificate: false, left_server: false }
+    pub const fn new(max: u32) -> Self {
+        Self { max, followed: 0, client_certificate: false, left_server: false }
     }
 
     /// Sets whether the client has a TLS client certificate; `false` by default.
@@ -67,7 +67,7 @@ impl Redirects {
         headers: Headers<'_>,
     ) -> Result<Option<String>, RedirectError> {
         // RFC 9110 15.4: 300 offers a choice, 304 belongs to a cache, and 305 and 306 are no longer used.
-        if self.most == 0 || !matches!(status, 301 | 302 | 303 | 307 | 308) {
+        if self.max == 0 || !matches!(status, 301 | 302 | 303 | 307 | 308) {
             return Ok(None);
         }
         let mut locations = headers.get_all("Location");
@@ -87,8 +87,8 @@ impl Redirects {
         if leaves && self.client_certificate && next.secure() {
             return Err(RedirectError::ClientCertificate);
         }
-        if self.followed >= self.most {
-            return Err(RedirectError::TooMany { most: self.most });
+        if self.followed >= self.max {
+            return Err(RedirectError::TooMany { max: self.max });
         }
         self.followed += 1;
         self.left_server |= leaves;

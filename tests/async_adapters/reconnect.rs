@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 fn policy() -> ReconnectPolicy {
-    ReconnectPolicy::new().first_delay(Duration::from_millis(1)).largest_delay(Duration::from_millis(10))
+    ReconnectPolicy::new().first_delay(Duration::from_millis(1)).max_delay(Duration::from_millis(10))
 }
 
 /// Starts a server that sends its number on each of `count` connections, and then dies. It listens anew each time.
@@ -50,7 +50,7 @@ async fn a_client_comes_back_after_each_of_twenty_restarts() {
 #[tokio::test]
 async fn connections_are_a_stream_that_ends_after_the_reason() {
     let url = restarting_server(3).await;
-    let mut feed = Client::new().reconnecting(policy().most_attempts(Some(3)), move |_| url.clone());
+    let mut feed = Client::new().reconnecting(policy().max_attempts(Some(3)), move |_| url.clone());
     for number in 0..3 {
         let mut ws = feed.next().await.unwrap().unwrap();
         assert_eq!(ws.recv().await.unwrap(), Some(Message::from(number.to_string())));

@@ -97,7 +97,7 @@ mod on_tokio {
         let url = format!("ws://{address}/");
         let error = Client::new().redirects(1).connect(&url).await.unwrap_err();
         assert_eq!(error.response().unwrap().headers().get("location"), Some(&b"/b"[..]));
-        assert!(matches!(error, ConnectError::Redirect(RedirectError::TooMany { most: 1 }, _)), "{error}");
+        assert!(matches!(error, ConnectError::Redirect(RedirectError::TooMany { max: 1 }, _)), "{error}");
         Client::new().connect(&url).await.unwrap();
         thread.join().unwrap();
     }

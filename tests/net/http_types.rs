@@ -146,7 +146,7 @@ fn each_attempt_of_a_client_that_reconnects_can_have_its_own_request() {
             let token = format!("token {attempt}");
             Request::get(uri).header("X-Token", token).body(()).unwrap()
         };
-        let policy = ReconnectPolicy::new().first_delay(ms(1)).largest_delay(ms(2));
+        let policy = ReconnectPolicy::new().first_delay(ms(1)).max_delay(ms(2));
         let client = Client::new().header("x-token", "replaced");
         let mut feed =
             client.reconnecting(policy, move |attempt| Target::from(request(attempt)).header("X-More", "1"));

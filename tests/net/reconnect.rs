@@ -14,7 +14,7 @@ use hybi::{CloseCode, Message};
 use crate::common::*;
 
 fn policy() -> ReconnectPolicy {
-    ReconnectPolicy::new().first_delay(ms(1)).largest_delay(ms(10))
+    ReconnectPolicy::new().first_delay(ms(1)).max_delay(ms(10))
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn each_attempt_has_its_own_token_and_a_refusal_is_reported() {
             responses.map(|response| answer(listener.accept().unwrap().0, response))
         });
         let target = |attempt| Target::new(url(address)).header("X-Token", format!("token {attempt}"));
-        let mut feed = Client::new().reconnecting(policy().largest_retry_after(ms(2)), target);
+        let mut feed = Client::new().reconnecting(policy().max_retry_after(ms(2)), target);
         let stopped = feed.next_connection().unwrap_err();
         let failure = Failure::Response { status: 401, retry_after: None };
         assert_eq!(stopped.reason, GiveUp::NotRetried(failure));
@@ -112,7 +112,7 @@ fn a_connection_whose_end_is_not_reported_counts_as_lost() {
                 drop(net::accept(listener.accept().unwrap().0).unwrap());
             }
         });
-        let mut feed = Client::new().reconnecting(policy().most_attempts(Some(2)), |_| url(address));
+        let mut feed = Client::new().reconnecting(policy().max_attempts(Some(2)), |_| url(address));
         drop(feed.next_connection().unwrap());
         drop(feed.next_connection().unwrap());
         server.join().unwrap();

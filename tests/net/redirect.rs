@@ -101,7 +101,7 @@ fn s9110_15_4_another_server_gets_no_credentials() {
 fn a_redirect_that_is_not_followed_is_an_error_with_the_reason_and_the_response() {
     timed(|| {
         for (location, most, expected) in [
-            ("Location: /again\r\n", 1, RedirectError::TooMany { most: 1 }),
+            ("Location: /again\r\n", 1, RedirectError::TooMany { max: 1 }),
             ("", 1, RedirectError::LocationMissing),
             ("Location: /a\r\nLocation: /b\r\n", 1, RedirectError::LocationRepeated),
             ("Location: ftp://a/\r\n", 9, RedirectError::Location(UrlError::Scheme)),
@@ -197,7 +197,7 @@ fn a_client_that_reconnects_follows_redirects_in_each_attempt() {
         let mut feed = Client::new().redirects(2).reconnecting(policy, |_| url(address));
         let stopped = feed.next_connection().unwrap_err();
         assert_eq!(stopped.reason, GiveUp::NotRetried(Failure::Response { status: 302, retry_after: None }));
-        let reason = RedirectError::TooMany { most: 2 };
+        let reason = RedirectError::TooMany { max: 2 };
         assert!(matches!(*stopped.error.unwrap(), ConnectError::Redirect(is, _) if is == reason));
         assert_eq!(thread.join().unwrap().len(), 3);
     });

@@ -14,10 +14,10 @@ use proptest::prelude::*;
 #[derive(Clone, Copy, Debug)]
 struct Settings {
     first_delay: Duration,
-    largest_delay: Duration,
-    largest_retry_after: Duration,
-    least_uptime: Duration,
-    most_attempts: Option<u32>,
+    max_delay: Duration,
+    max_retry_after: Duration,
+    min_uptime: Duration,
+    max_attempts: Option<u32>,
 }
 
 /// Durations of all lengths, from a nanosecond to centuries.
@@ -31,12 +31,12 @@ fn durations() -> impl Strategy<Value = Duration> {
 
 fn settings() -> impl Strategy<Value = Settings> {
     (durations(), durations(), durations(), durations(), option::of(0..6_u32)).prop_map(
-        |(first_delay, largest_delay, largest_retry_after, least_uptime, most_attempts)| Settings {
+        |(first_delay, max_delay, max_retry_after, min_uptime, max_attempts)| Settings {
             first_delay,
-            largest_delay,
-            largest_retry_after,
-            least_uptime,
-            most_attempts,
+            max_delay,
+            max_retry_after,
+            min_uptime,
+            max_attempts,
         },
     )
 }
@@ -44,10 +44,10 @@ fn settings() -> impl Strategy<Value = Settings> {
 fn policy(settings: Settings) -> ReconnectPolicy {
     ReconnectPolicy::new()
         .first_delay(settings.first_delay)
-        .largest_delay(settings.largest_delay)
-        .largest_retry_after(settings.largest_retry_after)
-        .least_uptime(settings.least_uptime)
-        .most_attempts(settings.most_attempts)
+        .max_delay(settings.max_delay)
+        .max_retry_after(settings.max_retry_after)
+        .min_uptime(settings.min_uptime)
+        .max_attempts(settings.max_attempts)
 }
 
 fn failures() -> impl Strategy<Value = Failure> {
@@ -110,7 +110,7 @@ struct History(Vec<Record>);
 impl History {
     /// Returns the number of failed attempts, and of delays, after the record. Both count from the last connection that
     /// lasted, or from the last reset.
-    fn count(&self, least_uptime: Duration) -> (u32, u32) {
+    fn count(&self, min_uptime: Duration) -> (u32, u32) {
         let (mut failed, mut delays, mut opened) = (0, 0, None);
         for record in &self.0 {
             match *record {
@@ -118,7 +118,7 @@ impl History {
                 Record::Reset => (failed, delays) = (0, 0),
                 Record::Ended { at, delayed } => {
                     let lasted = opened.take().is_some_and(|opened: Instant| {
-                        at.since_origin().saturating_sub(opened.since_origin()) >= least_uptime
+                        at.since_origin().saturating_sub(opened.since_origin()) >= min_uptime
                     });
                     (failed, delays) = if lasted { (0, 0) } else { (failed + 1, delays) };
                     delays += u32::from(delayed);
@@ -134,14 +134,14 @@ fn window(settings: Settings, delays: u32) -> u128 {
     let nanos = |duration: Duration| duration.as_nanos().min(u64::MAX.into());
     let doubled =
         (0..delays).fold(nanos(settings.first_delay), |window, _| (window * 2).min(u64::MAX.into()));
-    doubled.min(nanos(settings.largest_delay))
+    doubled.min(nanos(settings.max_delay))
 }
 
 /// Returns the time that the server asked for, in nanoseconds.
 fn requested(settings: Settings, failure: &Failure) -> u128 {
     match failure {
         Failure::Response { status: 429 | 503, retry_after: Some(wait) } => {
-            (*wait).min(settings.largest_retry_after).as_nanos()
+            (*wait).min(settings.max_retry_after).as_nanos()
         }
         _ => 0,
     }
@@ -160,7 +160,7 @@ fn check(
     let next = report(reconnecting, random);
     // Whether the failure is followed by a delay does not change the count before it.
     history.0.push(Record::Ended { at: now, delayed: false });
-    let (failed, delays) = history.count(settings.least_uptime);
+    let (failed, delays) = history.count(settings.min_uptime);
     prop_assert_eq!(reconnecting.failed_attempts(), failed);
     let last = history.0.last_mut().unwrap();
     match next {
@@ -169,13 +169,13 @@ fn check(
             prop_assert_eq!(reported, failure);
         }
         Next::GiveUp(GiveUp::TooManyAttempts { attempts, last: reported }) => {
-            prop_assert!(failure.is_transient() && settings.most_attempts.unwrap().max(1) <= attempts);
+            prop_assert!(failure.is_transient() && settings.max_attempts.unwrap().max(1) <= attempts);
             prop_assert_eq!((attempts, reported), (failed, failure));
         }
         Next::GiveUp(reason) => panic!("{reason}"),
         Next::RetryAt(instant) => {
             prop_assert!(failure.is_transient());
-            prop_assert!(settings.most_attempts.is_none_or(|most| failed < most.max(1)));
+            prop_assert!(settings.max_attempts.is_none_or(|most| failed < most.max(1)));
             *last = Record::Ended { at: now, delayed: true };
             // The last instant of the clock is kept free: it means that there is no deadline.
             let end = u128::from(u64::MAX) - 1;
