@@ -55,8 +55,8 @@ const ALERT_TIME: Duration = Duration::from_millis(10);
 
 /// A TLS session over a blocking stream `S`, for example a [`TcpStream`](std::net::TcpStream).
 ///
-/// [`Client::connect`](super::Client::connect) creates it for a `wss://` URL, and
-/// [`Server::accept_tls`](super::Server::accept_tls) for a server. The TLS handshake is complete.
+/// [`Client::connect`](super::Client::connect) creates it for a `wss://` URL, and `Server::accept_tls` or
+/// `Server::accept_native_tls` for a server. The TLS handshake is complete.
 ///
 /// [`try_clone`](Stream::try_clone) is supported, so [`WebSocket::split`](super::WebSocket::split) works: one thread
 /// reads while another thread writes, and neither waits for the other one's socket call.
