@@ -9,6 +9,7 @@
 use std::error::Error;
 use std::io::stdin;
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use hybi::adapters::tokio::{Client, ClientStream, WebSocket};
@@ -18,7 +19,17 @@ use hybi::tls::rustls::pki_types::pem::PemObject;
 use hybi::tls::rustls::{ClientConfig, RootCertStore, crypto::ring};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match talk().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn talk() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let url = arguments.next().ok_or("usage: tls_client wss://HOST [CA.pem]")?;
     let mut ws = connect(&url, Proxy::from_env(), arguments.next().as_ref().map(Path::new)).await?;
