@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use hybi::Event;
-use hybi::adapters::tokio::{Server, WebSocket};
+use hybi::adapters::tokio::{Client, Server, WebSocket};
 use hybi::frame::Opcode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time;
@@ -227,18 +227,40 @@ async fn the_futures_of_a_task_are_small() {
 
     let server = Server::new();
     let accepting = size_of_val(&server.accept(Stream { arrived: SHORT }));
+    let client = Client::new();
+    let opening = size_of_val(&client.open(Stream { arrived: SHORT }, "ws://a/"));
+    let connecting = size_of_val(&client.connect("ws://a/"));
     let mut ws = echoed(&server, SHORT).await;
     let next = size_of_val(&ws.next_event());
     let recv = size_of_val(&ws.recv());
     let send = size_of_val(&ws.responder().send_text("Hello"));
     let loops = size_of_val(&echo(&mut ws));
     let close = size_of_val(&ws.wait_closed());
-    println!("accept {accepting}, next {next}, recv {recv}, send {send}, a loop {loops}, to the end {close}");
+    println!("accept {accepting}, open {opening}, connect {connecting}");
+    #[cfg(feature = "rustls")]
+    the_futures_of_tls_are_small(&server, &client);
+    println!("next {next}, recv {recv}, send {send}, a loop {loops}, to the end {close}");
     assert!(accepting <= 128);
+    assert!(opening.max(connecting) <= 96);
     assert!(next.max(recv).max(close) <= 32);
     assert!(send <= 64);
     // The limit shows that the loop does not store an event while it waits for the next one.
     assert!(loops <= 280);
+}
+
+#[cfg(feature = "rustls")]
+fn the_futures_of_tls_are_small(server: &Server, client: &Client) {
+    use hybi::tls::ServerConfig;
+    use hybi::tls::rustls::server::ResolvesServerCertUsingSni;
+
+    let Ok(provider) = hybi::tls::crypto_provider() else { return };
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let resolver = std::sync::Arc::new(ResolvesServerCertUsingSni::new());
+    let config = config.with_no_client_auth().with_cert_resolver(resolver);
+    let accepting = size_of_val(&server.accept_tls(config.into(), Stream { arrived: SHORT }));
+    let opening = size_of_val(&client.open_tls(Stream { arrived: SHORT }, "wss://a/"));
+    println!("over TLS: accept {accepting}, open {opening}");
+    assert!(accepting <= 192 && opening <= 96);
 }
 
 fn waits<T>(future: impl Future<Output = T>) {

@@ -6,7 +6,10 @@
 //! `adapters::handshake_driver` has the builders and the state machines. `pending_request` and `http_call` have the
 //! calls with which an application answers a request. `adapters::tokio` and `adapters::futures_io` connect sockets.
 //!
-//! Invariant: a handshake owns its stream. If it is dropped, the stream is closed.
+//! Invariants:
+//! - A handshake owns its stream. If it is dropped, the stream is closed.
+//! - The futures are small, because a task reserves their memory for the whole time of its connection. Calls with
+//!   several steps have their future on the heap, until the WebSocket is open.
 
 use std::prelude::v1::*;
 #[cfg(feature = "rustls")]
@@ -144,7 +147,7 @@ impl<R: Timer + Clone> Server<R> {
     where
         R: Transport<S> + Transport<TlsStream<S>>,
     {
-        self.receive_over(Session::server(config)?, stream).await
+        Box::pin(self.receive_over(Session::server(config)?, stream)).await
     }
 
     /// Runs the TLS handshake with native-tls over a connected stream, and then accepts a WebSocket like
@@ -201,7 +204,7 @@ impl<R: Timer + Clone> Server<R> {
     where
         R: Transport<S> + Transport<TlsStream<S>>,
     {
-        self.receive_over(Session::native_server(acceptor)?, stream).await
+        Box::pin(self.receive_over(Session::native_server(acceptor)?, stream)).await
     }
 
     /// Runs the TLS handshake, and receives a request.
@@ -275,9 +278,13 @@ impl<R: Timer + Clone> Client<R> {
     where
         R: Transport<S>,
     {
-        let url = WsUrl::parse(url)?;
-        let (subprotocols, headers) = (self.offered(), self.more_headers());
-        self.request(stream, self.request_for(&url, &subprotocols, &headers)).await
+        Box::pin(async move {
+            let url = WsUrl::parse(url)?;
+            let (subprotocols, headers) = (self.offered(), self.more_headers());
+            let progress = self.progress(self.runtime().now(), Stage::Handshake);
+            self.run(stream, progress, self.request_for(&url, &subprotocols, &headers), Vec::new()).await
+        })
+        .await
     }
 
     /// Opens a WebSocket like [`Self::open`], but sends `request` instead of a request with the origin, subprotocols
@@ -303,7 +310,7 @@ impl<R: Timer + Clone> Client<R> {
         R: Transport<S>,
     {
         let progress = self.progress(self.runtime().now(), Stage::Handshake);
-        self.run(stream, progress, request, Vec::new()).await
+        Box::pin(self.run(stream, progress, request, Vec::new())).await
     }
 
     /// Opens a WebSocket over a connected stream that has no TLS yet. Runs the TLS handshake with the host of `url`,
@@ -335,12 +342,15 @@ impl<R: Timer + Clone> Client<R> {
     where
         R: Transport<S> + Transport<TlsStream<S>>,
     {
-        let url = WsUrl::parse(url)?;
-        let mut progress = self.progress(self.runtime().now(), Stage::Tls);
-        let tls = self.secure(stream, &progress, &url).await?;
-        progress.enter(Stage::Handshake);
-        let (subprotocols, headers) = (self.offered(), self.more_headers());
-        self.run(tls, progress, self.request_for(&url, &subprotocols, &headers), Vec::new()).await
+        Box::pin(async move {
+            let url = WsUrl::parse(url)?;
+            let mut progress = self.progress(self.runtime().now(), Stage::Tls);
+            let tls = self.secure(stream, &progress, &url).await?;
+            progress.enter(Stage::Handshake);
+            let (subprotocols, headers) = (self.offered(), self.more_headers());
+            self.run(tls, progress, self.request_for(&url, &subprotocols, &headers), Vec::new()).await
+        })
+        .await
     }
 
     /// Runs the TLS handshake.

@@ -3,6 +3,7 @@
 //! async-io connects to an address, but does not resolve names. A short-lived thread resolves the name, because the
 //! function of the system blocks.
 
+use std::boxed::Box;
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 #[cfg(unix)]
@@ -87,14 +88,18 @@ impl Client<AsyncIo> {
     ///
     /// If the future is dropped, the connection is closed.
     pub async fn connect(&self, url: &str) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
-        let start = self.runtime().now();
-        let mut hops = self.hops(url);
-        loop {
-            match hops.client().connect_once(start, hops.url()).await {
-                Ok(ws) => return Ok(ws),
-                Err(error) => hops.follow(error)?,
+        // On the heap, so that the task of the connection does not reserve memory for connecting.
+        Box::pin(async move {
+            let start = self.runtime().now();
+            let mut hops = self.hops(url);
+            loop {
+                match hops.client().connect_once(start, hops.url()).await {
+                    Ok(ws) => return Ok(ws),
+                    Err(error) => hops.follow(error)?,
+                }
             }
-        }
+        })
+        .await
     }
 
     /// Connects to the URL of an `http::Request`, and opens a WebSocket.
@@ -117,8 +122,9 @@ impl Client<AsyncIo> {
         &self,
         request: &::http::Request<()>,
     ) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
-        let (client, url) = self.with_request(request)?;
-        client.connect(&url).await
+        let request = Box::new(self.with_request(request)?);
+        let (client, url) = &*request;
+        client.connect(url).await
     }
 
     /// Connects to `url`. A redirect is an error. The deadline is counted from `start`.
@@ -160,16 +166,21 @@ impl Client<AsyncIo> {
         url: &str,
     ) -> Result<WebSocket<ClientStream<Async<UnixStream>>>, ConnectError<ClientStream<Async<UnixStream>>>>
     {
-        let mut runtime = self.runtime().clone();
-        let mut route = self.direct_route(runtime.now(), url)?;
-        let path = path.as_ref();
-        let connecting = async {
-            let connected = Async::<UnixStream>::connect(path).await;
-            connected
-                .map_err(|error| io::Error::new(error.kind(), std::format!("{}: {error}", path.display())))
-        };
-        let socket = async_driver::in_time(&mut runtime, route.progress(), connecting).await?;
-        self.run_route(socket, route).await
+        // On the heap, as in `connect`.
+        Box::pin(async move {
+            let mut runtime = self.runtime().clone();
+            let mut route = self.direct_route(runtime.now(), url)?;
+            let path = path.as_ref();
+            let connecting = async {
+                let connected = Async::<UnixStream>::connect(path).await;
+                connected.map_err(|error| {
+                    io::Error::new(error.kind(), std::format!("{}: {error}", path.display()))
+                })
+            };
+            let socket = async_driver::in_time(&mut runtime, route.progress(), connecting).await?;
+            self.run_route(socket, route).await
+        })
+        .await
     }
 }
 

@@ -79,14 +79,18 @@ impl Client {
     ///
     /// If the future is dropped, the connection is closed.
     pub async fn connect(&self, url: &str) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
-        let start = self.runtime().now();
-        let mut hops = self.hops(url);
-        loop {
-            match hops.client().connect_once(start, hops.url()).await {
-                Ok(ws) => return Ok(ws),
-                Err(error) => hops.follow(error)?,
+        // On the heap, so that the task of the connection does not reserve memory for connecting.
+        Box::pin(async move {
+            let start = self.runtime().now();
+            let mut hops = self.hops(url);
+            loop {
+                match hops.client().connect_once(start, hops.url()).await {
+                    Ok(ws) => return Ok(ws),
+                    Err(error) => hops.follow(error)?,
+                }
             }
-        }
+        })
+        .await
     }
 
     /// Connects to the URL of an `http::Request`, and opens a WebSocket.
@@ -130,8 +134,9 @@ impl Client {
         &self,
         request: &::http::Request<()>,
     ) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
-        let (client, url) = self.with_request(request)?;
-        client.connect(&url).await
+        let request = Box::new(self.with_request(request)?);
+        let (client, url) = &*request;
+        client.connect(url).await
     }
 
     /// Connects to `url`. A redirect is an error. The deadline is counted from `start`.
@@ -173,16 +178,21 @@ impl Client {
         path: impl AsRef<Path>,
         url: &str,
     ) -> Result<WebSocket<ClientStream<UnixStream>>, ConnectError<ClientStream<UnixStream>>> {
-        let mut runtime = self.runtime().clone();
-        let mut route = self.direct_route(runtime.now(), url)?;
-        let path = path.as_ref();
-        let connecting = async {
-            let connected = UnixStream::connect(path).await;
-            connected
-                .map_err(|error| io::Error::new(error.kind(), std::format!("{}: {error}", path.display())))
-        };
-        let socket = async_driver::in_time(&mut runtime, route.progress(), connecting).await?;
-        self.run_route(socket, route).await
+        // On the heap, as in `connect`.
+        Box::pin(async move {
+            let mut runtime = self.runtime().clone();
+            let mut route = self.direct_route(runtime.now(), url)?;
+            let path = path.as_ref();
+            let connecting = async {
+                let connected = UnixStream::connect(path).await;
+                connected.map_err(|error| {
+                    io::Error::new(error.kind(), std::format!("{}: {error}", path.display()))
+                })
+            };
+            let socket = async_driver::in_time(&mut runtime, route.progress(), connecting).await?;
+            self.run_route(socket, route).await
+        })
+        .await
     }
 }
 
