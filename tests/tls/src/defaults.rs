@@ -71,7 +71,7 @@ fn connects_by_default() {
     let ws = net::connect(url).unwrap();
     assert!(ws.stream().peer_certificate().is_some());
     #[cfg(feature = "rustls")]
-    assert!(ws.stream().tls().unwrap().with_rustls(|_| ()).is_some());
+    assert!(ws.stream().with_rustls(|_| ()).is_some());
     // The server accepts the next client after the end of this connection.
     drop(ws);
     let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
