@@ -781,3 +781,42 @@ fn s5_5_3_a_flood_of_pings_is_read_without_an_attempt_to_write_for_each_ping() {
     assert_eq!(reader.recv().unwrap(), Some("at last".into()));
     assert!(stream.now() < ms(200), "{:?}", stream.now());
 }
+
+/// Each small message restarts the idle timer, also if control frames arrive before or after it.
+#[test]
+fn small_messages_restart_the_idle_timer() {
+    for halves in [false, true] {
+        let mut left = 10;
+        let stream = Virtual::new(1 << 20, move |peer| {
+            peer.read(usize::MAX);
+            if let Some((_, close)) = peer.frames().into_iter().find(|(first, _)| *first == 0x88) {
+                peer.send(&frame(0x88, true, &close));
+                peer.end();
+            } else if left > 0 {
+                left -= 1;
+                let frames = [frame(0x89, true, b""), frame(0x81, true, b"x"), frame(0x8A, true, b"")];
+                peer.send(&frames.concat());
+            }
+            peer.wake_at = Some(peer.now + ms(190));
+        });
+        let ws = stream.server(patient().idle_timeout(Some(ms(200))));
+        let mut texts = 0;
+        let mut count = |event: &Event<'_>| texts += usize::from(matches!(event, Event::Text(_)));
+        let outcome = if halves {
+            let (mut reader, _writer) = ws.split().unwrap();
+            while let Some(event) = reader.next_event().unwrap() {
+                count(&event);
+            }
+            reader.outcome().unwrap()
+        } else {
+            let mut ws = ws;
+            while let Some((event, _)) = ws.next_event().unwrap() {
+                count(&event);
+            }
+            ws.outcome().unwrap()
+        };
+        assert_eq!((texts, outcome), (10, Outcome::Clean { code: CloseCode::GOING_AWAY }));
+        // The timer ran from the last message. The peer answered the Close when it acted next.
+        assert!((ms(9 * 190 + 200)..=ms(9 * 190 + 400)).contains(&stream.now()), "{:?}", stream.now());
+    }
+}

@@ -4,7 +4,7 @@
 //! that neither half blocks the other one, and that both halves end in time. Halves on virtual time are tested in
 //! `liveness.rs` and `end.rs`.
 
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Instant;
@@ -286,39 +286,6 @@ fn a_reader_runs_a_timer_that_the_writer_starts() {
             let timer = if ping { TimerKind::Pong } else { TimerKind::Close };
             assert_eq!(thread.join().unwrap(), Outcome::TimedOut(timer));
         }
-    });
-}
-
-/// Each small message restarts the idle timer, also if control frames arrive before or after it.
-#[test]
-fn small_messages_restart_the_idle_timer() {
-    timed(|| {
-        let (address, thread) = serve(|stream| {
-            let config = patient().idle_timeout(Some(ms(200)));
-            let (mut reader, _writer) = Server::new().config(config).accept(stream).unwrap().split().unwrap();
-            let mut texts = 0;
-            while let Some(event) = reader.next_event().unwrap() {
-                texts += usize::from(matches!(event, Event::Text(_)));
-            }
-            (texts, reader.outcome().unwrap())
-        });
-        let mut raw = Raw::client(address);
-        raw.send(0x89, b"");
-        assert_eq!(raw.frame(), (0x8A, Vec::new()));
-        raw.stream.set_read_timeout(Some(ms(40))).unwrap();
-        for _ in 0..10 {
-            // The server sends nothing during this wait.
-            let error = raw.stream.read(&mut [0]).unwrap_err();
-            assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
-            raw.write(&[frame(0x81, true, b"x"), frame(0x8A, true, b"")].concat());
-        }
-        raw.stream.set_read_timeout(Some(ms(10_000))).unwrap();
-        let (first, body) = raw.frame();
-        assert_eq!((first, &body[..2]), (0x88, &1001_u16.to_be_bytes()[..]));
-        raw.send(0x88, &body);
-        assert_eq!(raw.rest(), b"");
-        drop(raw);
-        assert_eq!(thread.join().unwrap(), (10, Outcome::Clean { code: CloseCode::GOING_AWAY }));
     });
 }
 
