@@ -20,6 +20,20 @@ use super::error::TlsError;
 use super::session::Session;
 
 /// The TLS library of a client, with its configuration.
+///
+/// ```
+/// # #[cfg(all(feature = "rustls-ring", feature = "webpki-roots", not(feature = "platform-verifier")))] {
+/// use hybi::tls::{Connector, TlsError};
+///
+/// # fn main() -> Result<(), TlsError> {
+/// let connector = Connector::by_default()?;
+/// assert!(connector.session("server.example")?.is_handshaking());
+/// assert!(matches!(connector.check_host("not a host"), Err(TlsError::HostName(_))));
+/// # Ok(())
+/// # }
+/// # main().unwrap();
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Connector {

@@ -17,6 +17,25 @@ use crate::tls::rustls;
 
 /// The stream of a WebSocket that `Client::connect` has opened: a socket `S` for `ws://`, and TLS over the socket for
 /// `wss://`. The socket leads to the server or to a proxy.
+///
+/// ```
+/// # #[cfg(feature = "tokio")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use hybi::adapters::tokio::{accept, connect};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// let address = listener.local_addr()?;
+/// let url = format!("ws://{address}/");
+/// let server = async { accept(listener.accept().await.unwrap().0).await };
+/// let (ws, _server) = tokio::join!(connect(&url), server);
+/// assert_eq!(ws?.stream().socket().peer_addr()?, address);
+/// # Ok(())
+/// # })
+/// # }
+/// # #[cfg(not(feature = "tokio"))]
+/// # fn main() {}
+/// ```
 pub struct ClientStream<S>(pub(in crate::adapters) Kind<S>);
 
 /// The kinds of streams. The adapters of the runtimes read and write them.

@@ -22,6 +22,20 @@ use crate::tls::rustls;
 
 /// The stream of a WebSocket that [`Client::connect`](super::Client::connect) has opened: a socket `S` for `ws://`, and
 /// TLS over the socket for `wss://`. The socket leads to the server or to a proxy.
+///
+/// ```
+/// use hybi::adapters::net;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// let address = listener.local_addr()?;
+/// let server = std::thread::spawn(move || net::accept(listener.accept().unwrap().0).unwrap());
+/// let ws = net::connect(&format!("ws://{address}/"))?;
+/// assert_eq!(ws.stream().socket().peer_addr()?, address);
+/// # server.join().unwrap();
+/// # Ok(())
+/// # }
+/// ```
 pub struct ClientStream<S = TcpStream>(Kind<S>);
 
 enum Kind<S> {
