@@ -75,7 +75,7 @@ FAULTS = [
     ('15', 'after a pending write, a stream that may keep bytes gets other bytes', [
         (WRITE_DRIVER, 'if R::keeps_refused_bytes(stream) {\n            return', 'if R::keeps_refused_bytes(stream) && false {\n            return')]),
     ('15', 'a control frame is written before the bytes of a pending write', [
-        (WRITE_DRIVER, '                half.offered(offered);', '                half.offered(usize::min(offered, 0));')]),
+        (WRITE_DRIVER, '                half.transmit_refused(offered);', '                half.transmit_refused(usize::min(offered, 0));')]),
     ('17', 'a stream may report more bytes than the buffer has', [
         (STREAM, 'Poll::Ready(Ok(n)) if n > most =>', 'Poll::Ready(Ok(n)) if n > most && false =>')]),
     ('26', 'the end counts as clean although the answer to a Close was not written', [
@@ -94,7 +94,7 @@ FAULTS = [
         (COMMANDS, 'let is_full = self.out.len() >= self.config.high_water && !self.ignores_high_water;',
          'let is_full = false;')]),
     ('36', 'at the end of the stream, a reader waits for space without a deadline', [
-        (READER, '                    out.sender.handle_input_ended(out.wire.clock().now(), receiver.cut());\n', '')]),
+        (READER, '                    out.sender.handle_peer_half_closed(out.wire.clock().now(), receiver.eof_position());\n', '')]),
     ('new', 'a send that has written everything waits for the next timer', [
         (SENDING, '                self.do_due(stream, half, cx);\n            } else {',
          '                ready!(self.poll_wait(stream, half, cx));\n            } else {')]),
@@ -119,12 +119,12 @@ NET_FAULTS = [
     ('1', 'the receiving half sleeps past a timer while the other half writes', [
         (NET_READER, 'max_block_time.map_or(SHORTEST_NAP, |time| time.min(SHORTEST_NAP))', 'max_block_time.unwrap_or(SHORTEST_NAP)')]),
     ('2', 'a send that waits does not read ahead', [
-        (NET_DRIVER, 'Step::Progress | Step::Stalled => self.look(),', 'Step::Progress | Step::Stalled => {}')]),
+        (NET_DRIVER, 'Step::Progress | Step::Stalled => self.read_ahead_unless_split(),', 'Step::Progress | Step::Stalled => {}')]),
     ('2', 'bytes that the peer takes do not count as a sign of life', [
         (TRANSMIT, '            self.timers.write_progressed(now);\n', '')]),
     ('2', 'a timer is handled before the input that has arrived', [
-        (NET_DRIVER, 'let looked = if self.pending.is_none() { self.look_ahead() } else { None };',
-         'let looked: Option<usize> = None;')]),
+        (NET_DRIVER, 'let read = if self.pending.is_none() { self.read_ahead() } else { None };',
+         'let read: Option<usize> = None;')]),
     ('4', 'a call with a short timeout restarts the wait for a Pong', [
         (NET_DRIVER, '        let knew_end = self.link.knows_end();\n',
          '        let knew_end = self.link.knows_end();\n'
@@ -134,7 +134,7 @@ NET_FAULTS = [
     ('15', 'after a pending write, a stream that may keep bytes gets other bytes', [
         (NET_DRIVER, 'let len = if keeps_refused_bytes {', 'let len = if keeps_refused_bytes && false {')]),
     ('15', 'a control frame is written before the bytes of a pending write', [
-        (NET_DRIVER, 'self.half.offered(offered);', 'self.half.offered(usize::min(offered, 0));')]),
+        (NET_DRIVER, 'self.half.transmit_refused(offered);', 'self.half.transmit_refused(usize::min(offered, 0));')]),
     ('17', 'a stream may report more bytes than the buffer has', [
         (NET_STREAM, 'if n <= most { Ok(n) }', 'if n <= most || true { Ok(n) }')]),
     ('26', 'the end counts as clean although the stream has buffered our Close', [
@@ -142,8 +142,8 @@ NET_FAULTS = [
     ('26', 'the receiving half ends the stream before our Close is written', [
         (NET_READER, 'if stalled || receiver.peer_close().is_some() {', 'if stalled {')]),
     ('36', 'at the end of the stream, a call waits for space without a deadline', [
-        (NET_LOOP, '        self.connection.handle_input_ended(self.link.now());\n', ''),
-        (NET_DRIVER, '            self.half.handle_input_ended(self.link.now());\n', '')]),
+        (NET_LOOP, '        self.connection.handle_peer_half_closed(self.link.now());\n', ''),
+        (NET_DRIVER, '            self.half.handle_peer_half_closed(self.link.now());\n', '')]),
     ('new', 'timers do not run after a write has failed', [
         (NET_LOOP, '        self.connection.handle_timeout(self.link.read_at());\n'
          '        if self.link.write_failed() {\n            return Ok(());\n        }\n',
@@ -153,14 +153,14 @@ NET_FAULTS = [
         (NET_DRIVER, 'self.link.now().saturating_duration_since(self.link.read_at()) >= WRITE_TIME_SLICE',
          'self.link.now().saturating_duration_since(self.link.read_at()) >= WRITE_TIME_SLICE * 1000')]),
     ('new', 'consumed bytes still count against the limit of reading ahead', [
-        (NET_AHEAD, 'self.bytes.len() - self.taken < MOST', 'self.bytes.len() < MOST'),
+        (NET_AHEAD, 'self.bytes.len() - self.taken < MAX_READ_AHEAD', 'self.bytes.len() < MAX_READ_AHEAD'),
         (NET_AHEAD, '        self.bytes.drain(..self.taken);\n        self.taken = 0;\n', '')]),
     ('new', 'a call waits for input that it cannot read yet', [
-        (NET_DRIVER, 'readable: self.pending.is_none() && self.link.can_look(),', 'readable: true,')]),
+        (NET_DRIVER, 'readable: self.pending.is_none() && self.link.can_read_ahead(),', 'readable: true,')]),
     ('new', 'a call waits for space although writing has failed', [
         (NET_DRIVER, 'writable: !self.is_out() && !self.link.write_failed(),', 'writable: !self.is_out(),')]),
     ('new', 'the reply to each Ping of a flood waits for space', [
-        (NET_READER, 'if is_pong && no_room_at', 'if is_pong && false && no_room_at')]),
+        (NET_READER, 'if is_pong && no_space_at', 'if is_pong && false && no_space_at')]),
     ('new', 'a due Ping is written before the Close is queued', [
         (NET_DRIVER, 'match self.write_now() {', 'match self.write_out() {')]),
 ]

@@ -15,14 +15,14 @@ use libfuzzer_sys::fuzz_target;
 
 const KIB: usize = 1 << 10;
 /// Maximum number of inflated bytes of a message.
-const MOST: usize = 128 * KIB;
+const MAX_MESSAGE: usize = 128 * KIB;
 
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {
     /// Chooses context takeover, the window (three bits), and whether the messages are data or compressed payloads.
     choice: u8,
     cuts: u16,
-    room: u16,
+    space: u16,
     /// Messages, each after its length. The last message extends to the end of the input.
     messages: &'a [u8],
 }
@@ -36,10 +36,10 @@ fuzz_target!(|case: Case<'_>| {
         messages.push(message.to_vec());
         rest = behind;
     }
-    let coarse = Inflation { bits, takeover, cuts: 0, room: 4 * KIB, release: false };
+    let coarse = Inflation { bits, takeover, cuts: 0, space: 4 * KIB, release: false };
     let fine = Inflation {
         cuts: case.cuts,
-        room: 1 + usize::from(case.room % 3000),
+        space: 1 + usize::from(case.space % 3000),
         release: bit(case.choice, 4),
         ..coarse
     };
@@ -87,7 +87,7 @@ struct Inflation {
     bits: u8,
     takeover: bool,
     cuts: u16,
-    room: usize,
+    space: usize,
     /// Memory is released after each message.
     release: bool,
 }
@@ -103,19 +103,19 @@ enum How {
     Well,
     /// The last message is invalid. Its valid beginning is delivered.
     Wrong,
-    /// The last message is too long. Its first `MOST` bytes are delivered.
+    /// The last message is too long. Its first `MAX_MESSAGE` bytes are delivered.
     Long,
 }
 
 impl Inflation {
     fn run(&self, payloads: &[Vec<u8>]) -> Ended {
-        let (mut meter, mut room) = (Meter::default(), vec![0; self.room]);
+        let (mut meter, mut space) = (Meter::default(), vec![0; self.space]);
         let mut inflater = Inflater::new(self.bits, self.takeover);
         let mut all = Ended { data: Vec::new(), how: How::Well };
         for payload in payloads {
             let mut data = Vec::new();
-            all.how = self.message(&mut meter, &mut inflater, payload, &mut room, &mut data);
-            data.truncate(MOST);
+            all.how = self.message(&mut meter, &mut inflater, payload, &mut space, &mut data);
+            data.truncate(MAX_MESSAGE);
             all.data.push(data);
             if all.how != How::Well {
                 break;
@@ -134,7 +134,7 @@ impl Inflation {
         meter: &mut Meter,
         inflater: &mut Inflater,
         payload: &[u8],
-        room: &mut [u8],
+        space: &mut [u8],
         data: &mut Vec<u8>,
     ) -> How {
         let mut rest = payload;
@@ -144,26 +144,26 @@ impl Inflation {
         loop {
             let piece = &rest[..rest.len() - behind];
             let result = meter.run(|| match behind {
-                0 => inflater.finish(piece, room).map(|end| (end.step, end.done)),
-                _ => inflater.inflate(piece, room).map(|step| (step, false)),
+                0 => inflater.finish(piece, space).map(|end| (end.step, end.done)),
+                _ => inflater.inflate(piece, space).map(|step| (step, false)),
             });
             let (step, done) = match result {
                 Ok(result) => result,
                 Err(error) => {
-                    data.extend_from_slice(&room[..error.produced]);
-                    return if data.len() >= MOST { How::Long } else { How::Wrong };
+                    data.extend_from_slice(&space[..error.produced]);
+                    return if data.len() >= MAX_MESSAGE { How::Long } else { How::Wrong };
                 }
             };
-            data.extend_from_slice(&room[..step.produced]);
+            data.extend_from_slice(&space[..step.produced]);
             rest = &rest[step.consumed..];
-            if data.len() >= MOST {
+            if data.len() >= MAX_MESSAGE {
                 return How::Long;
             }
             if done {
                 assert!(rest.is_empty(), "the message must end at the end of its payload");
                 return How::Well;
             }
-            let is_full = step.produced == room.len();
+            let is_full = step.produced == space.len();
             assert!(is_full || behind > 0, "the inflater neither filled the output nor ended the message");
             if !is_full {
                 assert_eq!(rest.len(), behind, "the inflater left input although the output has space");
@@ -185,7 +185,7 @@ fn decode(payloads: &[Vec<u8>], takeover: bool, bits: u8) -> Option<Ended> {
             return None;
         }
         match message {
-            Some(data) if data.len() < MOST => all.data.push(data),
+            Some(data) if data.len() < MAX_MESSAGE => all.data.push(data),
             Some(_) => all.how = How::Long,
             None => all.how = How::Wrong,
         }

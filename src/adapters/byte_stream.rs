@@ -252,11 +252,11 @@ pub(super) fn message_of<'b>(from: &'b [IoSlice<'b>]) -> Cow<'b, [u8]> {
     let first: &[u8] = slices.next().map_or(&[], |slice| slice);
     let mut message = Cow::Borrowed(first.get(..MAX_WRITE).unwrap_or(first));
     for slice in slices {
-        let room = MAX_WRITE - message.len();
-        if room == 0 {
+        let space = MAX_WRITE - message.len();
+        if space == 0 {
             break;
         }
-        message.to_mut().extend_from_slice(slice.get(..room).unwrap_or(slice));
+        message.to_mut().extend_from_slice(slice.get(..space).unwrap_or(slice));
     }
     message
 }

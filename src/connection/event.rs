@@ -202,12 +202,13 @@ pub enum PendingReply {
     /// expire although input has arrived. The time that is passed to [`Sender::apply`](crate::Sender::apply) may be
     /// later than the arrival. The timers then expire later.
     Received {
-        /// Whether the input contained a part of a data frame: [`Receiver::saw_data`](crate::Receiver::saw_data).
+        /// Whether the input contained a part of a data frame:
+        /// [`Receiver::last_poll_had_data`](crate::Receiver::last_poll_had_data).
         data: bool,
     },
     /// The input has ended at this position, and the peer may still read our output. No frame is sent. See
-    /// [`Sender::handle_input_ended`](crate::Sender::handle_input_ended).
-    InputEnded(EofPosition),
+    /// [`Sender::handle_peer_half_closed`](crate::Sender::handle_peer_half_closed).
+    PeerHalfClosed(EofPosition),
 }
 
 /// A [`PendingReply`] whose payload still lies in the input.
@@ -218,7 +219,7 @@ pub(super) enum Reply<'i> {
     Failure(ProtocolError),
     RoundTrip(&'i [u8]),
     Received { data: bool },
-    InputEnded(EofPosition),
+    PeerHalfClosed(EofPosition),
 }
 
 impl<'i> Reply<'i> {
@@ -245,7 +246,7 @@ impl From<Reply<'_>> for PendingReply {
             }
             Reply::Failure(error) => Self::Failure(error),
             Reply::Received { data } => Self::Received { data },
-            Reply::InputEnded(position) => Self::InputEnded(position),
+            Reply::PeerHalfClosed(position) => Self::PeerHalfClosed(position),
         }
     }
 }
@@ -258,7 +259,7 @@ impl<'r> From<&'r PendingReply> for Reply<'r> {
             PendingReply::Close(frame) => Self::Close(frame.code, frame.reason.as_str()),
             PendingReply::Failure(error) => Self::Failure(*error),
             PendingReply::Received { data } => Self::Received { data: *data },
-            PendingReply::InputEnded(position) => Self::InputEnded(*position),
+            PendingReply::PeerHalfClosed(position) => Self::PeerHalfClosed(*position),
         }
     }
 }
@@ -291,8 +292,8 @@ impl ControlPayload {
 
     /// Unmasks and appends as many bytes of `from` as fit. Returns the number of appended bytes.
     pub(super) fn push(&mut self, from: &[u8], mask: &mut Mask) -> usize {
-        let room = self.bytes.get_mut(usize::from(self.len)..).unwrap_or_default();
-        let taken = mask.copy(from, room);
+        let space = self.bytes.get_mut(usize::from(self.len)..).unwrap_or_default();
+        let taken = mask.copy(from, space);
         self.len = u8::try_from(usize::from(self.len) + taken).unwrap_or(self.len);
         taken
     }

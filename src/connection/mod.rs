@@ -263,7 +263,7 @@ impl<O: WriteQueue> Connection<O> {
                 Ok(Some(index)) => {
                     let reply = input.borrow_reply(index);
                     // The input may have contained a part of a message before the control frame.
-                    self.sender.handle_received(now, reply.is_none() || self.receiver.saw_data());
+                    self.sender.handle_received(now, reply.is_none() || self.receiver.last_poll_had_data());
                     if let Some(reply) = reply {
                         self.sender.apply_reply(now, reply);
                     }
@@ -278,7 +278,7 @@ impl<O: WriteQueue> Connection<O> {
         }
         if self.receiver.counters().bytes != before {
             // No event is returned, but a part of a message may have been received. The part counts as data.
-            self.sender.handle_received(now, self.receiver.saw_data());
+            self.sender.handle_received(now, self.receiver.last_poll_had_data());
         }
         // Return before the large `Option<EventIndex>` is built and copied.
         if !self.sender.has_event() {
@@ -346,12 +346,12 @@ impl<O: WriteQueue> Connection<O> {
     /// Call this only after poll has returned `None` and while [`is_paused`](Self::is_paused) is false. All bytes that
     /// arrived before the end have then been decoded.
     pub fn handle_eof(&mut self) {
-        self.sender.handle_eof(self.receiver.cut());
+        self.sender.handle_eof(self.receiver.eof_position());
     }
 
-    /// Handles the end of the input when the peer may still read our output: see [`Sender::handle_input_ended`].
-    pub fn handle_input_ended(&mut self, now: Instant) {
-        self.sender.handle_input_ended(now, self.receiver.cut());
+    /// Handles the end of the input when the peer may still read our output: see [`Sender::handle_peer_half_closed`].
+    pub fn handle_peer_half_closed(&mut self, now: Instant) {
+        self.sender.handle_peer_half_closed(now, self.receiver.eof_position());
     }
 
     /// Carries out all actions of timers that are due at `now`. [`Self::poll_timeout`] returns when to call this next.
@@ -362,8 +362,8 @@ impl<O: WriteQueue> Connection<O> {
             self.receiver.handle_ended();
         }
         #[cfg(feature = "deflate")]
-        if self.window_release().is_some_and(|at| at <= now) {
-            self.receiver.release_window();
+        if self.inflater_release_at().is_some_and(|at| at <= now) {
+            self.receiver.release_inflater();
         }
     }
 
@@ -408,14 +408,15 @@ impl<O: WriteQueue> Connection<O> {
     }
 
     /// Fills `to` with bytes for a transport that may keep bytes which it did not accept, as TLS does: see
-    /// [`Sender::poll_offer`].
-    pub fn poll_offer<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
-        self.sender.poll_offer(to)
+    /// [`Sender::poll_transmit_retryable`].
+    pub fn poll_transmit_retryable<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
+        self.sender.poll_transmit_retryable(to)
     }
 
-    /// Records that the transport did not accept the first `n` bytes of [`Self::poll_offer`]: see [`Sender::offered`].
-    pub fn offered(&mut self, n: usize) {
-        self.sender.offered(n);
+    /// Records that the transport did not accept the first `n` bytes of [`Self::poll_transmit_retryable`]: see
+    /// [`Sender::transmit_refused`].
+    pub fn transmit_refused(&mut self, n: usize) {
+        self.sender.transmit_refused(n);
     }
 
     /// Returns when to call [`Self::handle_timeout`] next; `None` if no timer runs.
@@ -423,7 +424,7 @@ impl<O: WriteQueue> Connection<O> {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let timer = self.sender.poll_timeout();
         #[cfg(feature = "deflate")]
-        if let Some(release) = self.window_release() {
+        if let Some(release) = self.inflater_release_at() {
             return Some(timer.map_or(release, |timer| timer.min(release)));
         }
         timer
@@ -431,8 +432,8 @@ impl<O: WriteQueue> Connection<O> {
 
     /// Returns when the receiver should release its inflater; `None` if it holds no inflater.
     #[cfg(feature = "deflate")]
-    fn window_release(&self) -> Option<Instant> {
-        if self.receiver.holds_window() { self.sender.release_at() } else { None }
+    fn inflater_release_at(&self) -> Option<Instant> {
+        if self.receiver.can_release_inflater() { self.sender.release_at() } else { None }
     }
 
     /// Returns what the driver must do with the transport now: see [`Sender::poll_transport`].

@@ -124,7 +124,7 @@ pub use server::ServerHandshake;
 #[cfg(feature = "deflate")]
 pub(crate) use setters::setters;
 pub use url::{UrlError, WsUrl};
-pub use write::{HeaderError, HeaderName, NoRoom};
+pub use write::{HeaderError, HeaderName, NoSpace};
 // Parts for `proxy`, which reads HTTP responses and URLs by the same rules.
 #[cfg(feature = "alloc")]
 pub(crate) use {

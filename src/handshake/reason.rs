@@ -51,7 +51,7 @@ pub enum Reason {
     SubprotocolInvalid,
     /// `Sec-WebSocket-Protocol` names a subprotocol twice.
     SubprotocolRepeated,
-    /// `Sec-WebSocket-Protocol` names more than [`Request::MOST_SUBPROTOCOLS`](super::Request::MOST_SUBPROTOCOLS).
+    /// `Sec-WebSocket-Protocol` names more than [`Request::MAX_SUBPROTOCOLS`](super::Request::MAX_SUBPROTOCOLS).
     SubprotocolsTooMany,
     /// `Sec-WebSocket-Extensions` is malformed.
     Extensions,
@@ -68,7 +68,7 @@ impl Reason {
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
-            Self::Head(HeadError::LineTooLong) => 414,
+            Self::Head(HeadError::StartLineTooLong) => 414,
             Self::Head(HeadError::TooLarge | HeadError::TooManyHeaders) => 431,
             Self::Timeout => 408,
             Self::Method => 405,

@@ -179,11 +179,11 @@ impl NativeSession {
             return Err(TlsError::Failed(LibraryError::native(error)));
         }
         let kept = self.unencrypted.len() + self.pipe.lock().outgoing.rest().len();
-        let (mut room, mut taken) = (self.most_kept.saturating_sub(kept), 0);
+        let (mut space, mut taken) = (self.most_kept.saturating_sub(kept), 0);
         for slice in slices {
-            let part = slice.get(..room.min(slice.len())).unwrap_or_default();
+            let part = slice.get(..space.min(slice.len())).unwrap_or_default();
             self.unencrypted.extend_from_slice(part);
-            room -= part.len();
+            space -= part.len();
             taken += part.len();
         }
         self.encrypt_all();

@@ -33,7 +33,7 @@ use super::native_session::NativeSession;
 use super::rustls_session::RustlsSession;
 
 /// Maximum number of bytes that a session takes before their ciphertext has left it.
-const MOST_KEPT: usize = 64 << 10;
+const MAX_KEPT: usize = 64 << 10;
 
 /// A TLS session without I/O.
 ///
@@ -135,7 +135,7 @@ impl Session {
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     #[must_use]
     pub fn new(connection: impl Into<Connection>) -> Self {
-        Self(Kind::Rustls(Box::new(RustlsSession::new(connection.into(), MOST_KEPT))))
+        Self(Kind::Rustls(Box::new(RustlsSession::new(connection.into(), MAX_KEPT))))
     }
 
     /// Returns the connection of rustls, for example to read the version of TLS. `None` if the session is one of
@@ -163,7 +163,7 @@ impl Session {
     #[cfg_attr(docsrs, doc(cfg(feature = "native-tls")))]
     pub fn native_client(connector: &native_tls::TlsConnector, host: &str) -> Result<Self, TlsError> {
         check_characters(host)?;
-        Ok(Self(Kind::Native(Box::new(NativeSession::client(connector, host, MOST_KEPT)?))))
+        Ok(Self(Kind::Native(Box::new(NativeSession::client(connector, host, MAX_KEPT)?))))
     }
 
     /// Returns a session of native-tls for a server.
@@ -173,7 +173,7 @@ impl Session {
     /// [`TlsError::Config`]: the library refuses the configuration.
     #[cfg_attr(docsrs, doc(cfg(feature = "native-tls")))]
     pub fn native_server(acceptor: &native_tls::TlsAcceptor) -> Result<Self, TlsError> {
-        Ok(Self(Kind::Native(Box::new(NativeSession::server(acceptor, MOST_KEPT)?))))
+        Ok(Self(Kind::Native(Box::new(NativeSession::server(acceptor, MAX_KEPT)?))))
     }
 }
 

@@ -9,7 +9,7 @@ use hybi::Outcome;
 
 /// Maximum number of bytes that sending calls read while they wait for space to write. The library stores these bytes
 /// for the next receiving call.
-const MOST_READ_AHEAD: u64 = 64 << 10;
+const MAX_READ_AHEAD: u64 = 64 << 10;
 
 /// The timeouts and limits in an endpoint's configuration, which the library must keep. Times are in nanoseconds.
 #[derive(Clone, Copy, Debug)]
@@ -92,17 +92,17 @@ pub struct Record {
     /// Whether `closing` is exact. If not, closing may have begun earlier.
     pub closing_exact: bool,
     /// The value that `closing` had during a dropped call that may have begun to close.
-    pub maybe_closing: Option<(u64, u64)>,
+    pub closing_by_dropped_call: Option<(u64, u64)>,
     /// Attentive time at which the idle timeout had passed. The Close for idleness may wait behind queued output.
-    pub idle_mark: Option<u64>,
+    pub idle_timeout_mark: Option<u64>,
     /// The application has closed the connection, or its group was closed.
     pub asked_to_close: bool,
     /// The group was closed. A waiting receiver notices this at once.
     pub group_closed: bool,
     /// Number of bytes that sending calls have read since a receiving call last read.
     read_ahead: u64,
-    /// [`MOST_READ_AHEAD`] was reached, so sending calls read nothing more. Unless a call receives, the library may
-    /// then give up a peer that is alive.
+    /// [`MAX_READ_AHEAD`] was reached, so sending calls read nothing more. Unless a call receives, the library may then
+    /// give up a peer that is alive.
     pub was_full: bool,
     /// Time at which the WebSocket was last taken apart and put together. Its clock then continues from the latest
     /// event that the connection knew, so timers may be late.
@@ -154,8 +154,8 @@ impl Record {
             pinged: None,
             closing: None,
             closing_exact: false,
-            maybe_closing: None,
-            idle_mark: None,
+            closing_by_dropped_call: None,
+            idle_timeout_mark: None,
             asked_to_close: false,
             group_closed: false,
             read_ahead: 0,
@@ -237,7 +237,7 @@ impl Record {
     pub fn read_ahead_by(&mut self, kind: CallKind, bytes: u64) {
         if kind == CallKind::Send {
             self.read_ahead += bytes;
-            self.was_full |= self.read_ahead >= MOST_READ_AHEAD;
+            self.was_full |= self.read_ahead >= MAX_READ_AHEAD;
         } else if bytes > 0 {
             // A receiving call reads from the stream once all input that was read ahead is consumed.
             self.read_ahead = 0;
@@ -263,7 +263,7 @@ impl Record {
     pub fn idles(&mut self, now: u64, data_at: u64) {
         if self.promise.idle.is_some_and(|idle| now >= data_at + idle) {
             let attentive = self.attentive(now);
-            self.idle_mark.get_or_insert(attentive);
+            self.idle_timeout_mark.get_or_insert(attentive);
         }
     }
 

@@ -56,8 +56,8 @@ fn s6455_10_4_an_endless_answer_is_a_typed_error() {
     for (start, part, expected) in [
         ("HTTP/1.1 200 OK\r\n", "X-Header: value\r\n", "Head(TooManyHeaders)"),
         ("HTTP/1.1 200 OK\r\nX: ", "endless value ", "Head(TooLarge)"),
-        ("HTTP/1.1 200 ", "endless reason ", "Head(LineTooLong)"),
-        ("", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", "Head(LineTooLong)"),
+        ("HTTP/1.1 200 ", "endless reason ", "Head(StartLineTooLong)"),
+        ("", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", "Head(StartLineTooLong)"),
         ("HTTP/1.1 502 Bad Gateway\r\n\r\n", "<p>endless page", "Refused 502"),
         ("", "x", "NotHttp"),
     ] {

@@ -149,7 +149,7 @@ fn s7692_7_1_nothing_is_allocated_before_the_first_message() {
             }
             conn.release_idle();
             assert_eq!(live() - before, 0);
-            assert!(!conn.sender().holds_window() && !conn.receiver().holds_window());
+            assert!(!conn.sender().can_release_deflater() && !conn.receiver().can_release_inflater());
         }
     }
 }
@@ -181,7 +181,7 @@ fn s7692_7_1_compressors_use_the_documented_memory() {
                 write_all(&mut conn);
                 conn.release_idle();
                 assert_eq!(live() - before, held, "the second message allocated more memory");
-                conn.release_windows();
+                conn.release_compression();
                 assert_eq!(live() - before, 0);
             }
         }
@@ -205,10 +205,10 @@ fn s7692_7_1_inflaters_use_the_documented_memory() {
         let wire = compressed(&noise(100_000));
         // The header has ten bytes if the payload is longer than 65,535 bytes, and four bytes otherwise.
         let payload = &wire[if wire.len() > 65_545 { 10 } else { 4 }..];
-        let mut room = vec![0; 120_000];
+        let mut space = vec![0; 120_000];
         let (produced, kept, peak) = measure(|| {
-            let step = inflater.inflate(payload, &mut room).unwrap();
-            assert!(inflater.finish(&[], &mut room[step.produced..]).unwrap().done);
+            let step = inflater.inflate(payload, &mut space).unwrap();
+            assert!(inflater.finish(&[], &mut space[step.produced..]).unwrap().done);
             step.produced
         });
         assert_eq!(produced, 100_000);
@@ -306,7 +306,7 @@ fn s7692_7_1_a_release_keeps_only_the_history() {
             write_all(&mut conn);
             conn.release_idle();
             message.release_idle();
-            conn.release_windows();
+            conn.release_compression();
             let held = live() - before - size_of::<Inflater>() as isize;
             // The history has exactly the data that the peer may refer to. A window of 8 bits counts as one of 9.
             assert_eq!(held, (len as isize).min(1 << bits.max(9)));
@@ -399,9 +399,9 @@ fn s10_4_a_bomb_is_stopped_at_the_limit() {
                 assert!(out <= if delivery == Delivery::Chunks { limit } else { 0 });
                 let inflater = INFLATER + 32 * KIB + size_of::<Inflater>() as isize;
                 let peak = PEAK.get() - before - inflater;
-                let room = if delivery == Delivery::Chunks { 0 } else { limit };
+                let space = if delivery == Delivery::Chunks { 0 } else { limit };
                 println!("bomb: limit {limit}, {delivery:?}: {peak} beside the inflater");
-                assert!(peak <= room + 64 * KIB, "{peak} for a limit of {limit}");
+                assert!(peak <= space + 64 * KIB, "{peak} for a limit of {limit}");
                 message.release_idle();
                 conn.release_idle();
                 write_all(&mut conn);
@@ -481,5 +481,5 @@ fn s7692_7_prepared_messages_leave_no_memory_in_the_connection() {
     });
     println!("prepared: {kept} for a hundred, {peak} at the most");
     assert!(kept < 100 * 2 * KIB && peak < 100 * 2 * KIB, "each connection allocated memory for the message");
-    assert!(conns.iter().all(|conn| !conn.sender().holds_window()));
+    assert!(conns.iter().all(|conn| !conn.sender().can_release_deflater()));
 }

@@ -204,7 +204,7 @@ fn s6455_10_4_heads_are_limited_at_the_exact_byte() {
     let long_line = format!("HTTP/1.1 200 {}", "x".repeat(200));
     assert_eq!(
         at_every_split(new, long_line.as_bytes()).result,
-        Err(ProxyError::Head(HeadError::LineTooLong))
+        Err(ProxyError::Head(HeadError::StartLineTooLong))
     );
     let lines = |count| format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(count));
     assert_eq!(at_every_split(new, lines(3).as_bytes()).result, Ok(()));
@@ -213,7 +213,7 @@ fn s6455_10_4_heads_are_limited_at_the_exact_byte() {
     // Interim responses count towards the limit, so a proxy cannot send them forever.
     let interim = "HTTP/1.1 100 Continue\r\n\r\n".repeat(5);
     let result = at_every_split(new, interim.as_bytes()).result;
-    assert_eq!(result, Err(ProxyError::Head(HeadError::LineTooLong)));
+    assert_eq!(result, Err(ProxyError::Head(HeadError::StartLineTooLong)));
     // The default limit.
     let endless = "HTTP/1.1 100 Continue\r\n\r\n".repeat(1000);
     let outcome = drive(connect(), endless.as_bytes(), &Cuts::Whole, 1);

@@ -113,13 +113,13 @@ impl Inflaters {
         if !self.takeover {
             self.zlib.reset(false);
         }
-        let mut room = vec![0; message.len() + 1];
+        let mut space = vec![0; message.len() + 1];
         let before = self.zlib.total_out();
         let input = [&frame.payload[..], &TAIL].concat();
-        let status = self.zlib.decompress(&input, &mut room, InflateFlush::SyncFlush).unwrap();
+        let status = self.zlib.decompress(&input, &mut space, InflateFlush::SyncFlush).unwrap();
         assert_eq!(status, Status::Ok);
-        room.truncate((self.zlib.total_out() - before) as usize);
-        assert!(room == message, "the two inflaters disagree");
+        space.truncate((self.zlib.total_out() - before) as usize);
+        assert!(space == message, "the two inflaters disagree");
         message
     }
 }
@@ -267,7 +267,7 @@ fn s7692_7_2_1_messages_after_a_fallback_refer_only_to_data_of_the_peers_window(
                     data.extend(text(dice.below(500)));
                 }
                 if dice.below(9) == 0 {
-                    end.conn.release_windows();
+                    end.conn.release_compression();
                 }
                 let way = if dice.below(6) == 0 { Way::Prepared } else { Way::Owned };
                 let frame = sent(&mut end, way, &data);

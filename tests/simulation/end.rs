@@ -147,7 +147,7 @@ macro_rules! drain {
                 Ends::Halves { receiver, for_sender, .. } => match receiver.poll($input) {
                     Ok(Some(ready)) => {
                         let owed = $input.reply(ready);
-                        let data = owed.is_none() || receiver.saw_data();
+                        let data = owed.is_none() || receiver.last_poll_had_data();
                         for_sender.push_back(ForSender::Reply(PendingReply::Received { data }));
                         for_sender.extend(owed.map(ForSender::Reply));
                         let event = $input.event(ready);
@@ -155,7 +155,7 @@ macro_rules! drain {
                         $app.hear(&event, $other);
                     }
                     Ok(None) => {
-                        let data = receiver.saw_data();
+                        let data = receiver.last_poll_had_data();
                         for_sender.push_back(ForSender::Reply(PendingReply::Received { data }));
                         break;
                     }
@@ -323,12 +323,12 @@ impl<'m> End<'m> {
     }
 
     #[cfg(feature = "deflate")]
-    pub fn release_windows(&mut self) {
+    pub fn release_compression(&mut self) {
         match &mut self.machine {
-            Ends::Whole(connection) => connection.release_windows(),
+            Ends::Whole(connection) => connection.release_compression(),
             Ends::Halves { receiver, sender, .. } => {
-                sender.release_window();
-                receiver.release_window();
+                sender.release_deflater();
+                receiver.release_inflater();
             }
         }
     }
@@ -444,7 +444,7 @@ impl<'m> End<'m> {
             match &mut self.machine {
                 Ends::Whole(connection) => connection.handle_eof(),
                 Ends::Halves { receiver, for_sender, .. } => {
-                    for_sender.push_back(ForSender::End(receiver.cut()))
+                    for_sender.push_back(ForSender::End(receiver.eof_position()))
                 }
             }
         }

@@ -20,7 +20,7 @@ const LENT: usize = 4 << 10;
 /// Length of a read buffer that is too small for most messages. The longest header has 14 bytes.
 const SMALL: usize = 16;
 /// Maximum length of the output if it is written only at the end: a few Pongs and a Close.
-const MOST_WAITING: usize = 1 << 10;
+const MAX_WAITING: usize = 1 << 10;
 
 pub fn judge(case: &Value) -> Judged {
     check_keys(case, &["id", "rfc", "role", "config", "input_hex", "expect", "alt", "tags", "why"]);
@@ -102,9 +102,9 @@ impl Endpoint {
         drive(&mut connection, &mut message, input, cuts, (Form::Chunks, Drain::Always), &mut Quiet)
     }
 
-    fn lent(&self, room: usize, form: Form, input: &[u8], cuts: &Cuts) -> Result<Run, String> {
+    fn lent(&self, space: usize, form: Form, input: &[u8], cuts: &Cuts) -> Result<Run, String> {
         let config = if form == Form::Chunks { &self.chunks } else { &self.whole };
-        drive_lent(|out| self.machine(config, out), room, input, cuts, form)
+        drive_lent(|out| self.machine(config, out), space, input, cuts, form)
     }
 
     fn slice_inbox(
@@ -153,17 +153,17 @@ impl Endpoint {
             for cuts in &[Cuts::Whole, Cuts::EachByte] {
                 same("borrowed memory", cuts, self.lent(whole, Form::Whole, input, cuts))?;
                 same("borrowed memory, chunks", cuts, self.lent(least, Form::Chunks, input, cuts))?;
-                for room in [least, 1, 5] {
+                for space in [least, 1, 5] {
                     same(
                         "borrowed memory, too small for some messages",
                         cuts,
-                        self.lent(room, Form::AsFits, input, cuts),
+                        self.lent(space, Form::AsFits, input, cuts),
                     )?;
                 }
                 let run = self.slice_inbox((SMALL, least), Form::Chunks, input, cuts);
                 same("a SliceInbox, chunks", cuts, run)?;
-                for (read_buffer, room) in [(1, least), (SMALL, least), (SMALL, 5), (64, least)] {
-                    let run = self.slice_inbox((read_buffer, room), Form::AsFits, input, cuts);
+                for (read_buffer, space) in [(1, least), (SMALL, least), (SMALL, 5), (64, least)] {
+                    let run = self.slice_inbox((read_buffer, space), Form::AsFits, input, cuts);
                     same("a SliceInbox, too small for some messages", cuts, run)?;
                 }
             }
@@ -186,7 +186,7 @@ impl Endpoint {
         let mut pings = at_once.pongs.iter();
         let in_order = sent.pongs.iter().all(|pong| pings.any(|ping| ping == pong));
         let newest = sent.close.is_some() || sent.pongs.last() == at_once.pongs.last();
-        if sent.close != at_once.close || !in_order || !newest || run.out.len() > MOST_WAITING {
+        if sent.close != at_once.close || !in_order || !newest || run.out.len() > MAX_WAITING {
             return Err(format!("output written at the end: {} bytes, {sent:?}", run.out.len()));
         }
         Ok(())

@@ -280,7 +280,7 @@ impl<R: Timer + Clone> Client<R> {
     {
         Box::pin(async move {
             let url = WsUrl::parse(url)?;
-            let (subprotocols, headers) = (self.offered(), self.more_headers());
+            let (subprotocols, headers) = (self.offered_subprotocols(), self.more_headers());
             let progress = self.progress(self.runtime().now(), Stage::Handshake);
             self.run(stream, progress, self.request_for(&url, &subprotocols, &headers), Vec::new()).await
         })
@@ -347,7 +347,7 @@ impl<R: Timer + Clone> Client<R> {
             let mut progress = self.progress(self.runtime().now(), Stage::Tls);
             let tls = self.secure(stream, &progress, &url).await?;
             progress.enter(Stage::Handshake);
-            let (subprotocols, headers) = (self.offered(), self.more_headers());
+            let (subprotocols, headers) = (self.offered_subprotocols(), self.more_headers());
             self.run(tls, progress, self.request_for(&url, &subprotocols, &headers), Vec::new()).await
         })
         .await
@@ -389,7 +389,7 @@ impl<R: Timer + Clone> Client<R> {
             };
         }
         let (progress, arrived) = route.end();
-        let (url, subprotocols, headers) = (route.url(), self.offered(), self.more_headers());
+        let (url, subprotocols, headers) = (route.url(), self.offered_subprotocols(), self.more_headers());
         let request = self.request_for(&url, &subprotocols, &headers);
         self.run(stream, progress, request, arrived).await.map_err(|error| route.blame(error))
     }

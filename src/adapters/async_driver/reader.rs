@@ -257,7 +257,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
     /// Decodes the next event, and stores the reply that the event needs.
     fn take_event(&mut self) -> Result<Option<EventIndex>, Error> {
         let polled = self.receiver.poll(self.inbox.get());
-        if self.receiver.saw_data() {
+        if self.receiver.last_poll_had_data() {
             self.shared.pending.received(true);
         }
         let ready = polled.map_err(|error| self.handle_violation(error))?;
@@ -381,13 +381,13 @@ impl<S, R: Transport<S>> Inner<S, R> {
                 // pending forever.
                 while out.sender.close_state() != CloseState::Ended && shared.poll_write(out, cx).is_pending()
                 {
-                    out.sender.handle_input_ended(out.wire.clock().now(), receiver.cut());
+                    out.sender.handle_peer_half_closed(out.wire.clock().now(), receiver.eof_position());
                     let now = ready!(out.wire.clock().poll_due(cx, out.sender.poll_timeout()));
                     out.sender.handle_timeout(now);
                 }
             }
             let before = out.sender.close_state();
-            out.sender.handle_eof(receiver.cut());
+            out.sender.handle_eof(receiver.eof_position());
             *wake_other = true;
             Poll::Ready(before)
         }));
@@ -453,7 +453,7 @@ impl ReaderParts<'_> {
         }
         let at = out.sender.poll_timeout();
         #[cfg(feature = "deflate")]
-        let at = [at, out.sender.release_at().filter(|_| self.receiver.holds_window())]
+        let at = [at, out.sender.release_at().filter(|_| self.receiver.can_release_inflater())]
             .into_iter()
             .flatten()
             .min();
@@ -461,7 +461,7 @@ impl ReaderParts<'_> {
         let now = ready!(out.wire.clock().poll_due_reading(cx, at, self.inbox, messages));
         #[cfg(feature = "deflate")]
         if out.sender.release_at().is_some_and(|at| at <= now) {
-            self.receiver.release_window();
+            self.receiver.release_inflater();
         }
         out.sender.handle_timeout(now);
         Poll::Ready(Turned::Again)

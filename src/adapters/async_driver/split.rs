@@ -30,7 +30,7 @@ use crate::adapters::waiting_messages::{SenderStatus, WaitingMessages};
 use crate::{CloseCode, Instant, Message, Outbox, SendError, Sender, UnsentMessage};
 
 /// Maximum number of times that a poll writes messages which were stored during the previous write.
-const MOST_LOOKS: u32 = 2;
+const MAX_STORED_WRITES: u32 = 2;
 
 /// The shared state of the two halves.
 #[derive(Debug)]
@@ -147,7 +147,7 @@ impl<S, R: Transport<S>> Shared<S, R> {
     ) -> Poll<Result<(), Error>> {
         // Stored messages are earlier than this frame. If they find no space in the queue, this frame must wait too.
         let in_order = |sender: &mut Sender<Outbox>, now| {
-            if self.messages.need_room(u64::MAX) { Err(SendError::Blocked) } else { send(sender, now) }
+            if self.messages.need_space(u64::MAX) { Err(SendError::Blocked) } else { send(sender, now) }
         };
         self.poll_feed_control(cx, in_order)
     }
@@ -194,9 +194,9 @@ impl<S, R: Transport<S>> Shared<S, R> {
 
     /// Queues a message ("feeds" it) without waiting and without writing. If the other half holds the lock, the message
     /// is stored. The other half is woken, and queues the message when it next takes the lock.
-    pub(super) fn feed_if_unlocked(&self, message: Message) -> Result<(), UnsentMessage> {
+    pub(super) fn try_feed(&self, message: Message) -> Result<(), UnsentMessage> {
         self.try_out(message, |out, message, _| {
-            if self.messages.need_room(u64::MAX) {
+            if self.messages.need_space(u64::MAX) {
                 return Err(UnsentMessage { error: SendError::Blocked, message });
             }
             buffer_pool::reuse_queue_memory(&mut out.sender);
@@ -208,14 +208,14 @@ impl<S, R: Transport<S>> Shared<S, R> {
     /// before it queues the message.
     pub(super) fn try_send(&self, message: Message) -> Result<(), UnsentMessage> {
         self.try_out(message, |out, message, cx| {
-            if self.messages.need_room(u64::MAX) {
+            if self.messages.need_space(u64::MAX) {
                 // The driver stores an error of this write. The next write returns it.
                 let _ = self.poll_write(out, cx);
-                if self.messages.need_room(u64::MAX) && !out.wire.has_failed() {
+                if self.messages.need_space(u64::MAX) && !out.wire.has_failed() {
                     return Err(UnsentMessage { error: SendError::Blocked, message });
                 }
             }
-            let sent = out.wire.feed_if_unlocked(&mut out.stream, &mut out.sender, cx, message);
+            let sent = out.wire.try_queue(&mut out.stream, &mut out.sender, cx, message);
             // A reply of the reader, such as the answer to a Close, is written even if the message is refused. If the
             // message is refused because the queue is full, the call has already written.
             if !sent.as_ref().is_err_and(|refused| refused.error == SendError::Blocked) {
@@ -247,17 +247,17 @@ impl<S, R: Transport<S>> Shared<S, R> {
     /// The reader may never be polled again, so this call writes them itself.
     #[cold]
     fn write_stored(&self, side: Side) {
-        for _ in 0..MOST_LOOKS {
+        for _ in 0..MAX_STORED_WRITES {
             if !self.messages.came_meanwhile() {
                 return;
             }
-            let looked = self.out.try_poll(side, |out, cx, wake_other| {
+            let written = self.out.try_poll(side, |out, cx, wake_other| {
                 let mut wake_reader = false;
                 // The driver stores an error of this write. The next write returns it.
                 let _ = self.run(out, cx, &mut wake_reader, |out, cx| self.poll_write(out, cx));
                 *wake_other = side == Side::Reader || wake_reader;
             });
-            if looked.is_none() {
+            if written.is_none() {
                 // The other half holds the lock. It calls this method after it has released the lock.
                 return;
             }

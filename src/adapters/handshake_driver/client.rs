@@ -246,7 +246,7 @@ impl<R> Client<R> {
     }
 
     /// Returns the subprotocols to offer, as slices.
-    pub(in crate::adapters) fn offered(&self) -> Vec<&str> {
+    pub(in crate::adapters) fn offered_subprotocols(&self) -> Vec<&str> {
         self.subprotocols.iter().map(String::as_str).collect()
     }
 
@@ -255,8 +255,9 @@ impl<R> Client<R> {
         self.headers.borrowed()
     }
 
-    /// Returns the request for `url`. `subprotocols` and `headers` are the results of [`offered`](Self::offered) and
-    /// [`more_headers`](Self::more_headers), which the request borrows.
+    /// Returns the request for `url`. `subprotocols` and `headers` are the results of
+    /// [`offered_subprotocols`](Self::offered_subprotocols) and [`more_headers`](Self::more_headers), which the request
+    /// borrows.
     pub(in crate::adapters) fn request_for<'r>(
         &'r self,
         url: &WsUrl<'r>,

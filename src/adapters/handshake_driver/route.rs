@@ -107,7 +107,7 @@ impl<R> Client<R> {
         if needs_tls && cfg!(not(any(feature = "rustls", feature = "native-tls"))) {
             return Err(ConnectError::NeedsTls);
         }
-        let (subprotocols, headers) = (self.offered(), self.more_headers());
+        let (subprotocols, headers) = (self.offered_subprotocols(), self.more_headers());
         let request = self.request_for(&url, &subprotocols, &headers);
         ClientHandshake::new(request, [0; 16], self.limits)?;
         let route = Route {

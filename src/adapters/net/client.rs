@@ -306,7 +306,7 @@ impl Client {
         url: &WsUrl<'_>,
         arrived: Vec<u8>,
     ) -> Result<WebSocket<S>, ConnectError<S>> {
-        let (subprotocols, headers) = (self.offered(), self.more_headers());
+        let (subprotocols, headers) = (self.offered_subprotocols(), self.more_headers());
         let request = self.request_for(url, &subprotocols, &headers);
         link.read_clock();
         let opened = self.connecting(progress, request, arrived).and_then(|mut connecting| {

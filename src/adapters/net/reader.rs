@@ -72,7 +72,7 @@ pub struct Reader {
     had_ended: bool,
     shared: Arc<Shared>,
     /// The time when the stream was too full for a Pong. `None` if the last reply was written.
-    no_room_at: Option<Instant>,
+    no_space_at: Option<Instant>,
 }
 
 /// The conditions that end the wait in a read.
@@ -91,7 +91,7 @@ impl Reader {
         ending: Ending,
         shared: Arc<Shared>,
     ) -> Self {
-        Self { link, receiver, inbox, ending, had_ended: false, shared, no_room_at: None }
+        Self { link, receiver, inbox, ending, had_ended: false, shared, no_space_at: None }
     }
 
     /// Returns the next event, or `None` after [`Event::Closed`]. Blocks until there is an event.
@@ -210,20 +210,20 @@ impl Reader {
 
     /// Stores a reply, and writes the stored replies unless another thread holds the lock or the stream is full.
     fn send_reply(&mut self, reply: PendingReply) {
-        let Self { link, shared, no_room_at, .. } = self;
+        let Self { link, shared, no_space_at, .. } = self;
         let is_pong = matches!(reply, PendingReply::Pong(_));
         shared.pending().owe(reply);
         // Each turn writes the stored replies before it reads, so a Pong can wait for the next turn. If the stream has
         // no non-blocking mode, one attempt to write takes some milliseconds. A peer that sends many Pings must not
         // cause such an attempt for each Ping.
-        if is_pong && no_room_at.is_some_and(|at| link.read_clock() < at + WRITE_TIME_SLICE) {
+        if is_pong && no_space_at.is_some_and(|at| link.read_clock() < at + WRITE_TIME_SLICE) {
             return;
         }
-        *no_room_at = None;
+        *no_space_at = None;
         shared.write_replies(|out| {
             let written = out.write_now();
             if !written {
-                *no_room_at = Some(out.now());
+                *no_space_at = Some(out.now());
             }
             written
         });
@@ -293,9 +293,9 @@ impl Reader {
         }
         deadline = [out.sender().poll_timeout(), deadline].into_iter().flatten().min();
         #[cfg(feature = "deflate")]
-        if let Some(at) = out.sender().release_at().filter(|_| self.receiver.holds_window()) {
+        if let Some(at) = out.sender().release_at().filter(|_| self.receiver.can_release_inflater()) {
             if at <= self.link.read_at() {
-                self.receiver.release_window();
+                self.receiver.release_inflater();
             } else {
                 deadline = Some(deadline.map_or(at, |deadline| deadline.min(at)));
             }
@@ -349,11 +349,11 @@ impl Reader {
     /// - Otherwise the write of the other thread is aborted.
     fn end_input(&mut self, stalled: bool, deadline: Option<Instant>) {
         let Self { link, receiver, shared, .. } = self;
-        let (cut, now) = (receiver.cut(), link.now());
+        let (position, now) = (receiver.eof_position(), link.now());
         let Some(mut out) = shared.try_lock() else {
             if stalled || receiver.peer_close().is_some() {
                 link.keep_end();
-                shared.pending().owe(PendingReply::InputEnded(cut));
+                shared.pending().owe(PendingReply::PeerHalfClosed(position));
                 let left =
                     deadline.map_or(WRITE_TIME_SLICE, |deadline| deadline.saturating_duration_since(now));
                 shared.wait_for_writer(left.min(WRITE_TIME_SLICE));
@@ -367,10 +367,10 @@ impl Reader {
         out.apply_replies(now);
         let is_out = !stalled && out.output().is_out();
         if is_out || out.write_failed() {
-            out.sender().handle_eof(cut);
+            out.sender().handle_eof(position);
         } else {
             link.keep_end();
-            out.sender().handle_input_ended(now, cut);
+            out.sender().handle_peer_half_closed(now, position);
         }
     }
 
@@ -385,7 +385,7 @@ impl Reader {
         });
         out.apply_replies(link.read_clock());
         let before = out.sender().close_state();
-        out.sender().handle_eof(self.receiver.cut());
+        out.sender().handle_eof(self.receiver.eof_position());
         before
     }
 }
@@ -396,10 +396,10 @@ impl Receive for Reader {
     }
 
     fn ready(&mut self, until: Option<Instant>) -> Result<Option<EventIndex>, Error> {
-        let mut looked = false;
+        let mut had_turn = false;
         while self.ending.outcome().is_none() && !self.had_ended {
             let polled = self.receiver.poll(&mut self.inbox);
-            if self.receiver.saw_data() {
+            if self.receiver.last_poll_had_data() {
                 self.shared.pending().received(true);
             }
             match polled {
@@ -409,14 +409,14 @@ impl Receive for Reader {
                     }
                     return Ok(Some(ready));
                 }
-                Ok(None) if looked && until.is_some_and(|until| until <= self.link.now()) => {
+                Ok(None) if had_turn && until.is_some_and(|until| until <= self.link.now()) => {
                     return Err(Error::Io(ErrorKind::TimedOut.into()));
                 }
                 Ok(None) => {
                     if let Some(ready) = self.turn(until)? {
                         return Ok(Some(ready));
                     }
-                    looked = true;
+                    had_turn = true;
                 }
                 Err(error) => {
                     self.send_reply(error.into());
@@ -564,8 +564,8 @@ mod tests {
         let server = Server::new().config(config.pong_timeout(None)).deflate(DeflateConfig::new());
         let (mut reader, _writer) = server.accept(listener.accept().unwrap().0).unwrap().split().unwrap();
         assert_eq!(reader.recv().unwrap().unwrap().as_bytes().len(), 1100);
-        assert!(reader.receiver.holds_window());
-        while reader.receiver.holds_window() {
+        assert!(reader.receiver.can_release_inflater());
+        while reader.receiver.can_release_inflater() {
             assert_eq!(reader.recv().unwrap(), Some("as it is".into()));
         }
         done.send(()).unwrap();

@@ -45,7 +45,7 @@ use crate::tls::rustls;
 
 /// Maximum number of bytes in one read from the socket. A longer read would move the ciphertext out of the processor's
 /// first cache before it is decrypted.
-const MOST_AT_ONCE: usize = 16 << 10;
+const MAX_AT_ONCE: usize = 16 << 10;
 /// Buffers smaller than this are not used for ciphertext. A read into a small buffer would need many system calls.
 const SMALL: usize = 2048;
 /// The memory for outgoing ciphertext is kept after a write if it is at most this large, in bytes.
@@ -141,7 +141,7 @@ impl<S: Stream> TlsStream<S> {
     fn read_ciphertext(&mut self, to: &mut [u8], mut buffer: Option<&mut [u8]>) -> io::Result<usize> {
         loop {
             let space = buffer.as_deref_mut().unwrap_or(&mut *to);
-            let most = space.len().min(MOST_AT_ONCE);
+            let most = space.len().min(MAX_AT_ONCE);
             let space = space.get_mut(..most).unwrap_or_default();
             let n = check_read(self.socket.read(space)?, most)?;
             let polled = {
@@ -246,7 +246,7 @@ fn is_full(error: &io::Error) -> bool {
 
 impl<S: Stream> Stream for TlsStream<S> {
     fn close_write(&mut self) -> io::Result<()> {
-        // The rest of earlier writes must leave first. `Outgoing` has no room for more than one write.
+        // The rest of earlier writes must leave first. `Outgoing` has no space for more than one write.
         self.flush()?;
         lock(&self.shared.session).close();
         self.flush()?;

@@ -373,7 +373,7 @@ impl Writer {
     /// queued: the rest of a queued message is written later.
     pub(super) fn queue_bytes(&self, data: &[u8]) -> Result<(), Error> {
         let send = |out: &mut WriterOutput<'_>| {
-            out.make_room().and_then(|()| out.queue(|sender| sender.send_binary(data)))
+            out.make_space().and_then(|()| out.queue(|sender| sender.send_binary(data)))
         };
         self.run(self.shared.lock(), send, |out, _| match out.write() {
             Err(error) if would_block(&error) => Ok(()),
@@ -383,7 +383,7 @@ impl Writer {
 
     /// Locks the sending side, and calls [`Self::run`] to queue a frame and write the queue.
     fn with(&self, send: impl FnOnce(&mut WriterOutput<'_>) -> Result<(), Error>) -> Result<(), Error> {
-        self.run(self.shared.lock(), |out| out.make_room().and_then(|()| send(out)), |out, _| out.write())
+        self.run(self.shared.lock(), |out| out.make_space().and_then(|()| send(out)), |out, _| out.write())
     }
 
     /// Locks the sending side, and calls [`Self::run`] to queue a frame without writing it.
@@ -398,7 +398,7 @@ impl Writer {
             }
             Ok(())
         };
-        self.run(self.shared.lock(), |out| out.make_room().and_then(|()| send(out)), write)
+        self.run(self.shared.lock(), |out| out.make_space().and_then(|()| send(out)), write)
     }
 
     /// Runs the timers that are due, queues a frame with `send`, calls `write`, and wakes a reader that waits for the

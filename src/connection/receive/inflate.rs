@@ -25,7 +25,7 @@ const PIECE: usize = 16 << 10;
 /// Maximum length of a delivered chunk, in bytes.
 const CHUNK: usize = 16 << 10;
 /// Maximum output space of the inflater in one step, in bytes, if the message is gathered.
-const MOST: usize = (64 << 10) + OUTPUT_PADDING;
+const MAX_OUTPUT: usize = (64 << 10) + OUTPUT_PADDING;
 /// Output space beyond the expected length, in bytes. The inflater is slow in the last 260 bytes of its output space.
 const OUTPUT_PADDING: usize = 512;
 /// Cost of one DEFLATE block against the budget, in bytes of output. It must cover the time for a block without output.
@@ -41,7 +41,7 @@ enum Inflated {
     /// The output space is full, and there may be more output for the same payload.
     Full,
     /// There may be more output, but the message buffer has no space left.
-    NoRoom,
+    NoSpace,
     /// The message has ended.
     End,
 }
@@ -68,15 +68,15 @@ impl Receiver {
     /// With context takeover, the recent data takes up to 32 KiB. The length depends on the window size, and on how
     /// much data was received. Without context takeover all of the memory is freed. The next compressed message
     /// allocates the inflater again.
-    pub fn release_window(&mut self) {
+    pub fn release_inflater(&mut self) {
         if let Some(inflater) = &mut self.inflater {
             inflater.release();
         }
     }
 
-    /// Returns whether [`Self::release_window`] would free anything.
+    /// Returns whether [`Self::release_inflater`] would free anything.
     #[must_use]
-    pub fn holds_window(&self) -> bool {
+    pub fn can_release_inflater(&self) -> bool {
         self.inflater.as_ref().is_some_and(|inflater| inflater.can_release())
     }
 
@@ -133,7 +133,7 @@ impl Receiver {
         loop {
             match self.inflate_piece(input, streaming)? {
                 Inflated::End => return self.end_inflated(input, streaming).map(Some),
-                Inflated::NoRoom => return self.deliver_full_buffer(input).map(Some),
+                Inflated::NoSpace => return self.deliver_full_buffer(input).map(Some),
                 Inflated::Full if streaming && input.message_mut().gathered() >= CHUNK => break,
                 Inflated::All if self.decoder.payload_left() == 0 && !self.fin() => {
                     self.decoder.consume(0);
@@ -171,15 +171,15 @@ impl Receiver {
 
         let inflater = self.inflater.get_or_insert_with(|| agreed.inflater(self.config.pool.as_ref()));
         let (from, message) = input.next_and_message(len);
-        let (mut consumed, mut produced, mut outcome) = (0, 0, Ok(Inflated::NoRoom));
+        let (mut consumed, mut produced, mut outcome) = (0, 0, Ok(Inflated::NoSpace));
         let budget = self.inflate_budget;
         let most_blocks = (budget != u32::MAX).then(|| (budget / BLOCK_COST).max(1));
         let mut blocks = 0;
-        let mut work = |room: &mut [u8]| {
+        let mut work = |space: &mut [u8]| {
             let done = if last {
-                inflater.finish_within(from, room, most_blocks)
+                inflater.finish_within(from, space, most_blocks)
             } else {
-                let step = inflater.inflate_within(from, room, most_blocks);
+                let step = inflater.inflate_within(from, space, most_blocks);
                 step.map(|step| Finished { step, done: false })
             };
             outcome = match done {
@@ -189,11 +189,11 @@ impl Receiver {
                     // Without output space the inflater cannot continue, unless it consumed all bytes and more payload
                     // follows.
                     let stuck = last || consumed < len;
-                    Ok(match (done, room.len()) {
+                    Ok(match (done, space.len()) {
                         (true, _) => Inflated::End,
                         (false, _) if stopped => Inflated::All,
-                        (false, 0) if stuck => Inflated::NoRoom,
-                        (false, room) if produced == room && room > 0 => Inflated::Full,
+                        (false, 0) if stuck => Inflated::NoSpace,
+                        (false, space) if produced == space && space > 0 => Inflated::Full,
                         (false, _) => Inflated::All,
                     })
                 }
@@ -308,8 +308,8 @@ fn output_space(streaming: bool, len: usize, gathered: usize) -> (usize, usize) 
         // All payload was consumed before, so little output is left.
         (false, 0) => (OUTPUT_PADDING, OUTPUT_PADDING),
         (false, _) => (
-            (8 * len + OUTPUT_PADDING).min(MOST),
-            ((8 * len + OUTPUT_PADDING).max(gathered) + OUTPUT_PADDING).min(MOST),
+            (8 * len + OUTPUT_PADDING).min(MAX_OUTPUT),
+            ((8 * len + OUTPUT_PADDING).max(gathered) + OUTPUT_PADDING).min(MAX_OUTPUT),
         ),
     }
 }

@@ -49,7 +49,7 @@ impl<O: WriteQueue> Sender<O> {
     pub(super) fn queue_close(&mut self, now: Instant, frame: &CloseFrame) {
         let mut body = [0; MAX_CONTROL_PAYLOAD];
         let len = frame.encode(&mut body);
-        if self.out.room() < MAX_CONTROL_FRAME {
+        if self.out.space_left() < MAX_CONTROL_FRAME {
             // The caller's memory is smaller than required, so the Close does not fit into the write queue.
             return self.queue_urgent_close(now, frame);
         }
@@ -76,7 +76,7 @@ impl<O: WriteQueue> Sender<O> {
     fn start_closing(&mut self, now: Instant) {
         self.timers.close(now, &self.config);
         #[cfg(feature = "deflate")]
-        self.release_window();
+        self.release_deflater();
     }
 
     /// Queues the Close that answers the peer or fails the connection.
@@ -147,7 +147,7 @@ impl<O: WriteQueue> Sender<O> {
         self.out.truncate(0);
         self.boundary = 0;
         #[cfg(feature = "deflate")]
-        self.release_window();
+        self.release_deflater();
         if !self.out.control().rest().is_empty() {
             self.out.control_mut().clear();
         }

@@ -272,8 +272,8 @@ impl<O: WriteQueue> Sender<O> {
         self.encoder.check(opcode, fin, len as u64)?;
         let need = len.saturating_add(MAX_HEADER_LEN).saturating_add(RESERVE);
         let is_full = self.out.len() >= self.config.high_water && !self.ignores_high_water;
-        if is_full || self.out.room() < need {
-            if self.out.capacity() < need {
+        if is_full || self.out.space_left() < need {
+            if self.out.max_len() < need {
                 return Err(SendError::TooLarge);
             }
             self.blocked = true;

@@ -65,11 +65,11 @@ impl<B: Borrow<[u8]>> ControlQueue<B> {
         self.bytes.borrow().get(usize::from(self.written)..usize::from(self.len)).unwrap_or_default()
     }
 
-    /// Returns how many bytes [`poll_offer`](super::Sender::poll_offer) may return now.
+    /// Returns how many bytes [`poll_transmit_retryable`](super::Sender::poll_transmit_retryable) may return now.
     ///
     /// The result covers whole frames from the front. Their total length is at most that of the longest control frame.
     /// So when these frames are started, there is still space for a Close.
-    pub(super) fn offer_len(&self) -> usize {
+    pub(super) fn retryable_len(&self) -> usize {
         let ends = self.frames().map(|(at, len, _)| at + len);
         let fits = ends.take_while(|end| *end <= MAX_CONTROL_FRAME).last().unwrap_or(0);
         fits.saturating_sub(self.written.into())
@@ -149,13 +149,13 @@ impl<B: BorrowMut<[u8]>> ControlQueue<B> {
 
     /// Appends a frame, and returns whether there was space for it.
     fn push(&mut self, frame: &[u8]) -> bool {
-        let room = self
+        let space = self
             .bytes
             .borrow_mut()
             .get_mut(usize::from(self.len)..)
-            .and_then(|room| room.get_mut(..frame.len()));
-        let (Some(room), Ok(len)) = (room, u16::try_from(frame.len())) else { return false };
-        room.copy_from_slice(frame);
+            .and_then(|space| space.get_mut(..frame.len()));
+        let (Some(space), Ok(len)) = (space, u16::try_from(frame.len())) else { return false };
+        space.copy_from_slice(frame);
         self.len += len;
         true
     }

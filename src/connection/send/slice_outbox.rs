@@ -76,11 +76,11 @@ impl<'m> sealed::Queue for SliceOutbox<'m> {
         self.end - self.start
     }
 
-    fn room(&self) -> usize {
+    fn space_left(&self) -> usize {
         self.memory.len() - self.len()
     }
 
-    fn capacity(&self) -> usize {
+    fn max_len(&self) -> usize {
         self.memory.len()
     }
 
