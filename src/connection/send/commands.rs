@@ -295,7 +295,7 @@ impl<O: WriteQueue> Sender<O> {
             return Err(SendError::Closed);
         }
         self.encoder.check(opcode, fin, len as u64)?;
-        if self.out.capacity() < space_for(len) {
+        if self.out.max_len() < space_for(len) {
             return Err(SendError::TooLarge);
         }
         self.blocked = true;

@@ -221,7 +221,7 @@ impl sealed::Queue for Outbox {
     }
 
     #[inline]
-    fn capacity(&self) -> usize {
+    fn max_len(&self) -> usize {
         usize::MAX
     }
 

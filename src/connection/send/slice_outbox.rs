@@ -84,7 +84,7 @@ impl<'m> sealed::Queue for SliceOutbox<'m> {
         self.memory.len() - self.len()
     }
 
-    fn capacity(&self) -> usize {
+    fn max_len(&self) -> usize {
         self.memory.len()
     }
 

@@ -28,7 +28,7 @@ impl<O: WriteQueue> Sender<O> {
     pub fn transmitted(&mut self, now: Instant, n: usize) {
         match self.out.in_one_piece() {
             Some(all) if n >= all.len() => self.all_transmitted(now),
-            _ => self.transmitted_from(now, n),
+            _ => self.transmitted_on_slow_path(now, n),
         }
     }
 
@@ -49,7 +49,7 @@ impl<O: WriteQueue> Sender<O> {
     /// Records a write that is not the usual case. Control frames are queued, the queued bytes do not lie in one piece,
     /// or not all bytes were written.
     #[inline(never)]
-    fn transmitted_from(&mut self, now: Instant, n: usize) {
+    fn transmitted_on_slow_path(&mut self, now: Instant, n: usize) {
         if self.out.control().is_empty() && n >= self.out.len() {
             self.all_transmitted(now);
         } else {

@@ -38,7 +38,7 @@ pub(super) mod sealed {
         /// Returns how many more bytes fit.
         fn room(&self) -> usize;
         /// Returns how many bytes fit into an empty queue.
-        fn capacity(&self) -> usize;
+        fn max_len(&self) -> usize;
         /// Returns whether enough was written for a blocked sender to continue.
         fn has_drained(&self, high_water: usize) -> bool;
         /// Returns at least `len` bytes of space after the queued frames, or `None` if there is less. The caller
