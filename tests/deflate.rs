@@ -206,7 +206,7 @@ impl End {
                 }
                 .unwrap();
             }
-            Step::Release => self.conn.release_windows(),
+            Step::Release => self.conn.release_compression(),
             // The Ping is refused if the control queue is full.
             Step::Ping => drop(self.conn.ping(Instant::ZERO, b"ping")),
         }

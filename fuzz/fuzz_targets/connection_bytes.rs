@@ -196,7 +196,7 @@ impl Endpoint {
         meter.assert_within(most + few);
         connection.transmitted(NOW, usize::MAX);
         meter.run(|| connection.release_idle());
-        meter.run(|| connection.release_windows());
+        meter.run(|| connection.release_compression());
         meter.run(|| drop(connection));
         meter.run(|| drop(message));
         assert_eq!(meter.held(), 0);

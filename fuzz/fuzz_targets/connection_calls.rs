@@ -270,7 +270,7 @@ impl<O: Memory> Run<O> {
             17 => connection.handle_half_closed(),
             18 => match script.byte() % 5 {
                 0 => meter.run(|| connection.release_idle()),
-                1 => meter.run(|| connection.release_windows()),
+                1 => meter.run(|| connection.release_compression()),
                 2 => meter.run(|| self.message.release_idle()),
                 3 => meter.run(|| O::pass_around(connection)),
                 _ => self.options = SendOptions::new().compress(false),

@@ -233,7 +233,7 @@ impl Pair {
             14 => {
                 let end = self.of(step).0;
                 end.connection.release_idle();
-                end.connection.release_windows();
+                end.connection.release_compression();
                 end.inbox.release_idle();
             }
             _ => {

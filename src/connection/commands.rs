@@ -135,13 +135,13 @@ impl<O: WriteQueue> Connection<O> {
         self.sender.release_idle();
     }
 
-    /// Frees the memory for compression, except the recent data that later messages may refer to. After
+    /// Frees the memory for compression, except the recent data to which later messages of the peer may refer. After
     /// [`Compression::release_after`](crate::deflate::Compression::release_after) without data this happens
     /// automatically.
     #[cfg(feature = "deflate")]
-    pub fn release_windows(&mut self) {
-        self.sender.release_window();
-        self.receiver.release_window();
+    pub fn release_compression(&mut self) {
+        self.sender.release_deflater();
+        self.receiver.release_inflater();
     }
 }
 

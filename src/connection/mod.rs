@@ -351,8 +351,8 @@ impl<O: WriteQueue> Connection<O> {
             self.receiver.handle_ended();
         }
         #[cfg(feature = "deflate")]
-        if self.window_release().is_some_and(|at| at <= now) {
-            self.receiver.release_window();
+        if self.inflater_release_at().is_some_and(|at| at <= now) {
+            self.receiver.release_inflater();
         }
     }
 
@@ -412,7 +412,7 @@ impl<O: WriteQueue> Connection<O> {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let timer = self.sender.poll_timeout();
         #[cfg(feature = "deflate")]
-        if let Some(release) = self.window_release() {
+        if let Some(release) = self.inflater_release_at() {
             return Some(timer.map_or(release, |timer| timer.min(release)));
         }
         timer
@@ -420,8 +420,8 @@ impl<O: WriteQueue> Connection<O> {
 
     /// Returns when the receiver should release its inflater; `None` if it holds no inflater.
     #[cfg(feature = "deflate")]
-    fn window_release(&self) -> Option<Instant> {
-        if self.receiver.holds_window() { self.sender.release_at() } else { None }
+    fn inflater_release_at(&self) -> Option<Instant> {
+        if self.receiver.can_release_inflater() { self.sender.release_at() } else { None }
     }
 
     /// Returns what the driver must do with the transport now: see [`Sender::poll_transport`].

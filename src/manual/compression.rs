@@ -95,8 +95,8 @@
 //! The second number of a decompressor is a copy of the window. The copy is never larger than the data that was
 //! inflated. An idle connection keeps this copy. All other memory is freed after
 //! [`Compression::release_after`](crate::deflate::Compression::release_after), one minute by default, or by
-//! [`Connection::release_windows`](crate::Connection::release_windows). So an idle connection with context takeover
-//! holds only the data to which its peer may refer.
+//! [`Connection::release_compression`](crate::Connection::release_compression). So an idle connection with context
+//! takeover holds only the data to which its peer may refer.
 //!
 //! **Without context takeover** a connection holds nothing between messages. But the output becomes longer, especially
 //! for short messages. Each message allocates a compressor, unless connections share a [`Pool`](crate::deflate::Pool).

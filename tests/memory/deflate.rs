@@ -149,7 +149,7 @@ fn s7692_7_1_nothing_is_allocated_before_the_first_message() {
             }
             conn.release_idle();
             assert_eq!(live() - before, 0);
-            assert!(!conn.sender().holds_window() && !conn.receiver().holds_window());
+            assert!(!conn.sender().can_release_deflater() && !conn.receiver().can_release_inflater());
         }
     }
 }
@@ -181,7 +181,7 @@ fn s7692_7_1_compressors_use_the_documented_memory() {
                 write_all(&mut conn);
                 conn.release_idle();
                 assert_eq!(live() - before, held, "the second message allocated more memory");
-                conn.release_windows();
+                conn.release_compression();
                 assert_eq!(live() - before, 0);
             }
         }
@@ -306,7 +306,7 @@ fn s7692_7_1_a_release_keeps_only_the_history() {
             write_all(&mut conn);
             conn.release_idle();
             message.release_idle();
-            conn.release_windows();
+            conn.release_compression();
             let held = live() - before - size_of::<Inflater>() as isize;
             // The history has exactly the data that the peer may refer to. A window of 8 bits counts as one of 9.
             assert_eq!(held, (len as isize).min(1 << bits.max(9)));
@@ -481,5 +481,5 @@ fn s7692_7_prepared_messages_leave_no_memory_in_the_connection() {
     });
     println!("prepared: {kept} for a hundred, {peak} at the most");
     assert!(kept < 100 * 2 * KIB && peak < 100 * 2 * KIB, "each connection allocated memory for the message");
-    assert!(conns.iter().all(|conn| !conn.sender().holds_window()));
+    assert!(conns.iter().all(|conn| !conn.sender().can_release_deflater()));
 }

@@ -567,7 +567,7 @@ fn compression_windows_are_released_while_a_read_waits() {
                     .unwrap();
                 let holds = |ws: &hybi::adapters::net::WebSocket<_>| {
                     let connection = ws.connection();
-                    (connection.sender().holds_window(), connection.receiver().holds_window())
+                    (connection.sender().can_release_deflater(), connection.receiver().can_release_inflater())
                 };
                 assert_eq!(holds(&ws), (false, false));
                 let message = ws.recv().unwrap().unwrap();

@@ -267,7 +267,7 @@ fn s7692_7_2_1_messages_after_a_fallback_refer_only_to_data_of_the_peers_window(
                     data.extend(text(dice.below(500)));
                 }
                 if dice.below(9) == 0 {
-                    end.conn.release_windows();
+                    end.conn.release_compression();
                 }
                 let way = if dice.below(6) == 0 { Way::Prepared } else { Way::Owned };
                 let frame = sent(&mut end, way, &data);

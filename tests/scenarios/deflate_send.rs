@@ -198,7 +198,7 @@ fn s7692_7_1_1_takeover_is_agreed_on_for_each_direction() {
                 }
             }
             assert_eq!(lens[1] < lens[0] / 4, own, "{lens:?}");
-            assert_eq!(end.conn.sender().holds_window(), own);
+            assert_eq!(end.conn.sender().can_release_deflater(), own);
         }
     }
 }
@@ -403,7 +403,7 @@ fn s7692_7_2_1_a_prepared_message_is_valid_on_each_connection() {
                     end.conn.send_text(&own).unwrap();
                     end.conn.send_prepared(&news).unwrap();
                     if round == 1 {
-                        end.conn.release_windows();
+                        end.conn.release_compression();
                     }
                     end.conn.send_prepared(&news.clone()).unwrap();
                     end.conn.send_prepared(&plain).unwrap();
@@ -438,7 +438,7 @@ fn s7692_7_2_1_a_prepared_message_is_compressed_once_per_window_size() {
         let mut end = open(Role::Server, true, config);
         end.conn.send_prepared(&news).unwrap();
         payloads.push(frames(&mut end).remove(0).payload);
-        assert!(!end.conn.sender().holds_window(), "the connection has a compressor of its own");
+        assert!(!end.conn.sender().can_release_deflater(), "the connection has a compressor of its own");
     }
     assert!(payloads[0].len() < 3000 && payloads.iter().all(|payload| *payload == payloads[0]));
     // Level 0 never shortens a message, so such a connection does not compress it.
@@ -685,18 +685,18 @@ fn s5_5_1_nothing_is_compressed_after_a_close() {
         for by_peer in [false, true] {
             let mut end = open(role, true, Config::new());
             end.conn.send_fragment(MessageKind::Text, b"an open message", false).unwrap();
-            assert!(end.conn.sender().holds_window());
+            assert!(end.conn.sender().can_release_deflater());
             if by_peer {
                 end.receive_close(1000, "");
             } else {
                 end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
             }
-            assert!(!end.conn.sender().holds_window());
+            assert!(!end.conn.sender().can_release_deflater());
             assert_eq!(end.conn.send_fragment(MessageKind::Text, b"more", true), Err(SendError::Closed));
             assert_eq!(end.conn.send_binary(&[0; 1000]), Err(SendError::Closed));
             assert_eq!(end.conn.send_prepared(&Prepared::new(vec![0; 1000])), Err(SendError::Closed));
             assert!(end.conn.send(vec![0; 1000]).is_err());
-            assert!(!end.conn.sender().holds_window(), "a refused message allocates a window");
+            assert!(!end.conn.sender().can_release_deflater(), "a refused message allocates a window");
             let sent = end.flush();
             assert_eq!(sent.len(), 2);
             assert!(sent[0].starts_with("~text-") && sent[1].starts_with("close 1000"), "{sent:?}");
@@ -728,7 +728,9 @@ fn s7692_7_messages_of_all_sizes_arrive() {
             pair.client.conn.close(pair.now(), CloseCode::NORMAL, "").unwrap();
             pair.drive_through(4);
             for end in [&pair.client, &pair.server] {
-                assert!(!end.conn.sender().holds_window() && !end.conn.receiver().holds_window());
+                assert!(
+                    !end.conn.sender().can_release_deflater() && !end.conn.receiver().can_release_inflater()
+                );
             }
         }
     }

@@ -21,7 +21,7 @@ fn quiet(release_after: Option<Duration>) -> Config {
 }
 
 fn holds(end: &End) -> (bool, bool) {
-    (end.conn.sender().holds_window(), end.conn.receiver().holds_window())
+    (end.conn.sender().can_release_deflater(), end.conn.receiver().can_release_inflater())
 }
 
 /// Returns an endpoint that has sent a message and received one.
@@ -95,7 +95,7 @@ fn s7692_7_1_windows_are_kept_without_a_release_time() {
     assert_eq!(end.conn.poll_timeout(), None);
     end.advance(secs(1_000_000));
     assert_eq!(holds(&end), (true, true));
-    end.conn.release_windows();
+    end.conn.release_compression();
     assert_eq!(holds(&end), (false, false));
     // With a delay of zero the windows are released between any two messages, and all messages still arrive.
     let config = || quiet(Some(Duration::ZERO));
@@ -152,8 +152,8 @@ fn s7692_7_1_inside_a_message_a_sender_releases_its_window_and_a_receiver_does_n
                 if by_time {
                     pair.advance_to(pair.now() + secs(60));
                 } else {
-                    pair.client.conn.release_windows();
-                    pair.server.conn.release_windows();
+                    pair.client.conn.release_compression();
+                    pair.server.conn.release_compression();
                 }
                 assert_eq!(holds(&pair.client), (false, false));
                 // No release is due while the message is open.
@@ -176,10 +176,10 @@ fn s7692_7_1_a_receiver_keeps_its_window_inside_a_frame() {
         for cut in [1, 2, 3, 8, 9, 2000, wire.len() - 1] {
             let mut end = open(role, true, quiet(Some(secs(1))));
             assert_eq!(end.feed(&wire[..cut]), []);
-            end.conn.release_windows();
+            end.conn.release_compression();
             end.advance(secs(1000));
             assert!(end.feed(&wire[cut..]) == [Seen::Binary(data.clone())], "cut at {cut}");
-            end.conn.release_windows();
+            end.conn.release_compression();
             let back = Blocks::new().fixed(true, &[Token::Back { distance: 5000, len: 9 }]).message();
             let seen = end.feed(&compressed(role.peer(), Opcode::Binary, true, &back));
             assert_eq!(seen, [Seen::Binary(data[..9].to_vec())]);
@@ -216,10 +216,10 @@ fn s7692_7_1_releasing_windows_changes_no_message() {
                 assert!(pair.server.poll() == [text(&data)]);
                 assert!(pair.client.poll() == [text(&data), text(&words(900))]);
                 if pattern >> (n % 4) & 1 == 1 {
-                    pair.client.conn.release_windows();
+                    pair.client.conn.release_compression();
                 }
                 if pattern >> ((n + 1) % 4) & 1 == 1 {
-                    pair.server.conn.release_windows();
+                    pair.server.conn.release_compression();
                 }
             }
         }
@@ -252,18 +252,18 @@ fn s7692_7_halves_compress_and_inflate_on_their_own() {
             let received = hybi::PendingReply::Received { data: receiver.saw_data() };
             sender.apply(at(secs(n as u64)), received);
 
-            assert!(sender.holds_window() && receiver.holds_window());
+            assert!(sender.can_release_deflater() && receiver.can_release_inflater());
             match n {
                 // Each half releases its window on its own, or both halves do so at the sender's deadline.
-                1 => sender.release_window(),
-                2 => receiver.release_window(),
+                1 => sender.release_deflater(),
+                2 => receiver.release_inflater(),
                 3 => {
                     let due = sender.release_at().unwrap();
                     assert_eq!(due, at(secs(63)));
                     assert!(sender.poll_timeout().is_some_and(|at| at <= due));
                     sender.handle_timeout(due);
-                    receiver.release_window();
-                    assert!(!sender.holds_window() && !receiver.holds_window());
+                    receiver.release_inflater();
+                    assert!(!sender.can_release_deflater() && !receiver.can_release_inflater());
                 }
                 _ => {}
             }
@@ -290,11 +290,11 @@ fn s7692_7_2_2_a_half_that_fails_or_ends_keeps_no_window() {
     let mut input = hybi::Input::new(&mut bytes, &mut message);
     assert!(receiver.poll(&mut input).unwrap().is_some());
     let error = receiver.poll(&mut input).unwrap_err();
-    assert!(!receiver.holds_window() && receiver.is_done());
+    assert!(!receiver.can_release_inflater() && receiver.is_done());
     assert_eq!(receiver.poll(&mut input), Ok(None));
-    assert!(sender.holds_window());
+    assert!(sender.can_release_deflater());
     sender.apply(Instant::ZERO, error);
-    assert!(!sender.holds_window());
+    assert!(!sender.can_release_deflater());
 
     let (mut receiver, mut sender) = open(Role::Client, true, quiet(None)).conn.into_halves();
     sender.send_text(&words(1000)).unwrap();
@@ -302,7 +302,7 @@ fn s7692_7_2_2_a_half_that_fails_or_ends_keeps_no_window() {
     assert!(receiver.poll(&mut hybi::Input::new(&mut bytes, &mut message)).unwrap().is_some());
     sender.handle_eof(receiver.cut());
     receiver.handle_ended();
-    assert!(!sender.holds_window() && !receiver.holds_window());
+    assert!(!sender.can_release_deflater() && !receiver.can_release_inflater());
 }
 
 #[test]

@@ -323,12 +323,12 @@ impl<'m> End<'m> {
     }
 
     #[cfg(feature = "deflate")]
-    pub fn release_windows(&mut self) {
+    pub fn release_compression(&mut self) {
         match &mut self.machine {
-            Ends::Whole(connection) => connection.release_windows(),
+            Ends::Whole(connection) => connection.release_compression(),
             Ends::Halves { receiver, sender, .. } => {
-                sender.release_window();
-                receiver.release_window();
+                sender.release_deflater();
+                receiver.release_inflater();
             }
         }
     }

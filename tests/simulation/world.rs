@@ -206,7 +206,7 @@ impl<'m> World<'m> {
                 self.ends[side].release();
                 #[cfg(feature = "deflate")]
                 if self.random.below(2) == 0 {
-                    self.ends[side].release_windows();
+                    self.ends[side].release_compression();
                 }
             }
             26 if self.random.below(3) == 0 => {

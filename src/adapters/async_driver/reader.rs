@@ -453,7 +453,7 @@ impl ReaderParts<'_> {
         }
         let at = out.sender.poll_timeout();
         #[cfg(feature = "deflate")]
-        let at = [at, out.sender.release_at().filter(|_| self.receiver.holds_window())]
+        let at = [at, out.sender.release_at().filter(|_| self.receiver.can_release_inflater())]
             .into_iter()
             .flatten()
             .min();
@@ -461,7 +461,7 @@ impl ReaderParts<'_> {
         let now = ready!(out.wire.clock().poll_due_reading(cx, at, self.inbox, messages));
         #[cfg(feature = "deflate")]
         if out.sender.release_at().is_some_and(|at| at <= now) {
-            self.receiver.release_window();
+            self.receiver.release_inflater();
         }
         out.sender.handle_timeout(now);
         Poll::Ready(Turned::Again)

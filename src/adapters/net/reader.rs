@@ -281,9 +281,9 @@ impl Reader {
         }
         deadline = [out.sender().poll_timeout(), deadline].into_iter().flatten().min();
         #[cfg(feature = "deflate")]
-        if let Some(at) = out.sender().release_at().filter(|_| self.receiver.holds_window()) {
+        if let Some(at) = out.sender().release_at().filter(|_| self.receiver.can_release_inflater()) {
             if at <= self.link.read_at() {
-                self.receiver.release_window();
+                self.receiver.release_inflater();
             } else {
                 deadline = Some(deadline.map_or(at, |deadline| deadline.min(at)));
             }
@@ -552,8 +552,8 @@ mod tests {
         let server = Server::new().config(config.pong_timeout(None)).deflate(DeflateConfig::new());
         let (mut reader, _writer) = server.accept(listener.accept().unwrap().0).unwrap().split().unwrap();
         assert_eq!(reader.recv().unwrap().unwrap().as_bytes().len(), 1100);
-        assert!(reader.receiver.holds_window());
-        while reader.receiver.holds_window() {
+        assert!(reader.receiver.can_release_inflater());
+        while reader.receiver.can_release_inflater() {
             assert_eq!(reader.recv().unwrap(), Some("as it is".into()));
         }
         done.send(()).unwrap();

@@ -68,15 +68,15 @@ impl Receiver {
     /// With context takeover, the recent data takes up to 32 KiB. The length depends on the window size, and on how
     /// much data was received. Without context takeover all of the memory is freed. The next compressed message
     /// allocates the inflater again.
-    pub fn release_window(&mut self) {
+    pub fn release_inflater(&mut self) {
         if let Some(inflater) = &mut self.inflater {
             inflater.release();
         }
     }
 
-    /// Returns whether [`Self::release_window`] would free anything.
+    /// Returns whether [`Self::release_inflater`] would free anything.
     #[must_use]
-    pub fn holds_window(&self) -> bool {
+    pub fn can_release_inflater(&self) -> bool {
         self.inflater.as_ref().is_some_and(|inflater| inflater.can_release())
     }
 

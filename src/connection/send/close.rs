@@ -76,7 +76,7 @@ impl<O: WriteQueue> Sender<O> {
     fn start_closing(&mut self, now: Instant) {
         self.timers.close(now, &self.config);
         #[cfg(feature = "deflate")]
-        self.release_window();
+        self.release_deflater();
     }
 
     /// Queues the Close that answers the peer or fails the connection.
@@ -147,7 +147,7 @@ impl<O: WriteQueue> Sender<O> {
         self.out.truncate(0);
         self.boundary = 0;
         #[cfg(feature = "deflate")]
-        self.release_window();
+        self.release_deflater();
         if !self.out.control().rest().is_empty() {
             self.out.control_mut().clear();
         }

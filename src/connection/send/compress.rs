@@ -38,13 +38,13 @@ impl<O: WriteQueue> Sender<O> {
     }
 
     /// Frees the compressor. The next message cannot refer to earlier messages, so it may become longer.
-    pub fn release_window(&mut self) {
+    pub fn release_deflater(&mut self) {
         self.deflater = None;
     }
 
-    /// Returns whether [`Self::release_window`] would free anything.
+    /// Returns whether [`Self::release_deflater`] would free anything.
     #[must_use]
-    pub const fn holds_window(&self) -> bool {
+    pub const fn can_release_deflater(&self) -> bool {
         self.deflater.is_some()
     }
 
@@ -53,7 +53,7 @@ impl<O: WriteQueue> Sender<O> {
     /// and while data is queued.
     ///
     /// The sending half frees its own memory in [`handle_timeout`](Self::handle_timeout). If another task has the
-    /// receiving half, that task calls [`Receiver::release_window`](crate::Receiver::release_window) at this time.
+    /// receiving half, that task calls [`Receiver::release_inflater`](crate::Receiver::release_inflater) at this time.
     #[must_use]
     pub fn release_at(&self) -> Option<Instant> {
         self.deflating.agreed.filter(|_| !self.has_unwritten_data)?;

@@ -62,7 +62,7 @@ impl<O: WriteQueue> Sender<O> {
                     }
                 }
                 #[cfg(feature = "deflate")]
-                Due::Release => self.release_window(),
+                Due::Release => self.release_deflater(),
             }
         }
     }
@@ -84,7 +84,7 @@ impl<O: WriteQueue> Sender<O> {
     #[inline(never)]
     fn next_or_release(&self, next: (Instant, Due)) -> (Instant, Due) {
         match self.release_at() {
-            Some(at) if self.holds_window() && at < next.0 => (at, Due::Release),
+            Some(at) if self.can_release_deflater() && at < next.0 => (at, Due::Release),
             _ => next,
         }
     }
