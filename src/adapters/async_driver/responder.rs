@@ -231,7 +231,7 @@ impl<S, R: Transport<S>> Responder<'_, S, R> {
     /// * [`SendError::Closed`]: closing has begun, or a write has failed before.
     pub fn try_send(&mut self, message: impl Into<Message>) -> Result<(), UnsentMessage> {
         let cx = &mut Context::from_waker(Waker::noop());
-        self.wire.feed_if_unlocked(self.stream, self.connection, cx, message.into())
+        self.wire.try_queue(self.stream, self.connection, cx, message.into())
     }
 
     /// Queues a Ping; see [`Sender::ping`](crate::Sender::ping).

@@ -194,7 +194,7 @@ impl<S, R: Transport<S>> Shared<S, R> {
 
     /// Queues a message ("feeds" it) without waiting and without writing. If the other half holds the lock, the message
     /// is stored. The other half is woken, and queues the message when it next takes the lock.
-    pub(super) fn feed_if_unlocked(&self, message: Message) -> Result<(), UnsentMessage> {
+    pub(super) fn try_feed(&self, message: Message) -> Result<(), UnsentMessage> {
         self.try_out(message, |out, message, _| {
             if self.messages.need_room(u64::MAX) {
                 return Err(UnsentMessage { error: SendError::Blocked, message });
@@ -215,7 +215,7 @@ impl<S, R: Transport<S>> Shared<S, R> {
                     return Err(UnsentMessage { error: SendError::Blocked, message });
                 }
             }
-            let sent = out.wire.feed_if_unlocked(&mut out.stream, &mut out.sender, cx, message);
+            let sent = out.wire.try_queue(&mut out.stream, &mut out.sender, cx, message);
             // A reply of the reader, such as the answer to a Close, is written even if the message is refused. If the
             // message is refused because the queue is full, the call has already written.
             if !sent.as_ref().is_err_and(|refused| refused.error == SendError::Blocked) {

@@ -426,7 +426,7 @@ impl<S, R: Transport<S>> Sink<Message> for Writer<S, R> {
     /// * [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. The message is lost.
     /// * [`Error::Send`] with [`SendError::Closed`]: closing has begun. The message is lost.
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        Ok(self.shared.feed_if_unlocked(message).map_err(|refused| refused.error)?)
+        Ok(self.shared.try_feed(message).map_err(|refused| refused.error)?)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {

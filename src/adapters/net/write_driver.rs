@@ -137,7 +137,8 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
             return Err(UnsentMessage { error: SendError::Closed, message });
         }
         self.apply();
-        let sent = if self.refills() { Err(blocked(message)) } else { self.half.send(message) };
+        let sent =
+            if self.waiting_messages_need_space() { Err(blocked(message)) } else { self.half.send(message) };
         let message = match sent {
             Err(UnsentMessage { error: SendError::Blocked, message }) => message,
             sent => return sent,
@@ -146,7 +147,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         let _ = self.write_now();
         if self.link.write_failed() {
             Err(UnsentMessage { error: SendError::Closed, message })
-        } else if self.refills() {
+        } else if self.waiting_messages_need_space() {
             Err(blocked(message))
         } else {
             self.half.send(message)
@@ -156,7 +157,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
     /// If messages wait because the queue is full, writes the queue. The next frame must be queued after these
     /// messages.
     pub(super) fn make_room(&mut self) -> Result<(), Error> {
-        if self.refills() { self.write_out() } else { Ok(()) }
+        if self.waiting_messages_need_space() { self.write_out() } else { Ok(()) }
     }
 
     /// Returns the sending half of the connection, for its getters.
@@ -291,7 +292,11 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         match written {
             // Flush at once. When a peer is declared dead, the Close must be flushed before the timer that ends the
             // connection runs.
-            Ok(_) if n == offered && self.half.sender().buffered_amount() == 0 && !self.refills() => {
+            Ok(_)
+                if n == offered
+                    && self.half.sender().buffered_amount() == 0
+                    && !self.waiting_messages_need_space() =>
+            {
                 self.flush_once(limit)
             }
             Ok(_) => Ok(if full { Step::Stalled } else { Step::Progress }),
@@ -350,7 +355,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
     }
 
     /// Returns whether messages wait because the queue is full. They refill the queue after the next write.
-    fn refills(&self) -> bool {
+    fn waiting_messages_need_space(&self) -> bool {
         self.pending.is_some_and(|pending| pending.messages().need_room(self.mark))
     }
 

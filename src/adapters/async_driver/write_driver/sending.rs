@@ -50,10 +50,10 @@ impl<R: Timer> WriteDriver<R> {
         }
     }
 
-    /// Tries to queue a message ("feed") without waiting. If the write queue is full, writes as much as the stream
-    /// takes now, and tries once more. After a failed write, refuses every message with [`SendError::Closed`], because
-    /// nothing more can be sent.
-    pub(in crate::adapters::async_driver) fn feed_if_unlocked<S>(
+    /// Queues a message without waiting. If the write queue is full, writes as much as the stream takes now, and tries
+    /// once more. After a failed write, refuses every message with [`SendError::Closed`], because nothing more can be
+    /// sent.
+    pub(in crate::adapters::async_driver) fn try_queue<S>(
         &mut self,
         stream: &mut S,
         half: &mut impl SendingHalf,
