@@ -119,12 +119,12 @@ NET_FAULTS = [
     ('1', 'the receiving half sleeps past a timer while the other half writes', [
         (NET_READER, 'max_block_time.map_or(SHORTEST_NAP, |time| time.min(SHORTEST_NAP))', 'max_block_time.unwrap_or(SHORTEST_NAP)')]),
     ('2', 'a send that waits does not read ahead', [
-        (NET_DRIVER, 'Step::Progress | Step::Stalled => self.look(),', 'Step::Progress | Step::Stalled => {}')]),
+        (NET_DRIVER, 'Step::Progress | Step::Stalled => self.read_ahead_unless_split(),', 'Step::Progress | Step::Stalled => {}')]),
     ('2', 'bytes that the peer takes do not count as a sign of life', [
         (TRANSMIT, '            self.timers.write_progressed(now);\n', '')]),
     ('2', 'a timer is handled before the input that has arrived', [
-        (NET_DRIVER, 'let looked = if self.pending.is_none() { self.look_ahead() } else { None };',
-         'let looked: Option<usize> = None;')]),
+        (NET_DRIVER, 'let read = if self.pending.is_none() { self.read_ahead() } else { None };',
+         'let read: Option<usize> = None;')]),
     ('4', 'a call with a short timeout restarts the wait for a Pong', [
         (NET_DRIVER, '        let knew_end = self.link.knows_end();\n',
          '        let knew_end = self.link.knows_end();\n'
@@ -156,7 +156,7 @@ NET_FAULTS = [
         (NET_AHEAD, 'self.bytes.len() - self.taken < MOST', 'self.bytes.len() < MOST'),
         (NET_AHEAD, '        self.bytes.drain(..self.taken);\n        self.taken = 0;\n', '')]),
     ('new', 'a call waits for input that it cannot read yet', [
-        (NET_DRIVER, 'readable: self.pending.is_none() && self.link.can_look(),', 'readable: true,')]),
+        (NET_DRIVER, 'readable: self.pending.is_none() && self.link.can_read_ahead(),', 'readable: true,')]),
     ('new', 'a call waits for space although writing has failed', [
         (NET_DRIVER, 'writable: !self.is_out() && !self.link.write_failed(),', 'writable: !self.is_out(),')]),
     ('new', 'the reply to each Ping of a flood waits for space', [

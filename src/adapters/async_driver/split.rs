@@ -251,13 +251,13 @@ impl<S, R: Transport<S>> Shared<S, R> {
             if !self.messages.came_meanwhile() {
                 return;
             }
-            let looked = self.out.try_poll(side, |out, cx, wake_other| {
+            let written = self.out.try_poll(side, |out, cx, wake_other| {
                 let mut wake_reader = false;
                 // The driver stores an error of this write. The next write returns it.
                 let _ = self.run(out, cx, &mut wake_reader, |out, cx| self.poll_write(out, cx));
                 *wake_other = side == Side::Reader || wake_reader;
             });
-            if looked.is_none() {
+            if written.is_none() {
                 // The other half holds the lock. It calls this method after it has released the lock.
                 return;
             }

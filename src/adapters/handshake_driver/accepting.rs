@@ -1,16 +1,16 @@
 //! The second phase of a server's handshake: sending the 101 response.
 //!
 //! ```text
-//!   Look ──▶ Respond ── 101 flushed ─────────────────▶ Done: Opened
-//!    │          └────── too slow, stream failed ─────▶ Done: the error
+//!   ReadAhead ──▶ Respond ── 101 flushed ────────────▶ Done: Opened
+//!    │               └─ too slow, stream failed ─────▶ Done: the error
 //!    └── the peer has closed its direction ──────────▶ Done: the error
 //!   Reject: 500, if the 101 is not valid ────────────▶ Done: the error
 //! ```
 //!
-//! While the application decides, the peer may give up. The state `Look` reads from the stream without waiting, to
-//! notice that the peer has closed its direction. The handshake starts with `Respond` instead of `Look` in two cases:
-//! no time has passed since the request arrived, or bytes arrived after the head. In both cases the connection notices
-//! the end of the input when it reads from the stream.
+//! While the application decides, the peer may give up. The state `ReadAhead` reads from the stream without waiting, to
+//! notice that the peer has closed its direction. The handshake starts with `Respond` instead of `ReadAhead` in two
+//! cases: no time has passed since the request arrived, or bytes arrived after the head. In both cases the connection
+//! notices the end of the input when it reads from the stream.
 //!
 //! Invariant: bytes that arrive before the 101 is sent go into the inbox of the connection, or stay in the stream.
 
@@ -36,7 +36,7 @@ pub(in crate::adapters) struct Accepting {
 /// The states of [`Accepting`].
 enum Stage {
     /// Reads without waiting, to notice that the peer has closed its sending direction.
-    Look(Box<Response>),
+    ReadAhead(Box<Response>),
     /// Writes the 101 response.
     Respond(Box<Response>),
     /// Sends a response with status 500, because the 101 response is not valid.
@@ -66,9 +66,9 @@ impl Pending {
         waited: bool,
     ) -> Accepting {
         let write_timeout = self.settings.write_timeout();
-        let look = waited && self.after_head.is_empty();
+        let read_ahead = waited && self.after_head.is_empty();
         let stage = match self.respond(now, acceptance) {
-            Ok(response) if look => Stage::Look(response),
+            Ok(response) if read_ahead => Stage::ReadAhead(response),
             Ok(response) => Stage::Respond(response),
             Err(NotAccepted::Response(error)) => {
                 let (response, why) = (HttpResponse::new(500), NotAccepted::Response(error));
@@ -118,7 +118,7 @@ impl From<ResponseError> for NotAccepted {
 impl HandshakeDriver for Accepting {
     fn poll_step(&mut self) -> Step<'_> {
         match &mut self.stage {
-            Stage::Look(response) => Step::Look(response.after_head.space()),
+            Stage::ReadAhead(response) => Step::ReadAhead(response.after_head.space()),
             Stage::Respond(response) => response.out.poll_step(),
             Stage::Reject(rejecting) => rejecting.poll_step(),
             Stage::Done(_) => Step::Done,
@@ -127,7 +127,7 @@ impl HandshakeDriver for Accepting {
 
     fn poll_timeout(&self) -> Option<Instant> {
         match &self.stage {
-            Stage::Look(response) | Stage::Respond(response) => response.deadline,
+            Stage::ReadAhead(response) | Stage::Respond(response) => response.deadline,
             Stage::Reject(rejecting) => rejecting.poll_timeout(),
             Stage::Done(_) => None,
         }
@@ -140,9 +140,9 @@ impl HandshakeDriver for Accepting {
                 Some(why) => Stage::Done(Err(why)),
                 None => Stage::Reject(rejecting),
             },
-            (Stage::Look(_) | Stage::Respond(_), Err(error)) => Stage::Done(Err(NotAccepted::Io(error))),
-            (Stage::Look(_), Ok(Did::Read(0))) => Stage::Done(Err(NotAccepted::Io(gone()))),
-            (Stage::Look(mut response), Ok(did)) => {
+            (Stage::ReadAhead(_) | Stage::Respond(_), Err(error)) => Stage::Done(Err(NotAccepted::Io(error))),
+            (Stage::ReadAhead(_), Ok(Did::Read(0))) => Stage::Done(Err(NotAccepted::Io(gone()))),
+            (Stage::ReadAhead(mut response), Ok(did)) => {
                 if let Did::Read(n) = did {
                     response.after_head.handle_read(n);
                 }

@@ -52,7 +52,7 @@ pub(super) enum Step<'a> {
     /// Read into this space.
     Read(&'a mut [u8]),
     /// Read into this space if input or the end of the stream has arrived, but do not wait.
-    Look(&'a mut [u8]),
+    ReadAhead(&'a mut [u8]),
     /// Write these bytes, or some of them.
     Write(&'a [u8]),
     /// Flush the bytes that were written.
@@ -73,7 +73,7 @@ pub(super) enum Did {
     Flushed,
     /// `true` if the sending direction was closed, `false` if the stream has no half-close.
     HalfClosed(bool),
-    /// Time has passed and the step was not performed. After [`Step::Look`], this result means that nothing has
+    /// Time has passed and the step was not performed. After [`Step::ReadAhead`], this result means that nothing has
     /// arrived.
     Waited,
 }

@@ -243,24 +243,25 @@ impl<S> DeadlineStream<S> {
         self.ahead.has_bytes()
     }
 
-    /// Returns whether the read-ahead buffer is full, so that [`look`](Self::look) cannot read.
+    /// Returns whether the read-ahead buffer is full, so that [`read_ahead`](Self::read_ahead) cannot read.
     pub(super) fn is_ahead_full(&self) -> bool {
         self.ahead.is_full()
     }
 
-    /// Returns whether the next read returns the end or an error that [`look`](Self::look) has read.
+    /// Returns whether the next read returns the end or an error that [`read_ahead`](Self::read_ahead) has read.
     pub(super) fn input_has_ended(&self) -> bool {
         self.ahead.is_at_end()
     }
 
-    /// Returns whether [`look`](Self::look) has read the end or an error of the stream. Bytes that were read ahead may
-    /// come before the end.
+    /// Returns whether [`read_ahead`](Self::read_ahead) has read the end or an error of the stream. Bytes that were
+    /// read ahead may come before the end.
     pub(super) const fn knows_end(&self) -> bool {
         self.ahead.knows_end()
     }
 
-    /// Returns whether [`look`](Self::look) can read: the stream has not ended, and the read-ahead buffer is not full.
-    pub(super) fn can_look(&self) -> bool {
+    /// Returns whether [`read_ahead`](Self::read_ahead) can read: the stream has not ended, and the read-ahead buffer
+    /// is not full.
+    pub(super) fn can_read_ahead(&self) -> bool {
         self.ahead.has_room()
     }
 
@@ -298,8 +299,8 @@ impl<S> DeadlineStream<S> {
     /// Returns the number of bytes, which is 0 if no input has arrived or if the stream has just ended or failed.
     /// Returns `None` if nothing was read: the stream cannot be read without blocking, its end is already known, or the
     /// read-ahead buffer is full.
-    pub(super) fn look(&mut self) -> Option<usize> {
-        if !self.can_look() {
+    pub(super) fn read_ahead(&mut self) -> Option<usize> {
+        if !self.can_read_ahead() {
             return None;
         }
         let now = Some(self.read_clock());

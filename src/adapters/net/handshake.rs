@@ -1,7 +1,7 @@
 //! The blocking loop of opening handshakes, and of responses other than 101.
 //!
-//! A [`HandshakeDriver`] is a handshake without I/O. It decides which step comes next: read, look, write, flush or
-//! half-close. A look is a read that does not wait. [`run`] performs the step on a [`DeadlineStream`], and reports the
+//! A [`HandshakeDriver`] is a handshake without I/O. It decides which step comes next: read, read ahead, write, flush
+//! or half-close. Reading ahead does not wait. [`run`] performs the step on a [`DeadlineStream`], and reports the
 //! result and the time to the `HandshakeDriver`, until the handshake is done.
 //!
 //! `handshake_driver/` has the handshakes. `client.rs` and `server.rs` have the methods that start a handshake.
@@ -17,8 +17,8 @@ pub(super) fn run<S>(link: &mut DeadlineStream<S>, handshake: &mut impl Handshak
         let deadline = handshake.poll_timeout();
         let did = match handshake.poll_step() {
             Step::Read(space) => link.read(space, deadline).map(|read| read.map(Did::Read)),
-            Step::Look(space) => {
-                link.look();
+            Step::ReadAhead(space) => {
+                link.read_ahead();
                 if link.has_read_ahead() || link.input_has_ended() {
                     link.read(space, deadline).map(|read| read.map(Did::Read))
                 } else {

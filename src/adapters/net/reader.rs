@@ -384,7 +384,7 @@ impl Receive for Reader {
     }
 
     fn ready(&mut self, until: Option<Instant>) -> Result<Option<EventIndex>, Error> {
-        let mut looked = false;
+        let mut had_turn = false;
         while self.ending.outcome().is_none() && !self.had_ended {
             let polled = self.receiver.poll(&mut self.inbox);
             if self.receiver.saw_data() {
@@ -397,14 +397,14 @@ impl Receive for Reader {
                     }
                     return Ok(Some(ready));
                 }
-                Ok(None) if looked && until.is_some_and(|until| until <= self.link.now()) => {
+                Ok(None) if had_turn && until.is_some_and(|until| until <= self.link.now()) => {
                     return Err(Error::Io(ErrorKind::TimedOut.into()));
                 }
                 Ok(None) => {
                     if let Some(ready) = self.turn(until)? {
                         return Ok(Some(ready));
                     }
-                    looked = true;
+                    had_turn = true;
                 }
                 Err(error) => {
                     self.send_reply(error.into());

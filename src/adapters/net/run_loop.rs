@@ -162,7 +162,7 @@ impl<S> RunLoop<S> {
         if self.link.write_failed() {
             return Ok(());
         }
-        self.output().write_or_hear(until)
+        self.output().write_until_input(until)
     }
 
     /// Handles the end of the stream. If bytes are still queued or not flushed, the connection ends only after the next
@@ -208,7 +208,7 @@ impl<S> Receive for RunLoop<S> {
 
     /// Runs the loop until there is an event. Does not return [`Event::Writable`].
     fn ready(&mut self, until: Option<Instant>) -> Result<Option<EventIndex>, Error> {
-        let mut looked = false;
+        let mut had_turn = false;
         while self.ending.outcome().is_none() {
             match self.connection.poll(self.link.now(), &mut self.inbox) {
                 Ok(Some(ready)) => match self.inbox.event(ready) {
@@ -225,12 +225,12 @@ impl<S> Receive for RunLoop<S> {
                     _ => return Ok(Some(ready)),
                 },
                 Ok(None) if self.connection.ready_state() == ReadyState::Closed => break,
-                Ok(None) if looked && until.is_some_and(|until| until <= self.link.now()) => {
+                Ok(None) if had_turn && until.is_some_and(|until| until <= self.link.now()) => {
                     return Err(Error::Io(ErrorKind::TimedOut.into()));
                 }
                 Ok(None) => {
                     self.turn(until)?;
-                    looked = true;
+                    had_turn = true;
                 }
                 Err(error) => {
                     // An error of this write is ignored, because the caller must get the violation. If the stream has

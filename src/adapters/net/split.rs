@@ -182,7 +182,7 @@ impl LockedOut<'_> {
     /// Writes the queue for a reader whose input has ended. Does not block beyond `until`. Returns whether everything
     /// was written. After a failed write the result is `true`, because nothing more can be written.
     pub(super) fn write_until(&mut self, until: Option<Instant>) -> Result<bool, Error> {
-        let written = match self.output().write_or_hear(until) {
+        let written = match self.output().write_until_input(until) {
             Err(error) if would_block(&error) => return Err(error),
             Err(_) => true,
             Ok(()) => self.output().is_out(),

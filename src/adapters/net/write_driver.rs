@@ -1,9 +1,9 @@
 //! Writes the queue of a connection to a blocking stream. Runs timers and reads input while the stream is full.
 //!
 //! One write blocks for a time slice of [`WRITE_TIME_SLICE`] at most. After each slice, timers that are due run, and
-//! input is [read ahead](DeadlineStream::look): it is read and kept for the next call that receives. So the Pong of a
-//! live peer is read before the timer that waits for this Pong ends the connection. Deadlines are absolute times. So
-//! one long call and many short calls have the same effect on the timers.
+//! input is [read ahead](DeadlineStream::read_ahead): it is read and kept for the next call that receives. So the Pong
+//! of a live peer is read before the timer that waits for this Pong ends the connection. Deadlines are absolute times.
+//! So one long call and many short calls have the same effect on the timers.
 //!
 //! ```text
 //!            ┌──────────── some bytes written ──────────────────────┐
@@ -189,8 +189,8 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
             let step = self.write_once(None)?;
             match step {
                 Step::Done => return Ok(()),
-                Step::Progress if !self.looks_next() => {}
-                Step::Progress | Step::Stalled => self.look(),
+                Step::Progress if !self.read_ahead_is_due() => {}
+                Step::Progress | Step::Stalled => self.read_ahead_unless_split(),
             }
             self.handle_due(step == Step::Progress);
         }
@@ -206,9 +206,8 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
     }
 
     /// Writes the queue. Returns early for one of three reasons: input has arrived, the input has ended, or the time
-    /// `until` has been reached. The function looks for input when the stream is full, and once per
-    /// [`WRITE_TIME_SLICE`].
-    pub(super) fn write_or_hear(&mut self, until: Option<Instant>) -> Result<(), Error> {
+    /// `until` has been reached. The function reads ahead when the stream is full, and once per [`WRITE_TIME_SLICE`].
+    pub(super) fn write_until_input(&mut self, until: Option<Instant>) -> Result<(), Error> {
         if self.is_out() {
             // This is the usual case between two messages that arrived together. It does not read the clock.
             return Ok(());
@@ -219,9 +218,9 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
             let step = self.write_once(until)?;
             match step {
                 Step::Done => return Ok(()),
-                Step::Progress if !self.looks_next() => {}
+                Step::Progress if !self.read_ahead_is_due() => {}
                 Step::Progress | Step::Stalled => {
-                    self.look();
+                    self.read_ahead_unless_split();
                     let news = self.link.has_read_ahead() || self.link.knows_end() != knew_end;
                     if news || until.is_some_and(|until| until <= self.link.now()) {
                         return Ok(());
@@ -338,7 +337,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         if !would_block(&error) {
             return Err(error);
         }
-        self.look();
+        self.read_ahead_unless_split();
         if self.is_due() { Ok(Step::Stalled) } else { Err(self.interest().into()) }
     }
 
@@ -348,7 +347,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         Interest {
             // If input cannot be read ahead, the stream stays readable. Waiting until the stream is readable would then
             // return at once, again and again.
-            readable: self.pending.is_none() && self.link.can_look(),
+            readable: self.pending.is_none() && self.link.can_read_ahead(),
             writable: !self.is_out() && !self.link.write_failed(),
             within: self.half.sender().poll_timeout().map(|due| due.saturating_duration_since(now)),
         }
@@ -380,11 +379,11 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         if !self.is_due() {
             return;
         }
-        let looked = if self.pending.is_none() { self.look_ahead() } else { None };
+        let read = if self.pending.is_none() { self.read_ahead() } else { None };
         if takes && self.link.is_ahead_full() {
             self.half.handle_undecoded(self.link.now());
         }
-        match looked {
+        match read {
             // The peer is alive. The new input must be decoded before a timer runs: it may contain the Pong that the
             // timer waits for.
             Some(1..) if self.half.sender().close_state() == CloseState::Open => {}
@@ -403,29 +402,29 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
     /// Returns whether to read ahead now although the stream may take more bytes: once per [`WRITE_TIME_SLICE`].
     /// Without this, if the peer reads slowly and steadily, the call would read no input until the whole queue was
     /// written.
-    fn looks_next(&self) -> bool {
+    fn read_ahead_is_due(&self) -> bool {
         self.link.now().saturating_duration_since(self.link.read_at()) >= WRITE_TIME_SLICE
     }
 
     /// Reads ahead the input that has arrived, unless another thread reads.
-    fn look(&mut self) {
+    fn read_ahead_unless_split(&mut self) {
         if self.pending.is_none() {
-            self.look_ahead();
+            self.read_ahead();
         }
     }
 
     /// Reads ahead the input that has arrived, and reports it to the timers. Returns the result of
-    /// [`DeadlineStream::look`].
-    fn look_ahead(&mut self) -> Option<usize> {
-        let looked = self.link.look();
-        if looked.is_some_and(|n| n > 0) {
+    /// [`DeadlineStream::read_ahead`].
+    fn read_ahead(&mut self) -> Option<usize> {
+        let read = self.link.read_ahead();
+        if read.is_some_and(|n| n > 0) {
             self.half.handle_undecoded(self.link.read_at());
-        } else if looked.is_some() && self.link.knows_end() {
+        } else if read.is_some() && self.link.knows_end() {
             // The end is reported without its position in the message, because the input before the end is not decoded
             // yet.
             self.half.handle_input_ended(self.link.now());
         }
-        looked
+        read
     }
 }
 
