@@ -47,7 +47,7 @@ unsafe impl GlobalAlloc for Moving {
 static ALLOCATOR: Moving = Moving;
 
 /// Maximum ratio of the cost of 2n to the cost of n.
-const MOST: f64 = 2.2;
+const MAX_RATIO: f64 = 2.2;
 /// Number of alternating runs of n and 2n in a round, and maximum number of rounds.
 const TURNS: usize = 21;
 const ROUNDS: usize = 8;
@@ -520,7 +520,7 @@ fn time(shape: &Shape) -> Pair {
     };
     let mut best = round();
     for _ in 1..ROUNDS {
-        if ratio(&best) <= MOST {
+        if ratio(&best) <= MAX_RATIO {
             break;
         }
         let next = round();
@@ -611,17 +611,17 @@ fn main() -> ExitCode {
         ("µs", Vec::new().into_iter())
     };
     let [once, twice] = ["n", "2n"].map(|n| format!("{n} [{unit}]"));
-    println!("{:44} {:>25} {once:>13} {twice:>13} {:>6}  at most {MOST}", "shape", "n", "ratio");
+    println!("{:44} {:>25} {once:>13} {twice:>13} {:>6}  at most {MAX_RATIO}", "shape", "n", "ratio");
     let mut met = true;
     for shape in &shapes {
         let pair @ (once, twice) = counts.next().unwrap_or_else(|| time(shape));
         let ratio = ratio(&pair);
-        met &= ratio <= MOST;
+        met &= ratio <= MAX_RATIO;
         println!(
             "{:44} {:>25} {once:>13.1} {twice:>13.1} {ratio:>6.2}  {}",
             shape.name,
             format!("{} {}", shape.n, shape.unit),
-            if ratio <= MOST { "met" } else { "NOT MET" },
+            if ratio <= MAX_RATIO { "met" } else { "NOT MET" },
         );
     }
     if met { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -29,7 +29,7 @@ Each line is sent as a text message, except
 The exit status is 0 if the connection was closed by both sides, and 1 otherwise.";
 
 /// Maximum number of bytes of a refusal's body that are shown.
-const MOST_SHOWN: usize = 16 << 10;
+const MAX_SHOWN: usize = 16 << 10;
 /// How long to wait for the body of a refusal.
 const BODY_TIME: Duration = Duration::from_secs(2);
 
@@ -93,7 +93,7 @@ pub fn shown(mut response: ReceivedResponse<TcpStream>) -> String {
     let mut piece = [0; 2048];
     let body = loop {
         let (body, whole) = if chunked { unchunked(&got) } else { (got.clone(), false) };
-        if whole || length.is_some_and(|length| length <= got.len()) || got.len() > MOST_SHOWN {
+        if whole || length.is_some_and(|length| length <= got.len()) || got.len() > MAX_SHOWN {
             break body;
         }
         // After an error, and after the end of the stream, the part that has arrived is shown.
@@ -104,8 +104,8 @@ pub fn shown(mut response: ReceivedResponse<TcpStream>) -> String {
         }
     };
     let whole = length.unwrap_or(usize::MAX);
-    let most = body.get(..whole.min(MOST_SHOWN)).unwrap_or(&body);
-    let more = if body.len() > MOST_SHOWN && whole > MOST_SHOWN { "\n..." } else { "" };
+    let most = body.get(..whole.min(MAX_SHOWN)).unwrap_or(&body);
+    let more = if body.len() > MAX_SHOWN && whole > MAX_SHOWN { "\n..." } else { "" };
     format!("{}{}{more}", readable(response.head()), readable(most))
 }
 

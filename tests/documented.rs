@@ -276,8 +276,8 @@ fn a_connection_is_as_small_as_documented() {
 
 /// Returns the maximum number of bytes that each adapter reads ahead.
 fn read_ahead() -> String {
-    let blocking = constant("src/adapters/net/read_ahead.rs", "MOST");
-    assert_eq!(blocking, constant("src/adapters/async_driver/read_ahead.rs", "MOST_READ_AHEAD"));
+    let blocking = constant("src/adapters/net/read_ahead.rs", "MAX_READ_AHEAD");
+    assert_eq!(blocking, constant("src/adapters/async_driver/read_ahead.rs", "MAX_READ_AHEAD"));
     size(blocking)
 }
 
@@ -304,13 +304,13 @@ fn security_lists_the_limits() {
         .says(format!("| fragments of a message | {} | `Config::max_fragments` |", d.fragments))
         .says(format!("| payload of a control frame | {} bytes |", hybi::frame::MAX_CONTROL_PAYLOAD))
         .says(format!("| head of a request or response | {} | `handshake::HeadLimits::max_head` |", d.head))
-        .says(format!("| header lines in a head | {}, at most {} |", d.headers, handshake::HeadLimits::MOST_HEADERS))
-        .says(format!("| subprotocols in a request | {} |", Request::MOST_SUBPROTOCOLS))
+        .says(format!("| header lines in a head | {}, at most {} |", d.headers, handshake::HeadLimits::MAX_HEADERS))
+        .says(format!("| subprotocols in a request | {} |", Request::MAX_SUBPROTOCOLS))
         .says(format!("| bytes that wait to be written | {}, and one message |", d.high_water))
         .says(format!("| bytes that a waiting send reads ahead | {} |", read_ahead()))
         .says(format!(
             "| replies that wait between two halves | {} |",
-            constant("src/adapters/pending_replies.rs", "MOST_OWED")
+            constant("src/adapters/pending_replies.rs", "MAX_REPLIES")
         ))
         .says(format!(
             "| work of an asynchronous connection in one turn | {} reads, {} frames, {}, {} inflated |",
@@ -327,7 +327,7 @@ fn security_lists_the_limits() {
         .says(format!(
             "| silence after a Ping; writes to a transport that was full extend this time, by at most {} times its \
              length | {} s |",
-            word(constant("src/connection/timers.rs", "MOST_EXTENSIONS")),
+            word(constant("src/connection/timers.rs", "MAX_EXTENSIONS")),
             d.pong
         ))
         .says(format!("| duration of closing | {} s |", d.close))
@@ -345,7 +345,7 @@ fn security_lists_the_limits() {
         }))
         .says(format!(
             "| at most {discard} s after the response was flushed, and at most {} |",
-            size(constant(opening, "MOST_DISCARDED"))
+            size(constant(opening, "MAX_DISCARDED"))
         ))
         .says(format!("a `VecMessage` has at most twice what has arrived plus {}", gathered_allowance()))
         .says(format!("at most twice the limit, plus {} and the inflater", allowance()))
@@ -381,7 +381,7 @@ fn the_manual_lists_limits_and_timeouts() {
         .says("the connection is closed with 1001 | off |")
         .says(format!(
             "by at most {} times the pong timeout",
-            word(constant("src/connection/timers.rs", "MOST_EXTENSIONS"))
+            word(constant("src/connection/timers.rs", "MAX_EXTENSIONS"))
         ))
         .and_no_more();
     Page::new("src/manual/from_tokio_tungstenite.rs")
@@ -501,7 +501,7 @@ fn the_docs_of_the_adapters_state_timeouts_and_kept_memory() {
     Page::new("src/adapters/async_driver/mod.rs")
         .says(format!(
             "also reads what has arrived, up to {},",
-            size(constant("src/adapters/async_driver/read_ahead.rs", "MOST_READ_AHEAD"))
+            size(constant("src/adapters/async_driver/read_ahead.rs", "MAX_READ_AHEAD"))
         ))
         .says(format!(
             "After {} reads, {} frames, {} of input or {} of inflated data, the task yields",
@@ -545,7 +545,7 @@ fn the_docs_of_the_adapters_state_timeouts_and_kept_memory() {
     for path in ["src/adapters/net/http_call.rs", "src/adapters/async_driver/http_call.rs"] {
         Page::new(path).says(format!("plus one second for each {slowest}.")).says(format!(
             "for one second after the end of the response, at most {}.",
-            size(constant(opening, "MOST_DISCARDED"))
+            size(constant(opening, "MAX_DISCARDED"))
         ));
     }
     assert_eq!(constant(opening, "DISCARD_TIME"), 1);

@@ -153,7 +153,7 @@ NET_FAULTS = [
         (NET_DRIVER, 'self.link.now().saturating_duration_since(self.link.read_at()) >= WRITE_TIME_SLICE',
          'self.link.now().saturating_duration_since(self.link.read_at()) >= WRITE_TIME_SLICE * 1000')]),
     ('new', 'consumed bytes still count against the limit of reading ahead', [
-        (NET_AHEAD, 'self.bytes.len() - self.taken < MOST', 'self.bytes.len() < MOST'),
+        (NET_AHEAD, 'self.bytes.len() - self.taken < MAX_READ_AHEAD', 'self.bytes.len() < MAX_READ_AHEAD'),
         (NET_AHEAD, '        self.bytes.drain(..self.taken);\n        self.taken = 0;\n', '')]),
     ('new', 'a call waits for input that it cannot read yet', [
         (NET_DRIVER, 'readable: self.pending.is_none() && self.link.can_read_ahead(),', 'readable: true,')]),

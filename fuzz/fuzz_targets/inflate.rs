@@ -15,7 +15,7 @@ use libfuzzer_sys::fuzz_target;
 
 const KIB: usize = 1 << 10;
 /// Maximum number of inflated bytes of a message.
-const MOST: usize = 128 * KIB;
+const MAX_MESSAGE: usize = 128 * KIB;
 
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {
@@ -103,7 +103,7 @@ enum How {
     Well,
     /// The last message is invalid. Its valid beginning is delivered.
     Wrong,
-    /// The last message is too long. Its first `MOST` bytes are delivered.
+    /// The last message is too long. Its first `MAX_MESSAGE` bytes are delivered.
     Long,
 }
 
@@ -115,7 +115,7 @@ impl Inflation {
         for payload in payloads {
             let mut data = Vec::new();
             all.how = self.message(&mut meter, &mut inflater, payload, &mut room, &mut data);
-            data.truncate(MOST);
+            data.truncate(MAX_MESSAGE);
             all.data.push(data);
             if all.how != How::Well {
                 break;
@@ -151,12 +151,12 @@ impl Inflation {
                 Ok(result) => result,
                 Err(error) => {
                     data.extend_from_slice(&room[..error.produced]);
-                    return if data.len() >= MOST { How::Long } else { How::Wrong };
+                    return if data.len() >= MAX_MESSAGE { How::Long } else { How::Wrong };
                 }
             };
             data.extend_from_slice(&room[..step.produced]);
             rest = &rest[step.consumed..];
-            if data.len() >= MOST {
+            if data.len() >= MAX_MESSAGE {
                 return How::Long;
             }
             if done {
@@ -185,7 +185,7 @@ fn decode(payloads: &[Vec<u8>], takeover: bool, bits: u8) -> Option<Ended> {
             return None;
         }
         match message {
-            Some(data) if data.len() < MOST => all.data.push(data),
+            Some(data) if data.len() < MAX_MESSAGE => all.data.push(data),
             Some(_) => all.how = How::Long,
             None => all.how = How::Wrong,
         }

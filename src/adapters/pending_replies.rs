@@ -11,7 +11,7 @@
 //! Invariants:
 //! - The lock of the stored replies is held for a few instructions, and never during a call on a stream. So a slow
 //!   write cannot delay the receiving half.
-//! - At most [`MOST_OWED`] replies are stored. When the store is full the oldest Pong is dropped, which RFC 6455
+//! - At most [`MAX_REPLIES`] replies are stored. When the store is full the oldest Pong is dropped, which RFC 6455
 //!   section 5.5.3 permits. A Close is never dropped while a Pong is stored.
 
 use core::time::Duration;
@@ -24,7 +24,7 @@ use crate::{Instant, Outbox, PendingReply, Sender, SendingHalf};
 
 /// Maximum number of stored replies. If several Pings are unanswered, only the newest one must be answered (RFC 6455
 /// section 5.5.3). So a small number is enough.
-const MOST_OWED: usize = 8;
+const MAX_REPLIES: usize = 8;
 
 /// Replies to the peer, shared by the two halves of a split WebSocket.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl PendingReplies {
             // that the copies do not displace a Close.
             return;
         }
-        if stored.replies.len() == MOST_OWED {
+        if stored.replies.len() == MAX_REPLIES {
             // RFC 6455 5.5.3: the Pong for an earlier Ping may be omitted. Another reply is dropped only if no Pong is
             // stored.
             let oldest = stored.replies.iter().position(|reply| matches!(reply, PendingReply::Pong(_)));
@@ -139,7 +139,7 @@ mod tests {
             code: Some(CloseCode::NORMAL),
             reason: CloseReason::EMPTY,
         }));
-        for _ in 0..2 * MOST_OWED {
+        for _ in 0..2 * MAX_REPLIES {
             pending.owe(PendingReply::InputEnded(EofPosition::BetweenMessages));
         }
         pending.apply(&mut sender, Instant::ZERO, || Instant::ZERO);

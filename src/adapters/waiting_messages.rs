@@ -9,7 +9,7 @@
 //! Replies of the receiving half are in `pending_replies.rs`.
 //!
 //! Invariants:
-//! - Memory is bounded: a message is accepted only if fewer than [`MOST_WAITING`] bytes are stored.
+//! - Memory is bounded: a message is accepted only if fewer than [`MAX_WAITING`] bytes are stored.
 //! - Messages are sent in the order in which they were accepted. If the write queue is full, the stored messages are
 //!   moved to the queue before any later message is queued. A Close of the application follows all stored messages:
 //!   [`WaitingMessages::close`] moves them into the queue although the queue is full.
@@ -28,7 +28,7 @@ use crate::{CloseCode, Instant, Message, Outbox, ReadyState, SendError, Sender, 
 
 /// A message is accepted only if fewer bytes than this are stored. A small number is enough: the lock of the write
 /// queue is held for one poll or one write, so messages wait for a short time.
-const MOST_WAITING: usize = 16 << 10;
+const MAX_WAITING: usize = 16 << 10;
 
 /// The maximum length of a frame header, in bytes (RFC 6455 section 5.2).
 const HEADER: usize = 14;
@@ -83,14 +83,14 @@ impl WaitingMessages {
     /// The error has the message.
     ///
     /// - [`SendError::Closed`]: closing has begun.
-    /// - [`SendError::Blocked`]: at least [`MOST_WAITING`] bytes are stored.
+    /// - [`SendError::Blocked`]: at least [`MAX_WAITING`] bytes are stored.
     pub(super) fn push(&self, message: Message, status: &SenderStatus) -> Result<(), UnsentMessage> {
         if status.ready_state() != ReadyState::Open {
             return Err(UnsentMessage { error: SendError::Closed, message });
         }
         {
             let mut stored = lock(&self.stored);
-            if stored.bytes >= MOST_WAITING {
+            if stored.bytes >= MAX_WAITING {
                 return Err(UnsentMessage { error: SendError::Blocked, message });
             }
             stored.bytes = stored.bytes.saturating_add(size(&message));
@@ -289,17 +289,17 @@ mod tests {
         assert!(waiting.is_empty());
         sender.send_text("full").unwrap();
         // An empty store accepts a message of any size. After this message the limit is reached.
-        waiting.push(Message::from(&[1; 2 * MOST_WAITING][..]), &status).unwrap();
+        waiting.push(Message::from(&[1; 2 * MAX_WAITING][..]), &status).unwrap();
         let refused = waiting.push(Message::from("two"), &status).unwrap_err();
         assert_eq!((refused.error, refused.message), (SendError::Blocked, Message::from("two")));
         assert!(!waiting.apply(&mut sender, u64::MAX) && waiting.need_room(u64::MAX));
-        assert_eq!((sender.buffered_amount(), waiting.bytes()), (6, 2 * MOST_WAITING + HEADER));
+        assert_eq!((sender.buffered_amount(), waiting.bytes()), (6, 2 * MAX_WAITING + HEADER));
         sender.transmitted(Instant::ZERO, 6);
         assert!(waiting.apply(&mut sender, u64::MAX) && waiting.is_empty());
         assert_eq!(waiting.bytes(), 0);
         waiting.push(Message::from("two"), &status).unwrap();
         let large = sender.buffered_amount();
-        assert!(large > 2 * MOST_WAITING && !waiting.apply(&mut sender, u64::MAX));
+        assert!(large > 2 * MAX_WAITING && !waiting.apply(&mut sender, u64::MAX));
         sender.transmitted(Instant::ZERO, large);
         waiting.apply(&mut sender, u64::MAX);
         assert_eq!(sender.buffered_amount(), 5);

@@ -34,7 +34,7 @@ const LEAST_INTERVAL: Term = Term::new(Some(Duration::from_millis(1)));
 const ONE_WRITE: Term = Term::new(Some(Duration::from_nanos(1)));
 
 /// Maximum number of additional `pong_timeout`s that the connection waits for a Pong while the peer reads.
-const MOST_EXTENSIONS: u8 = 3;
+const MAX_EXTENSIONS: u8 = 3;
 
 /// Number of unanswered Pings that are stored: the oldest, the one after it, and the newest.
 const TRACKED: usize = LAST_TRACKED as usize + 1;
@@ -253,13 +253,13 @@ impl Timers {
     }
 
     /// Returns the time from which the Pong timeout is counted. No byte was received since `silent_from`. If a full
-    /// transport has accepted bytes since then, the time is later, by at most [`MOST_EXTENSIONS`] timeouts.
+    /// transport has accepted bytes since then, the time is later, by at most [`MAX_EXTENSIONS`] timeouts.
     #[inline]
     fn extended(&self, silent_from: Instant, config: &Config) -> Instant {
         if self.progress_or_end <= silent_from {
             return silent_from;
         }
-        let latest = (0..MOST_EXTENSIONS).fold(silent_from, |at, _| at + config.pong_timeout);
+        let latest = (0..MAX_EXTENSIONS).fold(silent_from, |at, _| at + config.pong_timeout);
         self.progress_or_end.min(latest)
     }
 }

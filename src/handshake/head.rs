@@ -35,14 +35,14 @@ pub struct HeadLimits {
     /// On a server the number includes an empty line before the request. On a client it includes all interim
     /// responses (1xx).
     pub max_head: usize,
-    /// The maximum number of header lines in a head; 100 by default. A value above [`HeadLimits::MOST_HEADERS`]
-    /// counts as [`HeadLimits::MOST_HEADERS`].
+    /// The maximum number of header lines in a head; 100 by default. A value above [`HeadLimits::MAX_HEADERS`] counts
+    /// as [`HeadLimits::MAX_HEADERS`].
     pub max_headers: usize,
 }
 
 impl HeadLimits {
     /// The upper bound of [`HeadLimits::max_headers`].
-    pub const MOST_HEADERS: usize = 128;
+    pub const MAX_HEADERS: usize = 128;
 
     /// Returns the default limits: 16384 bytes and 100 headers.
     #[must_use]
@@ -58,10 +58,10 @@ impl HeadLimits {
     }
 
     /// Returns these limits with another [`max_headers`](Self::max_headers), at most
-    /// [`MOST_HEADERS`](Self::MOST_HEADERS).
+    /// [`MAX_HEADERS`](Self::MAX_HEADERS).
     #[must_use]
     pub const fn max_headers(mut self, lines: usize) -> Self {
-        self.max_headers = if lines > Self::MOST_HEADERS { Self::MOST_HEADERS } else { lines };
+        self.max_headers = if lines > Self::MAX_HEADERS { Self::MAX_HEADERS } else { lines };
         self
     }
 }
@@ -185,7 +185,7 @@ impl<'h> Headers<'h> {
 
     /// Returns whether the parser `httparse` finds the same headers. The result is a second check of the scanner.
     pub(crate) fn match_httparse(&self) -> bool {
-        let mut slots = [httparse::EMPTY_HEADER; HeadLimits::MOST_HEADERS];
+        let mut slots = [httparse::EMPTY_HEADER; HeadLimits::MAX_HEADERS];
         match httparse::parse_headers(self.block, &mut slots) {
             Ok(httparse::Status::Complete((len, headers))) => {
                 let theirs = headers.iter().map(|header| (header.name, trim_ows(header.value)));

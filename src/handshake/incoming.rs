@@ -279,7 +279,7 @@ const fn check_version(value: &[u8]) -> Result<(), Reason> {
 fn check_subprotocols(subprotocols: HeaderLines<'_>) -> Result<HeaderLines<'_>, Reason> {
     // The array has space for one name more than allowed, so that a longer list is noticed. If one of these names
     // is repeated or is not a token, that error is reported first.
-    let mut names = [None; Request::MOST_SUBPROTOCOLS + 1];
+    let mut names = [None; Request::MAX_SUBPROTOCOLS + 1];
     let (mut len, mut tokens) = (0, true);
     for (name, offer) in names.iter_mut().zip(offers(subprotocols)) {
         tokens = is_token(offer);
@@ -297,7 +297,7 @@ fn check_subprotocols(subprotocols: HeaderLines<'_>) -> Result<HeaderLines<'_>, 
         Err(Reason::SubprotocolRepeated)
     } else if !tokens {
         Err(Reason::SubprotocolInvalid)
-    } else if len > Request::MOST_SUBPROTOCOLS {
+    } else if len > Request::MAX_SUBPROTOCOLS {
         Err(Reason::SubprotocolsTooMany)
     } else {
         Ok(subprotocols)

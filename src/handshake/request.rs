@@ -54,7 +54,7 @@ pub struct Request<'h> {
 impl<'h> Request<'h> {
     /// The maximum number of subprotocols in a request. A request with more subprotocols is rejected, because
     /// the search for a repeated name needs memory for all names.
-    pub const MOST_SUBPROTOCOLS: usize = 512;
+    pub const MAX_SUBPROTOCOLS: usize = 512;
 
     /// Returns the request target as sent: path and query, or an absolute URI (RFC 9112 section 3.2).
     #[must_use]

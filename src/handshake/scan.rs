@@ -559,7 +559,7 @@ mod tests {
         let line = HeadLimits::new().max_head(14);
         assert_eq!(Scanner::request(line).scan(head, &mut ()).err(), Some(HeadError::LineTooLong));
         let many = HeadLimits { max_head: 9, max_headers: usize::MAX };
-        assert_eq!(Scanner::request(many).limits.max_headers, HeadLimits::MOST_HEADERS);
+        assert_eq!(Scanner::request(many).limits.max_headers, HeadLimits::MAX_HEADERS);
     }
 
     #[test]

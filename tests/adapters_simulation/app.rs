@@ -18,7 +18,7 @@ use crate::support::cuts::Xorshift;
 use crate::world::{World, fail};
 
 /// An application that has sent this many messages answers no further message.
-const MOST_ANSWERS: usize = 300;
+const MAX_ANSWERS: usize = 300;
 
 impl Task {
     pub fn new(world: &Rc<World>, end: usize, slot: usize, seed: u64) -> Self {
@@ -119,7 +119,7 @@ impl Task {
     async fn receive(&mut self, input: &mut In<'_>, plan: &Plan, patience: Patience) -> bool {
         let reading = plan.readings[self.random.below(plan.readings.len())];
         // Without this limit two applications would answer each other's answers endlessly.
-        let few = self.world.journals[self.end].borrow().entries.len() < MOST_ANSWERS;
+        let few = self.world.journals[self.end].borrow().entries.len() < MAX_ANSWERS;
         let answers = self.random.below(100) < plan.answers && few;
         let (len, owned) = (length(&mut self.random, LONGEST), self.random.below(2) == 0);
         let answer_patience = self.patience(plan.drops);

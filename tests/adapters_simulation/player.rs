@@ -11,11 +11,11 @@ use crate::journal::{self, Fate, Journal};
 use crate::support::cuts::Xorshift;
 
 /// Maximum number of Pings that a peer sends.
-const MOST_PINGS: usize = 2000;
+const MAX_PINGS: usize = 2000;
 /// Maximum number of bytes of messages that a peer sends.
-const MOST_SAID: usize = 1_000_000;
+const MAX_SAID: usize = 1_000_000;
 /// A peer with more bytes than this in its queue sends no further message.
-const MOST_QUEUED: usize = 300_000;
+const MAX_QUEUED: usize = 300_000;
 
 /// How a peer reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -121,7 +121,7 @@ impl Player {
                 (self.says_at, self.allowance) = (now + pause, bytes);
             }
             Says::Pings(count, pause) => {
-                let count = count.min(MOST_PINGS - self.said);
+                let count = count.min(MAX_PINGS - self.said);
                 for _ in 0..count {
                     self.said += 1;
                     // Only a few Pings are queued, and a closing connection accepts none.
@@ -130,7 +130,7 @@ impl Player {
                 (self.says_at, self.allowance) = (now + pause, usize::MAX);
             }
             Says::Messages(pause, len) => {
-                if self.said < MOST_SAID && self.connection.buffered_amount() < MOST_QUEUED {
+                if self.said < MAX_SAID && self.connection.buffered_amount() < MAX_QUEUED {
                     self.said += len;
                     self.message(journal, random, len);
                 }

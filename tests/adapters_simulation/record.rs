@@ -9,7 +9,7 @@ use hybi::Outcome;
 
 /// Maximum number of bytes that sending calls read while they wait for space to write. The library stores these bytes
 /// for the next receiving call.
-const MOST_READ_AHEAD: u64 = 64 << 10;
+const MAX_READ_AHEAD: u64 = 64 << 10;
 
 /// The timeouts and limits in an endpoint's configuration, which the library must keep. Times are in nanoseconds.
 #[derive(Clone, Copy, Debug)]
@@ -101,8 +101,8 @@ pub struct Record {
     pub group_closed: bool,
     /// Number of bytes that sending calls have read since a receiving call last read.
     read_ahead: u64,
-    /// [`MOST_READ_AHEAD`] was reached, so sending calls read nothing more. Unless a call receives, the library may
-    /// then give up a peer that is alive.
+    /// [`MAX_READ_AHEAD`] was reached, so sending calls read nothing more. Unless a call receives, the library may then
+    /// give up a peer that is alive.
     pub was_full: bool,
     /// Time at which the WebSocket was last taken apart and put together. Its clock then continues from the latest
     /// event that the connection knew, so timers may be late.
@@ -237,7 +237,7 @@ impl Record {
     pub fn read_ahead_by(&mut self, kind: CallKind, bytes: u64) {
         if kind == CallKind::Send {
             self.read_ahead += bytes;
-            self.was_full |= self.read_ahead >= MOST_READ_AHEAD;
+            self.was_full |= self.read_ahead >= MAX_READ_AHEAD;
         } else if bytes > 0 {
             // A receiving call reads from the stream once all input that was read ahead is consumed.
             self.read_ahead = 0;

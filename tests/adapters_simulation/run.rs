@@ -21,20 +21,20 @@ use crate::tally::Tally;
 use crate::world::{World, fail};
 
 /// Maximum number of polls in a row during which no stream moves a byte and no time passes.
-const MOST_IDLE_POLLS: u64 = 2000;
-/// Maximum number of polls of a run: this constant, [`MOST_POLLS_EACH`] for each event, and one for each hundred bytes
+const MAX_IDLE_POLLS: u64 = 2000;
+/// Maximum number of polls of a run: this constant, [`MAX_POLLS_EACH`] for each event, and one for each hundred bytes
 /// that the streams move.
-const MOST_POLLS: u64 = 300;
-const MOST_POLLS_EACH: u64 = 5;
-/// Maximum number of bytes that are copied because allocations grow or shrink: this constant, [`MOST_COPIED_EACH`] for
-/// each byte that the streams move, and [`MOST_COPIED_BY_CALL`] for each call of a stream. If a part of a small message
+const MAX_POLLS: u64 = 300;
+const MAX_POLLS_EACH: u64 = 5;
+/// Maximum number of bytes that are copied because allocations grow or shrink: this constant, [`MAX_COPIED_EACH`] for
+/// each byte that the streams move, and [`MAX_COPIED_BY_CALL`] for each call of a stream. If a part of a small message
 /// has arrived, the read buffer keeps 1 KiB of free space. It shrinks to this before a wait, and grows with the next
 /// read.
-const MOST_COPIED: u64 = 1 << 20;
-const MOST_COPIED_EACH: u64 = 4;
-const MOST_COPIED_BY_CALL: u64 = 1 << 10;
+const MAX_COPIED: u64 = 1 << 20;
+const MAX_COPIED_EACH: u64 = 4;
+const MAX_COPIED_BY_CALL: u64 = 1 << 10;
 /// Maximum virtual time of a run.
-const MOST_TIME: u64 = 600 * SECOND;
+const MAX_TIME: u64 = 600 * SECOND;
 
 struct Run {
     world: Rc<World>,
@@ -152,7 +152,7 @@ impl Run {
                 let Some(due) = self.world.clock.advance() else {
                     fail!("8 hang", "all tasks wait, and nothing will wake them");
                 };
-                if self.world.clock.now() > MOST_TIME {
+                if self.world.clock.now() > MAX_TIME {
                     fail!("7 no end", "the run does not end");
                 }
                 // A delayed wakeup does not count as an event.
@@ -169,10 +169,10 @@ impl Run {
             }
             idle_polls += 1;
             polls += 1;
-            if polls > MOST_POLLS + MOST_POLLS_EACH * happened + moved / 100 {
+            if polls > MAX_POLLS + MAX_POLLS_EACH * happened + moved / 100 {
                 fail!("13 polls", "{polls} polls for {happened} events and {moved} moved bytes");
             }
-            if idle_polls > MOST_IDLE_POLLS {
+            if idle_polls > MAX_IDLE_POLLS {
                 fail!("13 busy", "tasks are polled endlessly, and nothing happens");
             }
         }
@@ -241,7 +241,7 @@ impl Run {
         let [polls, happened, moved] = self.counts;
         let reallocated = meter::take();
         let calls: u64 = self.world.streams.iter().map(|stream| stream.borrow().calls).sum();
-        if reallocated as u64 > MOST_COPIED + MOST_COPIED_EACH * moved + MOST_COPIED_BY_CALL * calls {
+        if reallocated as u64 > MAX_COPIED + MAX_COPIED_EACH * moved + MAX_COPIED_BY_CALL * calls {
             fail!(
                 "13 copied",
                 "{reallocated} bytes were copied to grow or shrink memory, for {moved} moved bytes"

@@ -23,7 +23,7 @@ use super::turns::{Counts, Flood};
 
 /// Maximum number of polls from one turn to the next. A connection waits for at most 48 rounds, and its next poll
 /// begins a turn.
-const MOST_POLLS: usize = 49;
+const MAX_POLLS: usize = 49;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -118,7 +118,7 @@ fn a_poll_of_100_connections_with_endless_input_begins_few_turns() {
         let turns: Vec<_> = (0..150).map(|_| poll()).skip(50).collect();
         assert!(turns.iter().all(|turns| (1..=12).contains(turns)), "halves: {halves}: {turns:?}");
         let most = watch.most_polls.load(Ordering::Relaxed);
-        assert!((15..=MOST_POLLS).contains(&most), "halves: {halves}: {most}");
+        assert!((15..=MAX_POLLS).contains(&most), "halves: {halves}: {most}");
     }
 }
 
@@ -131,7 +131,7 @@ fn connections_progress_if_polled_only_after_wakeups() {
         block_on(&Clock::default(), async { while all.next().await.is_some() {} });
         assert_eq!(watch.turns.load(Ordering::Relaxed), 300);
         let most = watch.most_polls.load(Ordering::Relaxed);
-        assert!((8..=MOST_POLLS).contains(&most), "halves: {halves}: {most}");
+        assert!((8..=MAX_POLLS).contains(&most), "halves: {halves}: {most}");
     }
 }
 
@@ -153,7 +153,7 @@ fn dropping_a_call_keeps_its_position_in_the_queue() {
                 poll();
                 written() > before
             });
-            assert!(polls.is_some_and(|polls| polls <= MOST_POLLS), "halves: {halves}: {polls:?}");
+            assert!(polls.is_some_and(|polls| polls <= MAX_POLLS), "halves: {halves}: {polls:?}");
         };
         if halves {
             let (mut reader, mut writer) = ws.split();
@@ -234,16 +234,16 @@ fn a_closed_group_and_deadlines_take_effect_within_bounded_rounds() {
         };
         assert_eq!(poll(10), 0);
         group.close(CloseCode::GOING_AWAY, "").unwrap();
-        assert_eq!(poll(MOST_POLLS), 0);
+        assert_eq!(poll(MAX_POLLS), 0);
         // RFC 6455 5.5.1: nothing is written after a Close.
         let written = |counts: &[Arc<Mutex<Counts>>]| {
             counts.iter().map(|counts| counts.lock().unwrap().written).collect::<Vec<_>>()
         };
         let before = written(&counts);
-        assert_eq!(poll(MOST_POLLS), 0);
+        assert_eq!(poll(MAX_POLLS), 0);
         assert_eq!(written(&counts), before, "halves: {halves}: bytes were written after a Close");
         clock.advance(Duration::from_secs(6));
-        assert_eq!(poll(2 * MOST_POLLS), 100, "halves: {halves}: a connection did not end in time");
+        assert_eq!(poll(2 * MAX_POLLS), 100, "halves: {halves}: a connection did not end in time");
         for end in ends {
             assert_eq!(
                 *end.lock().unwrap(),
@@ -294,7 +294,7 @@ mod on_tokio {
             }
         });
         assert!(watch.turns.load(Ordering::Relaxed) >= 200);
-        assert!(watch.most_polls.load(Ordering::Relaxed) <= MOST_POLLS);
+        assert!(watch.most_polls.load(Ordering::Relaxed) <= MAX_POLLS);
     }
 
     #[test]
@@ -321,7 +321,7 @@ mod on_tokio {
                 task.await.unwrap();
             }
         });
-        assert!(watch.most_polls.load(Ordering::Relaxed) <= MOST_POLLS);
+        assert!(watch.most_polls.load(Ordering::Relaxed) <= MAX_POLLS);
     }
 
     /// Idle threads take tasks from other threads.
@@ -338,7 +338,7 @@ mod on_tokio {
                 [&watch.turns, &watch.polls, &watch.most_polls].map(|count| count.load(Ordering::Relaxed));
             println!("{turns} {polls} {most}");
             assert_eq!(turns, 400);
-            assert!(most <= MOST_POLLS, "{most}");
+            assert!(most <= MAX_POLLS, "{most}");
         }
     }
 }
@@ -367,6 +367,6 @@ fn tasks_in_one_queue_for_all_threads_take_turns() {
             [&watch.turns, &watch.polls, &watch.most_polls].map(|count| count.load(Ordering::Relaxed));
         println!("{turns} {polls} {most}");
         assert_eq!(turns, 400);
-        assert!(most <= MOST_POLLS, "{most}");
+        assert!(most <= MAX_POLLS, "{most}");
     }
 }

@@ -99,10 +99,10 @@ impl Wake for Flag {
 }
 
 /// Maximum number of polls of one task. No test needs more, so a task that exceeds this number is in a busy loop.
-const MOST_POLLS: usize = 2_000_000;
+const MAX_POLLS: usize = 2_000_000;
 
 /// Maximum number of calls of one stream.
-const MOST_CALLS: usize = 100_000;
+const MAX_CALLS: usize = 100_000;
 
 /// Runs tasks until the first one is done. A task is polled only after it was woken. When all tasks wait, time
 /// moves to the next alarm. Without an alarm the tasks would hang, so this function panics.
@@ -115,7 +115,7 @@ pub fn run<T>(
     let flags: Vec<_> = (0..=others.len()).map(|_| Arc::new(Flag(AtomicBool::new(true)))).collect();
     let wakers: Vec<Waker> = flags.iter().map(|flag| Arc::clone(flag).into()).collect();
     let mut done = vec![false; others.len()];
-    for _ in 0..MOST_POLLS {
+    for _ in 0..MAX_POLLS {
         let mut idle = true;
         if flags[0].0.swap(false, Ordering::SeqCst) {
             idle = false;
@@ -259,7 +259,7 @@ impl End {
     fn call(&self, state: &mut State, way: Way, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let fault = self.behavior.fault.filter(|(at, _)| *at == state.calls).map(|(_, fault)| fault);
         state.calls += 1;
-        assert!(state.calls < MOST_CALLS, "the stream is called too often, so a task is in a busy loop");
+        assert!(state.calls < MAX_CALLS, "the stream is called too often, so a task is in a busy loop");
         if state.broken {
             return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
         }

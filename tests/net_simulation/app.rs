@@ -23,7 +23,7 @@ use crate::world::{Wait, fail};
 const PLAIN: SendOptions = SendOptions::new().compress(false);
 
 /// An application that has sent this many messages answers no further message.
-const MOST_ANSWERS: usize = 300;
+const MAX_ANSWERS: usize = 300;
 
 /// An application that makes no call for this long has not run its timers.
 const LONG_REST: u64 = 50 * MS;
@@ -260,7 +260,7 @@ impl Task {
     fn receive(&mut self, input: &mut In<'_>, plan: &Plan, at: Option<u64>) -> bool {
         let reading = plan.readings[self.random.below(plan.readings.len())];
         // Without this limit two applications would answer each other's answers endlessly.
-        let few = self.world().journals[self.end].entries.len() < MOST_ANSWERS;
+        let few = self.world().journals[self.end].entries.len() < MAX_ANSWERS;
         let answers = self.random.below(100) < plan.answers && few;
         let (len, pause) = (length(&mut self.random, LONGEST), self.random.next() % (30 * MS));
         let timeout = match (at, reading) {

@@ -17,7 +17,7 @@ use crate::world::{World, fail};
 /// of streams are late.
 const SLACK: u64 = 150 * MS;
 /// Above this number of bytes that sending calls have read and no call has received, a sending call need not read.
-const MOST_AHEAD: u64 = 40_000;
+const MAX_AHEAD: u64 = 40_000;
 
 impl World {
     /// Checks that each thread has a reason to wait.
@@ -69,7 +69,7 @@ impl World {
                     ms(readable)
                 );
             }
-            CallKind::Send if whole && stalled > SLACK && reads && self.streams[end].ahead < MOST_AHEAD => {
+            CallKind::Send if whole && stalled > SLACK && reads && self.streams[end].ahead < MAX_AHEAD => {
                 fail!(
                     "2 send reads nothing",
                     "endpoint {end} waits, but {bytes} bytes have been readable for {}",

@@ -21,19 +21,19 @@ use crate::stream;
 use crate::support::cuts::Xorshift;
 
 /// Maximum virtual time of a run.
-const MOST_TIME: u64 = 600 * SECOND;
+const MAX_TIME: u64 = 600 * SECOND;
 /// Maximum number of calls on streams in a row during which no time passes and no byte is moved.
-const MOST_IDLE_CALLS: u64 = 2000;
-/// Maximum number of calls on streams in a run: this constant, [`MOST_CALLS_EACH`] for each event and each passed
+const MAX_IDLE_CALLS: u64 = 2000;
+/// Maximum number of calls on streams in a run: this constant, [`MAX_CALLS_EACH`] for each event and each passed
 /// deadline, and one for each five bytes that the streams move.
-const MOST_CALLS: u64 = 500;
-const MOST_CALLS_EACH: u64 = 16;
+const MAX_CALLS: u64 = 500;
+const MAX_CALLS_EACH: u64 = 16;
 /// Maximum number of calls that find nothing to do and do not wait, for each event and each passed deadline. There are
 /// many of them, because a call that waits for a deadline within a millisecond polls its stream repeatedly.
-const MOST_LOOKS_EACH: u64 = 60;
+const MAX_LOOKS_EACH: u64 = 60;
 /// Maximum number of deadlines of calls that pass in a run: this constant, and one for each thread and each
 /// [`DEADLINE_EACH`] of time.
-const MOST_DEADLINES: u64 = 500;
+const MAX_DEADLINES: u64 = 500;
 const DEADLINE_EACH: u64 = 4 * MS;
 
 /// Fails the run. The category comes first, so that a survey can count it.
@@ -252,19 +252,18 @@ impl World {
     pub fn count_call(&mut self) {
         self.calls += 1;
         self.idle_calls += 1;
-        if self.idle_calls > MOST_IDLE_CALLS {
+        if self.idle_calls > MAX_IDLE_CALLS {
             fail!("13 busy", "streams are called endlessly, and nothing happens");
         }
         let moved: u64 = self.streams.iter().map(|stream| stream.moved).sum();
-        let most =
-            MOST_CALLS + MOST_CALLS_EACH * (self.happened + self.deadlines) + 5 * self.looks + moved / 5;
+        let most = MAX_CALLS + MAX_CALLS_EACH * (self.happened + self.deadlines) + 5 * self.looks + moved / 5;
         if self.calls > most {
             fail!("13 calls", "{} calls for {} events", self.calls, self.happened);
         }
-        if self.looks > MOST_CALLS + MOST_LOOKS_EACH * (self.happened + self.deadlines) {
+        if self.looks > MAX_CALLS + MAX_LOOKS_EACH * (self.happened + self.deadlines) {
             fail!("13 looks", "{} calls found nothing to do, for {} events", self.looks, self.happened);
         }
-        let most = MOST_DEADLINES + self.now / DEADLINE_EACH * self.threads.len() as u64;
+        let most = MAX_DEADLINES + self.now / DEADLINE_EACH * self.threads.len() as u64;
         if self.deadlines > most {
             fail!("13 deadlines", "{} deadlines in {:?}", self.deadlines, Duration::from_nanos(self.now));
         }
@@ -311,7 +310,7 @@ impl World {
             fail!("8 hang", "all threads wait, and nothing will wake them");
         };
         self.now = next.max(self.now);
-        if self.now > MOST_TIME {
+        if self.now > MAX_TIME {
             fail!("7 no end", "the run does not end");
         }
         self.idle_calls = 0;

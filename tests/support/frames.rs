@@ -20,7 +20,7 @@ const LENT: usize = 4 << 10;
 /// Length of a read buffer that is too small for most messages. The longest header has 14 bytes.
 const SMALL: usize = 16;
 /// Maximum length of the output if it is written only at the end: a few Pongs and a Close.
-const MOST_WAITING: usize = 1 << 10;
+const MAX_WAITING: usize = 1 << 10;
 
 pub fn judge(case: &Value) -> Judged {
     check_keys(case, &["id", "rfc", "role", "config", "input_hex", "expect", "alt", "tags", "why"]);
@@ -186,7 +186,7 @@ impl Endpoint {
         let mut pings = at_once.pongs.iter();
         let in_order = sent.pongs.iter().all(|pong| pings.any(|ping| ping == pong));
         let newest = sent.close.is_some() || sent.pongs.last() == at_once.pongs.last();
-        if sent.close != at_once.close || !in_order || !newest || run.out.len() > MOST_WAITING {
+        if sent.close != at_once.close || !in_order || !newest || run.out.len() > MAX_WAITING {
             return Err(format!("output written at the end: {} bytes, {sent:?}", run.out.len()));
         }
         Ok(())

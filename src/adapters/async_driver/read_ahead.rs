@@ -8,7 +8,7 @@
 //! `write_driver` decides when to read ahead, and reports the input to the timers.
 //!
 //! Invariants:
-//! - At most [`MOST_READ_AHEAD`] bytes are kept. Further input stays in the transport, whose backpressure stops the
+//! - At most [`MAX_READ_AHEAD`] bytes are kept. Further input stays in the transport, whose backpressure stops the
 //!   peer.
 //! - The bytes are returned in the order in which they arrived. The end or the error of the stream is returned after
 //!   the bytes.
@@ -23,7 +23,7 @@ use super::stream::check_count;
 use crate::{Connection, Inbox};
 
 /// Maximum number of bytes that are read ahead while a call waits to send.
-const MOST_READ_AHEAD: usize = 64 << 10;
+const MAX_READ_AHEAD: usize = 64 << 10;
 
 /// Maximum number of bytes in one read. Each read goes into an array of this size on the stack.
 const READ_AHEAD_AT_ONCE: usize = 4 << 10;
@@ -44,7 +44,7 @@ struct Kept {
 impl Kept {
     /// Returns how many more bytes may be read.
     fn room(&self) -> usize {
-        if self.end.is_some() { 0 } else { MOST_READ_AHEAD.saturating_sub(self.bytes.len()) }
+        if self.end.is_some() { 0 } else { MAX_READ_AHEAD.saturating_sub(self.bytes.len()) }
     }
 
     /// Moves bytes to `to`. When all bytes were moved, returns 0 or the read error.
@@ -120,7 +120,7 @@ impl ReadAhead {
         let mut space = [0; READ_AHEAD_AT_ONCE];
         let mut has_read = false;
         loop {
-            let room = self.0.as_ref().map_or(MOST_READ_AHEAD, |kept| kept.room());
+            let room = self.0.as_ref().map_or(MAX_READ_AHEAD, |kept| kept.room());
             let most = room.min(READ_AHEAD_AT_ONCE);
             if most == 0 {
                 return has_read;

@@ -30,7 +30,7 @@ use crate::adapters::waiting_messages::{SenderStatus, WaitingMessages};
 use crate::{CloseCode, Instant, Message, Outbox, SendError, Sender, UnsentMessage};
 
 /// Maximum number of times that a poll writes messages which were stored during the previous write.
-const MOST_LOOKS: u32 = 2;
+const MAX_STORED_WRITES: u32 = 2;
 
 /// The shared state of the two halves.
 #[derive(Debug)]
@@ -247,7 +247,7 @@ impl<S, R: Transport<S>> Shared<S, R> {
     /// The reader may never be polled again, so this call writes them itself.
     #[cold]
     fn write_stored(&self, side: Side) {
-        for _ in 0..MOST_LOOKS {
+        for _ in 0..MAX_STORED_WRITES {
             if !self.messages.came_meanwhile() {
                 return;
             }

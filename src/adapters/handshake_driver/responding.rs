@@ -26,7 +26,7 @@ use crate::Instant;
 use crate::handshake::HttpResponse;
 
 /// Maximum number of bytes that are read and discarded after a response.
-const MOST_DISCARDED: usize = 64 << 10;
+const MAX_DISCARDED: usize = 64 << 10;
 /// How long input is read and discarded after the response was flushed.
 const DISCARD_TIME: Duration = Duration::from_secs(1);
 /// The sending of a response fails if the stream accepts no byte for this time, by default.
@@ -169,7 +169,7 @@ impl HandshakeDriver for Responding {
                 Ending::Done
             }
             (_, Ok(did)) if !self.out.is_done() => return self.handle_write(now, &did),
-            (Ending::HalfClose, Ok(Did::HalfClosed(true))) => Ending::Discard(MOST_DISCARDED),
+            (Ending::HalfClose, Ok(Did::HalfClosed(true))) => Ending::Discard(MAX_DISCARDED),
             (Ending::HalfClose, Ok(Did::HalfClosed(false))) | (Ending::Discard(_), Ok(Did::Read(0))) => {
                 Ending::Done
             }

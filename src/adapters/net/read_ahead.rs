@@ -7,7 +7,8 @@
 //! `deadline_stream.rs` performs the reads. This file only stores their results.
 //!
 //! Invariants:
-//! - At most [`MOST`] bytes are kept. Further input stays in the transport, whose backpressure stops the peer.
+//! - At most [`MAX_READ_AHEAD`] bytes are kept. Further input stays in the transport, whose backpressure stops the
+//!   peer.
 //! - The bytes are returned in the order in which they arrived. The end or the error of the stream is returned after
 //!   the bytes.
 //! - When all bytes were taken, the next [`take`](ReadAhead::take) frees the memory.
@@ -17,7 +18,7 @@ use std::io;
 use std::prelude::v1::*;
 
 /// Maximum number of bytes that are kept.
-pub(super) const MOST: usize = 64 << 10;
+pub(super) const MAX_READ_AHEAD: usize = 64 << 10;
 /// Maximum number of bytes in one read. This is the maximum payload of a TLS record.
 const AT_ONCE: usize = 16 << 10;
 
@@ -54,7 +55,7 @@ impl ReadAhead {
 
     /// Returns whether more bytes can be kept.
     pub(super) fn has_room(&self) -> bool {
-        self.end.is_none() && self.bytes.len() - self.taken < MOST
+        self.end.is_none() && self.bytes.len() - self.taken < MAX_READ_AHEAD
     }
 
     /// Returns whether no more bytes can be kept until some were taken. The end of the stream is not known then.
@@ -68,7 +69,7 @@ impl ReadAhead {
         self.bytes.drain(..self.taken);
         self.taken = 0;
         let len = self.bytes.len();
-        self.bytes.resize((len + AT_ONCE).min(MOST), 0);
+        self.bytes.resize((len + AT_ONCE).min(MAX_READ_AHEAD), 0);
         self.bytes.get_mut(len..).unwrap_or_default()
     }
 
@@ -150,9 +151,9 @@ mod tests {
         for step in [1, 100, 16 << 10, 1 << 20] {
             let mut ahead = ReadAhead::default();
             assert!(!ahead.has_bytes());
-            assert_eq!(fill(&mut ahead, &bytes), MOST);
+            assert_eq!(fill(&mut ahead, &bytes), MAX_READ_AHEAD);
             assert!(!ahead.has_room() && ahead.has_bytes());
-            assert_eq!(drain(&mut ahead, step), bytes[..MOST]);
+            assert_eq!(drain(&mut ahead, step), bytes[..MAX_READ_AHEAD]);
             assert!(!ahead.has_bytes() && ahead.has_room());
             assert_eq!(ahead.bytes.capacity(), 0);
         }

@@ -35,7 +35,7 @@ use crate::{EofPosition, Instant, Outbox, Sender, TransportAction};
 ///
 /// The pauses between the rounds double, so they soon exceed the time between two calls of another thread. Only a
 /// stream that itself stores messages while it is written to reaches this number.
-const MOST_ROUNDS: u32 = 8;
+const MAX_STORED_WRITES: u32 = 8;
 
 /// A stream that can be used from two threads.
 pub(super) type Half = Box<dyn Stream + Send>;
@@ -89,8 +89,8 @@ impl Shared {
         self.pending.wait_unless(|| try_lock(&self.out).is_some(), most);
     }
 
-    /// Calls `write` while there are stored replies or new messages, but at most [`MOST_ROUNDS`] times. `write` returns
-    /// whether the stream took everything.
+    /// Calls `write` while there are stored replies or new messages, but at most [`MAX_STORED_WRITES`] times. `write`
+    /// returns whether the stream took everything.
     ///
     /// If another thread holds the lock, this method returns, and that thread writes the replies and messages. So each
     /// thread must call this method after it has released the lock.
@@ -100,7 +100,7 @@ impl Shared {
     /// itself.
     pub(super) fn write_replies(&self, mut write: impl FnMut(&mut LockedOut<'_>) -> bool) {
         let mut takes_more = true;
-        for round in 0..MOST_ROUNDS {
+        for round in 0..MAX_STORED_WRITES {
             // `came_meanwhile` has the fence that orders the release of the lock before the loads of both flags.
             let messages = self.pending.messages().came_meanwhile();
             // If the stream is full, waiting messages stay stored. The next call that sends, or the next turn of the

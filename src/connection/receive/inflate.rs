@@ -25,7 +25,7 @@ const PIECE: usize = 16 << 10;
 /// Maximum length of a delivered chunk, in bytes.
 const CHUNK: usize = 16 << 10;
 /// Maximum output space of the inflater in one step, in bytes, if the message is gathered.
-const MOST: usize = (64 << 10) + OUTPUT_PADDING;
+const MAX_OUTPUT: usize = (64 << 10) + OUTPUT_PADDING;
 /// Output space beyond the expected length, in bytes. The inflater is slow in the last 260 bytes of its output space.
 const OUTPUT_PADDING: usize = 512;
 /// Cost of one DEFLATE block against the budget, in bytes of output. It must cover the time for a block without output.
@@ -308,8 +308,8 @@ fn output_space(streaming: bool, len: usize, gathered: usize) -> (usize, usize) 
         // All payload was consumed before, so little output is left.
         (false, 0) => (OUTPUT_PADDING, OUTPUT_PADDING),
         (false, _) => (
-            (8 * len + OUTPUT_PADDING).min(MOST),
-            ((8 * len + OUTPUT_PADDING).max(gathered) + OUTPUT_PADDING).min(MOST),
+            (8 * len + OUTPUT_PADDING).min(MAX_OUTPUT),
+            ((8 * len + OUTPUT_PADDING).max(gathered) + OUTPUT_PADDING).min(MAX_OUTPUT),
         ),
     }
 }

@@ -19,7 +19,7 @@ use crate::connection::send::{LastWriteResult, Sender};
 
 /// Maximum number of bytes that [`Sender::poll_offer`] returns if no control frame is queued. The started frames, or
 /// the first frame if none is started, may be longer. The number equals the maximum payload of a TLS record.
-const MOST_OFFERED: usize = 16 << 10;
+const MAX_RETRYABLE: usize = 16 << 10;
 
 impl<O: WriteQueue> Sender<O> {
     /// Removes the first `n` bytes that [`Self::poll_transmit`] returned, because they have been written. 0 means that
@@ -129,7 +129,7 @@ impl<O: WriteQueue> Sender<O> {
         let len = self.poll_transmit(to);
         let control = self.out.control();
         let mut left = if control.is_empty() {
-            MOST_OFFERED.max(if self.boundary > 0 { self.boundary } else { self.out.boundary_behind(1, 0) })
+            MAX_RETRYABLE.max(if self.boundary > 0 { self.boundary } else { self.out.boundary_behind(1, 0) })
         } else {
             self.boundary + control.offer_len()
         };
