@@ -120,12 +120,12 @@ fn inflate(criterion: &mut Criterion) {
                 assert_eq!(seen, messages.len() * size);
             });
         });
-        let (mut zlib, mut room) = (Inflate::new(false, 15), vec![0; size + 512]);
+        let (mut zlib, mut space) = (Inflate::new(false, 15), vec![0; size + 512]);
         group.bench_function(format!("{column}/zlib-rs"), |bencher| {
             bencher.iter(|| {
                 for payload in &payloads {
-                    zlib.decompress(payload, &mut room, InflateFlush::SyncFlush).unwrap();
-                    black_box(&room);
+                    zlib.decompress(payload, &mut space, InflateFlush::SyncFlush).unwrap();
+                    black_box(&space);
                 }
             });
         });
@@ -154,12 +154,12 @@ fn deflate(criterion: &mut Criterion) {
             mem_level: memory_level.into(),
             ..DeflateConfig::default()
         });
-        let mut room = vec![0; size + 512];
+        let mut space = vec![0; size + 512];
         group.bench_function(format!("{column}/zlib-rs"), |bencher| {
             bencher.iter(|| {
                 for message in &messages {
-                    zlib.compress(message.as_bytes(), &mut room, DeflateFlush::SyncFlush).unwrap();
-                    black_box(&room);
+                    zlib.compress(message.as_bytes(), &mut space, DeflateFlush::SyncFlush).unwrap();
+                    black_box(&space);
                 }
             });
         });

@@ -184,9 +184,9 @@ impl CloseReason {
         impl fmt::Write for Writer {
             fn write_str(&mut self, part: &str) -> fmt::Result {
                 let len = self.0.len;
-                let room =
-                    self.0.bytes.get_mut(usize::from(len)..).and_then(|room| room.get_mut(..part.len()));
-                room.ok_or(fmt::Error)?.copy_from_slice(part.as_bytes());
+                let space =
+                    self.0.bytes.get_mut(usize::from(len)..).and_then(|space| space.get_mut(..part.len()));
+                space.ok_or(fmt::Error)?.copy_from_slice(part.as_bytes());
                 self.0.len = u8::try_from(part.len()).map_or(len, |more| len.saturating_add(more));
                 Ok(())
             }

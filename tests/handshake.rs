@@ -469,7 +469,7 @@ fn s9110_9_3_2_an_answer_to_a_head_request_has_no_body() {
         let reject = page.in_reply_to(method);
         let len = reject.write(&mut out).unwrap();
         assert_eq!(&out[..len], expected, "{method}");
-        assert_eq!(reject.write(&mut []), Err(ResponseError::NoRoom(NoRoom { needed: len })));
+        assert_eq!(reject.write(&mut []), Err(ResponseError::NoSpace(NoSpace { needed: len })));
         // A response without a body is the same for every method.
         for reject in [HttpResponse::new(404), HttpResponse::new(304)] {
             let (len, mut other) = (reject.write(&mut out).unwrap(), [0; 256]);
@@ -676,8 +676,8 @@ fn s4_2_2_invalid_responses_are_refused_before_they_are_sent() {
     let extensions = header(&out[..len], "sec-websocket-extensions");
     assert_eq!(extensions.as_deref(), Some("permessage-deflate; server_max_window_bits=10, x-foo; a=b"));
     for space in 0..len {
-        let no_room = ResponseError::NoRoom(NoRoom { needed: len });
-        assert_eq!(all.write(&mut out[..space]), Err(no_room));
+        let no_space = ResponseError::NoSpace(NoSpace { needed: len });
+        assert_eq!(all.write(&mut out[..space]), Err(no_space));
     }
     #[cfg(feature = "alloc")]
     assert_eq!(all.to_vec().unwrap().len(), len);
@@ -694,8 +694,8 @@ fn s4_1_both_roles_complete_a_handshake_with_each_other() {
     let len = client.write(&mut sent).unwrap();
     #[cfg(feature = "alloc")]
     assert_eq!(client.to_vec(), sent[..len]);
-    let no_room = RequestError::NoRoom(NoRoom { needed: len });
-    assert_eq!(client.write(&mut [0; 9]), Err(no_room));
+    let no_space = RequestError::NoSpace(NoSpace { needed: len });
+    assert_eq!(client.write(&mut [0; 9]), Err(no_space));
     let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(HeadLimits::new()).poll(&sent[..len])
     else {
         panic!("the server did not accept the request");

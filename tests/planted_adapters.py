@@ -160,7 +160,7 @@ NET_FAULTS = [
     ('new', 'a call waits for space although writing has failed', [
         (NET_DRIVER, 'writable: !self.is_out() && !self.link.write_failed(),', 'writable: !self.is_out(),')]),
     ('new', 'the reply to each Ping of a flood waits for space', [
-        (NET_READER, 'if is_pong && no_room_at', 'if is_pong && false && no_room_at')]),
+        (NET_READER, 'if is_pong && no_space_at', 'if is_pong && false && no_space_at')]),
     ('new', 'a due Ping is written before the Close is queued', [
         (NET_DRIVER, 'match self.write_now() {', 'match self.write_out() {')]),
 ]

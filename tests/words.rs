@@ -9,7 +9,7 @@ use std::time::Duration;
 use hybi::frame::{EncodeError, MaskingKeys, Role};
 use hybi::handshake::{
     ClientHandshake, ClientRequest, DeflateConfig, DeflateParams, ExtensionError, Extensions, HandshakeError,
-    HeadError, HeadLimits, HeaderError, HeaderName, Headers, HttpResponse, Incoming, Malformed, NoRoom,
+    HeadError, HeadLimits, HeaderError, HeaderName, Headers, HttpResponse, Incoming, Malformed, NoSpace,
     Reason, Rejection, RequestError, ResponseError, ServerHandshake, UrlError, WsUrl,
 };
 use hybi::utf8::Validator;
@@ -86,7 +86,7 @@ fn errors_of_sending_name_a_rule_or_tell_what_to_do() {
         EncodeError::NoMessageOpen,
         EncodeError::TooLong,
         EncodeError::ControlFrame,
-        EncodeError::NoRoom,
+        EncodeError::NoSpace,
     ];
     let send: Vec<&dyn Error> = send.iter().map(|error| error as &dyn Error).collect();
     assert!(distinct_texts(&send).iter().all(|text| text.contains(':') || text.contains("RFC")));
@@ -232,12 +232,12 @@ fn s4_errors_of_the_handshake_name_a_rule_and_tell_what_to_do() {
         assert_eq!(source(&HandshakeError::Extensions(error)), Some(error.to_string()));
         assert_eq!(HandshakeError::Extensions(error).to_string(), error.to_string());
     }
-    let no_room = NoRoom { needed: 1234 };
-    assert!(no_room.to_string().contains("1234"));
-    assert_eq!(source(&RequestError::from(no_room)), Some(no_room.to_string()));
-    assert_eq!(source(&ResponseError::from(no_room)), Some(no_room.to_string()));
-    assert_eq!(RequestError::from(no_room).to_string(), no_room.to_string());
-    assert_eq!(ResponseError::from(no_room).to_string(), no_room.to_string());
+    let no_space = NoSpace { needed: 1234 };
+    assert!(no_space.to_string().contains("1234"));
+    assert_eq!(source(&RequestError::from(no_space)), Some(no_space.to_string()));
+    assert_eq!(source(&ResponseError::from(no_space)), Some(no_space.to_string()));
+    assert_eq!(RequestError::from(no_space).to_string(), no_space.to_string());
+    assert_eq!(ResponseError::from(no_space).to_string(), no_space.to_string());
     assert!(Malformed.to_string().contains("RFC 6455 9.1"));
     assert!(HeadError::Changed.to_string().contains("keep"));
     let invalid = Validator::new().push(b"ab\xFF").unwrap_err();

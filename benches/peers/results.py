@@ -285,8 +285,8 @@ def svg(results):
                 if value is None or best is None:
                     continue
                 x = NAMES + i * (PANEL + GAP)
-                room = PANEL - 46
-                long = room * min(value / best, CUT) / CUT
+                space = PANEL - 46
+                long = space * min(value / best, CUT) / CUT
                 colour = "#1f9d77" if is_hybi(name) else "#a9b4c0"
                 half = (BAR - 3) / 2
                 end = f"v{BAR - 3}" if value / best <= CUT else f"l5,{half:g} l-5,{half:g}"

@@ -188,11 +188,11 @@ struct Trickle {
 }
 
 impl Trickle {
-    /// Returns the bytes that arrive now, at most `room`. Returns `None` during a pause.
-    fn take(&mut self, room: usize) -> Option<&[u8]> {
+    /// Returns the bytes that arrive now, at most `space`. Returns `None` during a pause.
+    fn take(&mut self, space: usize) -> Option<&[u8]> {
         let most = if self.at < self.behind { self.behind - self.at } else { self.read };
         let start = self.at;
-        self.at = self.wire.len().min(start + room.min(most));
+        self.at = self.wire.len().min(start + space.min(most));
         (start < self.at).then(|| &self.wire[start..self.at])
     }
 

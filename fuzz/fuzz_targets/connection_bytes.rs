@@ -62,7 +62,7 @@ fuzz_target!(|case: Case<'_>| {
     let cuts = cuts(case.cuts, case.bytes.len());
 
     // Length of the memory for messages, where the caller provides it.
-    let room = [4096, 100, 5, 0][usize::from(limits >> 6)];
+    let space = [4096, 100, 5, 0][usize::from(limits >> 6)];
 
     let expected = model.receive(case.bytes);
     let run = match case.choice >> 2 & 3 {
@@ -71,11 +71,11 @@ fuzz_target!(|case: Case<'_>| {
         2 => {
             let events = endpoint.inbox(case.bytes, &cuts);
             let read_buffer = [4096, 16, 100, 1][usize::from(case.choice >> 4 & 3)];
-            let run = endpoint.slice_inbox(case.bytes, &cuts, read_buffer, room);
+            let run = endpoint.slice_inbox(case.bytes, &cuts, read_buffer, space);
             assert_eq!(events, run.events, "Inbox and SliceInbox differ");
             run
         }
-        _ => endpoint.lend(case.bytes, &cuts, room),
+        _ => endpoint.lend(case.bytes, &cuts, space),
     };
     expected.assert_is(&run);
     check_output(model.role, &run);
@@ -101,23 +101,23 @@ impl Endpoint {
         drive(&mut connection, &mut message, bytes, cuts, (self.form, Drain::Always), &mut Landing).unwrap()
     }
 
-    /// Runs a connection with borrowed memory for messages of at most `room` bytes.
-    fn lend(&self, bytes: &[u8], cuts: &Cuts, room: usize) -> Run {
-        let (room, form) = self.lent(room);
-        drive_lent(|out| self.machine(out), room, bytes, cuts, form).unwrap()
+    /// Runs a connection with borrowed memory for messages of at most `space` bytes.
+    fn lend(&self, bytes: &[u8], cuts: &Cuts, space: usize) -> Run {
+        let (space, form) = self.lent(space);
+        drive_lent(|out| self.machine(out), space, bytes, cuts, form).unwrap()
     }
 
     /// Like [`Self::lend`], but the input is read into a `SliceInbox` with a read buffer of `read_buffer` bytes.
-    fn slice_inbox(&self, bytes: &[u8], cuts: &Cuts, read_buffer: usize, room: usize) -> Run {
-        let (room, form) = self.lent(room);
-        drive_slice_inbox(|out| self.machine(out), (read_buffer, room), bytes, cuts, form).unwrap()
+    fn slice_inbox(&self, bytes: &[u8], cuts: &Cuts, read_buffer: usize, space: usize) -> Run {
+        let (space, form) = self.lent(space);
+        drive_slice_inbox(|out| self.machine(out), (read_buffer, space), bytes, cuts, form).unwrap()
     }
 
     /// Returns the length of the borrowed memory, and the form of messages. With compression the length is at least 1,
     /// because the inflater needs space for its output.
-    fn lent(&self, room: usize) -> (usize, Form) {
-        let room = if self.deflate.is_some() { room.max(1) } else { room };
-        (room, if self.form == Form::Chunks { Form::Chunks } else { Form::AsFits })
+    fn lent(&self, space: usize) -> (usize, Form) {
+        let space = if self.deflate.is_some() { space.max(1) } else { space };
+        (space, if self.form == Form::Chunks { Form::Chunks } else { Form::AsFits })
     }
 
     /// Runs a connection whose input is read directly into an inbox, and takes owned messages.

@@ -22,7 +22,7 @@ struct Case<'a> {
     /// Chooses context takeover, the window (three bits), and whether the messages are data or compressed payloads.
     choice: u8,
     cuts: u16,
-    room: u16,
+    space: u16,
     /// Messages, each after its length. The last message extends to the end of the input.
     messages: &'a [u8],
 }
@@ -36,10 +36,10 @@ fuzz_target!(|case: Case<'_>| {
         messages.push(message.to_vec());
         rest = behind;
     }
-    let coarse = Inflation { bits, takeover, cuts: 0, room: 4 * KIB, release: false };
+    let coarse = Inflation { bits, takeover, cuts: 0, space: 4 * KIB, release: false };
     let fine = Inflation {
         cuts: case.cuts,
-        room: 1 + usize::from(case.room % 3000),
+        space: 1 + usize::from(case.space % 3000),
         release: bit(case.choice, 4),
         ..coarse
     };
@@ -87,7 +87,7 @@ struct Inflation {
     bits: u8,
     takeover: bool,
     cuts: u16,
-    room: usize,
+    space: usize,
     /// Memory is released after each message.
     release: bool,
 }
@@ -109,12 +109,12 @@ enum How {
 
 impl Inflation {
     fn run(&self, payloads: &[Vec<u8>]) -> Ended {
-        let (mut meter, mut room) = (Meter::default(), vec![0; self.room]);
+        let (mut meter, mut space) = (Meter::default(), vec![0; self.space]);
         let mut inflater = Inflater::new(self.bits, self.takeover);
         let mut all = Ended { data: Vec::new(), how: How::Well };
         for payload in payloads {
             let mut data = Vec::new();
-            all.how = self.message(&mut meter, &mut inflater, payload, &mut room, &mut data);
+            all.how = self.message(&mut meter, &mut inflater, payload, &mut space, &mut data);
             data.truncate(MAX_MESSAGE);
             all.data.push(data);
             if all.how != How::Well {
@@ -134,7 +134,7 @@ impl Inflation {
         meter: &mut Meter,
         inflater: &mut Inflater,
         payload: &[u8],
-        room: &mut [u8],
+        space: &mut [u8],
         data: &mut Vec<u8>,
     ) -> How {
         let mut rest = payload;
@@ -144,17 +144,17 @@ impl Inflation {
         loop {
             let piece = &rest[..rest.len() - behind];
             let result = meter.run(|| match behind {
-                0 => inflater.finish(piece, room).map(|end| (end.step, end.done)),
-                _ => inflater.inflate(piece, room).map(|step| (step, false)),
+                0 => inflater.finish(piece, space).map(|end| (end.step, end.done)),
+                _ => inflater.inflate(piece, space).map(|step| (step, false)),
             });
             let (step, done) = match result {
                 Ok(result) => result,
                 Err(error) => {
-                    data.extend_from_slice(&room[..error.produced]);
+                    data.extend_from_slice(&space[..error.produced]);
                     return if data.len() >= MAX_MESSAGE { How::Long } else { How::Wrong };
                 }
             };
-            data.extend_from_slice(&room[..step.produced]);
+            data.extend_from_slice(&space[..step.produced]);
             rest = &rest[step.consumed..];
             if data.len() >= MAX_MESSAGE {
                 return How::Long;
@@ -163,7 +163,7 @@ impl Inflation {
                 assert!(rest.is_empty(), "the message must end at the end of its payload");
                 return How::Well;
             }
-            let is_full = step.produced == room.len();
+            let is_full = step.produced == space.len();
             assert!(is_full || behind > 0, "the inflater neither filled the output nor ended the message");
             if !is_full {
                 assert_eq!(rest.len(), behind, "the inflater left input although the output has space");

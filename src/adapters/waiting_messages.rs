@@ -205,7 +205,7 @@ impl WaitingMessages {
     /// Returns whether messages that were stored before `mark` wait for space in the write queue. Returns `false` if
     /// the last [`apply`](Self::apply) has found that the first message waits for the end of a fragmented message.
     #[inline]
-    pub(super) fn need_room(&self, mark: u64) -> bool {
+    pub(super) fn need_space(&self, mark: u64) -> bool {
         !self.is_empty()
             && !self.behind_fragments.load(Ordering::Relaxed)
             && lock(&self.stored).removed < mark
@@ -292,7 +292,7 @@ mod tests {
         waiting.push(Message::from(&[1; 2 * MAX_WAITING][..]), &status).unwrap();
         let refused = waiting.push(Message::from("two"), &status).unwrap_err();
         assert_eq!((refused.error, refused.message), (SendError::Blocked, Message::from("two")));
-        assert!(!waiting.apply(&mut sender, u64::MAX) && waiting.need_room(u64::MAX));
+        assert!(!waiting.apply(&mut sender, u64::MAX) && waiting.need_space(u64::MAX));
         assert_eq!((sender.buffered_amount(), waiting.bytes()), (6, 2 * MAX_WAITING + HEADER));
         sender.transmitted(Instant::ZERO, 6);
         assert!(waiting.apply(&mut sender, u64::MAX) && waiting.is_empty());
@@ -317,7 +317,7 @@ mod tests {
         waiting.push(Message::from("two"), &status).unwrap();
         assert!(waiting.apply(&mut sender, mark) && !waiting.apply(&mut sender, mark));
         assert_eq!(sender.buffered_amount(), 5);
-        assert!(!waiting.need_room(mark) && waiting.came_meanwhile());
+        assert!(!waiting.need_space(mark) && waiting.came_meanwhile());
         assert!(waiting.apply(&mut sender, waiting.mark()) && !waiting.came_meanwhile());
         // A Close takes all messages.
         waiting.push(Message::from("three"), &status).unwrap();
@@ -335,13 +335,13 @@ mod tests {
         waiting.push(Message::from("whole"), &status).unwrap();
         assert!(!waiting.apply(&mut sender, u64::MAX));
         // More space does not help, so a thread that has the lock must not try again and again.
-        assert!(!waiting.is_empty() && !waiting.need_room(u64::MAX));
+        assert!(!waiting.is_empty() && !waiting.need_space(u64::MAX));
         sender.send_fragment(MessageKind::Text, b"b", true).unwrap();
         assert!(waiting.apply(&mut sender, u64::MAX) && waiting.is_empty());
         assert_eq!(sender.buffered_amount(), 3 + 3 + 7);
         // A message that is stored later does not wait for fragments.
         waiting.push(Message::from("later"), &status).unwrap();
-        assert!(waiting.need_room(u64::MAX));
+        assert!(waiting.need_space(u64::MAX));
     }
 
     #[test]

@@ -291,8 +291,8 @@ impl ControlPayload {
 
     /// Unmasks and appends as many bytes of `from` as fit. Returns the number of appended bytes.
     pub(super) fn push(&mut self, from: &[u8], mask: &mut Mask) -> usize {
-        let room = self.bytes.get_mut(usize::from(self.len)..).unwrap_or_default();
-        let taken = mask.copy(from, room);
+        let space = self.bytes.get_mut(usize::from(self.len)..).unwrap_or_default();
+        let taken = mask.copy(from, space);
         self.len = u8::try_from(usize::from(self.len) + taken).unwrap_or(self.len);
         taken
     }

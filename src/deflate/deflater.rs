@@ -321,18 +321,18 @@ impl Deflater {
         let mut rest = data;
         // Text usually shrinks to less than half. But if the end of a flush does not fit, zlib writes that end again.
         // So small messages get space for the longest possible result.
-        let mut room =
+        let mut space =
             if data.len() <= SINGLE_PASS_LEN { data.len() + data.len() / 4 } else { data.len() / 2 } + 64;
         loop {
             let at = out.len();
             // One byte beyond the limit shows that the result is too long.
-            room = room.min(max_len.saturating_sub(at).saturating_add(1));
-            out.resize(at + room, 0);
+            space = space.min(max_len.saturating_sub(at).saturating_add(1));
+            out.resize(at + space, 0);
             let to = out.get_mut(at..).unwrap_or_default();
             let before = (self.zlib.total_in(), self.zlib.total_out());
             let status = self.zlib.compress(rest, to, DeflateFlush::SyncFlush);
             let used = usize::try_from(self.zlib.total_in() - before.0).unwrap_or(rest.len());
-            let made = usize::try_from(self.zlib.total_out() - before.1).unwrap_or(room).min(room);
+            let made = usize::try_from(self.zlib.total_out() - before.1).unwrap_or(space).min(space);
             rest = rest.get(used..).unwrap_or_default();
             out.truncate(at + made);
             // The parameters are valid and there is output space, so no error can occur.
@@ -341,10 +341,10 @@ impl Deflater {
                 return false;
             }
             let going = matches!(status, Ok(Status::Ok));
-            if !going || made < room && rest.is_empty() {
+            if !going || made < space && rest.is_empty() {
                 return true;
             }
-            room = (rest.len() + 64).max(out.len() - at);
+            space = (rest.len() + 64).max(out.len() - at);
         }
     }
 }

@@ -154,18 +154,18 @@ impl Inflater {
         let end = loop {
             let from = input.get(done.consumed..).unwrap_or_default();
             let to = output.get_mut(done.produced..).unwrap_or_default();
-            let (input_left, room) = (from.len(), to.len());
+            let (input_left, space) = (from.len(), to.len());
             let (status, step) = self.inflate_and_record(from, to, flush);
             done.add(step);
             match status {
                 // RFC 7692 7.2.3.4: a message may continue after a final block. The next block begins at a byte
                 // boundary.
                 Some(Status::StreamEnd) => self.continue_after_final_block(),
-                Some(_) if flush == InflateFlush::NoFlush || step.produced == room && room > 0 => {
+                Some(_) if flush == InflateFlush::NoFlush || step.produced == space && space > 0 => {
                     break Ok(done);
                 }
                 // Without output space, blocks without output can still follow. Stop only if nothing was consumed.
-                Some(_) if room == 0 && step.consumed == 0 => break Ok(done),
+                Some(_) if space == 0 && step.consumed == 0 => break Ok(done),
                 // The input may have ended at the end of a block, and its last byte may contain the first bits of the
                 // next block. These bits may be invalid. Process them now, so that an error is reported at the same
                 // byte as without a limit.
@@ -414,16 +414,16 @@ mod tests {
     use super::*;
     use crate::deflate::{Compression, Deflater};
 
-    /// Inflates messages in pieces of `piece` bytes, with `room` bytes of output space and `max_blocks` blocks in each
+    /// Inflates messages in pieces of `piece` bytes, with `space` bytes of output space and `max_blocks` blocks in each
     /// call. Returns the data of the messages, and whether the last message was valid.
     fn run(
         messages: &[Vec<u8>],
         piece: usize,
-        room: usize,
+        space: usize,
         max_blocks: Option<u32>,
         release: bool,
     ) -> (Vec<Vec<u8>>, bool) {
-        let (mut inflater, mut room) = (Inflater::new(15, true), std::vec![0; room]);
+        let (mut inflater, mut space) = (Inflater::new(15, true), std::vec![0; space]);
         let mut all = Vec::new();
         for message in messages {
             let mut data = Vec::new();
@@ -432,20 +432,20 @@ mod tests {
                 let len = piece.min(rest.len());
                 let last = len == rest.len();
                 let result = if last {
-                    inflater.finish_within(rest, &mut room, max_blocks)
+                    inflater.finish_within(rest, &mut space, max_blocks)
                 } else {
-                    let step = inflater.inflate_within(&rest[..len], &mut room, max_blocks);
+                    let step = inflater.inflate_within(&rest[..len], &mut space, max_blocks);
                     step.map(|step| Finished { step, done: false })
                 };
                 match result {
                     Ok(Finished { step, done }) => {
-                        data.extend_from_slice(&room[..step.produced]);
+                        data.extend_from_slice(&space[..step.produced]);
                         rest = &rest[step.consumed..];
                         let stopped = max_blocks.is_some_and(|max_blocks| step.blocks == max_blocks)
                             && step.consumed < len;
                         assert!(max_blocks.is_none_or(|max_blocks| step.blocks <= max_blocks), "{step:?}");
                         assert!(
-                            done || step.produced == room.len() || !last || stopped,
+                            done || step.produced == space.len() || !last || stopped,
                             "the output is not full and the message is not done"
                         );
                         if done {
@@ -454,7 +454,7 @@ mod tests {
                         }
                     }
                     Err(error) => {
-                        data.extend_from_slice(&room[..error.produced]);
+                        data.extend_from_slice(&space[..error.produced]);
                         all.push(data);
                         return (all, false);
                     }
@@ -504,15 +504,15 @@ mod tests {
             }
             let whole = run(&messages, usize::MAX, 1 << 16, None, false);
             *if whole.1 { &mut passed } else { &mut failed } += 1;
-            for (piece, room) in
+            for (piece, space) in
                 [(1, 1), (1, 1 << 16), (2, 3), (17, 1 << 16), (999, 100), (1000, 1), (usize::MAX, 7)]
             {
                 for (max_blocks, release) in [(None, false), (None, true), (Some(1), false), (Some(2), true)]
                 {
-                    let run = run(&messages, piece, room, max_blocks, release);
+                    let run = run(&messages, piece, space, max_blocks, release);
                     assert_eq!(
                         run, whole,
-                        "round {round}, pieces of {piece}, room for {room}, {max_blocks:?} blocks, {release}"
+                        "round {round}, pieces of {piece}, space for {space}, {max_blocks:?} blocks, {release}"
                     );
                 }
             }

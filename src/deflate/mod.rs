@@ -17,10 +17,10 @@
 //! Deflater::new(15, true, &Compression::new()).deflate(b"Hello", true, &mut payload);
 //! assert_eq!(payload, [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]); // RFC 7692 section 7.2.3.1
 //!
-//! let (mut inflater, mut room) = (Inflater::new(15, true), [0; 64]);
-//! let end = inflater.finish(&payload, &mut room)?;
+//! let (mut inflater, mut space) = (Inflater::new(15, true), [0; 64]);
+//! let end = inflater.finish(&payload, &mut space)?;
 //! assert!(end.done);
-//! assert_eq!(&room[..end.step.produced], b"Hello");
+//! assert_eq!(&space[..end.step.produced], b"Hello");
 //! # Ok::<(), hybi::deflate::InvalidDeflate>(())
 //! ```
 

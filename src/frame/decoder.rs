@@ -217,9 +217,9 @@ impl Decoder {
     #[cold]
     fn partial_header(&mut self, input: &[u8]) -> Result<(usize, Option<Header>), ProtocolError> {
         let have = usize::from(self.partial_len);
-        let room = self.partial.get_mut(have..).unwrap_or_default();
-        let taken = room.len().min(input.len());
-        for (to, from) in room.iter_mut().zip(input) {
+        let space = self.partial.get_mut(have..).unwrap_or_default();
+        let taken = space.len().min(input.len());
+        for (to, from) in space.iter_mut().zip(input) {
             *to = *from;
         }
         let known = self.partial.get(..have + taken).unwrap_or_default();

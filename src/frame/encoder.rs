@@ -28,7 +28,7 @@ pub enum EncodeError {
     /// 5.5).
     ControlFrame,
     /// The output is too small for the frame.
-    NoRoom,
+    NoSpace,
 }
 
 impl fmt::Display for EncodeError {
@@ -40,7 +40,7 @@ impl fmt::Display for EncodeError {
                 "the control frame is fragmented or has over 125 bytes of payload (RFC 6455 5.5): set FIN and shorten it"
             }
             Self::TooLong => "the payload has more than 2^63 - 1 bytes (RFC 6455 5.2): send it in fragments",
-            Self::NoRoom => "the frame does not fit into the output buffer: pass a larger one, or send fragments",
+            Self::NoSpace => "the frame does not fit into the output buffer: pass a larger one, or send fragments",
         })
     }
 }
@@ -52,7 +52,7 @@ impl From<EncodeError> for SendError {
         match error {
             EncodeError::MessageOpen | EncodeError::NoMessageOpen => Self::MessageOpen,
             EncodeError::ControlFrame => Self::ControlTooLong,
-            EncodeError::NoRoom | EncodeError::TooLong => Self::TooLarge,
+            EncodeError::NoSpace | EncodeError::TooLong => Self::TooLarge,
         }
     }
 }
@@ -133,7 +133,7 @@ impl Encoder {
     /// - [`EncodeError::TooLong`]: the payload has more than [`MAX_PAYLOAD_LEN`] bytes.
     /// - [`EncodeError::ControlFrame`]: the frame is a control frame without FIN or with more than
     ///   [`MAX_CONTROL_PAYLOAD`] bytes.
-    /// - [`EncodeError::NoRoom`]: `out` is too small for the frame.
+    /// - [`EncodeError::NoSpace`]: `out` is too small for the frame.
     pub fn encode_into(
         &mut self,
         opcode: Opcode,
@@ -144,7 +144,7 @@ impl Encoder {
         let payload_len = payload.len() as u64;
         self.check(opcode, fin, payload_len)?;
         let len = self.header_len(payload_len) + payload.len();
-        let out = out.get_mut(..len).ok_or(EncodeError::NoRoom)?;
+        let out = out.get_mut(..len).ok_or(EncodeError::NoSpace)?;
         let header = self.checked_header(opcode, fin, payload_len);
         Ok(write_frame(&header, payload, out))
     }
@@ -272,9 +272,9 @@ mod tests {
     #[test]
     fn a_frame_that_does_not_fit_changes_nothing() {
         let mut encoder = Encoder::server();
-        for room in 0..7 {
-            let error = encoder.encode_into(Opcode::Text, false, b"Hello", &mut [0; 7][..room]);
-            assert_eq!(error, Err(EncodeError::NoRoom));
+        for space in 0..7 {
+            let error = encoder.encode_into(Opcode::Text, false, b"Hello", &mut [0; 7][..space]);
+            assert_eq!(error, Err(EncodeError::NoSpace));
             assert!(!encoder.is_in_message());
         }
         assert_eq!(encoder.encode_into(Opcode::Text, false, b"Hello", &mut [0; 7]), Ok(7));

@@ -105,7 +105,7 @@ impl<'a> Response<'a> {
     ///
     /// # Errors
     ///
-    /// - [`ResponseError::NoRoom`]: `out` is too small. The error contains the required length.
+    /// - [`ResponseError::NoSpace`]: `out` is too small. The error contains the required length.
     /// - [`ResponseError::Header`]: an additional header cannot be sent.
     /// - [`ResponseError::SubprotocolNotOffered`]: the client did not offer the subprotocol.
     /// - [`ResponseError::ExtensionNotOffered`]: the client did not offer the parameters that were passed to

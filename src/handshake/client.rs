@@ -27,7 +27,7 @@ use super::reply::{HandshakeError, Reply, ResponseHeaders, check_response};
 use super::scan::Scanner;
 use super::write::HeadWriter;
 #[cfg(feature = "alloc")]
-use super::write::NoRoom;
+use super::write::NoSpace;
 
 /// The client's half of the opening handshake: writes the request and reads the response.
 ///
@@ -105,7 +105,7 @@ impl<'a> ClientHandshake<'a> {
     ///
     /// # Errors
     ///
-    /// [`RequestError::NoRoom`] if `out` is too small. The error contains the required length.
+    /// [`RequestError::NoSpace`] if `out` is too small. The error contains the required length.
     pub fn write(&self, out: &mut [u8]) -> Result<usize, RequestError> {
         let request = &self.request;
         let mut to = HeadWriter::new(out);
@@ -144,7 +144,7 @@ impl<'a> ClientHandshake<'a> {
     #[must_use]
     pub fn to_vec(&self) -> alloc::vec::Vec<u8> {
         let needed = match self.write(&mut []) {
-            Err(RequestError::NoRoom(NoRoom { needed })) => needed,
+            Err(RequestError::NoSpace(NoSpace { needed })) => needed,
             // The request was checked by `new`, so there is no other error.
             _ => 0,
         };

@@ -11,7 +11,7 @@ use super::extensions::{Extension, ExtensionIter, Extensions};
 use super::permessage_deflate::{DeflateOffer, DeflateParams};
 use super::text::{TargetText, is_target_byte, is_token};
 use super::url::{WsUrl, split_authority};
-use super::write::{ExtraHeaders, HeaderError, NoRoom, check_headers};
+use super::write::{ExtraHeaders, HeaderError, NoSpace, check_headers};
 
 /// The parts of a client's request.
 ///
@@ -185,7 +185,7 @@ impl<'a> ClientRequest<'a> {
 #[non_exhaustive]
 pub enum RequestError {
     /// The output buffer is too small.
-    NoRoom(NoRoom),
+    NoSpace(NoSpace),
     /// The host is not `host` or `host:port` (RFC 6455 section 4.1 (4)).
     Host,
     /// The target is not a path with an optional query (RFC 6455 section 4.1 (3)).
@@ -206,7 +206,7 @@ pub enum RequestError {
 impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NoRoom(error) => return error.fmt(f),
+            Self::NoSpace(error) => return error.fmt(f),
             Self::Header(error) => return error.fmt(f),
             Self::Host => {
                 "the host is invalid (RFC 6455 4.1 (4)): pass WsUrl::authority, `host` or `host:port`, and write a \
@@ -232,16 +232,16 @@ impl core::error::Error for RequestError {
     /// Returns the inner error, which [`Display`](fmt::Display) shows as well.
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::NoRoom(error) => Some(error),
+            Self::NoSpace(error) => Some(error),
             Self::Header(error) => Some(error),
             _ => None,
         }
     }
 }
 
-impl From<NoRoom> for RequestError {
-    fn from(error: NoRoom) -> Self {
-        Self::NoRoom(error)
+impl From<NoSpace> for RequestError {
+    fn from(error: NoSpace) -> Self {
+        Self::NoSpace(error)
     }
 }
 

@@ -10,7 +10,7 @@ use core::fmt;
 
 use super::reason::Reason;
 use super::write::{
-    ExtraHeaders, HeadWriter, HeaderError, HeaderName, NoRoom, check_headers, display_len, is_value,
+    ExtraHeaders, HeadWriter, HeaderError, HeaderName, NoSpace, check_headers, display_len, is_value,
 };
 
 /// An HTTP response with a status other than 101, which a server sends instead of opening a connection.
@@ -128,7 +128,7 @@ impl<'a> HttpResponse<'a> {
     ///
     /// # Errors
     ///
-    /// - [`ResponseError::NoRoom`]: `out` is too small. The error contains the required length.
+    /// - [`ResponseError::NoSpace`]: `out` is too small. The error contains the required length.
     /// - [`ResponseError::Status`]: the status code is not 200 to 599.
     /// - [`ResponseError::ReasonPhrase`]: the reason phrase contains a control character other than a tab, or outer
     ///   whitespace.
@@ -218,7 +218,7 @@ impl<'a> HttpResponse<'a> {
 #[non_exhaustive]
 pub enum ResponseError {
     /// The output buffer is too small.
-    NoRoom(NoRoom),
+    NoSpace(NoSpace),
     /// An additional header cannot be sent.
     Header(HeaderError),
     /// The client did not offer the subprotocol (RFC 6455 section 4.2.2).
@@ -239,7 +239,7 @@ pub enum ResponseError {
 impl fmt::Display for ResponseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NoRoom(error) => return error.fmt(f),
+            Self::NoSpace(error) => return error.fmt(f),
             Self::Header(error) => return error.fmt(f),
             Self::SubprotocolNotOffered => {
                 "the client did not offer the subprotocol (RFC 6455 4.2.2): choose it with select_subprotocol"
@@ -263,16 +263,16 @@ impl core::error::Error for ResponseError {
     /// Returns the inner error, which [`Display`](fmt::Display) shows as well.
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::NoRoom(error) => Some(error),
+            Self::NoSpace(error) => Some(error),
             Self::Header(error) => Some(error),
             _ => None,
         }
     }
 }
 
-impl From<NoRoom> for ResponseError {
-    fn from(error: NoRoom) -> Self {
-        Self::NoRoom(error)
+impl From<NoSpace> for ResponseError {
+    fn from(error: NoSpace) -> Self {
+        Self::NoSpace(error)
     }
 }
 
@@ -296,7 +296,7 @@ pub(crate) fn to_vec(
 ) -> Result<alloc::vec::Vec<u8>, ResponseError> {
     let mut out = alloc::vec![0; 256];
     let len = match write(&mut out) {
-        Err(ResponseError::NoRoom(NoRoom { needed })) => {
+        Err(ResponseError::NoSpace(NoSpace { needed })) => {
             out.resize(needed, 0);
             write(&mut out)?
         }
@@ -394,7 +394,7 @@ mod tests {
         assert!(!text(HttpResponse::new(304)).contains("Content-Length"));
         let full = Rejection::new(Reason::Timeout).response();
         let len = text(full).len();
-        assert_eq!(full.write(&mut [0; 8]), Err(ResponseError::NoRoom(NoRoom { needed: len })));
+        assert_eq!(full.write(&mut [0; 8]), Err(ResponseError::NoSpace(NoSpace { needed: len })));
         #[cfg(feature = "alloc")]
         assert_eq!(full.to_vec().unwrap(), text(full).into_bytes());
     }

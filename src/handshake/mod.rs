@@ -118,4 +118,4 @@ pub use server::ServerHandshake;
 #[cfg(feature = "deflate")]
 pub(crate) use setters::setters;
 pub use url::{UrlError, WsUrl};
-pub use write::{HeaderError, HeaderName, NoRoom};
+pub use write::{HeaderError, HeaderName, NoSpace};

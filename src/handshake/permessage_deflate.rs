@@ -16,7 +16,7 @@ use core::fmt;
 use super::deflate_config::DeflateConfig;
 use super::extensions::{Extension, Extensions, Malformed, Value, for_each_part};
 use super::setters::setters;
-use super::write::{HeadWriter, NoRoom};
+use super::write::{HeadWriter, NoSpace};
 
 /// The registered name of the extension. Names are case-sensitive.
 pub(crate) const PERMESSAGE_DEFLATE: &str = "permessage-deflate";
@@ -34,7 +34,7 @@ pub(crate) const PERMESSAGE_DEFLATE: &str = "permessage-deflate";
 /// let len = params.write(&mut out)?;
 /// assert_eq!(&out[..len], b"permessage-deflate; server_max_window_bits=10");
 /// assert_eq!((params.server_window_bits(), params.client_window_bits()), (10, 15));
-/// # Ok::<(), hybi::handshake::NoRoom>(())
+/// # Ok::<(), hybi::handshake::NoSpace>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct DeflateParams {
@@ -68,8 +68,8 @@ impl DeflateParams {
     ///
     /// # Errors
     ///
-    /// [`NoRoom`] if `out` is too small. [`DeflateParams::MAX_LEN`] bytes are always enough.
-    pub fn write(&self, out: &mut [u8]) -> Result<usize, NoRoom> {
+    /// [`NoSpace`] if `out` is too small. [`DeflateParams::MAX_LEN`] bytes are always enough.
+    pub fn write(&self, out: &mut [u8]) -> Result<usize, NoSpace> {
         HeadWriter::new(out).display(self).finish()
     }
 
@@ -127,7 +127,7 @@ pub enum ClientWindow {
 /// let mut out = [0; 130];
 /// let len = DeflateOffer::default().write(&mut out)?;
 /// assert_eq!(&out[..len], b"permessage-deflate; client_max_window_bits");
-/// # Ok::<(), hybi::handshake::NoRoom>(())
+/// # Ok::<(), hybi::handshake::NoSpace>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -166,8 +166,8 @@ impl DeflateOffer {
     ///
     /// # Errors
     ///
-    /// [`NoRoom`] if `out` is too small. [`DeflateParams::MAX_LEN`] bytes are always enough.
-    pub fn write(&self, out: &mut [u8]) -> Result<usize, NoRoom> {
+    /// [`NoSpace`] if `out` is too small. [`DeflateParams::MAX_LEN`] bytes are always enough.
+    pub fn write(&self, out: &mut [u8]) -> Result<usize, NoSpace> {
         HeadWriter::new(out).display(self).finish()
     }
 
@@ -523,12 +523,12 @@ mod tests {
         for params in [longest, DeflateParams::default()] {
             let len = params.write(&mut out).unwrap();
             assert_eq!(out[..len], *params.to_string().as_bytes());
-            assert_eq!(params.write(&mut out[..len - 1]), Err(NoRoom { needed: len }));
+            assert_eq!(params.write(&mut out[..len - 1]), Err(NoSpace { needed: len }));
         }
         let offer = DeflateOffer::default();
         let len = offer.write(&mut out).unwrap();
         assert_eq!(out[..len], *offer.to_string().as_bytes());
-        assert_eq!(offer.write(&mut out[..len - 1]), Err(NoRoom { needed: len }));
+        assert_eq!(offer.write(&mut out[..len - 1]), Err(NoSpace { needed: len }));
     }
 
     #[test]

@@ -11,24 +11,24 @@ use super::text::{is_token, is_value_byte, trim_ows};
 /// The error for an output buffer that is too small.
 ///
 /// ```
-/// use hybi::handshake::{DeflateParams, NoRoom};
+/// use hybi::handshake::{DeflateParams, NoSpace};
 ///
 /// let error = DeflateParams::default().write(&mut [0; 4]);
-/// assert_eq!(error, Err(NoRoom { needed: "permessage-deflate".len() }));
+/// assert_eq!(error, Err(NoSpace { needed: "permessage-deflate".len() }));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct NoRoom {
+pub struct NoSpace {
     /// The required length in bytes.
     pub needed: usize,
 }
 
-impl fmt::Display for NoRoom {
+impl fmt::Display for NoSpace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the output buffer is too small: pass one of at least {} bytes", self.needed)
     }
 }
 
-impl core::error::Error for NoRoom {}
+impl core::error::Error for NoSpace {}
 
 /// The reason why a header of the application cannot be sent, with the name of the header.
 ///
@@ -233,8 +233,8 @@ impl<'o> HeadWriter<'o> {
     }
 
     /// Returns the number of bytes written, or the required length if they did not fit.
-    pub(crate) const fn finish(&self) -> Result<usize, NoRoom> {
-        if self.len <= self.out.len() { Ok(self.len) } else { Err(NoRoom { needed: self.len }) }
+    pub(crate) const fn finish(&self) -> Result<usize, NoSpace> {
+        if self.len <= self.out.len() { Ok(self.len) } else { Err(NoSpace { needed: self.len }) }
     }
 }
 
@@ -261,8 +261,8 @@ mod tests {
         let mut out = [0; 5];
         let mut writer = HeadWriter::new(&mut out);
         assert_eq!(writer.text("abc").finish(), Ok(3));
-        assert_eq!(writer.text("def").finish(), Err(NoRoom { needed: 6 }));
-        assert_eq!(writer.text("g").finish(), Err(NoRoom { needed: 7 }));
+        assert_eq!(writer.text("def").finish(), Err(NoSpace { needed: 6 }));
+        assert_eq!(writer.text("g").finish(), Err(NoSpace { needed: 7 }));
         assert_eq!(&out, b"abc\0\0");
         assert_eq!(display_len(&123), 3);
     }

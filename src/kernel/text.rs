@@ -439,9 +439,9 @@ mod tests {
                 let mut known = None;
                 match below(12) {
                     0 => {
-                        let room = checked.bytes_from(start);
-                        let len = room.len().min(words.len());
-                        room[..len].copy_from_slice(&words[..len]);
+                        let space = checked.bytes_from(start);
+                        let len = space.len().min(words.len());
+                        space[..len].copy_from_slice(&words[..len]);
                     }
                     1 => checked.unmask(range, &mut Mask::new(key)),
                     2 if checked.unmask_text(range.clone(), &mut Mask::new(key)) => known = Some(range),

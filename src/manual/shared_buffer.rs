@@ -73,12 +73,12 @@
 //!         self.rest.extend_from_slice(&bytes[len - unread..]);
 //!     }
 //!
-//!     /// Writes at most `room` bytes, which the socket accepts. Then decodes the rest of the input.
-//!     fn write(&mut self, now: Instant, room: usize) -> Vec<u8> {
+//!     /// Writes at most `space` bytes, which the socket accepts. Then decodes the rest of the input.
+//!     fn write(&mut self, now: Instant, space: usize) -> Vec<u8> {
 //!         let mut slices = [&[][..]; 8];
 //!         let len = self.connection.poll_transmit(&mut slices);
 //!         let mut written = slices[..len].concat();
-//!         written.truncate(room);
+//!         written.truncate(space);
 //!         self.connection.transmitted(now, written.len());
 //!         let mut rest = std::mem::take(&mut self.rest);
 //!         self.handle(now, &mut rest);

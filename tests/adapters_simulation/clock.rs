@@ -23,7 +23,7 @@ pub enum Due {
     /// Bytes or the end of the stream arrive at the reader of a link.
     Arrive(usize),
     /// The writer of a link learns that bytes were read.
-    Room(usize),
+    Space(usize),
     /// A stream that hesitated continues. The fields are the endpoint and the direction.
     Resume(usize, usize),
     /// The stream of an endpoint is reset.

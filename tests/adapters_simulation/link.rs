@@ -85,13 +85,13 @@ impl Link {
     }
 
     /// Returns the number of bytes that can be written now.
-    pub fn room(&self) -> usize {
+    pub fn space_left(&self) -> usize {
         self.habits.capacity.saturating_sub(self.bytes.len() + self.freed)
     }
 
     /// Returns whether a waiting writer would be woken, because there is space or because of a reset.
     pub fn is_writable(&self) -> bool {
-        self.broken || self.room() >= self.habits.low_water.max(1)
+        self.broken || self.space_left() >= self.habits.low_water.max(1)
     }
 
     /// Returns whether a read returns at once.

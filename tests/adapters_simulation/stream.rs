@@ -154,7 +154,7 @@ impl SimStream {
     fn put(&self, bytes: &[u8]) -> usize {
         let (world, now) = (&*self.world, self.world.clock.now());
         let mut link = world.links[self.end].borrow_mut();
-        let len = bytes.len().min(link.room());
+        let len = bytes.len().min(link.space_left());
         let (before, pings) = (link.sent.close.is_some(), link.sent.pings.len());
         let jitter = world.below(link.habits.jitter);
         let arrives = (len > 0).then(|| link.write(now, jitter, &bytes[..len])).flatten();
@@ -246,7 +246,7 @@ impl AsyncRead for SimStream {
         drop(link);
         if len > 0 {
             world.ends[self.end].borrow_mut().read(now);
-            world.clock.at(at, Due::Room(source));
+            world.clock.at(at, Due::Space(source));
         }
         world.note(|| format!("{} reads {len} bytes", self.end));
         Poll::Ready(Ok(self.report(len, to.len())))

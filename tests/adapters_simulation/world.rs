@@ -95,7 +95,7 @@ impl World {
         let now = self.clock.now();
         match due {
             Due::Arrive(source) => self.arrive(source),
-            Due::Room(end) => {
+            Due::Space(end) => {
                 let mut link = self.links[end].borrow_mut();
                 link.acknowledge();
                 let writable = link.is_writable();

@@ -389,8 +389,8 @@ impl AsyncWrite for End {
                 "the write does not begin with the bytes that the stream kept"
             );
         }
-        let room = self.behavior.capacity - state.writes.bytes.len();
-        if room == 0 && most > 0 {
+        let space = self.behavior.capacity - state.writes.bytes.len();
+        if space == 0 && most > 0 {
             if self.behavior.keeps {
                 state.kept = from[0].to_vec();
             }
@@ -401,7 +401,7 @@ impl AsyncWrite for End {
         let pipe = &mut state.writes;
         let mut len = 0;
         for slice in from {
-            let taken = slice.len().min(most.min(room) - len);
+            let taken = slice.len().min(most.min(space) - len);
             pipe.bytes.extend(&slice[..taken]);
             len += taken;
         }

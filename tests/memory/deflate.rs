@@ -205,10 +205,10 @@ fn s7692_7_1_inflaters_use_the_documented_memory() {
         let wire = compressed(&noise(100_000));
         // The header has ten bytes if the payload is longer than 65,535 bytes, and four bytes otherwise.
         let payload = &wire[if wire.len() > 65_545 { 10 } else { 4 }..];
-        let mut room = vec![0; 120_000];
+        let mut space = vec![0; 120_000];
         let (produced, kept, peak) = measure(|| {
-            let step = inflater.inflate(payload, &mut room).unwrap();
-            assert!(inflater.finish(&[], &mut room[step.produced..]).unwrap().done);
+            let step = inflater.inflate(payload, &mut space).unwrap();
+            assert!(inflater.finish(&[], &mut space[step.produced..]).unwrap().done);
             step.produced
         });
         assert_eq!(produced, 100_000);
@@ -399,9 +399,9 @@ fn s10_4_a_bomb_is_stopped_at_the_limit() {
                 assert!(out <= if delivery == Delivery::Chunks { limit } else { 0 });
                 let inflater = INFLATER + 32 * KIB + size_of::<Inflater>() as isize;
                 let peak = PEAK.get() - before - inflater;
-                let room = if delivery == Delivery::Chunks { 0 } else { limit };
+                let space = if delivery == Delivery::Chunks { 0 } else { limit };
                 println!("bomb: limit {limit}, {delivery:?}: {peak} beside the inflater");
-                assert!(peak <= room + 64 * KIB, "{peak} for a limit of {limit}");
+                assert!(peak <= space + 64 * KIB, "{peak} for a limit of {limit}");
                 message.release_idle();
                 conn.release_idle();
                 write_all(&mut conn);

@@ -48,7 +48,7 @@ pub enum Due {
     /// Bytes or the end of the stream arrive at the reader of a link.
     Arrive(usize),
     /// The writer of a link learns that bytes were read.
-    Room(usize),
+    Space(usize),
     /// The stream of an endpoint is reset.
     Reset(usize),
     /// The network is cut. From now on nothing arrives.
@@ -341,7 +341,7 @@ impl World {
         self.note(|| format!("{due:?}"));
         match due {
             Due::Arrive(source) => self.arrive(source),
-            Due::Room(end) => {
+            Due::Space(end) => {
                 self.links[end].acknowledge();
                 self.play(end);
             }
@@ -429,7 +429,7 @@ impl World {
     /// the library notices the progress.
     pub fn put(&mut self, end: usize, bytes: &[u8], shows: bool) -> usize {
         let now = self.now;
-        let len = bytes.len().min(self.links[end].room());
+        let len = bytes.len().min(self.links[end].space_left());
         let jitter = self.links[end].habits.jitter;
         let jitter = self.below(jitter);
         let link = &mut self.links[end];
@@ -465,7 +465,7 @@ impl World {
         let len = link.read(now, to);
         let at = now + link.habits.acknowledged;
         if len > 0 {
-            self.at(at, Due::Room(1 - end));
+            self.at(at, Due::Space(1 - end));
             self.readable_since[end] = None;
             self.look_at_links();
         }

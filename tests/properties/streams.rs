@@ -621,7 +621,7 @@ proptest! {
 
     /// Each delivery and each kind of memory gives the same messages.
     #[test]
-    fn any_delivery_gives_the_same_messages(stream in streams(), seed: u64, room in 0..300_usize) {
+    fn any_delivery_gives_the_same_messages(stream in streams(), seed: u64, space in 0..300_usize) {
         let (input, role) = (stream.encode(), stream.role);
         let [first, second] = two_cuts(seed, input.len());
         let drain = Drain::Always;
@@ -631,8 +631,8 @@ proptest! {
         let landing = receive(role, &input, &second, (Form::Whole, drain), &mut Landing).unwrap();
         prop_assert_eq!(&whole, &landing, "read directly into the message, {} / {}", first, second);
         let config = config(Delivery::Whole);
-        let lent = drive_lent(|out| machine(role, &config, out), room, &input, &second, Form::AsFits).unwrap();
-        prop_assert_eq!(&whole, &lent, "borrowed memory of {}, {} / {}", room, first, second);
+        let lent = drive_lent(|out| machine(role, &config, out), space, &input, &second, Form::AsFits).unwrap();
+        prop_assert_eq!(&whole, &lent, "borrowed memory of {}, {} / {}", space, first, second);
     }
 
     /// An inbox gives the same events for any order of reads and polls.

@@ -120,8 +120,8 @@ proptest! {
         let plan = (Form::Whole, Drain::Always);
         let landing = drive(&mut connection, &mut VecMessage::new(), &wire, &cuts, plan, &mut Landing).unwrap();
         prop_assert_eq!(landing.error, error, "read directly into the message, {}", cuts);
-        let room = random.below(100);
-        let lent = drive_lent(|out| machine(Role::Server, &config, out), room, &wire, &cuts, Form::AsFits).unwrap();
+        let space = random.below(100);
+        let lent = drive_lent(|out| machine(Role::Server, &config, out), space, &wire, &cuts, Form::AsFits).unwrap();
         prop_assert_eq!(lent.error, error, "borrowed memory, {}", cuts);
         let (seen, found) = through_inbox(Role::Server, &config, &wire, seed);
         prop_assert_eq!(seen.iter().cloned().collect::<Vec<_>>(), events);

@@ -177,9 +177,9 @@ fn s7692_7_2_2_a_budget_needs_no_additional_memory() {
         if n % 2 == 0 { blocks.fixed(n % 4 == 0, &[]) } else { blocks.stored(false, b"") }
     });
     let wire = compressed(Role::Client, Opcode::Binary, true, &payload.message());
-    for (room, whole) in [(300, true), (301, true), (299, false)] {
+    for (space, whole) in [(300, true), (301, true), (299, false)] {
         for budget in [None, Some(1), Some(2048), Some(5000)] {
-            let mut memory = vec![0; room];
+            let mut memory = vec![0; space];
             let mut control = ControlPayload::EMPTY;
             let mut lent = SliceMessage::new(&mut memory, &mut control);
             let mut bytes = wire.clone();
@@ -199,7 +199,7 @@ fn s7692_7_2_2_a_budget_needs_no_additional_memory() {
                     break;
                 }
             }
-            assert_eq!((wholes, data), (usize::from(whole), vec![5; 300]), "{room} {budget:?}");
+            assert_eq!((wholes, data), (usize::from(whole), vec![5; 300]), "{space} {budget:?}");
         }
     }
 }

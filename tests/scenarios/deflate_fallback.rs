@@ -113,13 +113,13 @@ impl Inflaters {
         if !self.takeover {
             self.zlib.reset(false);
         }
-        let mut room = vec![0; message.len() + 1];
+        let mut space = vec![0; message.len() + 1];
         let before = self.zlib.total_out();
         let input = [&frame.payload[..], &TAIL].concat();
-        let status = self.zlib.decompress(&input, &mut room, InflateFlush::SyncFlush).unwrap();
+        let status = self.zlib.decompress(&input, &mut space, InflateFlush::SyncFlush).unwrap();
         assert_eq!(status, Status::Ok);
-        room.truncate((self.zlib.total_out() - before) as usize);
-        assert!(room == message, "the two inflaters disagree");
+        space.truncate((self.zlib.total_out() - before) as usize);
+        assert!(space == message, "the two inflaters disagree");
         message
     }
 }

@@ -611,8 +611,8 @@ fn lent<'m>(role: Role, out: &'m mut [u8], control: &'m mut [u8; 508]) -> Connec
 #[test]
 fn s5_6_a_message_that_does_not_fit_borrowed_memory_is_refused_without_effect() {
     for role in ROLES {
-        for room in [0, 100, 146, 200, 300, 1000, 3000] {
-            let (mut out, mut memory) = (vec![0; room], [0; 1]);
+        for space in [0, 100, 146, 200, 300, 1000, 3000] {
+            let (mut out, mut memory) = (vec![0; space], [0; 1]);
             let (mut queue, mut control) = ([0; 508], ControlPayload::EMPTY);
             let message = SliceMessage::new(&mut memory, &mut control);
             let mut end = End::new(lent(role, &mut out, &mut queue), message);
@@ -631,7 +631,7 @@ fn s5_6_a_message_that_does_not_fit_borrowed_memory_is_refused_without_effect() 
                         }
                         Err(error) => {
                             assert_eq!(error, SendError::TooLarge);
-                            assert!(len + 145 > room, "{len} in {room}");
+                            assert!(len + 145 > space, "{len} in {space}");
                         }
                     }
                     // A fragment may be refused in the same way. If it is accepted, an empty fragment ends the message.
@@ -647,8 +647,8 @@ fn s5_6_a_message_that_does_not_fit_borrowed_memory_is_refused_without_effect() 
             }
             let sent = parse(role, &end.wire);
             let decoded = decoded(&sent, &mut decoder);
-            assert!(decoded.iter().map(|(data, _)| data).eq(&expected), "{room}");
-            assert_eq!(expected.is_empty(), room < 145);
+            assert!(decoded.iter().map(|(data, _)| data).eq(&expected), "{space}");
+            assert_eq!(expected.is_empty(), space < 145);
         }
     }
 }

@@ -334,8 +334,8 @@ fn s7692_7_1_2_an_invalid_window_size_is_clamped_to_the_nearest_valid_one() {
     for (bits, nearest) in [(0, 8), (7, 8), (16, 15), (255, 15)] {
         let payload = compressed(bits);
         assert_eq!(payload, compressed(nearest), "{bits} bits");
-        let mut room = vec![0; data.len() + 1];
-        let end = Inflater::new(bits, true).finish(&payload, &mut room).unwrap();
-        assert!(end.done && room[..end.step.produced] == data, "{bits} bits");
+        let mut space = vec![0; data.len() + 1];
+        let end = Inflater::new(bits, true).finish(&payload, &mut space).unwrap();
+        assert!(end.done && space[..end.step.produced] == data, "{bits} bits");
     }
 }

@@ -115,11 +115,11 @@ fn s5_4_chunks_need_no_memory() {
 #[test]
 fn s5_6_a_message_that_does_not_fit_is_blocked_or_too_large() {
     for role in ROLES {
-        for room in [0, 1, 144, 145, 146, 261, 300, 1000] {
-            let (mut out, mut memory) = (vec![0; room], [0; 8]);
+        for space in [0, 1, 144, 145, 146, 261, 300, 1000] {
+            let (mut out, mut memory) = (vec![0; space], [0; 8]);
             let mut control = ([0; 508], ControlPayload::EMPTY);
             let mut end = end(role, Config::new(), &mut out, &mut memory, &mut control);
-            let largest = room.checked_sub(131 + 14);
+            let largest = space.checked_sub(131 + 14);
             let Some(largest) = largest else {
                 assert_eq!(end.conn.send_text(""), Err(SendError::TooLarge));
                 assert_eq!(end.conn.buffered_amount(), 0);
@@ -149,11 +149,11 @@ fn s5_6_a_message_that_does_not_fit_is_blocked_or_too_large() {
 fn s5_5_1_a_close_always_fits_into_the_output() {
     let longest = "r".repeat(123);
     for role in ROLES {
-        for room in [131, 145, 146, 262, 300, 500] {
+        for space in [131, 145, 146, 262, 300, 500] {
             // The output is full. It holds data, our Pings, a partly written Pong, and another Pong.
             for begun in 0..140 {
                 for by_peer in [false, true] {
-                    let (mut out, mut memory) = (vec![0; room], [0; 8]);
+                    let (mut out, mut memory) = (vec![0; space], [0; 8]);
                     let mut control = ([0; 508], ControlPayload::EMPTY);
                     let mut end = end(role, Config::new(), &mut out, &mut memory, &mut control);
                     end.receive(Opcode::Ping, [1; 125]);
@@ -201,9 +201,9 @@ fn s5_5_1_our_queued_close_in_borrowed_memory_answers_the_peers_close() {
 #[test]
 fn s5_5_1_too_little_memory_still_closes_and_never_cuts_a_frame() {
     for role in ROLES {
-        for room in [0, 1, 60, 130, 131, 200, 261] {
+        for space in [0, 1, 60, 130, 131, 200, 261] {
             for begun in [0, 1, 50, 130] {
-                let (mut out, mut memory) = (vec![0; room], [0; 0]);
+                let (mut out, mut memory) = (vec![0; space], [0; 0]);
                 let mut control = ([0; 508], ControlPayload::EMPTY);
                 let mut end = end(role, Config::new(), &mut out, &mut memory, &mut control);
                 end.receive(Opcode::Ping, [1; 125]);
@@ -216,7 +216,7 @@ fn s5_5_1_too_little_memory_still_closes_and_never_cuts_a_frame() {
                 let sent = end.sent();
                 assert!(sent.iter().rev().skip(1).all(|frame| frame.starts_with("pong")), "{sent:?}");
                 if begun == 0 {
-                    assert!(sent.last().unwrap().starts_with("close 1000"), "{room} {sent:?}");
+                    assert!(sent.last().unwrap().starts_with("close 1000"), "{space} {sent:?}");
                 }
                 end.receive_close(1000, "");
                 end.advance(secs(20));

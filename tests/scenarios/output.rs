@@ -302,7 +302,7 @@ fn s5_2_a_prepared_message_is_the_same_on_the_wire() {
 
 #[test]
 fn s5_2_few_slices_receive_the_first_bytes_of_the_output() {
-    for room in 1..6 {
+    for space in 1..6 {
         let mut end = Scenario::server().config(Config::new().high_water(1 << 20)).open();
         for i in 0..5 {
             end.conn.send(vec![i; 5000]).unwrap();
@@ -312,10 +312,10 @@ fn s5_2_few_slices_receive_the_first_bytes_of_the_output() {
         end.receive(Opcode::Ping, "p");
         let mut wire = end.wire.clone();
         while end.conn.buffered_amount() > 0 {
-            let mut slices = vec![&[][..]; room];
+            let mut slices = vec![&[][..]; space];
             let count = end.conn.poll_transmit(&mut slices);
             let bytes = slices[..count].concat();
-            assert!(!bytes.is_empty() && count <= room);
+            assert!(!bytes.is_empty() && count <= space);
             end.conn.transmitted(end.now, bytes.len());
             wire.extend(bytes);
         }

@@ -258,8 +258,8 @@ impl<'m> World<'m> {
 
     /// Writes some of the queued output, at most as much as the network accepts.
     fn write(&mut self, side: usize) -> bool {
-        let room = self.window.saturating_sub(self.pipes[side].in_flight());
-        let most = [1 + self.random.below(20), 1400, usize::MAX][self.random.below(3)].min(room);
+        let space = self.window.saturating_sub(self.pipes[side].in_flight());
+        let most = [1 + self.random.below(20), 1400, usize::MAX][self.random.below(3)].min(space);
         let slots = [1, 3, 64][self.random.below(3)];
         let delay = self.latency + millis(self.random.below(20));
         let wrote = self.ends[side].write(self.now, &mut self.pipes[side], most, slots, delay);

@@ -195,10 +195,10 @@ pub fn drive<O: WriteQueue, M: MessageBuffer>(
     recorder.end(machine, &mut Borrowed { message, habits: &mut Quiet })
 }
 
-/// Like [`drive`], but the connection uses borrowed memory for messages of at most `room` bytes.
+/// Like [`drive`], but the connection uses borrowed memory for messages of at most `space` bytes.
 pub fn drive_lent(
     new: impl for<'m> FnOnce(SliceOutbox<'m>) -> Connection<SliceOutbox<'m>>,
-    room: usize,
+    space: usize,
     input: &[u8],
     cuts: &Cuts,
     form: Form,
@@ -207,7 +207,7 @@ pub fn drive_lent(
     // and the buffer for data is empty.
     let (mut queue, mut control) = ([0; 508], ControlPayload::EMPTY);
     let mut machine = new(SliceOutbox::new(&mut [], &mut queue));
-    let mut memory = vec![0xA5; room];
+    let mut memory = vec![0xA5; space];
     let mut message = SliceMessage::new(&mut memory, &mut control);
     drive(&mut machine, &mut message, input, cuts, (form, Drain::Always), &mut Quiet)
 }
@@ -215,14 +215,14 @@ pub fn drive_lent(
 /// Like [`drive_lent`], but the bytes are read into a [`SliceInbox`] with a read buffer of `read_buffer` bytes.
 pub fn drive_slice_inbox(
     new: impl for<'m> FnOnce(SliceOutbox<'m>) -> Connection<SliceOutbox<'m>>,
-    (read_buffer, room): (usize, usize),
+    (read_buffer, space): (usize, usize),
     input: &[u8],
     cuts: &Cuts,
     form: Form,
 ) -> Result<Run, String> {
     let (mut queue, mut control) = ([0; 508], ControlPayload::EMPTY);
     let mut machine = new(SliceOutbox::new(&mut [], &mut queue));
-    let (mut read_buffer, mut memory) = (vec![0xA5; read_buffer], vec![0xA5; room]);
+    let (mut read_buffer, mut memory) = (vec![0xA5; read_buffer], vec![0xA5; space]);
     let mut inbox = SliceInbox::from_memory(&mut read_buffer, SliceMessage::new(&mut memory, &mut control));
     let mut recorder = Recorder::new(form, Drain::Always);
     recorder.feed_all(&mut machine, &mut inbox, input, cuts)?;

@@ -102,9 +102,9 @@ impl Endpoint {
         drive(&mut connection, &mut message, input, cuts, (Form::Chunks, Drain::Always), &mut Quiet)
     }
 
-    fn lent(&self, room: usize, form: Form, input: &[u8], cuts: &Cuts) -> Result<Run, String> {
+    fn lent(&self, space: usize, form: Form, input: &[u8], cuts: &Cuts) -> Result<Run, String> {
         let config = if form == Form::Chunks { &self.chunks } else { &self.whole };
-        drive_lent(|out| self.machine(config, out), room, input, cuts, form)
+        drive_lent(|out| self.machine(config, out), space, input, cuts, form)
     }
 
     fn slice_inbox(
@@ -153,17 +153,17 @@ impl Endpoint {
             for cuts in &[Cuts::Whole, Cuts::EachByte] {
                 same("borrowed memory", cuts, self.lent(whole, Form::Whole, input, cuts))?;
                 same("borrowed memory, chunks", cuts, self.lent(least, Form::Chunks, input, cuts))?;
-                for room in [least, 1, 5] {
+                for space in [least, 1, 5] {
                     same(
                         "borrowed memory, too small for some messages",
                         cuts,
-                        self.lent(room, Form::AsFits, input, cuts),
+                        self.lent(space, Form::AsFits, input, cuts),
                     )?;
                 }
                 let run = self.slice_inbox((SMALL, least), Form::Chunks, input, cuts);
                 same("a SliceInbox, chunks", cuts, run)?;
-                for (read_buffer, room) in [(1, least), (SMALL, least), (SMALL, 5), (64, least)] {
-                    let run = self.slice_inbox((read_buffer, room), Form::AsFits, input, cuts);
+                for (read_buffer, space) in [(1, least), (SMALL, least), (SMALL, 5), (64, least)] {
+                    let run = self.slice_inbox((read_buffer, space), Form::AsFits, input, cuts);
                     same("a SliceInbox, too small for some messages", cuts, run)?;
                 }
             }

@@ -10,7 +10,7 @@ use super::case::{Judged, Verdict, check_keys, has_tag, hex};
 use super::cuts::{Cuts, plan};
 
 /// Numbers of bytes for the output of one call. With one byte, long messages would take too long.
-const ROOMS: [usize; 3] = [1 << 17, 1000, 7];
+const SPACES: [usize; 3] = [1 << 17, 1000, 7];
 
 struct Message {
     payload: Vec<u8>,
@@ -26,14 +26,14 @@ pub fn judge(case: &Value) -> Judged {
     let messages: Vec<_> = case["messages"].as_array().unwrap().iter().map(message).collect();
     let longest = messages.iter().map(|message| message.payload.len()).max().unwrap_or(0);
     for cuts in plan(case["id"].as_str().unwrap_or_default(), longest, has_tag(case, "stress")) {
-        for room in ROOMS {
+        for space in SPACES {
             for release in [false, true] {
                 let mut inflater = Inflater::new(bits, takeover);
                 for (n, message) in messages.iter().enumerate() {
-                    let got = inflate(&mut inflater, &message.payload, &cuts, room);
+                    let got = inflate(&mut inflater, &message.payload, &cuts, space);
                     if got.as_ref().ok() != message.data.as_ref() {
                         let got = got.map(|data| data.escape_ascii().to_string());
-                        return Err(format!("message {n}, {cuts}, space for {room} bytes: {got:?}"));
+                        return Err(format!("message {n}, {cuts}, space for {space} bytes: {got:?}"));
                     }
                     if got.is_err() {
                         break;
@@ -58,18 +58,18 @@ fn inflate(
     inflater: &mut Inflater,
     payload: &[u8],
     cuts: &Cuts,
-    room: usize,
+    space: usize,
 ) -> Result<Vec<u8>, InvalidDeflate> {
-    let (mut data, mut room) = (Vec::new(), vec![0xA5; room]);
+    let (mut data, mut space) = (Vec::new(), vec![0xA5; space]);
     let mut rest = payload;
     for len in cuts.pieces(payload.len()) {
         let mut piece;
         (piece, rest) = rest.split_at(len);
         while !rest.is_empty() {
-            let step = inflater.inflate(piece, &mut room)?;
+            let step = inflater.inflate(piece, &mut space)?;
             piece = &piece[step.consumed..];
-            data.extend_from_slice(&room[..step.produced]);
-            if step.produced < room.len() {
+            data.extend_from_slice(&space[..step.produced]);
+            if step.produced < space.len() {
                 assert!(piece.is_empty(), "space is left, but some input was not consumed");
                 break;
             }
@@ -80,9 +80,9 @@ fn inflate(
         }
     }
     loop {
-        let end = inflater.finish(rest, &mut room)?;
+        let end = inflater.finish(rest, &mut space)?;
         rest = &rest[end.step.consumed..];
-        data.extend_from_slice(&room[..end.step.produced]);
+        data.extend_from_slice(&space[..end.step.produced]);
         if end.done {
             assert!(rest.is_empty(), "the message has ended, but some of its payload is left");
             return Ok(data);

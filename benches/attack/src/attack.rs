@@ -236,10 +236,10 @@ mod tests {
     use super::*;
 
     fn inflated(payload: &[u8]) -> usize {
-        let (mut inflater, mut room, mut rest, mut len) =
+        let (mut inflater, mut space, mut rest, mut len) =
             (Inflater::new(15, true), vec![0; 1 << 16], payload, 0);
         loop {
-            let end = inflater.finish(rest, &mut room).expect("the payload is DEFLATE");
+            let end = inflater.finish(rest, &mut space).expect("the payload is DEFLATE");
             rest = &rest[end.step.consumed..];
             len += end.step.produced;
             if end.done {

@@ -43,7 +43,7 @@ struct Kept {
 
 impl Kept {
     /// Returns how many more bytes may be read.
-    fn room(&self) -> usize {
+    fn space_left(&self) -> usize {
         if self.end.is_some() { 0 } else { MAX_READ_AHEAD.saturating_sub(self.bytes.len()) }
     }
 
@@ -79,7 +79,7 @@ impl ReadAhead {
 
     /// Returns whether no more bytes can be kept until some were taken. The end of the stream is not known then.
     pub(super) fn is_full(&self) -> bool {
-        self.0.as_ref().is_some_and(|kept| kept.end.is_none() && kept.room() == 0)
+        self.0.as_ref().is_some_and(|kept| kept.end.is_none() && kept.space_left() == 0)
     }
 
     /// Returns how many bytes were read ahead, and whether the end or an error of the stream followed.
@@ -120,8 +120,8 @@ impl ReadAhead {
         let mut space = [0; READ_AHEAD_AT_ONCE];
         let mut has_read = false;
         loop {
-            let room = self.0.as_ref().map_or(MAX_READ_AHEAD, |kept| kept.room());
-            let most = room.min(READ_AHEAD_AT_ONCE);
+            let space_left = self.0.as_ref().map_or(MAX_READ_AHEAD, |kept| kept.space_left());
+            let most = space_left.min(READ_AHEAD_AT_ONCE);
             if most == 0 {
                 return has_read;
             }

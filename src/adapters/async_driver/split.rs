@@ -147,7 +147,7 @@ impl<S, R: Transport<S>> Shared<S, R> {
     ) -> Poll<Result<(), Error>> {
         // Stored messages are earlier than this frame. If they find no space in the queue, this frame must wait too.
         let in_order = |sender: &mut Sender<Outbox>, now| {
-            if self.messages.need_room(u64::MAX) { Err(SendError::Blocked) } else { send(sender, now) }
+            if self.messages.need_space(u64::MAX) { Err(SendError::Blocked) } else { send(sender, now) }
         };
         self.poll_feed_control(cx, in_order)
     }
@@ -196,7 +196,7 @@ impl<S, R: Transport<S>> Shared<S, R> {
     /// is stored. The other half is woken, and queues the message when it next takes the lock.
     pub(super) fn try_feed(&self, message: Message) -> Result<(), UnsentMessage> {
         self.try_out(message, |out, message, _| {
-            if self.messages.need_room(u64::MAX) {
+            if self.messages.need_space(u64::MAX) {
                 return Err(UnsentMessage { error: SendError::Blocked, message });
             }
             buffer_pool::reuse_queue_memory(&mut out.sender);
@@ -208,10 +208,10 @@ impl<S, R: Transport<S>> Shared<S, R> {
     /// before it queues the message.
     pub(super) fn try_send(&self, message: Message) -> Result<(), UnsentMessage> {
         self.try_out(message, |out, message, cx| {
-            if self.messages.need_room(u64::MAX) {
+            if self.messages.need_space(u64::MAX) {
                 // The driver stores an error of this write. The next write returns it.
                 let _ = self.poll_write(out, cx);
-                if self.messages.need_room(u64::MAX) && !out.wire.has_failed() {
+                if self.messages.need_space(u64::MAX) && !out.wire.has_failed() {
                     return Err(UnsentMessage { error: SendError::Blocked, message });
                 }
             }

@@ -262,7 +262,7 @@ impl<S> DeadlineStream<S> {
     /// Returns whether [`read_ahead`](Self::read_ahead) can read: the stream has not ended, and the read-ahead buffer
     /// is not full.
     pub(super) fn can_read_ahead(&self) -> bool {
-        self.ahead.has_room()
+        self.ahead.has_space()
     }
 
     /// Makes the next read return the end of the stream again.
@@ -311,13 +311,13 @@ impl<S> DeadlineStream<S> {
         }
         let mut ahead = core::mem::take(&mut self.ahead);
         let space = ahead.space();
-        let room = space.len();
+        let space_len = space.len();
         let read = self.call(wait, now, |stream| stream.read(space)).map(|call| match call {
             CallResult::Done(n) => Some(n),
             CallResult::Interrupted | CallResult::Waited => None,
         });
         let n = read.as_ref().map_or(0, |n| n.unwrap_or(0));
-        ahead.handle_read(room, read);
+        ahead.handle_read(space_len, read);
         (self.ahead, self.read_at) = (ahead, self.now);
         Some(n)
     }

@@ -54,13 +54,13 @@ impl ReadAhead {
     }
 
     /// Returns whether more bytes can be kept.
-    pub(super) fn has_room(&self) -> bool {
+    pub(super) fn has_space(&self) -> bool {
         self.end.is_none() && self.bytes.len() - self.taken < MAX_READ_AHEAD
     }
 
     /// Returns whether no more bytes can be kept until some were taken. The end of the stream is not known then.
     pub(super) fn is_full(&self) -> bool {
-        self.end.is_none() && !self.has_room()
+        self.end.is_none() && !self.has_space()
     }
 
     /// Returns space to read into. Call [`Self::handle_read`] after the read.
@@ -73,11 +73,11 @@ impl ReadAhead {
         self.bytes.get_mut(len..).unwrap_or_default()
     }
 
-    /// Stores the result of a read into [`space`](Self::space), which had `room` bytes.
+    /// Stores the result of a read into [`space`](Self::space), which had `space_len` bytes.
     ///
     /// `read` is the number of bytes, 0 at the end of the stream, or `None` if no input has arrived.
-    pub(super) fn handle_read(&mut self, room: usize, read: io::Result<Option<usize>>) {
-        let before = self.bytes.len() - room;
+    pub(super) fn handle_read(&mut self, space_len: usize, read: io::Result<Option<usize>>) {
+        let before = self.bytes.len() - space_len;
         let n = match read {
             Ok(Some(0)) => {
                 self.end = Some(Ok(()));
@@ -127,11 +127,11 @@ mod tests {
     /// Reads ahead as much of `bytes` as can be kept. Returns the number of bytes.
     fn fill(ahead: &mut ReadAhead, bytes: &[u8]) -> usize {
         let mut at = 0;
-        while ahead.has_room() && at < bytes.len() {
+        while ahead.has_space() && at < bytes.len() {
             let space = ahead.space();
-            let (room, n) = (space.len(), space.len().min(bytes.len() - at));
+            let (space_len, n) = (space.len(), space.len().min(bytes.len() - at));
             space[..n].copy_from_slice(&bytes[at..at + n]);
-            ahead.handle_read(room, Ok(Some(n)));
+            ahead.handle_read(space_len, Ok(Some(n)));
             at += n;
         }
         at
@@ -152,15 +152,15 @@ mod tests {
             let mut ahead = ReadAhead::default();
             assert!(!ahead.has_bytes());
             assert_eq!(fill(&mut ahead, &bytes), MAX_READ_AHEAD);
-            assert!(!ahead.has_room() && ahead.has_bytes());
+            assert!(!ahead.has_space() && ahead.has_bytes());
             assert_eq!(drain(&mut ahead, step), bytes[..MAX_READ_AHEAD]);
-            assert!(!ahead.has_bytes() && ahead.has_room());
+            assert!(!ahead.has_bytes() && ahead.has_space());
             assert_eq!(ahead.bytes.capacity(), 0);
         }
     }
 
     #[test]
-    fn taken_bytes_make_room_for_more() {
+    fn taken_bytes_make_space_for_more() {
         let mut ahead = ReadAhead::default();
         let mut out = Vec::new();
         for n in 0..100_u8 {
@@ -171,7 +171,7 @@ mod tests {
             if let Some(Ok(len)) = ahead.take(&mut to[..most]) {
                 out.extend(&to[..len]);
             }
-            assert!(ahead.has_room());
+            assert!(ahead.has_space());
         }
         out.extend(drain(&mut ahead, 1000));
         assert!(out.chunks(1000).zip(0..).all(|(chunk, n)| chunk == [n; 1000]));
@@ -181,8 +181,8 @@ mod tests {
     #[test]
     fn a_read_without_input_keeps_nothing() {
         let mut ahead = ReadAhead::default();
-        let room = ahead.space().len();
-        ahead.handle_read(room, Ok(None));
+        let space_len = ahead.space().len();
+        ahead.handle_read(space_len, Ok(None));
         assert!(!ahead.has_bytes() && !ahead.is_at_end());
         assert!(ahead.take(&mut [0]).is_none());
     }
@@ -193,9 +193,9 @@ mod tests {
             let failed = end.is_err();
             let mut ahead = ReadAhead::default();
             fill(&mut ahead, b"abc");
-            let room = ahead.space().len();
-            ahead.handle_read(room, end);
-            assert!(!ahead.has_room());
+            let space_len = ahead.space().len();
+            ahead.handle_read(space_len, end);
+            assert!(!ahead.has_space());
             let mut to = [0; 8];
             assert!(matches!(ahead.take(&mut to), Some(Ok(3))));
             assert!(ahead.is_at_end());

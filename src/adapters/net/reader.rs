@@ -70,7 +70,7 @@ pub struct Reader {
     had_ended: bool,
     shared: Arc<Shared>,
     /// The time when the stream was too full for a Pong. `None` if the last reply was written.
-    no_room_at: Option<Instant>,
+    no_space_at: Option<Instant>,
 }
 
 /// The conditions that end the wait in a read.
@@ -89,7 +89,7 @@ impl Reader {
         ending: Ending,
         shared: Arc<Shared>,
     ) -> Self {
-        Self { link, receiver, inbox, ending, had_ended: false, shared, no_room_at: None }
+        Self { link, receiver, inbox, ending, had_ended: false, shared, no_space_at: None }
     }
 
     /// Returns the next event, or `None` after [`Event::Closed`]. Blocks until there is an event.
@@ -198,20 +198,20 @@ impl Reader {
 
     /// Stores a reply, and writes the stored replies unless another thread holds the lock or the stream is full.
     fn send_reply(&mut self, reply: PendingReply) {
-        let Self { link, shared, no_room_at, .. } = self;
+        let Self { link, shared, no_space_at, .. } = self;
         let is_pong = matches!(reply, PendingReply::Pong(_));
         shared.pending().owe(reply);
         // Each turn writes the stored replies before it reads, so a Pong can wait for the next turn. If the stream has
         // no non-blocking mode, one attempt to write takes some milliseconds. A peer that sends many Pings must not
         // cause such an attempt for each Ping.
-        if is_pong && no_room_at.is_some_and(|at| link.read_clock() < at + WRITE_TIME_SLICE) {
+        if is_pong && no_space_at.is_some_and(|at| link.read_clock() < at + WRITE_TIME_SLICE) {
             return;
         }
-        *no_room_at = None;
+        *no_space_at = None;
         shared.write_replies(|out| {
             let written = out.write_now();
             if !written {
-                *no_room_at = Some(out.now());
+                *no_space_at = Some(out.now());
             }
             written
         });

@@ -153,12 +153,12 @@ impl<S> WrappedStream<S> {
 
     /// Reads once from the stream. Returns an error if the stream claims to have read too many bytes.
     pub(super) fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        let room = to.len();
+        let space = to.len();
         let read = match self.operations {
             Operations::Stream(stream) => stream(&mut self.stream).read(to),
             Operations::Layer { io, .. } => io(&mut self.stream).read(to),
         };
-        check_count(read?, room, "the stream reported more bytes than the buffer has: its `read` has a bug")
+        check_count(read?, space, "the stream reported more bytes than the buffer has: its `read` has a bug")
     }
 
     /// Writes once to the stream. A write of zero bytes is an error of the kind [`ErrorKind::WriteZero`].

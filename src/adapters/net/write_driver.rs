@@ -156,7 +156,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
 
     /// If messages wait because the queue is full, writes the queue. The next frame must be queued after these
     /// messages.
-    pub(super) fn make_room(&mut self) -> Result<(), Error> {
+    pub(super) fn make_space(&mut self) -> Result<(), Error> {
         if self.waiting_messages_need_space() { self.write_out() } else { Ok(()) }
     }
 
@@ -355,7 +355,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
 
     /// Returns whether messages wait because the queue is full. They refill the queue after the next write.
     fn waiting_messages_need_space(&self) -> bool {
-        self.pending.is_some_and(|pending| pending.messages().need_room(self.mark))
+        self.pending.is_some_and(|pending| pending.messages().need_space(self.mark))
     }
 
     /// Returns whether the queue is empty and the stream is flushed.

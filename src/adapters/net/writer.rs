@@ -370,7 +370,7 @@ impl Writer {
 
     /// Locks the sending side, and calls [`Self::run`] to queue a frame and write the queue.
     fn with(&self, send: impl FnOnce(&mut WriterOutput<'_>) -> Result<(), Error>) -> Result<(), Error> {
-        self.run(self.shared.lock(), |out| out.make_room().and_then(|()| send(out)), |out, _| out.write())
+        self.run(self.shared.lock(), |out| out.make_space().and_then(|()| send(out)), |out, _| out.write())
     }
 
     /// Locks the sending side, and calls [`Self::run`] to queue a frame without writing it.
@@ -385,7 +385,7 @@ impl Writer {
             }
             Ok(())
         };
-        self.run(self.shared.lock(), |out| out.make_room().and_then(|()| send(out)), write)
+        self.run(self.shared.lock(), |out| out.make_space().and_then(|()| send(out)), write)
     }
 
     /// Runs the timers that are due, queues a frame with `send`, calls `write`, and wakes a reader that waits for the

@@ -18,7 +18,7 @@ use core::ops::Range;
 use bytes::Bytes;
 
 use super::input::Input;
-use super::vec_message::{MIN_FREED_BY_MOVE, MIN_READ, VecMessage, room_for_read, worth_keeping};
+use super::vec_message::{MIN_FREED_BY_MOVE, MIN_READ, VecMessage, space_end_for_read, worth_keeping};
 use crate::connection::event::{EventIndex, EventKind, MessageKind, Place};
 use crate::connection::message::Message;
 use crate::kernel::Checked;
@@ -197,16 +197,16 @@ impl Inbox {
         } else if self.at >= READ_LEN {
             self.keep_from(self.at);
         }
-        let room = if self.read_buffer.bytes().len() < self.end + READ_LEN / 4 { READ_LEN } else { 0 };
-        self.space_to(self.end + room, self.end + READ_LEN)
+        let needed = if self.read_buffer.bytes().len() < self.end + READ_LEN / 4 { READ_LEN } else { 0 };
+        self.space_to(self.end + needed, self.end + READ_LEN)
     }
 
     /// Returns space for the rest of a message that lies in the read buffer. `left` bytes of the message are missing.
     pub(in crate::connection) fn space_behind(&mut self, left: u64) -> &mut [u8] {
         self.message.cancel_space();
         let (small, left) = (left < MIN_DIRECT_READ, usize::try_from(left).unwrap_or(usize::MAX));
-        let room = self.read_buffer.bytes().len() - self.end;
-        let next = if room < left { self.make_room(room, left) } else { left.min(LONGEST_READ) };
+        let space_left = self.read_buffer.bytes().len() - self.end;
+        let next = if space_left < left { self.make_space(space_left, left) } else { left.min(LONGEST_READ) };
         // Read no more than the rest of a large message, so that the next message begins at the front of the read
         // buffer.
         let most = if small { READ_LEN } else { next };
@@ -215,18 +215,18 @@ impl Inbox {
         space.get_mut(..most).unwrap_or_default()
     }
 
-    /// Makes space for some of the `left` missing bytes of a message, if the free space of `room` bytes is too small.
-    /// Returns the number of bytes for which there is space afterwards.
+    /// Makes space for some of the `left` missing bytes of a message, if the free space of `space_left` bytes is too
+    /// small. Returns the number of bytes for which there is space afterwards.
     #[inline(never)]
-    fn make_room(&mut self, room: usize, left: usize) -> usize {
+    fn make_space(&mut self, space_left: usize, left: usize) -> usize {
         let (start, part) = (self.message_start.unwrap_or(self.at), self.needed_len());
         if start >= part {
             // At least as many bytes become free as are moved.
             self.keep_from(start);
-        } else if room >= LONGEST_NEW_READ / 2 {
+        } else if space_left >= LONGEST_NEW_READ / 2 {
             // Most of the space is still free, because the last read brought few bytes. So no more memory is
             // initialised yet.
-            return room.min(LONGEST_READ);
+            return space_left.min(LONGEST_READ);
         }
         // The memory grows in proportion to the bytes that arrived. A large part gets at least as much space as
         // `release_idle` would leave, so that it is not moved again before it has doubled.
@@ -235,7 +235,7 @@ impl Inbox {
         let next = self.end.saturating_add(bound.min(LONGEST_NEW_READ));
         // The space that `release_idle` leaves after a small part must be used before the memory grows.
         let min_space = MIN_READ.min(part / 8).max(1);
-        let next = room_for_read(self.read_buffer.capacity(), self.end, next, min_space);
+        let next = space_end_for_read(self.read_buffer.capacity(), self.end, next, min_space);
         self.reserve(next, self.end.saturating_add(bound));
         self.space_to(next, next).len()
     }

@@ -254,9 +254,9 @@ impl sealed::Memory for SliceMessage<'_> {
         _: u64,
         produce: &mut dyn FnMut(&mut [u8]) -> usize,
     ) -> Result<usize, InvalidUtf8> {
-        let room = self.memory.bytes_from(self.filled);
-        let len = room.len().min(*expected.end());
-        let len = produce(room.get_mut(..len).unwrap_or_default());
+        let space = self.memory.bytes_from(self.filled);
+        let len = space.len().min(*expected.end());
+        let len = produce(space.get_mut(..len).unwrap_or_default());
         accept(&mut self.memory, &mut self.filled, len, kind)
     }
 

@@ -10,7 +10,7 @@
 //! - `filled + direct_len <= memory.len()`, and all of `memory` is initialised.
 //! - The size of the memory depends on the number of bytes that arrived, never on the length that a header announces.
 //!   [`ALLOWANCE`] and [`MAX_OVERALLOCATION_INFLATED`] give the bounds.
-//! - Each byte is moved a bounded number of times, however small the reads are: see [`room_for_read`] and
+//! - Each byte is moved a bounded number of times, however small the reads are: see [`space_end_for_read`] and
 //!   [`worth_keeping`].
 
 use alloc::vec::Vec;
@@ -44,7 +44,7 @@ pub(super) const MIN_READ: usize = 4 << 10;
 /// Normally returns `next`. If the present capacity ends before `next` but leaves at least `min_space` bytes, returns
 /// the end of the capacity instead. Without this rule each of many short reads would make the memory grow a little, and
 /// each growth would move the message.
-pub(super) fn room_for_read(capacity: usize, filled: usize, next: usize, min_space: usize) -> usize {
+pub(super) fn space_end_for_read(capacity: usize, filled: usize, next: usize, min_space: usize) -> usize {
     let enough = next.min(filled.saturating_add(min_space));
     if capacity < enough { next } else { next.min(capacity) }
 }
@@ -243,8 +243,8 @@ impl VecMessage {
             // initialised yet.
             self.memory.bytes().len().min(next)
         } else {
-            let next = room_for_read(self.memory.capacity(), self.filled, next, MIN_READ);
-            self.make_room(next, if last { end } else { bound });
+            let next = space_end_for_read(self.memory.capacity(), self.filled, next, MIN_READ);
+            self.make_space(next, if last { end } else { bound });
             next
         };
         self.memory.bytes_from(self.filled).get_mut(..next - self.filled).unwrap_or_default()
@@ -272,7 +272,7 @@ impl VecMessage {
     }
 
     /// Makes initialised space up to `end`. If the memory must grow for this, it grows up to `target`.
-    fn make_room(&mut self, end: usize, target: usize) {
+    fn make_space(&mut self, end: usize, target: usize) {
         self.memory.reserve(end, target);
         if self.memory.bytes().len() < end {
             self.memory.resize(end);
@@ -351,11 +351,11 @@ impl sealed::Memory for VecMessage {
         if self.memory.bytes().len().saturating_sub(self.filled) < least {
             let end = self.filled.saturating_add(expected);
             let most = usize::try_from(most).unwrap_or(usize::MAX).saturating_add(self.filled);
-            self.make_room(end, most.min(self.filled.saturating_mul(2)));
+            self.make_space(end, most.min(self.filled.saturating_mul(2)));
         }
-        let room = self.memory.bytes_from(self.filled);
-        let len = room.len().min(expected);
-        let len = produce(room.get_mut(..len).unwrap_or_default());
+        let space = self.memory.bytes_from(self.filled);
+        let len = space.len().min(expected);
+        let len = produce(space.get_mut(..len).unwrap_or_default());
         accept(&mut self.memory, &mut self.filled, len, kind)
     }
 
@@ -379,9 +379,9 @@ mod tests {
         // Many "é", written in pieces that end inside a code point.
         let mut source = "é".repeat(50_000).into_bytes().into_iter();
         while source.len() > 0 {
-            let produced = message.produce(MessageKind::Text, 16 << 10..=16 << 10, u64::MAX, &mut |room| {
-                let taken = room.len().min(33);
-                room.iter_mut().take(taken).zip(&mut source).map(|(to, from)| *to = from).count()
+            let produced = message.produce(MessageKind::Text, 16 << 10..=16 << 10, u64::MAX, &mut |space| {
+                let taken = space.len().min(33);
+                space.iter_mut().take(taken).zip(&mut source).map(|(to, from)| *to = from).count()
             });
             assert!(produced.unwrap() > 0);
             assert!(message.capacity() <= 2 * message.gathered() + (64 << 10));
@@ -406,7 +406,7 @@ mod tests {
             let mut control = ControlPayload::EMPTY;
             let mut lent = SliceMessage::new(&mut array, &mut control);
             let mut bad =
-                |room: &mut [u8]| room.iter_mut().zip([b'a', 0xFF]).map(|(to, byte)| *to = byte).count();
+                |space: &mut [u8]| space.iter_mut().zip([b'a', 0xFF]).map(|(to, byte)| *to = byte).count();
             message.begin();
             assert_eq!(message.produce(kind, 2..=2, u64::MAX, &mut bad).is_ok(), kind == MessageKind::Binary);
             lent.begin();

@@ -41,7 +41,7 @@ enum Inflated {
     /// The output space is full, and there may be more output for the same payload.
     Full,
     /// There may be more output, but the message buffer has no space left.
-    NoRoom,
+    NoSpace,
     /// The message has ended.
     End,
 }
@@ -133,7 +133,7 @@ impl Receiver {
         loop {
             match self.inflate_piece(input, streaming)? {
                 Inflated::End => return self.end_inflated(input, streaming).map(Some),
-                Inflated::NoRoom => return self.deliver_full_buffer(input).map(Some),
+                Inflated::NoSpace => return self.deliver_full_buffer(input).map(Some),
                 Inflated::Full if streaming && input.message_mut().gathered() >= CHUNK => break,
                 Inflated::All if self.decoder.payload_left() == 0 && !self.fin() => {
                     self.decoder.consume(0);
@@ -171,15 +171,15 @@ impl Receiver {
 
         let inflater = self.inflater.get_or_insert_with(|| agreed.inflater(self.config.pool.as_ref()));
         let (from, message) = input.next_and_message(len);
-        let (mut consumed, mut produced, mut outcome) = (0, 0, Ok(Inflated::NoRoom));
+        let (mut consumed, mut produced, mut outcome) = (0, 0, Ok(Inflated::NoSpace));
         let budget = self.inflate_budget;
         let most_blocks = (budget != u32::MAX).then(|| (budget / BLOCK_COST).max(1));
         let mut blocks = 0;
-        let mut work = |room: &mut [u8]| {
+        let mut work = |space: &mut [u8]| {
             let done = if last {
-                inflater.finish_within(from, room, most_blocks)
+                inflater.finish_within(from, space, most_blocks)
             } else {
-                let step = inflater.inflate_within(from, room, most_blocks);
+                let step = inflater.inflate_within(from, space, most_blocks);
                 step.map(|step| Finished { step, done: false })
             };
             outcome = match done {
@@ -189,11 +189,11 @@ impl Receiver {
                     // Without output space the inflater cannot continue, unless it consumed all bytes and more payload
                     // follows.
                     let stuck = last || consumed < len;
-                    Ok(match (done, room.len()) {
+                    Ok(match (done, space.len()) {
                         (true, _) => Inflated::End,
                         (false, _) if stopped => Inflated::All,
-                        (false, 0) if stuck => Inflated::NoRoom,
-                        (false, room) if produced == room && room > 0 => Inflated::Full,
+                        (false, 0) if stuck => Inflated::NoSpace,
+                        (false, space) if produced == space && space > 0 => Inflated::Full,
                         (false, _) => Inflated::All,
                     })
                 }

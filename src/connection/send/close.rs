@@ -49,7 +49,7 @@ impl<O: WriteQueue> Sender<O> {
     pub(super) fn queue_close(&mut self, now: Instant, frame: &CloseFrame) {
         let mut body = [0; MAX_CONTROL_PAYLOAD];
         let len = frame.encode(&mut body);
-        if self.out.room() < MAX_CONTROL_FRAME {
+        if self.out.space_left() < MAX_CONTROL_FRAME {
             // The caller's memory is smaller than required, so the Close does not fit into the write queue.
             return self.queue_urgent_close(now, frame);
         }

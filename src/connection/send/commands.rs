@@ -283,7 +283,7 @@ impl<O: WriteQueue> Sender<O> {
         // RFC 6455 5.5.1: no data follows a Close.
         self.closing.state() == CloseState::Open
             && self.encoder.check(opcode, fin, len as u64).is_ok()
-            && self.out.room() >= space_for(len)
+            && self.out.space_left() >= space_for(len)
     }
 
     /// Returns why a data frame is not accepted.

@@ -149,13 +149,13 @@ impl<B: BorrowMut<[u8]>> ControlQueue<B> {
 
     /// Appends a frame, and returns whether there was space for it.
     fn push(&mut self, frame: &[u8]) -> bool {
-        let room = self
+        let space = self
             .bytes
             .borrow_mut()
             .get_mut(usize::from(self.len)..)
-            .and_then(|room| room.get_mut(..frame.len()));
-        let (Some(room), Ok(len)) = (room, u16::try_from(frame.len())) else { return false };
-        room.copy_from_slice(frame);
+            .and_then(|space| space.get_mut(..frame.len()));
+        let (Some(space), Ok(len)) = (space, u16::try_from(frame.len())) else { return false };
+        space.copy_from_slice(frame);
         self.len += len;
         true
     }

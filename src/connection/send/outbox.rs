@@ -147,7 +147,7 @@ impl Outbox {
     /// Makes space for `len` bytes after `end`: reuses the space of written bytes at the front, or grows.
     #[cold]
     #[inline(never)]
-    fn make_room(&mut self, len: usize) {
+    fn make_space(&mut self, len: usize) {
         let written = self.start();
         if written >= 4096 && written * 2 >= self.end {
             // At least half of the bytes before `end` have been written. So at most one byte is moved for each byte
@@ -216,7 +216,7 @@ impl sealed::Queue for Outbox {
     }
 
     #[inline]
-    fn room(&self) -> usize {
+    fn space_left(&self) -> usize {
         usize::MAX
     }
 
@@ -234,7 +234,7 @@ impl sealed::Queue for Outbox {
         // The returned space always fits the longest header as well, so that any header can be written with one store.
         let len = len + MAX_HEADER_LEN;
         if self.memory.len() - self.end < len {
-            self.make_room(len);
+            self.make_space(len);
         }
         let write_space = self.end..self.end + len;
         self.memory.get_mut(write_space)

@@ -80,7 +80,7 @@ impl<'m> sealed::Queue for SliceOutbox<'m> {
         self.start == self.end && self.control.is_empty()
     }
 
-    fn room(&self) -> usize {
+    fn space_left(&self) -> usize {
         self.memory.len() - self.len()
     }
 

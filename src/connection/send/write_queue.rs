@@ -36,7 +36,7 @@ pub(super) mod sealed {
         /// Returns whether neither data nor control frames are queued.
         fn is_idle(&self) -> bool;
         /// Returns how many more bytes fit.
-        fn room(&self) -> usize;
+        fn space_left(&self) -> usize;
         /// Returns how many bytes fit into an empty queue.
         fn max_len(&self) -> usize;
         /// Returns whether enough was written for a blocked sender to continue.

@@ -119,8 +119,8 @@ impl Contender for Floor {
                     buf.resize(need + 65536, 0);
                 }
             }
-            let room = (end + self.0).min(buf.len());
-            end += io.fill(&mut buf[end..room]);
+            let space_end = (end + self.0).min(buf.len());
+            end += io.fill(&mut buf[end..space_end]);
         }
     }
     fn send(&self, role: Role, kind: Kind, p: &[Bytes], n: u64, batch: u64, mut io: Io) -> Option<Io> {
