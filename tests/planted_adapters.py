@@ -94,7 +94,7 @@ FAULTS = [
         (COMMANDS, 'let is_full = self.out.len() >= self.config.high_water && !self.ignores_high_water;',
          'let is_full = false;')]),
     ('36', 'at the end of the stream, a reader waits for space without a deadline', [
-        (READER, '                    out.sender.handle_input_ended(out.wire.clock().now(), receiver.cut());\n', '')]),
+        (READER, '                    out.sender.handle_input_ended(out.wire.clock().now(), receiver.eof_position());\n', '')]),
     ('new', 'a send that has written everything waits for the next timer', [
         (SENDING, '                self.do_due(stream, half, cx);\n            } else {',
          '                ready!(self.poll_wait(stream, half, cx));\n            } else {')]),

@@ -56,7 +56,7 @@ pub struct Received {
     /// The rule that was violated.
     pub error: Option<ProtocolError>,
     /// The position at which the input ends, if no rule was violated and no Close arrived.
-    pub cut: EofPosition,
+    pub eof_position: EofPosition,
     /// Whether more events or an error may follow, because a compressed message is incomplete or invalid. The model
     /// does not know where hybi finds the error.
     pub is_open: bool,
@@ -72,8 +72,8 @@ impl Received {
             return;
         }
         assert_eq!((&run.events, run.error), (&self.events, self.error));
-        if let Outcome::Abnormal(cut) = run.outcome {
-            assert_eq!(cut, self.cut);
+        if let Outcome::Abnormal(position) = run.outcome {
+            assert_eq!(position, self.eof_position);
         }
     }
 }
@@ -198,7 +198,7 @@ impl Model {
         let (frames, in_header, error) = self.frames(bytes);
         let events = Events::default();
         let mut received =
-            Received { events, error: None, cut: EofPosition::BetweenMessages, is_open: false };
+            Received { events, error: None, eof_position: EofPosition::BetweenMessages, is_open: false };
         let mut inflater = Decoder::new(self.takeover);
         let mut message = Message::default();
         let mut is_over = false;
@@ -214,7 +214,7 @@ impl Model {
         if !is_over {
             received.error = error;
         }
-        received.cut = if in_header || frames.last().is_some_and(|frame| !frame.is_whole()) {
+        received.eof_position = if in_header || frames.last().is_some_and(|frame| !frame.is_whole()) {
             EofPosition::InFrame
         } else if message.fragments > 0 {
             EofPosition::InMessage

@@ -335,12 +335,12 @@ impl<O: WriteQueue> Connection<O> {
     /// Call this only after poll has returned `None` and while [`is_paused`](Self::is_paused) is false. All bytes that
     /// arrived before the end have then been decoded.
     pub fn handle_eof(&mut self) {
-        self.sender.handle_eof(self.receiver.cut());
+        self.sender.handle_eof(self.receiver.eof_position());
     }
 
     /// Handles the end of the input when the peer may still read our output: see [`Sender::handle_input_ended`].
     pub fn handle_input_ended(&mut self, now: Instant) {
-        self.sender.handle_input_ended(now, self.receiver.cut());
+        self.sender.handle_input_ended(now, self.receiver.eof_position());
     }
 
     /// Carries out all actions of timers that are due at `now`. [`Self::poll_timeout`] returns when to call this next.

@@ -1027,13 +1027,13 @@ fn s7692_6_counters_count_frames_and_bytes_as_they_are_on_the_wire() {
             end.feed_in(&wire, size);
             let received = end.conn.received();
             assert_eq!((received.messages, received.frames, received.bytes), (1, 2, wire.len() as u64));
-            assert_eq!(end.conn.receiver().cut(), EofPosition::BetweenMessages);
+            assert_eq!(end.conn.receiver().eof_position(), EofPosition::BetweenMessages);
             assert_eq!(end.conn.read_hint(), 0);
             // The stream ends inside the frame.
             end.feed(&wire[..9]);
-            assert_eq!(end.conn.receiver().cut(), EofPosition::InFrame);
+            assert_eq!(end.conn.receiver().eof_position(), EofPosition::InFrame);
             end.feed(&wire[9..wire.len() - 7]);
-            assert_eq!(end.conn.receiver().cut(), EofPosition::InMessage);
+            assert_eq!(end.conn.receiver().eof_position(), EofPosition::InMessage);
             assert_eq!(end.eof(), [Seen::Closed(Outcome::Abnormal(EofPosition::InMessage))]);
             assert!(!end.conn.receiver().can_release_inflater());
         }

@@ -300,7 +300,7 @@ fn s7692_7_2_2_a_half_that_fails_or_ends_keeps_no_window() {
     sender.send_text(&words(1000)).unwrap();
     let mut bytes = compressed(Role::Server, Opcode::Text, true, &HELLO);
     assert!(receiver.poll(&mut hybi::Input::new(&mut bytes, &mut message)).unwrap().is_some());
-    sender.handle_eof(receiver.cut());
+    sender.handle_eof(receiver.eof_position());
     receiver.handle_ended();
     assert!(!sender.can_release_deflater() && !receiver.can_release_inflater());
 }

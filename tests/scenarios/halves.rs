@@ -50,7 +50,7 @@ fn receive(mut receiver: hybi::Receiver, wire: &[u8], size: usize, to: &mpsc::Se
             }
         }
     }
-    to.send(ToSender::Eof(receiver.cut())).unwrap();
+    to.send(ToSender::Eof(receiver.eof_position())).unwrap();
     seen
 }
 
@@ -142,7 +142,7 @@ fn s5_5_halves_can_be_joined_again() {
     end.conn.send_text("before").unwrap();
     end.receive_part(Opcode::Text, false, "cut ");
     let (receiver, mut sender) = end.conn.into_halves();
-    assert_eq!(receiver.cut(), hybi::EofPosition::InMessage);
+    assert_eq!(receiver.eof_position(), hybi::EofPosition::InMessage);
     sender.send_fragment(MessageKind::Text, b"apart", true).unwrap();
     end.conn = hybi::Connection::from_halves(receiver, sender);
     assert_eq!(end.receive(Opcode::Continuation, "here"), [text("cut here")]);
@@ -308,7 +308,7 @@ fn s7_1_7_an_error_after_a_timer_failed_the_connection_changes_nothing() {
     assert_eq!((sender.buffered_amount(), sender.close_state()), (0, CloseState::Failed));
     let sent = shown(Role::Server, &wire);
     assert!(sent[0].starts_with("ping") && sent[1..] == ["close 1011 no answer to a ping"], "{sent:?}");
-    sender.handle_eof(receiver.cut());
+    sender.handle_eof(receiver.eof_position());
     sender.apply(now, masked);
     let mut message = VecMessage::new();
     let ended = sender.poll().map(|ready| Seen::from(Input::new(&mut [], &mut message).event(ready)));

@@ -444,7 +444,7 @@ impl<'m> End<'m> {
             match &mut self.machine {
                 Ends::Whole(connection) => connection.handle_eof(),
                 Ends::Halves { receiver, for_sender, .. } => {
-                    for_sender.push_back(ForSender::End(receiver.cut()))
+                    for_sender.push_back(ForSender::End(receiver.eof_position()))
                 }
             }
         }

@@ -381,13 +381,13 @@ impl<S, R: Transport<S>> Inner<S, R> {
                 // pending forever.
                 while out.sender.close_state() != CloseState::Ended && shared.poll_write(out, cx).is_pending()
                 {
-                    out.sender.handle_input_ended(out.wire.clock().now(), receiver.cut());
+                    out.sender.handle_input_ended(out.wire.clock().now(), receiver.eof_position());
                     let now = ready!(out.wire.clock().poll_due(cx, out.sender.poll_timeout()));
                     out.sender.handle_timeout(now);
                 }
             }
             let before = out.sender.close_state();
-            out.sender.handle_eof(receiver.cut());
+            out.sender.handle_eof(receiver.eof_position());
             *wake_other = true;
             Poll::Ready(before)
         }));

@@ -337,11 +337,11 @@ impl Reader {
     /// - Otherwise the write of the other thread is aborted.
     fn end_input(&mut self, stalled: bool, deadline: Option<Instant>) {
         let Self { link, receiver, shared, .. } = self;
-        let (cut, now) = (receiver.cut(), link.now());
+        let (position, now) = (receiver.eof_position(), link.now());
         let Some(mut out) = shared.try_lock() else {
             if stalled || receiver.peer_close().is_some() {
                 link.keep_end();
-                shared.pending().owe(PendingReply::InputEnded(cut));
+                shared.pending().owe(PendingReply::InputEnded(position));
                 let left =
                     deadline.map_or(WRITE_TIME_SLICE, |deadline| deadline.saturating_duration_since(now));
                 shared.wait_for_writer(left.min(WRITE_TIME_SLICE));
@@ -355,10 +355,10 @@ impl Reader {
         out.apply_replies(now);
         let is_out = !stalled && out.output().is_out();
         if is_out || out.write_failed() {
-            out.sender().handle_eof(cut);
+            out.sender().handle_eof(position);
         } else {
             link.keep_end();
-            out.sender().handle_input_ended(now, cut);
+            out.sender().handle_input_ended(now, position);
         }
     }
 
@@ -373,7 +373,7 @@ impl Reader {
         });
         out.apply_replies(link.read_clock());
         let before = out.sender().close_state();
-        out.sender().handle_eof(self.receiver.cut());
+        out.sender().handle_eof(self.receiver.eof_position());
         before
     }
 }

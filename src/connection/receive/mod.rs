@@ -389,7 +389,7 @@ impl Receiver {
     /// Returns whether decoding is inside a frame, inside a message or between messages. If the stream ends now, it
     /// ends at this position.
     #[must_use]
-    pub const fn cut(&self) -> EofPosition {
+    pub const fn eof_position(&self) -> EofPosition {
         if !self.decoder.is_between_frames() {
             EofPosition::InFrame
         } else if self.decoder.is_in_message() {

@@ -282,7 +282,7 @@ impl<O: WriteQueue> Sender<O> {
     }
 
     /// Handles the end of the stream, by end of file or by reset. `position` comes from
-    /// [`Receiver::cut`](crate::Receiver::cut).
+    /// [`Receiver::eof_position`](crate::Receiver::eof_position).
     ///
     /// A peer that ends its half of the stream may still read. So write the queued bytes before this call. If the
     /// answer to the peer's Close is not written yet, the outcome is [`Outcome::Unanswered`].
@@ -302,7 +302,7 @@ impl<O: WriteQueue> Sender<O> {
     }
 
     /// Handles the end of the input when the peer may still read our output. `position` comes from
-    /// [`Receiver::cut`](crate::Receiver::cut).
+    /// [`Receiver::eof_position`](crate::Receiver::eof_position).
     ///
     /// After this call, queued bytes can still be written, until
     /// [`Config::close_timeout`](crate::Config::close_timeout) ends the connection. Call
