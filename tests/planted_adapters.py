@@ -75,7 +75,7 @@ FAULTS = [
     ('15', 'after a pending write, a stream that may keep bytes gets other bytes', [
         (WRITE_DRIVER, 'if R::keeps_refused_bytes(stream) {\n            return', 'if R::keeps_refused_bytes(stream) && false {\n            return')]),
     ('15', 'a control frame is written before the bytes of a pending write', [
-        (WRITE_DRIVER, '                half.offered(offered);', '                half.offered(usize::min(offered, 0));')]),
+        (WRITE_DRIVER, '                half.transmit_refused(offered);', '                half.transmit_refused(usize::min(offered, 0));')]),
     ('17', 'a stream may report more bytes than the buffer has', [
         (STREAM, 'Poll::Ready(Ok(n)) if n > most =>', 'Poll::Ready(Ok(n)) if n > most && false =>')]),
     ('26', 'the end counts as clean although the answer to a Close was not written', [
@@ -134,7 +134,7 @@ NET_FAULTS = [
     ('15', 'after a pending write, a stream that may keep bytes gets other bytes', [
         (NET_DRIVER, 'let len = if keeps_refused_bytes {', 'let len = if keeps_refused_bytes && false {')]),
     ('15', 'a control frame is written before the bytes of a pending write', [
-        (NET_DRIVER, 'self.half.offered(offered);', 'self.half.offered(usize::min(offered, 0));')]),
+        (NET_DRIVER, 'self.half.transmit_refused(offered);', 'self.half.transmit_refused(usize::min(offered, 0));')]),
     ('17', 'a stream may report more bytes than the buffer has', [
         (NET_STREAM, 'if n <= most { Ok(n) }', 'if n <= most || true { Ok(n) }')]),
     ('26', 'the end counts as clean although the stream has buffered our Close', [

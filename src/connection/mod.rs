@@ -397,14 +397,15 @@ impl<O: WriteQueue> Connection<O> {
     }
 
     /// Fills `to` with bytes for a transport that may keep bytes which it did not accept, as TLS does: see
-    /// [`Sender::poll_offer`].
-    pub fn poll_offer<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
-        self.sender.poll_offer(to)
+    /// [`Sender::poll_transmit_retryable`].
+    pub fn poll_transmit_retryable<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
+        self.sender.poll_transmit_retryable(to)
     }
 
-    /// Records that the transport did not accept the first `n` bytes of [`Self::poll_offer`]: see [`Sender::offered`].
-    pub fn offered(&mut self, n: usize) {
-        self.sender.offered(n);
+    /// Records that the transport did not accept the first `n` bytes of [`Self::poll_transmit_retryable`]: see
+    /// [`Sender::transmit_refused`].
+    pub fn transmit_refused(&mut self, n: usize) {
+        self.sender.transmit_refused(n);
     }
 
     /// Returns when to call [`Self::handle_timeout`] next; `None` if no timer runs.

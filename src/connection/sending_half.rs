@@ -88,9 +88,9 @@ pub trait SendingHalf: sealed::Sealed {
     /// written: see [`Sender::transmitted`].
     fn transmitted(&mut self, now: Instant, n: usize);
 
-    /// Records that the transport did not accept the first `n` bytes of [`poll_offer`](Self::poll_offer): see
-    /// [`Sender::offered`].
-    fn offered(&mut self, n: usize);
+    /// Records that the transport did not accept the first `n` bytes of
+    /// [`poll_transmit_retryable`](Self::poll_transmit_retryable): see [`Sender::transmit_refused`].
+    fn transmit_refused(&mut self, n: usize);
 
     // --- commands ---
 
@@ -207,8 +207,8 @@ pub trait SendingHalf: sealed::Sealed {
     fn poll_transmit<'a>(&'a self, to: &mut [&'a [u8]]) -> usize;
 
     /// Fills `to` with bytes for a transport that may keep bytes which it did not accept, as TLS does: see
-    /// [`Sender::poll_offer`].
-    fn poll_offer<'a>(&'a self, to: &mut [&'a [u8]]) -> usize;
+    /// [`Sender::poll_transmit_retryable`].
+    fn poll_transmit_retryable<'a>(&'a self, to: &mut [&'a [u8]]) -> usize;
 
     /// Returns when to call [`handle_timeout`](Self::handle_timeout) next; `None` if no timer runs.
     fn poll_timeout(&self) -> Option<Instant>;
@@ -253,8 +253,8 @@ macro_rules! implement {
             fn transmitted(&mut self, now: Instant, n: usize) {
                 self.transmitted(now, n);
             }
-            fn offered(&mut self, n: usize) {
-                self.offered(n);
+            fn transmit_refused(&mut self, n: usize) {
+                self.transmit_refused(n);
             }
 
             #[inline]
@@ -316,8 +316,8 @@ macro_rules! implement {
             fn poll_transmit<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
                 self.poll_transmit(to)
             }
-            fn poll_offer<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
-                self.poll_offer(to)
+            fn poll_transmit_retryable<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
+                self.poll_transmit_retryable(to)
             }
             fn poll_timeout(&self) -> Option<Instant> {
                 self.poll_timeout()

@@ -586,7 +586,7 @@ fn write_to_a_transport_that_keeps<O: WriteQueue, M: hybi::MessageBuffer>(
     kept: &mut Vec<u8>,
 ) {
     let mut slices = [&[][..]; 32];
-    let count = end.conn.poll_offer(&mut slices);
+    let count = end.conn.poll_transmit_retryable(&mut slices);
     let offered = slices[..count].concat();
     assert_eq!(offered.is_empty(), end.conn.buffered_amount() == 0);
     assert!(offered.starts_with(kept), "the write does not begin with the kept bytes");
@@ -594,7 +594,7 @@ fn write_to_a_transport_that_keeps<O: WriteQueue, M: hybi::MessageBuffer>(
         return;
     }
     if dice.below(3) == 0 {
-        end.conn.offered(offered.len());
+        end.conn.transmit_refused(offered.len());
         end.conn.transmitted(end.now, 0);
         *kept = offered;
     } else {
@@ -651,10 +651,10 @@ fn s5_5_1_a_close_replaces_control_frames_that_were_not_passed_to_a_write() {
         end.receive(Opcode::Ping, [b'p'; 125]);
     }
     let mut slices = [&[][..]; 8];
-    let count = end.conn.poll_offer(&mut slices);
+    let count = end.conn.poll_transmit_retryable(&mut slices);
     let offered = slices[..count].concat();
     assert_eq!(offered.len(), 127, "one write commits to more than one frame of the largest size");
-    end.conn.offered(offered.len());
+    end.conn.transmit_refused(offered.len());
     end.conn.transmitted(end.now, 0);
     end.receive_close(1000, "");
     assert_eq!(end.flush().len(), 2, "one Pong and the Close");

@@ -109,7 +109,7 @@ impl<R: Timer + Clone> Client<R> {
         R: Transport<S>,
     {
         let url = WsUrl::parse(url)?;
-        let (subprotocols, headers) = (self.offered(), self.more_headers());
+        let (subprotocols, headers) = (self.offered_subprotocols(), self.more_headers());
         self.request(stream, self.request_for(&url, &subprotocols, &headers)).await
     }
 

@@ -171,7 +171,7 @@ impl<R: Timer> WriteDriver<R> {
             return None;
         }
         if R::keeps_refused_bytes(stream) {
-            return Some(self.poll_offer(stream, half, cx));
+            return Some(self.poll_write_retryable(stream, half, cx));
         }
         let [piece, _] = pieces;
         let written = if waits > 1 {
@@ -202,10 +202,10 @@ impl<R: Timer> WriteDriver<R> {
     /// Performs one write to a stream that may keep the bytes of a pending write; see
     /// [`Transport::keeps_refused_bytes`].
     ///
-    /// `offered` tells the sender which bytes were part of a pending write. Each later write then begins with these
-    /// bytes, until the stream takes them.
+    /// `transmit_refused` tells the sender which bytes were part of a pending write. Each later write then begins with
+    /// these bytes, until the stream takes them.
     #[inline(never)]
-    fn poll_offer<S>(
+    fn poll_write_retryable<S>(
         &mut self,
         stream: &mut S,
         half: &mut impl SendingHalf,
@@ -215,14 +215,14 @@ impl<R: Timer> WriteDriver<R> {
         R: Transport<S>,
     {
         let mut slices = [&[][..]; MAX_SLICES];
-        let len = half.poll_offer(&mut slices);
+        let len = half.poll_transmit_retryable(&mut slices);
         let slices = slices.get(..len).unwrap_or_default();
         let offered = slices.iter().map(|slice| slice.len()).sum();
         let written = poll_write_slices::<R, S>(stream, cx, slices);
         match written {
             Poll::Ready(Ok(n)) if n > 0 => self.transmitted(half, n),
             Poll::Pending => {
-                half.offered(offered);
+                half.transmit_refused(offered);
                 half.transmitted(self.clock.now(), 0);
             }
             Poll::Ready(_) => {}
@@ -266,7 +266,7 @@ impl<R: Timer> WriteDriver<R> {
         if let Some(kept) = kept {
             // The queue was empty before. It now begins with the frame of the pending write, so its first `kept` bytes
             // must be written again.
-            half.offered(kept);
+            half.transmit_refused(kept);
             half.transmitted(now, 0);
         }
         Ok(())

@@ -130,7 +130,7 @@ impl<R> Client<R> {
     }
 
     /// Returns the subprotocols to offer, as slices.
-    pub(in crate::adapters) fn offered(&self) -> Vec<&str> {
+    pub(in crate::adapters) fn offered_subprotocols(&self) -> Vec<&str> {
         self.subprotocols.iter().map(String::as_str).collect()
     }
 
@@ -139,8 +139,9 @@ impl<R> Client<R> {
         self.headers.borrowed()
     }
 
-    /// Returns the request for `url`. `subprotocols` and `headers` are the results of [`offered`](Self::offered) and
-    /// [`more_headers`](Self::more_headers), which the request borrows.
+    /// Returns the request for `url`. `subprotocols` and `headers` are the results of
+    /// [`offered_subprotocols`](Self::offered_subprotocols) and [`more_headers`](Self::more_headers), which the request
+    /// borrows.
     pub(in crate::adapters) fn request_for<'r>(
         &'r self,
         url: &WsUrl<'r>,
@@ -159,7 +160,7 @@ impl<R> Client<R> {
     /// Checks that the request for `url` can be sent. The adapter calls this method before it connects.
     #[cfg(any(feature = "net", feature = "tokio"))]
     pub(in crate::adapters) fn check(&self, url: &WsUrl<'_>) -> Result<(), RequestError> {
-        let (subprotocols, headers) = (self.offered(), self.more_headers());
+        let (subprotocols, headers) = (self.offered_subprotocols(), self.more_headers());
         let request = self.request_for(url, &subprotocols, &headers);
         ClientHandshake::new(request, [0; 16], self.limits).map(drop)
     }

@@ -126,7 +126,7 @@ impl Client {
 
     /// Runs the handshake on a connected stream.
     fn run<S>(&self, mut link: DeadlineStream<S>, url: &WsUrl<'_>) -> Result<WebSocket<S>, ConnectError<S>> {
-        let (subprotocols, headers) = (self.offered(), self.more_headers());
+        let (subprotocols, headers) = (self.offered_subprotocols(), self.more_headers());
         let request = self.request_for(url, &subprotocols, &headers);
         let opened = self.connecting(link.read_clock(), request).and_then(|mut connecting| {
             handshake::run(&mut link, &mut connecting);

@@ -20,7 +20,7 @@
 //! Invariants:
 //! - If a stream may have kept the bytes of a write that it refused
 //!   ([`Stream::keeps_refused_bytes`](super::Stream::keeps_refused_bytes)), the next write begins with the same bytes.
-//!   `Sender::poll_offer` returns these bytes first.
+//!   `Sender::poll_transmit_retryable` returns these bytes first.
 //! - Once the connection has ended, nothing is written or flushed.
 
 use core::time::Duration;
@@ -260,7 +260,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         }
         let mut slices = [&[][..]; MAX_SLICES];
         let len = if keeps_refused_bytes {
-            let len = self.half.poll_offer(&mut slices);
+            let len = self.half.poll_transmit_retryable(&mut slices);
             cut(&mut slices, len)
         } else {
             self.half.poll_transmit(&mut slices)
@@ -283,7 +283,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
             }
         }
         if n == 0 && keeps_refused_bytes {
-            self.half.offered(offered);
+            self.half.transmit_refused(offered);
         }
         if full {
             self.half.transmitted(now, 0);

@@ -65,11 +65,11 @@ impl<B: Borrow<[u8]>> ControlQueue<B> {
         self.bytes.borrow().get(usize::from(self.written)..usize::from(self.len)).unwrap_or_default()
     }
 
-    /// Returns how many bytes [`poll_offer`](super::Sender::poll_offer) may return now.
+    /// Returns how many bytes [`poll_transmit_retryable`](super::Sender::poll_transmit_retryable) may return now.
     ///
     /// The result covers whole frames from the front. Their total length is at most that of the longest control frame.
     /// So when these frames are started, there is still space for a Close.
-    pub(super) fn offer_len(&self) -> usize {
+    pub(super) fn retryable_len(&self) -> usize {
         let ends = self.frames().map(|(at, len, _)| at + len);
         let fits = ends.take_while(|end| *end <= MAX_CONTROL_FRAME).last().unwrap_or(0);
         fits.saturating_sub(self.written.into())

@@ -17,8 +17,8 @@ use crate::time::Instant;
 use crate::connection::send::write_queue::WriteQueue;
 use crate::connection::send::{LastWriteResult, Sender};
 
-/// Maximum number of bytes that [`Sender::poll_offer`] returns if no control frame is queued. The started frames, or
-/// the first frame if none is started, may be longer. The number equals the maximum payload of a TLS record.
+/// Maximum number of bytes that [`Sender::poll_transmit_retryable`] returns if no control frame is queued. The started
+/// frames, or the first frame if none is started, may be longer. The number equals the maximum payload of a TLS record.
 const MAX_RETRYABLE: usize = 16 << 10;
 
 impl<O: WriteQueue> Sender<O> {
@@ -124,35 +124,36 @@ impl<O: WriteQueue> Sender<O> {
     /// This method may return fewer bytes than [`Self::poll_transmit`]. If control frames are queued, it returns the
     /// rest of the started frames and some control frames. Otherwise it returns the rest of the started frames, or the
     /// first frame if none is started, and further bytes up to 16 KiB in total. If the transport accepts nothing, call
-    /// [`Self::offered`], and then [`Self::transmitted`] with 0 if the transport is full.
-    pub fn poll_offer<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
+    /// [`Self::transmit_refused`], and then [`Self::transmitted`] with 0 if the transport is full.
+    pub fn poll_transmit_retryable<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
         let len = self.poll_transmit(to);
         let control = self.out.control();
         let mut left = if control.is_empty() {
             MAX_RETRYABLE.max(if self.boundary > 0 { self.boundary } else { self.out.boundary_behind(1, 0) })
         } else {
-            self.boundary + control.offer_len()
+            self.boundary + control.retryable_len()
         };
-        let mut offered = 0;
+        let mut count = 0;
         for slice in to.iter_mut().take(len) {
             if left == 0 {
                 break;
             }
             *slice = slice.get(..left).unwrap_or(slice);
             left -= slice.len();
-            offered += 1;
+            count += 1;
         }
-        offered
+        count
     }
 
-    /// Records that the first `n` bytes of [`Self::poll_offer`] were passed to the transport, which accepted nothing.
+    /// Records that the first `n` bytes of [`Self::poll_transmit_retryable`] were passed to the transport, which
+    /// accepted nothing.
     ///
     /// The frames of these bytes count as started. No frame that is queued later is written before these frames, and a
     /// Close does not drop them.
     ///
     /// This call does not mean that the transport is full: a signal may have interrupted the write. If the transport is
     /// full, also call [`Self::transmitted`] with 0.
-    pub fn offered(&mut self, n: usize) {
+    pub fn transmit_refused(&mut self, n: usize) {
         let waiting = self.out.len();
         if self.out.control().is_empty() {
             self.boundary = self.out.boundary_behind(n.min(waiting), self.boundary);
