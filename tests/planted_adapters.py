@@ -94,7 +94,7 @@ FAULTS = [
         (COMMANDS, 'let is_full = self.out.len() >= self.config.high_water && !self.ignores_high_water;',
          'let is_full = false;')]),
     ('36', 'at the end of the stream, a reader waits for space without a deadline', [
-        (READER, '                    out.sender.handle_input_ended(out.wire.clock().now(), receiver.eof_position());\n', '')]),
+        (READER, '                    out.sender.handle_peer_half_closed(out.wire.clock().now(), receiver.eof_position());\n', '')]),
     ('new', 'a send that has written everything waits for the next timer', [
         (SENDING, '                self.do_due(stream, half, cx);\n            } else {',
          '                ready!(self.poll_wait(stream, half, cx));\n            } else {')]),
@@ -142,8 +142,8 @@ NET_FAULTS = [
     ('26', 'the receiving half ends the stream before our Close is written', [
         (NET_READER, 'if stalled || receiver.peer_close().is_some() {', 'if stalled {')]),
     ('36', 'at the end of the stream, a call waits for space without a deadline', [
-        (NET_LOOP, '        self.connection.handle_input_ended(self.link.now());\n', ''),
-        (NET_DRIVER, '            self.half.handle_input_ended(self.link.now());\n', '')]),
+        (NET_LOOP, '        self.connection.handle_peer_half_closed(self.link.now());\n', ''),
+        (NET_DRIVER, '            self.half.handle_peer_half_closed(self.link.now());\n', '')]),
     ('new', 'timers do not run after a write has failed', [
         (NET_LOOP, '        self.connection.handle_timeout(self.link.read_at());\n'
          '        if self.link.write_failed() {\n            return Ok(());\n        }\n',

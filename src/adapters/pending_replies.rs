@@ -77,7 +77,7 @@ impl PendingReplies {
     /// Stores a reply. If the store is full, drops the oldest Pong, or the oldest reply if no Pong is stored.
     pub(super) fn owe(&self, reply: PendingReply) {
         let mut stored = lock(&self.stored);
-        if matches!(reply, PendingReply::InputEnded(_)) && stored.replies.contains(&reply) {
+        if matches!(reply, PendingReply::PeerHalfClosed(_)) && stored.replies.contains(&reply) {
             // While a reader waits for the sending half, it stores this reply repeatedly. Only one copy is kept, so
             // that the copies do not displace a Close.
             return;
@@ -140,7 +140,7 @@ mod tests {
             reason: CloseReason::EMPTY,
         }));
         for _ in 0..2 * MAX_REPLIES {
-            pending.owe(PendingReply::InputEnded(EofPosition::BetweenMessages));
+            pending.owe(PendingReply::PeerHalfClosed(EofPosition::BetweenMessages));
         }
         pending.apply(&mut sender, Instant::ZERO, || Instant::ZERO);
         assert_eq!(sender.close_state(), CloseState::Both);

@@ -206,8 +206,8 @@ pub enum PendingReply {
         data: bool,
     },
     /// The input has ended at this position, and the peer may still read our output. No frame is sent. See
-    /// [`Sender::handle_input_ended`](crate::Sender::handle_input_ended).
-    InputEnded(EofPosition),
+    /// [`Sender::handle_peer_half_closed`](crate::Sender::handle_peer_half_closed).
+    PeerHalfClosed(EofPosition),
 }
 
 /// A [`PendingReply`] whose payload still lies in the input.
@@ -218,7 +218,7 @@ pub(super) enum Reply<'i> {
     Failure(ProtocolError),
     RoundTrip(&'i [u8]),
     Received { data: bool },
-    InputEnded(EofPosition),
+    PeerHalfClosed(EofPosition),
 }
 
 impl<'i> Reply<'i> {
@@ -245,7 +245,7 @@ impl From<Reply<'_>> for PendingReply {
             }
             Reply::Failure(error) => Self::Failure(error),
             Reply::Received { data } => Self::Received { data },
-            Reply::InputEnded(position) => Self::InputEnded(position),
+            Reply::PeerHalfClosed(position) => Self::PeerHalfClosed(position),
         }
     }
 }
@@ -258,7 +258,7 @@ impl<'r> From<&'r PendingReply> for Reply<'r> {
             PendingReply::Close(frame) => Self::Close(frame.code, frame.reason.as_str()),
             PendingReply::Failure(error) => Self::Failure(*error),
             PendingReply::Received { data } => Self::Received { data: *data },
-            PendingReply::InputEnded(position) => Self::InputEnded(*position),
+            PendingReply::PeerHalfClosed(position) => Self::PeerHalfClosed(*position),
         }
     }
 }

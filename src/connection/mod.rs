@@ -338,9 +338,9 @@ impl<O: WriteQueue> Connection<O> {
         self.sender.handle_eof(self.receiver.eof_position());
     }
 
-    /// Handles the end of the input when the peer may still read our output: see [`Sender::handle_input_ended`].
-    pub fn handle_input_ended(&mut self, now: Instant) {
-        self.sender.handle_input_ended(now, self.receiver.eof_position());
+    /// Handles the end of the input when the peer may still read our output: see [`Sender::handle_peer_half_closed`].
+    pub fn handle_peer_half_closed(&mut self, now: Instant) {
+        self.sender.handle_peer_half_closed(now, self.receiver.eof_position());
     }
 
     /// Carries out all actions of timers that are due at `now`. [`Self::poll_timeout`] returns when to call this next.

@@ -58,11 +58,11 @@ pub trait SendingHalf: sealed::Sealed {
     /// Records that input was received that will be decoded later: see [`Sender::handle_undecoded`].
     fn handle_undecoded(&mut self, now: Instant);
 
-    /// Handles the end of the input when the peer may still read our output: see [`Sender::handle_input_ended`].
+    /// Handles the end of the input when the peer may still read our output: see [`Sender::handle_peer_half_closed`].
     ///
     /// A sending half alone does not know at which position in the protocol the input ended. It learns the position
-    /// later, from [`PendingReply::InputEnded`] or from the end of the stream.
-    fn handle_input_ended(&mut self, now: Instant);
+    /// later, from [`PendingReply::PeerHalfClosed`] or from the end of the stream.
+    fn handle_peer_half_closed(&mut self, now: Instant);
 
     /// Records whether the transport holds back bytes that it has accepted: see [`Sender::set_unflushed`].
     fn set_unflushed(&mut self, now: Instant, held_back: bool);
@@ -336,8 +336,8 @@ implement! { Connection,
     fn handle_send_timeout(&mut self, now: Instant) {
         self.sender.handle_timeout(now);
     }
-    fn handle_input_ended(&mut self, now: Instant) {
-        self.handle_input_ended(now);
+    fn handle_peer_half_closed(&mut self, now: Instant) {
+        self.handle_peer_half_closed(now);
     }
     #[inline]
     fn sender(&self) -> &Sender<Outbox> {
@@ -352,8 +352,8 @@ implement! { Sender<Outbox>,
     fn handle_send_timeout(&mut self, now: Instant) {
         self.handle_timeout(now);
     }
-    fn handle_input_ended(&mut self, now: Instant) {
-        self.handle_input_ended(now, EofPosition::BetweenMessages);
+    fn handle_peer_half_closed(&mut self, now: Instant) {
+        self.handle_peer_half_closed(now, EofPosition::BetweenMessages);
     }
     #[inline]
     fn sender(&self) -> &Self {

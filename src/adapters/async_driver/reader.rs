@@ -381,7 +381,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
                 // pending forever.
                 while out.sender.close_state() != CloseState::Ended && shared.poll_write(out, cx).is_pending()
                 {
-                    out.sender.handle_input_ended(out.wire.clock().now(), receiver.eof_position());
+                    out.sender.handle_peer_half_closed(out.wire.clock().now(), receiver.eof_position());
                     let now = ready!(out.wire.clock().poll_due(cx, out.sender.poll_timeout()));
                     out.sender.handle_timeout(now);
                 }

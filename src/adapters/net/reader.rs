@@ -341,7 +341,7 @@ impl Reader {
         let Some(mut out) = shared.try_lock() else {
             if stalled || receiver.peer_close().is_some() {
                 link.keep_end();
-                shared.pending().owe(PendingReply::InputEnded(position));
+                shared.pending().owe(PendingReply::PeerHalfClosed(position));
                 let left =
                     deadline.map_or(WRITE_TIME_SLICE, |deadline| deadline.saturating_duration_since(now));
                 shared.wait_for_writer(left.min(WRITE_TIME_SLICE));
@@ -358,7 +358,7 @@ impl Reader {
             out.sender().handle_eof(position);
         } else {
             link.keep_end();
-            out.sender().handle_input_ended(now, position);
+            out.sender().handle_peer_half_closed(now, position);
         }
     }
 

@@ -174,7 +174,7 @@ impl<S> RunLoop<S> {
             return Ok(());
         }
         self.link.keep_end();
-        self.connection.handle_input_ended(self.link.now());
+        self.connection.handle_peer_half_closed(self.link.now());
         if write_blocks { Err(self.output().interest().into()) } else { Ok(()) }
     }
 

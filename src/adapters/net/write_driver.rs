@@ -422,7 +422,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         } else if read.is_some() && self.link.knows_end() {
             // The end is reported without its position in the message, because the input before the end is not decoded
             // yet.
-            self.half.handle_input_ended(self.link.now());
+            self.half.handle_peer_half_closed(self.link.now());
         }
         read
     }

@@ -229,7 +229,7 @@ impl<O: WriteQueue> Sender<O> {
                 self.fail(now, Outcome::Failed(error), error.close_code(), error.close_reason());
             }
             Reply::Received { data } => self.timers.received_earlier(now, data),
-            Reply::InputEnded(position) => self.handle_input_ended(now, position),
+            Reply::PeerHalfClosed(position) => self.handle_peer_half_closed(now, position),
         }
     }
 
@@ -307,7 +307,7 @@ impl<O: WriteQueue> Sender<O> {
     /// After this call, queued bytes can still be written, until
     /// [`Config::close_timeout`](crate::Config::close_timeout) ends the connection. Call
     /// [`handle_eof`](Self::handle_eof) when they are written, or at once if they do not matter.
-    pub fn handle_input_ended(&mut self, now: Instant, position: EofPosition) {
+    pub fn handle_peer_half_closed(&mut self, now: Instant, position: EofPosition) {
         if matches!(self.outcome, Outcome::Abnormal(_)) {
             self.outcome = Outcome::Abnormal(position);
         }

@@ -230,7 +230,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
         let written = self.wire.poll_write(&mut self.stream, &mut self.connection, cx);
         let now = self.wire.clock().read_clock_for(&mut self.connection);
         if written.is_pending() {
-            self.connection.handle_input_ended(now);
+            self.connection.handle_peer_half_closed(now);
             let now = ready!(self.wire.clock().poll_due(cx, self.connection.poll_timeout()));
             self.connection.handle_timeout(now);
         } else {
