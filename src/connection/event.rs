@@ -202,7 +202,8 @@ pub enum PendingReply {
     /// expire although input has arrived. The time that is passed to [`Sender::apply`](crate::Sender::apply) may be
     /// later than the arrival. The timers then expire later.
     Received {
-        /// Whether the input contained a part of a data frame: [`Receiver::saw_data`](crate::Receiver::saw_data).
+        /// Whether the input contained a part of a data frame:
+        /// [`Receiver::last_poll_had_data`](crate::Receiver::last_poll_had_data).
         data: bool,
     },
     /// The input has ended at this position, and the peer may still read our output. No frame is sent. See

@@ -263,7 +263,7 @@ impl<O: WriteQueue> Connection<O> {
                 Ok(Some(index)) => {
                     let reply = input.borrow_reply(index);
                     // The input may have contained a part of a message before the control frame.
-                    self.sender.handle_received(now, reply.is_none() || self.receiver.saw_data());
+                    self.sender.handle_received(now, reply.is_none() || self.receiver.last_poll_had_data());
                     if let Some(reply) = reply {
                         self.sender.apply_reply(now, reply);
                     }
@@ -278,7 +278,7 @@ impl<O: WriteQueue> Connection<O> {
         }
         if self.receiver.counters().bytes != before {
             // No event is returned, but a part of a message may have been received. The part counts as data.
-            self.sender.handle_received(now, self.receiver.saw_data());
+            self.sender.handle_received(now, self.receiver.last_poll_had_data());
         }
         // Return before the large `Option<EventIndex>` is built and copied.
         if !self.sender.has_event() {

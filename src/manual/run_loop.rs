@@ -204,7 +204,7 @@
 //! std::thread::spawn(move || {
 //!     let mut inbox = Inbox::with_bytes(b"\x89\x02hi"); // a Ping
 //!     while let Some(index) = receiver.poll(&mut inbox).unwrap() {
-//!         to_sender.send(PendingReply::Received { data: receiver.saw_data() }).unwrap();
+//!         to_sender.send(PendingReply::Received { data: receiver.last_poll_had_data() }).unwrap();
 //!         if let Some(reply) = inbox.reply(index) {
 //!             to_sender.send(reply).unwrap();
 //!         }

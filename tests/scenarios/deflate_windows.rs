@@ -249,7 +249,7 @@ fn s7692_7_halves_compress_and_inflate_on_their_own() {
             let ready = receiver.poll(&mut input).unwrap().unwrap();
             assert!(Seen::from(input.event(ready)) == text(&data));
             assert_eq!(receiver.poll(&mut input), Ok(None));
-            let received = hybi::PendingReply::Received { data: receiver.saw_data() };
+            let received = hybi::PendingReply::Received { data: receiver.last_poll_had_data() };
             sender.apply(at(secs(n as u64)), received);
 
             assert!(sender.can_release_deflater() && receiver.can_release_inflater());

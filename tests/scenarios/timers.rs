@@ -508,8 +508,8 @@ fn small_messages_keep_an_idle_connection_open_after_a_pong() {
     let mut inbox = hybi::Inbox::with_bytes(&wire);
     let mut now = hybi::Instant::ZERO + secs(50);
     while let Some(ready) = receiver.poll(&mut inbox).unwrap() {
-        assert_eq!(inbox.reply(ready).is_none(), receiver.saw_data());
-        sender.apply(now, hybi::PendingReply::Received { data: receiver.saw_data() });
+        assert_eq!(inbox.reply(ready).is_none(), receiver.last_poll_had_data());
+        sender.apply(now, hybi::PendingReply::Received { data: receiver.last_poll_had_data() });
     }
     now = now + secs(59);
     sender.handle_timeout(now);

@@ -147,7 +147,7 @@ macro_rules! drain {
                 Ends::Halves { receiver, for_sender, .. } => match receiver.poll($input) {
                     Ok(Some(ready)) => {
                         let owed = $input.reply(ready);
-                        let data = owed.is_none() || receiver.saw_data();
+                        let data = owed.is_none() || receiver.last_poll_had_data();
                         for_sender.push_back(ForSender::Reply(PendingReply::Received { data }));
                         for_sender.extend(owed.map(ForSender::Reply));
                         let event = $input.event(ready);
@@ -155,7 +155,7 @@ macro_rules! drain {
                         $app.hear(&event, $other);
                     }
                     Ok(None) => {
-                        let data = receiver.saw_data();
+                        let data = receiver.last_poll_had_data();
                         for_sender.push_back(ForSender::Reply(PendingReply::Received { data }));
                         break;
                     }

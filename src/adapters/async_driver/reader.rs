@@ -257,7 +257,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
     /// Decodes the next event, and stores the reply that the event needs.
     fn take_event(&mut self) -> Result<Option<EventIndex>, Error> {
         let polled = self.receiver.poll(self.inbox.get());
-        if self.receiver.saw_data() {
+        if self.receiver.last_poll_had_data() {
             self.shared.pending.received(true);
         }
         let ready = polled.map_err(|error| self.handle_violation(error))?;

@@ -387,7 +387,7 @@ impl Receive for Reader {
         let mut had_turn = false;
         while self.ending.outcome().is_none() && !self.had_ended {
             let polled = self.receiver.poll(&mut self.inbox);
-            if self.receiver.saw_data() {
+            if self.receiver.last_poll_had_data() {
                 self.shared.pending().received(true);
             }
             match polled {

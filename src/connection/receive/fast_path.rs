@@ -128,7 +128,7 @@ impl Receiver {
             return self.refuse_text();
         }
         input.take_whole(place);
-        self.saw_data = true;
+        self.last_poll_had_data = true;
         Some(MessageIndex { place, kind })
     }
 
@@ -160,7 +160,7 @@ impl Receiver {
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
     ) -> Option<MessageIndex> {
-        self.saw_data = true;
+        self.last_poll_had_data = true;
         self.continue_in_place(input)
     }
 

@@ -66,7 +66,7 @@ pub struct Receiver {
     /// Whether the fast path may be taken: no frame and no message is in progress.
     fast: bool,
     /// Whether the last poll decoded a part of a data frame.
-    saw_data: bool,
+    last_poll_had_data: bool,
     frame: Frame,
     message: DeliveryState,
     kind: MessageKind,
@@ -157,7 +157,7 @@ impl Receiver {
             frame: Frame::Data,
             message: DeliveryState::Untouched,
             kind: MessageKind::Binary,
-            saw_data: false,
+            last_poll_had_data: false,
             utf8: Validator::new(),
             fast: true,
             fast_below: 0,
@@ -215,7 +215,7 @@ impl Receiver {
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
     ) -> Result<Option<EventIndex>, ProtocolError> {
-        self.saw_data = false;
+        self.last_poll_had_data = false;
         // `InPlace` is tested first: most reads of a large message only continue its payload.
         if self.message != DeliveryState::InPlace {
             match self.decode_frames(input) {
@@ -257,7 +257,7 @@ impl Receiver {
     ) -> Option<MessageIndex> {
         let len = self.decoder.payload_in(input.remaining());
         let whole = self.decoder.consume(len);
-        self.saw_data |= len > 0;
+        self.last_poll_had_data |= len > 0;
         self.counters.bytes += len as u64;
         let mask = self.decoder.mask_mut();
         match input.take_in_place(len, whole, self.kind, mask, MIN_UNMASK_LEN) {
@@ -337,7 +337,7 @@ impl Receiver {
         if self.frame != Frame::Data {
             return;
         }
-        self.saw_data = true;
+        self.last_poll_had_data = true;
         // RFC 6455 5.4: the opcode of the first fragment is the type of the message.
         if header.opcode == Opcode::Continuation {
             self.fragments = self.fragments.saturating_add(1);
@@ -453,8 +453,8 @@ impl Receiver {
     /// Call this after each poll, because the next poll resets the value. A poll that returns a Ping may have decoded
     /// data before the Ping.
     #[must_use]
-    pub const fn saw_data(&self) -> bool {
-        self.saw_data
+    pub const fn last_poll_had_data(&self) -> bool {
+        self.last_poll_had_data
     }
 
     /// Returns the counts of messages, frames and bytes that were received.

@@ -64,7 +64,7 @@ impl Receiver {
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
     ) -> Result<Option<EventIndex>, ProtocolError> {
-        self.saw_data |= input.remaining() > 0;
+        self.last_poll_had_data |= input.remaining() > 0;
         #[cfg(feature = "deflate")]
         if self.is_compressed() {
             return self.inflate(input);
@@ -129,7 +129,7 @@ impl Receiver {
             .take_direct(left, self.decoder.mask_mut(), self.kind)
             .map_err(|_| ProtocolError::InvalidUtf8)?;
         self.counters.bytes += direct as u64;
-        self.saw_data |= direct > 0;
+        self.last_poll_had_data |= direct > 0;
         let mut end = self.decoder.consume(direct);
         let len = self.decoder.payload_in(input.remaining());
         if !end {
