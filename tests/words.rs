@@ -113,7 +113,7 @@ fn s4_errors_of_the_handshake_name_a_rule_and_tell_what_to_do() {
         HeadError::SpaceBeforeColon,
         HeadError::Fold,
         HeadError::SpaceBeforeHeader,
-        HeadError::LineTooLong,
+        HeadError::StartLineTooLong,
         HeadError::TooLarge,
         HeadError::TooManyHeaders,
     ];

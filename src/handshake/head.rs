@@ -99,7 +99,7 @@ pub enum HeadError {
     /// There is whitespace before the first header (RFC 9112 section 2.2).
     SpaceBeforeHeader,
     /// The first line is not complete within [`HeadLimits::max_head`] bytes (RFC 6455 section 10.4).
-    LineTooLong,
+    StartLineTooLong,
     /// The head is not complete within [`HeadLimits::max_head`] bytes (RFC 6455 section 10.4).
     TooLarge,
     /// There are more than [`HeadLimits::max_headers`] header lines (RFC 6455 section 10.4).
@@ -124,7 +124,9 @@ impl HeadError {
             Self::SpaceBeforeColon => "a header name is followed by whitespace (RFC 9112 5.1): remove it",
             Self::Fold => "a header value is folded (RFC 9112 5.2): write it on one line",
             Self::SpaceBeforeHeader => "the first header is preceded by whitespace (RFC 9112 2.2): remove it",
-            Self::LineTooLong => "the first line is too long (RFC 6455 10.4): shorten it or raise max_head",
+            Self::StartLineTooLong => {
+                "the first line is too long (RFC 6455 10.4): shorten it or raise max_head"
+            }
             Self::TooLarge => "the head is too large (RFC 6455 10.4): send less or raise max_head",
             Self::TooManyHeaders => {
                 "the head has too many header lines (RFC 6455 10.4): send fewer or raise max_headers"

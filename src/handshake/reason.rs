@@ -68,7 +68,7 @@ impl Reason {
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
-            Self::Head(HeadError::LineTooLong) => 414,
+            Self::Head(HeadError::StartLineTooLong) => 414,
             Self::Head(HeadError::TooLarge | HeadError::TooManyHeaders) => 431,
             Self::Timeout => 408,
             Self::Method => 405,

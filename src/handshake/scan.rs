@@ -181,7 +181,11 @@ impl Scanner {
         // size cannot read another byte.
         if self.offset >= self.limits.max_head {
             // RFC 6455 10.4: the limit protects the receiver's memory.
-            return Err(if self.state.in_headers() { HeadError::TooLarge } else { HeadError::LineTooLong });
+            return Err(if self.state.in_headers() {
+                HeadError::TooLarge
+            } else {
+                HeadError::StartLineTooLong
+            });
         }
         Ok(None)
     }
@@ -557,7 +561,7 @@ mod tests {
         let fewer = exact.max_headers(1);
         assert_eq!(Scanner::request(fewer).scan(head, &mut ()).err(), Some(HeadError::TooManyHeaders));
         let line = HeadLimits::new().max_head(14);
-        assert_eq!(Scanner::request(line).scan(head, &mut ()).err(), Some(HeadError::LineTooLong));
+        assert_eq!(Scanner::request(line).scan(head, &mut ()).err(), Some(HeadError::StartLineTooLong));
         let many = HeadLimits { max_head: 9, max_headers: usize::MAX };
         assert_eq!(Scanner::request(many).limits.max_headers, HeadLimits::MAX_HEADERS);
     }
