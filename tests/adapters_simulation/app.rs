@@ -235,7 +235,7 @@ impl Task {
                 if asked.is_none() && unsure && !written {
                     // The call may have been waiting for earlier output. Then closing did not begin.
                     let mut record = self.world.ends[self.end].borrow_mut();
-                    record.maybe_closing = record.closing;
+                    record.closing_by_dropped_call = record.closing;
                     record.closing = closing;
                 }
                 if let Some(Err(error)) = asked {

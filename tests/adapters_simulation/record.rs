@@ -92,9 +92,9 @@ pub struct Record {
     /// Whether `closing` is exact. If not, closing may have begun earlier.
     pub closing_exact: bool,
     /// The value that `closing` had during a dropped call that may have begun to close.
-    pub maybe_closing: Option<(u64, u64)>,
+    pub closing_by_dropped_call: Option<(u64, u64)>,
     /// Attentive time at which the idle timeout had passed. The Close for idleness may wait behind queued output.
-    pub idle_mark: Option<u64>,
+    pub idle_timeout_mark: Option<u64>,
     /// The application has closed the connection, or its group was closed.
     pub asked_to_close: bool,
     /// The group was closed. A waiting receiver notices this at once.
@@ -154,8 +154,8 @@ impl Record {
             pinged: None,
             closing: None,
             closing_exact: false,
-            maybe_closing: None,
-            idle_mark: None,
+            closing_by_dropped_call: None,
+            idle_timeout_mark: None,
             asked_to_close: false,
             group_closed: false,
             read_ahead: 0,
@@ -263,7 +263,7 @@ impl Record {
     pub fn idles(&mut self, now: u64, data_at: u64) {
         if self.promise.idle.is_some_and(|idle| now >= data_at + idle) {
             let attentive = self.attentive(now);
-            self.idle_mark.get_or_insert(attentive);
+            self.idle_timeout_mark.get_or_insert(attentive);
         }
     }
 

@@ -83,7 +83,9 @@ impl View<'_> {
             // observed.
             return;
         }
-        if record.maybe_closing.is_some_and(|(_, mark)| record.attentive(now) - mark <= promise.close + slack)
+        if record
+            .closing_by_dropped_call
+            .is_some_and(|(_, mark)| record.attentive(now) - mark <= promise.close + slack)
         {
             // If the connection is closing, only the close timeout runs.
             return;
@@ -152,7 +154,8 @@ impl View<'_> {
     fn check_dead(&self, ping: u64, pong: u64) {
         let record = self.record;
         // If the idle timeout has passed, this endpoint is closing, but its Close may wait behind queued output.
-        let closes_until = record.idle_mark.map_or(0, |mark| mark + record.promise.close + self.slack);
+        let closes_until =
+            record.idle_timeout_mark.map_or(0, |mark| mark + record.promise.close + self.slack);
         let is_idle = record.promise.idle.is_some_and(|idle| self.now >= self.data_at() + idle);
         if is_idle || record.attentive(self.now) < closes_until {
             return;
