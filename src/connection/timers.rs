@@ -125,6 +125,14 @@ impl Timers {
         self.pings.presume_answered();
     }
 
+    /// Records that some of the bytes that were received are not decoded yet, although others are.
+    ///
+    /// The bytes may contain the expected Pong. So the Pong timeout of all Pings that were written earlier stops, and
+    /// the next keepalive Ping may be sent. The other times do not change: the bytes that are decoded have set them.
+    pub(super) fn received_undecoded_rest(&mut self) {
+        self.pings.presume_answered();
+    }
+
     /// Records that data was sent.
     pub(super) fn sent_data(&mut self, now: Instant) {
         self.data = now;
@@ -511,6 +519,22 @@ mod tests {
         timers.pong(at(100), &[0, 0, 0, 1]);
         assert_eq!(timers.round_trip(), Some(SECOND * 70));
         assert_eq!(timers.next(&config), (at(119), Due::Expired(TimerKind::Pong)));
+    }
+
+    #[test]
+    fn s5_5_3_undecoded_bytes_behind_others_may_hold_the_pong() {
+        let config = Config::new().idle_timeout(Some(SECOND * 100));
+        let mut timers = timers_with_a_ping_sent();
+        // Bytes are received at 59 and decoded in part. The rest may contain the Pong, but does not count as data.
+        timers.received(at(59), false);
+        timers.received_undecoded_rest();
+        assert_eq!(timers.next(&config), (at(89), Due::Ping));
+        assert_eq!(timers.data, Instant::ZERO);
+        // The next Ping was written after the bytes arrived.
+        timers.next_ping(at(89));
+        timers.pings_written(at(89), 0);
+        assert_eq!(timers.next(&config), (at(100), Due::Expired(TimerKind::Idle)));
+        assert_eq!(timers.next(&Config::new()), (at(119), Due::Expired(TimerKind::Pong)));
     }
 
     #[test]

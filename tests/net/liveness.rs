@@ -781,3 +781,59 @@ fn s5_5_3_a_flood_of_pings_is_read_without_an_attempt_to_write_for_each_ping() {
     assert_eq!(reader.recv().unwrap(), Some("at last".into()));
     assert!(stream.now() < ms(200), "{:?}", stream.now());
 }
+
+#[test]
+fn control_frames_do_not_postpone_the_idle_timeout_of_a_call_whose_output_waits() {
+    // The peer reads nothing, and sends a Ping every 50 ms. The Pongs fill the stream, so the call that receives also
+    // waits to write.
+    for stream in [|stream: Virtual| stream, Virtual::that_may_keep, Virtual::holding_back, Virtual::keeping]
+    {
+        for split in [false, true] {
+            let stream = stream(Virtual::new(64, |peer| {
+                peer.send(&frame(0x89, true, b"a Ping of some length"));
+                peer.wake_at = Some(peer.now + ms(50));
+            }));
+            let config = patient().idle_timeout(Some(SECOND)).close_timeout(Some(ms(100)));
+            let mut ws = stream.server(config);
+            let outcome = if split {
+                let (mut reader, _writer) = ws.split().unwrap();
+                reader.wait_closed().unwrap()
+            } else {
+                ws.wait_closed().unwrap()
+            };
+            assert!(matches!(outcome, Outcome::TimedOut(_)), "{outcome:?}");
+            near(stream.now(), SECOND + ms(100));
+        }
+    }
+}
+
+#[test]
+fn s5_5_2_a_pong_that_waits_behind_a_message_counts_as_received() {
+    // The peer answers the Ping that is sent after 500 ms. Its Pong arrives together with a message, after the message.
+    // Then the peer reads nothing for one second, and after that it is as fast as before.
+    let stalling = || {
+        Virtual::new(16 << 10, |peer| {
+            if peer.now <= ms(510) || peer.now >= ms(1510) {
+                peer.read(usize::MAX);
+                for (first, payload) in peer.frames() {
+                    if first == 0x89 {
+                        peer.send(&[frame(0x81, true, b"?"), frame(0x8A, true, &payload)].concat());
+                    }
+                }
+            }
+            peer.wake_at = Some(peer.now + ms(1));
+        })
+    };
+    let stream = stalling();
+    let mut ws = stream.server(quick());
+    assert_eq!(ws.recv().unwrap(), Some("?".into()));
+    near(stream.now(), ms(500));
+    ws.send_binary(&vec![0; 1 << 20]).unwrap();
+    assert_eq!(ws.recv().unwrap(), Some("?".into()));
+
+    let stream = stalling();
+    let (mut reader, mut writer) = stream.server(quick()).split().unwrap();
+    assert_eq!(reader.recv().unwrap(), Some("?".into()));
+    writer.send_binary(&vec![0; 1 << 20]).unwrap();
+    assert_eq!(reader.recv().unwrap(), Some("?".into()));
+}

@@ -43,6 +43,9 @@ pub(super) struct WriteDriver<R> {
     error: Option<ErrorKind>,
     /// Bytes that were read while a call waited to send.
     read_ahead: ReadAhead,
+    /// Whether the last read for a receiving call returned bytes. The call may have returned an event before it decoded
+    /// the rest of these bytes.
+    may_hold_undecoded: bool,
 }
 
 impl<R: Timer> WriteDriver<R> {
@@ -55,6 +58,7 @@ impl<R: Timer> WriteDriver<R> {
             closed: false,
             error: None,
             read_ahead: ReadAhead::new(),
+            may_hold_undecoded: false,
         }
     }
 
@@ -76,11 +80,14 @@ impl<R: Timer> WriteDriver<R> {
     where
         R: Transport<S>,
     {
-        if !self.read_ahead.is_empty() {
-            return Poll::Ready(self.read_ahead.take(to));
-        }
-        let most = to.len();
-        check_count(R::poll_read(stream, cx, to), most)
+        let read = if self.read_ahead.is_empty() {
+            let most = to.len();
+            check_count(R::poll_read(stream, cx, to), most)
+        } else {
+            Poll::Ready(self.read_ahead.take(to))
+        };
+        self.may_hold_undecoded = read.is_ready();
+        read
     }
 
     /// Returns the result of [`ReadAhead::len`].

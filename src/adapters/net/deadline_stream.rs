@@ -42,6 +42,9 @@ pub(super) struct DeadlineStream<S> {
     timeouts: Timeouts,
     mode: BlockingMode,
     ahead: ReadAhead,
+    /// True if the last [`read`](Self::read) returned bytes. The caller may have returned an event before it decoded the
+    /// rest of these bytes.
+    may_hold_undecoded: bool,
     /// See [`Stream::keeps_refused_bytes`].
     keeps_refused_bytes: bool,
     /// True while the stream may have bytes that were written and not flushed.
@@ -138,6 +141,7 @@ impl<S: Stream + Send + 'static> DeadlineStream<S> {
             timeouts: self.timeouts,
             mode,
             ahead,
+            may_hold_undecoded: self.may_hold_undecoded,
             keeps_refused_bytes: self.keeps_refused_bytes,
             unflushed: self.unflushed,
             flush_waits: self.flush_waits,
@@ -162,6 +166,7 @@ impl<S> DeadlineStream<S> {
             timeouts: Timeouts::default(),
             mode: BlockingMode::default(),
             ahead: ReadAhead::default(),
+            may_hold_undecoded: false,
             // An earlier owner of the stream may have written bytes without flushing them.
             unflushed: keeps_refused_bytes,
             flush_waits: false,
@@ -277,6 +282,19 @@ impl<S> DeadlineStream<S> {
     ///
     /// Returns `None` if no input has arrived before the deadline, or if the call was interrupted.
     pub(super) fn read(&mut self, to: &mut [u8], deadline: Option<Instant>) -> io::Result<Option<usize>> {
+        let read = self.read_once(to, deadline);
+        self.may_hold_undecoded = matches!(read, Ok(Some(1..)));
+        read
+    }
+
+    /// Returns whether the receiving calls may hold bytes that are not decoded, because an event was returned first.
+    /// Returns `true` once after each read.
+    pub(super) const fn take_may_hold_undecoded(&mut self) -> bool {
+        core::mem::replace(&mut self.may_hold_undecoded, false)
+    }
+
+    /// Reads once, as [`read`](Self::read) does.
+    fn read_once(&mut self, to: &mut [u8], deadline: Option<Instant>) -> io::Result<Option<usize>> {
         self.read_clock();
         if let Some(read) = self.ahead.take(to) {
             if !matches!(read, Ok(1..)) {

@@ -38,6 +38,8 @@ pub(super) struct ThreadReplies {
     pending: PendingReplies,
     /// When the receiving half last read input.
     read_at: Mutex<Instant>,
+    /// True while the receiving half may hold bytes that are not decoded.
+    may_hold_undecoded: AtomicBool,
     /// Messages of calls that did not wait for the lock.
     messages: WaitingMessages,
     /// A copy of the state of the sender, for calls that do not wait for the lock.
@@ -80,6 +82,7 @@ impl ThreadReplies {
         Self {
             pending: PendingReplies::new(sender),
             read_at: Mutex::new(read_at),
+            may_hold_undecoded: AtomicBool::new(false),
             messages: WaitingMessages::new(),
             status: SenderStatus::new(sender),
             max_block_time,
@@ -104,7 +107,19 @@ impl ThreadReplies {
     /// count from this time.
     pub(super) fn set_read_at(&self, at: Instant) {
         *lock(&self.read_at) = at;
+        self.may_hold_undecoded.store(true, Ordering::Release);
         self.pending.received(false);
+    }
+
+    /// Records that the receiving half has decoded everything that it has read.
+    pub(super) fn decoded_all(&self) {
+        self.may_hold_undecoded.store(false, Ordering::Release);
+    }
+
+    /// Returns whether the receiving half may hold bytes that are not decoded, because an event was returned first.
+    /// Returns `true` once after each read.
+    pub(super) fn take_may_hold_undecoded(&self) -> bool {
+        self.may_hold_undecoded.swap(false, Ordering::AcqRel)
     }
 
     /// Moves the waiting messages, the stored replies and a requested Close to the write queue. Reports received input

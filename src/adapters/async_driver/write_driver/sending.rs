@@ -10,6 +10,7 @@
 //! Invariant: a timer declares the peer dead only after the stream was polled for input, or if the read-ahead buffer is
 //! full and the stream takes nothing.
 
+use core::mem::take;
 use std::prelude::v1::*;
 use std::task::{Context, Poll, ready};
 
@@ -17,7 +18,7 @@ use super::WriteDriver;
 use crate::CloseState;
 use crate::adapters::async_driver::{Timer, Transport, buffer_pool};
 use crate::adapters::error::Error;
-use crate::{Message, SendError, SendingHalf, UnsentMessage};
+use crate::{Instant, Message, PendingReply, SendError, SendingHalf, UnsentMessage};
 
 impl<R: Timer> WriteDriver<R> {
     /// Calls `send`, which queues a frame. While the write queue is full, writes the queue and calls `send` again.
@@ -124,6 +125,15 @@ impl<R: Timer> WriteDriver<R> {
         }
     }
 
+    /// Runs the timers that are due at `now`, for a call that sends. The input that a receiving call has left undecoded
+    /// may contain the Pong that a timer waits for.
+    fn handle_timeout(&mut self, half: &mut impl SendingHalf, now: Instant) {
+        if take(&mut self.may_hold_undecoded) {
+            half.apply(now, PendingReply::Undecoded);
+        }
+        half.handle_timeout(now);
+    }
+
     /// Reads ahead for a call that waits to send. Then waits for the next deadline, and runs the timers that are due.
     fn poll_wait<S>(&mut self, stream: &mut S, half: &mut impl SendingHalf, cx: &mut Context<'_>) -> Poll<()>
     where
@@ -132,7 +142,7 @@ impl<R: Timer> WriteDriver<R> {
         self.clock.read_clock_for(half);
         self.read_ahead(stream, half, cx);
         let now = ready!(self.clock.poll_due(cx, half.poll_timeout()));
-        half.handle_timeout(now);
+        self.handle_timeout(half, now);
         Poll::Ready(())
     }
 
@@ -150,6 +160,6 @@ impl<R: Timer> WriteDriver<R> {
         if self.read_ahead.is_full() {
             half.handle_undecoded(self.clock.now());
         }
-        half.handle_timeout(self.clock.now());
+        self.handle_timeout(half, self.clock.now());
     }
 }
