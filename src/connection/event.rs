@@ -206,12 +206,12 @@ pub enum PendingReply {
         /// [`Receiver::last_poll_had_data`](crate::Receiver::last_poll_had_data).
         data: bool,
     },
-    /// Input was received, and the receiving half has not decoded all of it yet. The rest may contain the answer to a
-    /// Ping. No frame is sent.
+    /// The receiving half has returned an event, and has not decoded the rest of the input. The rest may contain the
+    /// answer to a Ping. No frame is sent.
     ///
-    /// Apply this value before [`Sender::handle_timeout`](crate::Sender::handle_timeout), if the receiving half has
-    /// returned an event and is not polled again before a timer is due. The Pong timeout of all Pings that were written
-    /// earlier then stops, and the next keepalive Ping may be sent.
+    /// Apply this value with the time at which the input was received, before
+    /// [`Sender::handle_timeout`](crate::Sender::handle_timeout). For all Pings that were written before that time, the
+    /// Pong timeout then stops. The next keepalive Ping may be sent.
     Undecoded,
     /// The input has ended at this position, and the peer may still read our output. No frame is sent. See
     /// [`Sender::handle_peer_half_closed`](crate::Sender::handle_peer_half_closed).

@@ -437,7 +437,7 @@ impl Read for SimStream {
 
 impl Write for SimStream {
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
-        let (mut world, result) = self.write_once(self.enter(), from);
+        let (world, result) = self.write_once(self.enter(), from);
         self.leave(world, result)
     }
 
@@ -453,7 +453,7 @@ impl Write for SimStream {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let (mut world, result) = self.put_held_back(self.enter());
+        let (world, result) = self.put_held_back(self.enter());
         world.note(|| format!("{} flushes: {result:?}", self.end));
         self.leave(world, result)
     }

@@ -43,9 +43,9 @@ pub(super) struct WriteDriver<R> {
     error: Option<ErrorKind>,
     /// Bytes that were read while a call waited to send.
     read_ahead: ReadAhead,
-    /// Whether the last read for a receiving call returned bytes. The call may have returned an event before it decoded
-    /// the rest of these bytes.
-    may_hold_undecoded: bool,
+    /// When the bytes were received that receiving calls may not have decoded completely, because a call returned an
+    /// event first. `None` if all input is decoded, or if the timers know of the rest.
+    undecoded_since: Option<Instant>,
 }
 
 impl<R: Timer> WriteDriver<R> {
@@ -58,7 +58,7 @@ impl<R: Timer> WriteDriver<R> {
             closed: false,
             error: None,
             read_ahead: ReadAhead::new(),
-            may_hold_undecoded: false,
+            undecoded_since: None,
         }
     }
 
@@ -86,8 +86,15 @@ impl<R: Timer> WriteDriver<R> {
         } else {
             Poll::Ready(self.read_ahead.take(to))
         };
-        self.may_hold_undecoded = read.is_ready();
+        // The clock may show an earlier time. But no Ping was written between that time and now, so the difference does
+        // not matter.
+        self.undecoded_since = matches!(read, Poll::Ready(Ok(1..))).then(|| self.clock.now());
         read
+    }
+
+    /// Records that an earlier owner of the connection has not decoded all bytes that were received.
+    pub(super) const fn set_undecoded(&mut self) {
+        self.undecoded_since = Some(self.clock.now());
     }
 
     /// Returns the result of [`ReadAhead::len`].

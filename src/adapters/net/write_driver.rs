@@ -384,23 +384,17 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
     /// alive. The timers then run with the time of this read.
     ///
     /// `takes` is true if the stream takes what is written. If the read-ahead buffer is full, because the application
-    /// does not receive, the expected Pong may lie in the stream. So no Ping is then sent, and the peer counts as alive,
-    /// as long as the stream takes what is written.
+    /// does not receive, the expected Pong may lie in the stream. So no Ping is then sent, and the peer counts as
+    /// alive, as long as the stream takes what is written.
     fn handle_due(&mut self, takes: bool) {
         self.apply();
         if !self.is_due() {
             return;
         }
+        self.report_undecoded();
         let read = if self.pending.is_none() { self.read_ahead() } else { None };
         if takes && self.link.is_ahead_full() {
             self.half.handle_undecoded(self.link.now());
-        }
-        let may_hold_undecoded = match self.pending {
-            Some(pending) => pending.take_may_hold_undecoded(),
-            None => self.link.take_may_hold_undecoded(),
-        };
-        if may_hold_undecoded {
-            self.half.apply(self.link.now(), PendingReply::Undecoded);
         }
         match read {
             // The peer is alive. The new input must be decoded before a timer runs: it may contain the Pong that the
@@ -409,6 +403,20 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
             Some(_) => self.half.handle_send_timeout(self.link.read_at()),
             None => self.half.handle_send_timeout(self.link.now()),
         }
+    }
+
+    /// Reports to the timers that a receiving call has returned an event and has not decoded the rest of the input. The
+    /// rest may contain the Pong that a timer waits for.
+    fn report_undecoded(&mut self) {
+        let undecoded_since = match self.pending {
+            Some(pending) => pending.take_undecoded_since(),
+            None => self.link.take_undecoded_since(),
+        };
+        if let Some(at) = undecoded_since {
+            self.half.apply(at, PendingReply::Undecoded);
+        }
+        // If the receiving thread has decoded the rest in the meantime, its replies are stored now.
+        self.apply();
     }
 
     /// Queues the waiting messages and the replies that the receiving half has stored.
@@ -432,8 +440,8 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         }
     }
 
-    /// Reads ahead the input that has arrived, and reports it to the timers unless it is decoded next. Returns the result of
-    /// [`DeadlineStream::read_ahead`].
+    /// Reads ahead the input that has arrived, and reports it to the timers unless it is decoded next. Returns the
+    /// result of [`DeadlineStream::read_ahead`].
     fn read_ahead(&mut self) -> Option<usize> {
         let read = self.link.read_ahead();
         if read.is_some_and(|n| n > 0) {

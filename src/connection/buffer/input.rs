@@ -190,9 +190,10 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         self.read_buffer.bytes().get(self.at..self.end)
     }
 
-    /// Returns the read buffer from the first byte on that is not consumed. The bytes that have arrived may be followed
-    /// by others, which were received earlier or never. So use the result only together with
-    /// [`message_after_header`](Self::message_after_header), which compares with `end`.
+    /// Returns the read buffer from the first byte on that is not consumed. After the bytes that have arrived, it
+    /// contains old bytes. So a header in the result is valid only if
+    /// [`message_after_header`](Self::message_after_header) or
+    /// [`has_part_after_header`](Self::has_part_after_header) finds bytes of the message after it.
     #[inline(always)]
     pub(in crate::connection) fn after_cursor(&self) -> Option<&[u8]> {
         self.read_buffer.bytes().get(self.at..)

@@ -12,7 +12,7 @@
 //!   branch accepts such a length.
 //! - *The shortest form of the length* is checked for lengths of 16 bits. Lengths of 64 bits take the slow path.
 //! - *The end of the bytes that arrived* is checked once, for the whole message. Before this check, the bytes of the
-//!   header may be old memory after that end. They are then read, but a message with such a header is not taken.
+//!   header may be old bytes after that end. They are then read, but such a message is neither taken nor begun.
 //! - *No other frame or message is in progress*, because `fast` is false from the first byte of a frame or message
 //!   until its end.
 //! - *The limits* are checked by one comparison with `fast_below`, which is 0 if messages are delivered in chunks or if

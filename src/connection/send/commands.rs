@@ -4,7 +4,8 @@
 //! it. Compression is in `compress.rs`, and writing without the queue is in `write_through.rs`.
 //!
 //! Invariants:
-//! - Each command is checked in one place: [`Sender::accept`] checks data, [`Sender::check_control`] Ping and Pong.
+//! - Each command is checked in one place: [`Sender::is_acceptable`] checks data, and [`Sender::check_control`] checks
+//!   Ping and Pong.
 //! - A refused command changes nothing, except that `Blocked` causes an [`Event::Writable`](crate::Event::Writable)
 //!   later.
 //! - Each accepted message is counted once, in [`Sender::count_message`].

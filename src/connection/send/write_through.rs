@@ -184,8 +184,8 @@ impl<O: WriteQueue> Sender<O> {
         Ok(false)
     }
 
-    /// Returns how an uncompressed message is written directly from the caller's memory. Returns `None` if it is
-    /// not, because it must be masked, or because it is small and the queue is not empty.
+    /// Returns how an uncompressed message is written directly from the caller's memory. Returns `None` for a message
+    /// that must be masked, and for a small message behind queued bytes.
     #[inline]
     pub(super) fn direct_route(&self, len: usize) -> Option<DirectRoute> {
         if self.encoder.role() != Role::Server {

@@ -10,7 +10,6 @@
 //! Invariant: a timer declares the peer dead only after the stream was polled for input, or if the read-ahead buffer is
 //! full and the stream takes nothing.
 
-use core::mem::take;
 use std::prelude::v1::*;
 use std::task::{Context, Poll, ready};
 
@@ -125,11 +124,15 @@ impl<R: Timer> WriteDriver<R> {
         }
     }
 
-    /// Runs the timers that are due at `now`, for a call that sends. The input that a receiving call has left undecoded
-    /// may contain the Pong that a timer waits for.
-    fn handle_timeout(&mut self, half: &mut impl SendingHalf, now: Instant) {
-        if take(&mut self.may_hold_undecoded) {
-            half.apply(now, PendingReply::Undecoded);
+    /// Runs the timers that are due at `now`. Input that a receiving call has not decoded may contain the Pong that a
+    /// timer waits for.
+    pub(in crate::adapters::async_driver) fn handle_timeout(
+        &mut self,
+        half: &mut impl SendingHalf,
+        now: Instant,
+    ) {
+        if let Some(at) = self.undecoded_since.take() {
+            half.apply(at, PendingReply::Undecoded);
         }
         half.handle_timeout(now);
     }
