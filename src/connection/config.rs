@@ -175,6 +175,10 @@ impl Config {
     /// Pong. If the transport was full and accepts bytes again, the peer reads. So a write to a transport that was full
     /// extends the timeout too, but in all by at most three times the timeout, because reading does not show that the
     /// peer answers.
+    ///
+    /// The timeout begins when the Ping is written. A Ping is written between two frames (RFC 6455 section 5.4). While
+    /// the peer slowly reads a long frame, the Ping waits. If you must detect a dead peer during a long message, send
+    /// the message in fragments.
     #[must_use]
     pub const fn pong_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.pong_timeout = Term::new(timeout);

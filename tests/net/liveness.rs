@@ -109,8 +109,8 @@ fn s7_1_1_an_interrupted_call_does_not_delay_the_report_of_a_dead_peer() {
 
 #[test]
 fn the_timers_of_halves_count_from_the_time_when_input_was_read() {
-    // The peer sends a message at once, and nothing more. The application then pauses for 400 ms. Our Ping is due 500 ms
-    // after the message was read.
+    // The peer sends a message at once, and nothing more. The application then pauses for 400 ms. Our Ping is due
+    // 500 ms after the message was read.
     for reads_again in [true, false] {
         let stream = Virtual::new(1 << 20, |peer| {
             if peer.now == Duration::ZERO {
@@ -819,4 +819,100 @@ fn small_messages_restart_the_idle_timer() {
         // The timer ran from the last message. The peer answered the Close when it acted next.
         assert!((ms(9 * 190 + 200)..=ms(9 * 190 + 400)).contains(&stream.now()), "{:?}", stream.now());
     }
+}
+
+#[test]
+fn control_frames_do_not_postpone_the_idle_timeout_of_a_call_whose_output_waits() {
+    // The peer reads nothing, and sends a Ping every 50 ms. The Pongs fill the stream, so the call that receives also
+    // waits to write.
+    for stream in [|stream: Virtual| stream, Virtual::that_may_keep, Virtual::holding_back, Virtual::keeping]
+    {
+        for split in [false, true] {
+            let stream = stream(Virtual::new(64, |peer| {
+                peer.send(&frame(0x89, true, b"a Ping of some length"));
+                peer.wake_at = Some(peer.now + ms(50));
+            }));
+            let config = patient().idle_timeout(Some(SECOND)).close_timeout(Some(ms(100)));
+            let mut ws = stream.server(config);
+            let outcome = if split {
+                let (mut reader, _writer) = ws.split().unwrap();
+                reader.wait_closed().unwrap()
+            } else {
+                ws.wait_closed().unwrap()
+            };
+            assert!(matches!(outcome, Outcome::TimedOut(_)), "{outcome:?}");
+            near(stream.now(), SECOND + ms(100));
+        }
+    }
+}
+
+#[test]
+fn s5_5_2_a_pong_that_waits_behind_a_message_counts_as_received() {
+    // The peer answers the Ping that is sent after 500 ms. Its Pong arrives together with a message, after the message.
+    // Then the peer reads nothing for one second, and after that it is as fast as before.
+    let stalling = || {
+        Virtual::new(16 << 10, |peer| {
+            if peer.now <= ms(510) || peer.now >= ms(1510) {
+                peer.read(usize::MAX);
+                for (first, payload) in peer.frames() {
+                    if first == 0x89 {
+                        peer.send(&[frame(0x81, true, b"?"), frame(0x8A, true, &payload)].concat());
+                    }
+                }
+            }
+            peer.wake_at = Some(peer.now + ms(1));
+        })
+    };
+    let stream = stalling();
+    let mut ws = stream.server(quick());
+    assert_eq!(ws.recv().unwrap(), Some("?".into()));
+    near(stream.now(), ms(500));
+    ws.send_binary(&vec![0; 1 << 20]).unwrap();
+    assert_eq!(ws.recv().unwrap(), Some("?".into()));
+
+    for splits_first in [true, false] {
+        let stream = stalling();
+        let mut ws = stream.server(quick());
+        let first = if splits_first { None } else { ws.recv().unwrap() };
+        let (mut reader, mut writer) = ws.split().unwrap();
+        let first = if splits_first { reader.recv().unwrap() } else { first };
+        assert_eq!(first, Some("?".into()));
+        writer.send_binary(&vec![0; 1 << 20]).unwrap();
+        assert_eq!(reader.recv().unwrap(), Some("?".into()));
+    }
+
+    // An earlier owner of the connection has left the rest in the inbox.
+    let stream = stalling();
+    let mut ws = stream.server(quick());
+    assert_eq!(ws.recv().unwrap(), Some("?".into()));
+    let (stream, connection, inbox) = ws.into_parts();
+    let mut ws = WebSocket::from_stream(stream, connection, inbox);
+    ws.send_binary(&vec![0; 1 << 20]).unwrap();
+}
+
+#[test]
+fn s5_5_3_a_ping_that_was_sent_after_the_last_input_is_overdue_in_time() {
+    // The peer sends one message and then nothing, and reads nothing. Only the application sends a Ping. The input that
+    // was read before the Ping cannot contain the Pong.
+    let config = || patient().pong_timeout(Some(ms(700))).close_timeout(Some(ms(100)));
+    let peer = || {
+        Virtual::new(1000, |peer| {
+            if peer.now == Duration::ZERO {
+                peer.send(&[frame(0x81, true, b"?"), frame(0x81, true, b"!")].concat());
+            }
+        })
+    };
+    let stream = peer();
+    let mut ws = stream.server(config());
+    assert_eq!(ws.recv().unwrap(), Some("?".into()));
+    ws.ping(b"Are you alive?").unwrap();
+    assert!(is_closed(&ws.send_binary(&vec![0; 1 << 20])));
+    near(stream.now(), ms(700));
+
+    let stream = peer();
+    let (mut reader, mut writer) = stream.server(config()).split().unwrap();
+    assert_eq!(reader.recv().unwrap(), Some("?".into()));
+    writer.ping(b"Are you alive?").unwrap();
+    assert!(is_closed(&writer.send_binary(&vec![0; 1 << 20])));
+    near(stream.now(), ms(700));
 }

@@ -85,8 +85,6 @@ pub struct State {
     pub blocked: bool,
     /// A time since which the stream has been full. It may have been full even earlier.
     pub blocked_since: Option<u64>,
-    /// When the last write or flush ended.
-    output_at: u64,
     /// When the library aborted the stream.
     pub aborted_at: Option<u64>,
     shut_down: bool,
@@ -113,7 +111,6 @@ impl State {
             nonblocking: false,
             blocked: false,
             blocked_since: None,
-            output_at: 0,
             aborted_at: None,
             shut_down: false,
             kept: None,
@@ -271,10 +268,10 @@ impl SimStream {
         if whole || world.threads[me()].slot == 0 {
             world.ends[end].read(now);
         }
-        // A receiving call whose output does not fit into the stream also reads like a sending call.
-        let ahead = whole && (world.is_in(end, CallKind::Send) || world.streams[end].blocked);
-        // A receiving call that has output also reads like a sending call if it was not called for a while.
-        if ahead || whole && now - world.streams[end].output_at < MS {
+        // A receiving call whose output does not fit into the stream also reads like a sending call, but decodes next.
+        let sends = world.is_in(end, CallKind::Send);
+        let ahead = whole && (sends || world.streams[end].blocked);
+        if whole && sends {
             world.ends[end].ahead_at = now;
         }
         let state = &mut world.streams[end];
@@ -440,8 +437,7 @@ impl Read for SimStream {
 
 impl Write for SimStream {
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
-        let (mut world, result) = self.write_once(self.enter(), from);
-        world.streams[self.end].output_at = world.now();
+        let (world, result) = self.write_once(self.enter(), from);
         self.leave(world, result)
     }
 
@@ -457,8 +453,7 @@ impl Write for SimStream {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let (mut world, result) = self.put_held_back(self.enter());
-        world.streams[self.end].output_at = world.now();
+        let (world, result) = self.put_held_back(self.enter());
         world.note(|| format!("{} flushes: {result:?}", self.end));
         self.leave(world, result)
     }

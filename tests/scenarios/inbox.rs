@@ -115,6 +115,31 @@ fn s8_1_text_is_refused_at_its_first_invalid_byte() {
 }
 
 #[test]
+fn s5_2_memory_after_the_bytes_that_arrived_is_not_decoded() {
+    for role in ROLES {
+        for len in [0, 1, 16, 125, 126, 300] {
+            let data = payload(len);
+            let wire = frame(role.peer(), Opcode::Binary, true, &data);
+            for cut in 0..wire.len() {
+                let (mut conn, mut inbox) = (connection(role, Config::new()), Inbox::empty());
+                // The whole frame lies in the memory, but only the first bytes of it have arrived.
+                conn.read_space(&mut inbox)[..wire.len()].copy_from_slice(&wire);
+                inbox.handle_read(cut);
+                assert_eq!(
+                    conn.poll_event(Instant::ZERO, &mut inbox),
+                    Ok(None),
+                    "{len} bytes, {cut} arrived"
+                );
+                conn.read_space(&mut inbox)[..wire.len() - cut].copy_from_slice(&wire[cut..]);
+                inbox.handle_read(wire.len() - cut);
+                let event = conn.poll_event(Instant::ZERO, &mut inbox);
+                assert_eq!(event, Ok(Some(Event::Binary(&data))), "{len} bytes, {cut} arrived first");
+            }
+        }
+    }
+}
+
+#[test]
 fn s8_1_poll_message_leaves_the_error_of_an_invalid_text_to_poll() {
     for role in ROLES {
         for len in [1, 125, 126, 5000, 16_376] {

@@ -165,13 +165,17 @@ impl<S> RunLoop<S> {
         if self.link.has_read_ahead() {
             // Bytes that were read ahead must be decoded before a timer runs: they may contain the Pong that this timer
             // waits for.
-            return if self.link.write_failed() { Ok(()) } else { self.output().write_now().map(drop) };
+            return if self.link.write_failed() {
+                Ok(())
+            } else {
+                self.output().for_receiving().write_now().map(drop)
+            };
         }
         self.connection.handle_timeout(self.link.read_at());
         if self.link.write_failed() {
             return Ok(());
         }
-        self.output().write_until_input(until)
+        self.output().for_receiving().write_until_input(until)
     }
 
     /// Handles the end of the stream. If bytes are still queued or not flushed, the connection ends only after the next

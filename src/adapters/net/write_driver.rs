@@ -32,7 +32,8 @@ use super::thread_replies::ThreadReplies;
 use crate::CloseState;
 use crate::adapters::error::Error;
 use crate::{
-    CloseCode, Instant, Message, Outbox, SendError, SendOptions, Sender, SendingHalf, UnsentMessage,
+    CloseCode, Instant, Message, Outbox, PendingReply, SendError, SendOptions, Sender, SendingHalf,
+    UnsentMessage,
 };
 
 /// The longest time for which one write blocks. After this time timers run, and input is read ahead.
@@ -57,6 +58,9 @@ pub(super) struct Output<'w, S, H> {
     /// This call moves only messages of other threads into the queue that were stored before this mark; see
     /// [`WaitingMessages::mark`](crate::adapters::waiting_messages::WaitingMessages::mark).
     mark: u64,
+    /// True if this call receives. Then input that was read ahead is decoded before a timer runs, so it is not reported
+    /// to the timers before it is decoded.
+    decodes_next: bool,
 }
 
 /// The result of one write or flush.
@@ -73,7 +77,7 @@ enum Step {
 impl<'w, S, H: SendingHalf> Output<'w, S, H> {
     /// Creates the output of a WebSocket that is not split.
     pub(super) const fn new(link: &'w mut DeadlineStream<S>, half: &'w mut H) -> Self {
-        Self { link, half, pending: None, mark: 0 }
+        Self { link, half, pending: None, mark: 0, decodes_next: false }
     }
 
     /// Creates the output of a split WebSocket, for the thread that holds the lock. It writes only messages of other
@@ -83,7 +87,13 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         half: &'w mut H,
         pending: &'w ThreadReplies,
     ) -> Self {
-        Self { link, half, pending: Some(pending), mark: pending.messages().mark() }
+        Self { link, half, pending: Some(pending), mark: pending.messages().mark(), decodes_next: false }
+    }
+
+    /// Makes this the output of a call that receives: input that it reads ahead is decoded before a timer runs.
+    pub(super) const fn for_receiving(mut self) -> Self {
+        self.decodes_next = true;
+        self
     }
 
     /// Calls `send`, which queues a frame. While the queue is full, writes the queue and calls `send` again.
@@ -216,18 +226,20 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         let knew_end = self.link.knows_end();
         loop {
             let step = self.write_once(until)?;
-            match step {
-                Step::Done => return Ok(()),
-                Step::Progress if !self.read_ahead_is_due() => {}
-                Step::Progress | Step::Stalled => {
-                    self.read_ahead_unless_split();
-                    let news = self.link.has_read_ahead() || self.link.knows_end() != knew_end;
-                    if news || until.is_some_and(|until| until <= self.link.now()) {
-                        return Ok(());
-                    }
+            if step == Step::Done {
+                return Ok(());
+            }
+            self.apply();
+            if step == Step::Stalled || self.read_ahead_is_due() || self.is_due() {
+                self.read_ahead_unless_split();
+                let news = self.link.has_read_ahead() || self.link.knows_end() != knew_end;
+                if news || until.is_some_and(|until| until <= self.link.now()) {
+                    return Ok(());
+                }
+                if self.is_due() {
+                    self.half.handle_send_timeout(self.link.now());
                 }
             }
-            self.handle_due(step == Step::Progress);
         }
     }
 
@@ -372,13 +384,14 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
     /// alive. The timers then run with the time of this read.
     ///
     /// `takes` is true if the stream takes what is written. If the read-ahead buffer is full, because the application
-    /// does not receive, the expected Pong may lie in the stream. So no Ping is then sent, and the peer counts as alive,
-    /// as long as the stream takes what is written.
+    /// does not receive, the expected Pong may lie in the stream. So no Ping is then sent, and the peer counts as
+    /// alive, as long as the stream takes what is written.
     fn handle_due(&mut self, takes: bool) {
         self.apply();
         if !self.is_due() {
             return;
         }
+        self.report_undecoded();
         let read = if self.pending.is_none() { self.read_ahead() } else { None };
         if takes && self.link.is_ahead_full() {
             self.half.handle_undecoded(self.link.now());
@@ -390,6 +403,20 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
             Some(_) => self.half.handle_send_timeout(self.link.read_at()),
             None => self.half.handle_send_timeout(self.link.now()),
         }
+    }
+
+    /// Reports to the timers that a receiving call has returned an event and has not decoded the rest of the input. The
+    /// rest may contain the Pong that a timer waits for.
+    fn report_undecoded(&mut self) {
+        let undecoded_since = match self.pending {
+            Some(pending) => pending.take_undecoded_since(),
+            None => self.link.take_undecoded_since(),
+        };
+        if let Some(at) = undecoded_since {
+            self.half.apply(at, PendingReply::Undecoded);
+        }
+        // If the receiving thread has decoded the rest in the meantime, its replies are stored now.
+        self.apply();
     }
 
     /// Queues the waiting messages and the replies that the receiving half has stored.
@@ -413,12 +440,14 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         }
     }
 
-    /// Reads ahead the input that has arrived, and reports it to the timers. Returns the result of
-    /// [`DeadlineStream::read_ahead`].
+    /// Reads ahead the input that has arrived, and reports it to the timers unless it is decoded next. Returns the
+    /// result of [`DeadlineStream::read_ahead`].
     fn read_ahead(&mut self) -> Option<usize> {
         let read = self.link.read_ahead();
         if read.is_some_and(|n| n > 0) {
-            self.half.handle_undecoded(self.link.read_at());
+            if !self.decodes_next {
+                self.half.handle_undecoded(self.link.read_at());
+            }
         } else if read.is_some() && self.link.knows_end() {
             // The end is reported without its position in the message, because the input before the end is not decoded
             // yet.

@@ -107,7 +107,9 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
     pub fn message(&self, index: MessageIndex) -> Event<'_> {
         let place = index.place;
         match index.kind {
-            MessageKind::Text if place.memory == Memory::ReadBuffer => Event::Text(self.text_in_place(place)),
+            MessageKind::Text if place.memory == Memory::ReadBuffer => {
+                Event::Text(self.read_buffer.text(place.start..place.end).unwrap_or_default())
+            }
             MessageKind::Text => Event::Text(self.message.text(place.end)),
             MessageKind::Binary => Event::Binary(self.data(place)),
         }
@@ -164,16 +166,15 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         }
     }
 
-    /// Returns a text message that lies in the read buffer. Every message of the fast path lies there.
+    /// Returns the event of a message that lies in the read buffer, as every message of the fast path does. The result
+    /// is never `None` for such a message. The caller handles `None`, which costs less than a default value here.
     #[inline(always)]
-    pub(in crate::connection) fn text_in_place(&self, place: Place) -> &str {
-        self.read_buffer.text(place.start..place.end).unwrap_or_default()
-    }
-
-    /// Returns a binary message that lies in the read buffer. Every message of the fast path lies there.
-    #[inline(always)]
-    pub(in crate::connection) fn binary_in_place(&self, place: Place) -> &[u8] {
-        self.read_buffer.bytes().get(place.start..place.end).unwrap_or_default()
+    pub(in crate::connection) fn event_in_place(&self, index: MessageIndex) -> Option<Event<'_>> {
+        let Place { start, end, .. } = index.place;
+        Some(match index.kind {
+            MessageKind::Text => Event::Text(self.read_buffer.text(start..end)?),
+            MessageKind::Binary => Event::Binary(self.read_buffer.bytes().get(start..end)?),
+        })
     }
 
     /// Returns the bytes that have arrived and are not consumed.
@@ -183,10 +184,19 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
     }
 
     /// Returns the bytes that have arrived and are not consumed. The result is never `None`, because `at <= end` and
-    /// `end <= read_buffer.len()`. The fast path returns on `None`, which costs less than a default value.
+    /// `end <= read_buffer.len()`.
     #[inline]
     pub(in crate::connection) fn arrived(&self) -> Option<&[u8]> {
         self.read_buffer.bytes().get(self.at..self.end)
+    }
+
+    /// Returns the read buffer from the first byte on that is not consumed. After the bytes that have arrived, it
+    /// contains old bytes. So a header in the result is valid only if
+    /// [`message_after_header`](Self::message_after_header) or
+    /// [`has_part_after_header`](Self::has_part_after_header) finds bytes of the message after it.
+    #[inline(always)]
+    pub(in crate::connection) fn after_cursor(&self) -> Option<&[u8]> {
+        self.read_buffer.bytes().get(self.at..)
     }
 
     /// Consumes `len` bytes that need no unmasking, such as a header.

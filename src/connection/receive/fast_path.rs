@@ -11,6 +11,8 @@
 //! - *The MASK bit* is checked together with the length. A wrong MASK bit makes the length larger than 127, and no
 //!   branch accepts such a length.
 //! - *The shortest form of the length* is checked for lengths of 16 bits. Lengths of 64 bits take the slow path.
+//! - *The end of the bytes that arrived* is checked once, for the whole message. Before this check, the bytes of the
+//!   header may be old bytes after that end. They are then read, but such a message is neither taken nor begun.
 //! - *No other frame or message is in progress*, because `fast` is false from the first byte of a frame or message
 //!   until its end.
 //! - *The limits* are checked by one comparison with `fast_below`, which is 0 if messages are delivered in chunks or if
@@ -50,7 +52,7 @@ impl Receiver {
                 && input.remaining() as u64 >= self.decoder.payload_left();
             return if ends { self.finish_partial_message(input) } else { None };
         }
-        let (kind, len, rest) = self.match_header(input.arrived())?;
+        let (kind, len, rest) = self.match_header(input.after_cursor())?;
         if len > 125 {
             return if len == 126 { self.poll_medium_message(input, kind) } else { None };
         }
@@ -68,7 +70,7 @@ impl Receiver {
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
         kind: MessageKind,
     ) -> Option<MessageIndex> {
-        let &[_, _, high, low, ref rest @ ..] = input.arrived()? else { return None };
+        let &[_, _, high, low, ref rest @ ..] = input.after_cursor()? else { return None };
         let len = u16::from_be_bytes([high, low]);
         if len < 126 {
             return None;

@@ -4,7 +4,8 @@
 //! it. Compression is in `compress.rs`, and writing without the queue is in `write_through.rs`.
 //!
 //! Invariants:
-//! - Each command is checked in one place: [`Sender::accept`] checks data, [`Sender::check_control`] Ping and Pong.
+//! - Each command is checked in one place: [`Sender::is_acceptable`] checks data, and [`Sender::check_control`] checks
+//!   Ping and Pong.
 //! - A refused command changes nothing, except that `Blocked` causes an [`Event::Writable`](crate::Event::Writable)
 //!   later.
 //! - Each accepted message is counted once, in [`Sender::count_message`].
@@ -191,7 +192,7 @@ impl<O: WriteQueue> Sender<O> {
     }
 
     /// Accepts and queues a data frame without compression.
-    #[inline]
+    #[inline(always)]
     pub(super) fn queue_uncompressed(
         &mut self,
         opcode: Opcode,
@@ -265,21 +266,41 @@ impl<O: WriteQueue> Sender<O> {
     /// Checks whether a data frame of `len` bytes may be queued now.
     #[inline]
     pub(super) fn accept(&mut self, opcode: Opcode, fin: bool, len: usize) -> Result<(), SendError> {
+        let is_full = self.out.len() >= self.config.high_water && !self.ignores_high_water;
+        if self.is_acceptable(opcode, fin, len) && !is_full { Ok(()) } else { self.refuse(opcode, fin, len) }
+    }
+
+    /// Checks whether a message of `len` bytes may be sent now, as [`accept`](Self::accept) does. The queue must be
+    /// empty.
+    #[inline]
+    pub(super) fn accept_for_empty_queue(&mut self, opcode: Opcode, len: usize) -> Result<(), SendError> {
+        // The high-water mark is never 0, so an empty queue is not full, and the configuration need not be read.
+        if self.is_acceptable(opcode, true, len) { Ok(()) } else { self.refuse(opcode, true, len) }
+    }
+
+    /// Returns whether a data frame of `len` bytes may be sent now, if the queue is not full.
+    #[inline(always)]
+    fn is_acceptable(&self, opcode: Opcode, fin: bool, len: usize) -> bool {
         // RFC 6455 5.5.1: no data follows a Close.
+        self.closing.state() == CloseState::Open
+            && self.encoder.check(opcode, fin, len as u64).is_ok()
+            && self.out.space_left() >= space_for(len)
+    }
+
+    /// Returns why a data frame is not accepted.
+    // This function is marked cold, so that the compiler expects accepted frames, and inlines their path.
+    #[cold]
+    #[inline(never)]
+    fn refuse(&mut self, opcode: Opcode, fin: bool, len: usize) -> Result<(), SendError> {
         if self.closing.state() != CloseState::Open {
             return Err(SendError::Closed);
         }
         self.encoder.check(opcode, fin, len as u64)?;
-        let need = len.saturating_add(MAX_HEADER_LEN).saturating_add(RESERVE);
-        let is_full = self.out.len() >= self.config.high_water && !self.ignores_high_water;
-        if is_full || self.out.space_left() < need {
-            if self.out.max_len() < need {
-                return Err(SendError::TooLarge);
-            }
-            self.blocked = true;
-            return Err(SendError::Blocked);
+        if self.out.max_len() < space_for(len) {
+            return Err(SendError::TooLarge);
         }
-        Ok(())
+        self.blocked = true;
+        Err(SendError::Blocked)
     }
 
     /// Counts a queued frame, and records that the queue holds unwritten data.
@@ -331,4 +352,9 @@ impl<O: WriteQueue> Sender<O> {
         let header = self.encoder.checked_header(opcode, true, payload.len() as u64);
         write_frame(&header, payload, to)
     }
+}
+
+/// Returns how much space the queue needs for a frame with `len` bytes of payload, so that a Close still fits after it.
+const fn space_for(len: usize) -> usize {
+    len.saturating_add(MAX_HEADER_LEN).saturating_add(RESERVE)
 }

@@ -114,11 +114,6 @@ impl Outbox {
         self.memory.capacity() > 0 || self.rare.is_some()
     }
 
-    /// Returns whether neither data nor control frames are queued.
-    pub(super) fn is_idle(&self) -> bool {
-        sealed::Queue::len(self) == 0 && sealed::Queue::control(self).is_empty()
-    }
-
     /// Appends a frame whose payload is shared. The header must have no masking key.
     #[inline]
     pub(super) fn push_shared(&mut self, header: &Header, payload: Bytes) {
@@ -210,6 +205,14 @@ impl sealed::Queue for Outbox {
     #[inline]
     fn len(&self) -> usize {
         self.end + self.rare.as_ref().map_or(0, |rare| rare.shared_len) - self.start()
+    }
+
+    #[inline]
+    fn is_idle(&self) -> bool {
+        match &self.rare {
+            None => self.end == 0,
+            Some(rare) => rare.start == self.end && rare.queue.is_empty() && rare.control.is_empty(),
+        }
     }
 
     #[inline]

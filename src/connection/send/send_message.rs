@@ -11,7 +11,7 @@ use crate::frame::{MAX_HEADER_LEN, Opcode, Role};
 use crate::time::Instant;
 
 use super::Outbox;
-use super::write_queue::LARGE;
+use super::write_queue::{LARGE, sealed::Queue as _};
 use crate::connection::message::{Message, UnsentMessage};
 use crate::connection::send::prepared::{Frame, Prepared};
 use crate::connection::send::{SendOptions, Sender};
@@ -100,15 +100,15 @@ impl Sender<Outbox> {
         write: impl FnOnce(&[&[u8]]) -> usize,
     ) -> Result<(), SendError> {
         let (opcode, payload) = (message.opcode(), message.as_bytes());
-        if self.skips_queue(opcode, payload.len(), options) {
+        let route = self.direct_route(payload.len());
+        if route.is_some() && self.is_uncompressed(opcode, payload.len(), options) {
             self.accept(opcode, true, payload.len())?;
         } else if self.queue_compressed(opcode, payload, options)? {
             self.write_queued(now, write);
             return Ok(());
-        } else if !self.may_skip_queue(payload.len()) {
-            return self.transmit_through_queue(now, opcode, payload, write);
         }
-        if let Some(written) = self.write_through(now, opcode, payload, write) {
+        let Some(route) = route else { return self.transmit_through_queue(now, opcode, payload, write) };
+        if let Some(written) = self.write_through(now, opcode, payload, route, write) {
             self.push_message(opcode, message.clone());
             self.transmitted(now, written);
         }

@@ -76,6 +76,10 @@ impl<'m> sealed::Queue for SliceOutbox<'m> {
         self.end - self.start
     }
 
+    fn is_idle(&self) -> bool {
+        self.start == self.end && self.control.is_empty()
+    }
+
     fn space_left(&self) -> usize {
         self.memory.len() - self.len()
     }

@@ -33,6 +33,8 @@ pub(super) mod sealed {
         type Control: BorrowMut<[u8]>;
         /// Returns how many bytes are queued, without control frames.
         fn len(&self) -> usize;
+        /// Returns whether neither data nor control frames are queued.
+        fn is_idle(&self) -> bool;
         /// Returns how many more bytes fit.
         fn space_left(&self) -> usize;
         /// Returns how many bytes fit into an empty queue.

@@ -24,6 +24,15 @@ use crate::connection::send::{SendOptions, Sender};
 /// Maximum number of slices for one write: the slices of queued bytes and of the message together.
 const MAX_SLICES: usize = 16;
 
+/// How a message is written directly from the caller's memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum DirectRoute {
+    /// The queue is empty, so only the message is written.
+    QueueIsEmpty,
+    /// The queued bytes are written before the message.
+    AfterQueue,
+}
+
 impl<O: WriteQueue> Sender<O> {
     /// Sends a text message and writes it at once, for a caller whose transport can probably accept it.
     ///
@@ -92,14 +101,16 @@ impl<O: WriteQueue> Sender<O> {
         payload: &[u8],
         write: impl FnOnce(&[&[u8]]) -> usize,
     ) -> Result<(), SendError> {
-        if self.skips_queue(opcode, payload.len(), SendOptions::new()) {
-            self.accept(opcode, true, payload.len())?;
-            if let Some(written) = self.write_through(now, opcode, payload, write) {
-                self.queue_rest(now, opcode, payload, written);
+        match self.direct_route(payload.len()) {
+            Some(route) if self.is_uncompressed(opcode, payload.len(), SendOptions::new()) => {
+                self.accept_for(route, opcode, payload.len())?;
+                if let Some(written) = self.write_through(now, opcode, payload, route, write) {
+                    self.queue_rest(now, opcode, payload, written);
+                }
+                Ok(())
             }
-            return Ok(());
+            _ => self.transmit_otherwise(now, opcode, payload, write),
         }
-        self.transmit_otherwise(now, opcode, payload, write)
     }
 
     /// Sends a message that is compressed, masked, or must be written after queued bytes.
@@ -116,9 +127,9 @@ impl<O: WriteQueue> Sender<O> {
     ) -> Result<(), SendError> {
         if self.queue_compressed(opcode, payload, SendOptions::new())? {
             self.write_queued(now, write);
-        } else if self.may_skip_queue(payload.len()) {
+        } else if let Some(route) = self.direct_route(payload.len()) {
             // Compression did not make the message shorter, so it is sent uncompressed. It has been accepted already.
-            if let Some(written) = self.write_through(now, opcode, payload, write) {
+            if let Some(written) = self.write_through(now, opcode, payload, route, write) {
                 self.queue_rest(now, opcode, payload, written);
             }
         } else {
@@ -136,8 +147,8 @@ impl<O: WriteQueue> Sender<O> {
         payload: &[u8],
         write: impl FnOnce(&[&[u8]]) -> usize,
     ) -> Result<(), SendError> {
-        if self.is_queue_empty() {
-            self.accept(opcode, true, payload.len())?;
+        if self.out.is_idle() {
+            self.accept_for_empty_queue(opcode, payload.len())?;
             self.write_masked(now, opcode, payload, write);
         } else {
             self.queue_uncompressed(opcode, true, payload)?;
@@ -173,17 +184,31 @@ impl<O: WriteQueue> Sender<O> {
         Ok(false)
     }
 
-    /// Returns whether a message is written directly from the caller's memory. Such a message is neither masked nor
-    /// compressed, and it is large or the queue is empty.
+    /// Returns how an uncompressed message is written directly from the caller's memory. Returns `None` for a message
+    /// that must be masked, and for a small message behind queued bytes.
     #[inline]
-    pub(super) fn skips_queue(&self, opcode: Opcode, len: usize, options: SendOptions) -> bool {
-        self.may_skip_queue(len) && self.is_uncompressed(opcode, len, options)
+    pub(super) fn direct_route(&self, len: usize) -> Option<DirectRoute> {
+        if self.encoder.role() != Role::Server {
+            None
+        } else if self.out.is_idle() {
+            Some(DirectRoute::QueueIsEmpty)
+        } else {
+            (len >= LARGE).then_some(DirectRoute::AfterQueue)
+        }
     }
 
-    /// Returns whether an uncompressed message is written directly from the caller's memory.
+    /// Checks whether a message that is written directly may be sent now, as [`accept`](Self::accept) does.
     #[inline]
-    pub(super) fn may_skip_queue(&self, len: usize) -> bool {
-        self.encoder.role() == Role::Server && (len >= LARGE || self.is_queue_empty())
+    pub(super) fn accept_for(
+        &mut self,
+        route: DirectRoute,
+        opcode: Opcode,
+        len: usize,
+    ) -> Result<(), SendError> {
+        match route {
+            DirectRoute::QueueIsEmpty => self.accept_for_empty_queue(opcode, len),
+            DirectRoute::AfterQueue => self.accept(opcode, true, len),
+        }
     }
 
     /// Returns whether a message is sent uncompressed.
@@ -192,7 +217,7 @@ impl<O: WriteQueue> Sender<O> {
         not(feature = "deflate"),
         expect(clippy::unused_self, reason = "the signature is the same as with the feature")
     )]
-    fn is_uncompressed(&self, opcode: Opcode, len: usize, options: SendOptions) -> bool {
+    pub(super) fn is_uncompressed(&self, opcode: Opcode, len: usize, options: SendOptions) -> bool {
         #[cfg(feature = "deflate")]
         return self.compression_for(opcode, true, len, options).is_none();
         #[cfg(not(feature = "deflate"))]
@@ -200,12 +225,6 @@ impl<O: WriteQueue> Sender<O> {
             let _ = (opcode, len, options);
             true
         }
-    }
-
-    /// Returns whether neither data nor control frames are queued.
-    #[inline]
-    fn is_queue_empty(&self) -> bool {
-        self.out.in_one_piece().is_some_and(<[u8]>::is_empty)
     }
 
     /// Writes the queued bytes and an accepted message. Returns `None` if the whole message was written. Otherwise
@@ -216,6 +235,7 @@ impl<O: WriteQueue> Sender<O> {
         now: Instant,
         opcode: Opcode,
         payload: &[u8],
+        route: DirectRoute,
         write: impl FnOnce(&[&[u8]]) -> usize,
     ) -> Option<usize> {
         let mut head = [0; MAX_HEADER_LEN];
@@ -223,10 +243,9 @@ impl<O: WriteQueue> Sender<O> {
             .encode(&mut head);
         let head = head.get(..len).unwrap_or_default();
         let all = len.saturating_add(payload.len());
-        let written = if self.is_queue_empty() {
-            write(&[head, payload])
-        } else {
-            self.write_after_queue(now, head, payload, write)
+        let written = match route {
+            DirectRoute::QueueIsEmpty => write(&[head, payload]),
+            DirectRoute::AfterQueue => self.write_after_queue(now, head, payload, write),
         };
         if written < all {
             return Some(written);
