@@ -206,13 +206,6 @@ pub enum PendingReply {
         /// [`Receiver::last_poll_had_data`](crate::Receiver::last_poll_had_data).
         data: bool,
     },
-    /// The receiving half has returned an event, and has not decoded the rest of the input. The rest may contain the
-    /// answer to a Ping. No frame is sent.
-    ///
-    /// Apply this value with the time at which the input was received, before
-    /// [`Sender::handle_timeout`](crate::Sender::handle_timeout). For all Pings that were written before that time, the
-    /// Pong timeout then stops. The next keepalive Ping may be sent.
-    Undecoded,
     /// The input has ended at this position, and the peer may still read our output. No frame is sent. See
     /// [`Sender::handle_peer_half_closed`](crate::Sender::handle_peer_half_closed).
     PeerHalfClosed(EofPosition),
@@ -226,7 +219,6 @@ pub(super) enum Reply<'i> {
     Failure(ProtocolError),
     RoundTrip(&'i [u8]),
     Received { data: bool },
-    Undecoded,
     PeerHalfClosed(EofPosition),
 }
 
@@ -254,7 +246,6 @@ impl From<Reply<'_>> for PendingReply {
             }
             Reply::Failure(error) => Self::Failure(error),
             Reply::Received { data } => Self::Received { data },
-            Reply::Undecoded => Self::Undecoded,
             Reply::PeerHalfClosed(position) => Self::PeerHalfClosed(position),
         }
     }
@@ -268,7 +259,6 @@ impl<'r> From<&'r PendingReply> for Reply<'r> {
             PendingReply::Close(frame) => Self::Close(frame.code, frame.reason.as_str()),
             PendingReply::Failure(error) => Self::Failure(*error),
             PendingReply::Received { data } => Self::Received { data: *data },
-            PendingReply::Undecoded => Self::Undecoded,
             PendingReply::PeerHalfClosed(position) => Self::PeerHalfClosed(*position),
         }
     }

@@ -122,15 +122,7 @@ impl Timers {
     /// count as possibly answered. The Pong timeout of these Pings stops, and the next keepalive Ping may be sent.
     pub(super) fn received_undecoded(&mut self, now: Instant) {
         self.received(now, true);
-        self.pings.presume_answered(now);
-    }
-
-    /// Records that a part of the bytes that were received at `at` is not decoded yet.
-    ///
-    /// This part may contain the expected Pong. So the Pong timeout of all Pings that were written before `at` stops,
-    /// and the next keepalive Ping may be sent. The other times do not change: the part that is decoded has set them.
-    pub(super) fn received_undecoded_rest(&mut self, at: Instant) {
-        self.pings.presume_answered(at);
+        self.pings.presume_answered();
     }
 
     /// Records that data was sent.
@@ -397,12 +389,9 @@ impl Pings {
         self.marks.set_unwritten_count(self.marks.unwritten_count().min(left));
     }
 
-    /// Marks all Pings that were written at `at` or before as possibly answered by bytes that are not decoded yet.
-    fn presume_answered(&mut self, at: Instant) {
-        let written = self.sent.get(..self.written()).unwrap_or_default();
-        let count = written.iter().take_while(|sent| **sent <= at).count();
-        let count = u8::try_from(count).unwrap_or(u8::MAX).max(self.marks.maybe_answered_count());
-        self.marks.set_maybe_answered_count(count);
+    /// Marks all written Pings as possibly answered by bytes that are not decoded yet.
+    fn presume_answered(&mut self) {
+        self.marks.set_maybe_answered_count(u8::try_from(self.written()).unwrap_or(u8::MAX));
     }
 
     /// Removes the Ping that a Pong answers, and all Pings before it. Returns when the answered Ping was sent.
@@ -522,25 +511,6 @@ mod tests {
         timers.pong(at(100), &[0, 0, 0, 1]);
         assert_eq!(timers.round_trip(), Some(SECOND * 70));
         assert_eq!(timers.next(&config), (at(119), Due::Expired(TimerKind::Pong)));
-    }
-
-    #[test]
-    fn s5_5_3_undecoded_bytes_behind_others_may_hold_the_pong() {
-        let config = Config::new().idle_timeout(Some(SECOND * 100));
-        let mut timers = timers_with_a_ping_sent();
-        // Bytes are received at 59 and decoded in part. The rest may contain the Pong, but does not count as data.
-        timers.received(at(59), false);
-        timers.received_undecoded_rest(at(29));
-        assert_eq!(timers.next(&config), (at(89), Due::Expired(TimerKind::Pong)));
-        timers.received_undecoded_rest(at(59));
-        assert_eq!(timers.next(&config), (at(89), Due::Ping));
-        assert_eq!(timers.data, Instant::ZERO);
-        // The next Ping was written after the bytes arrived.
-        timers.next_ping(at(89));
-        timers.pings_written(at(89), 0);
-        timers.received_undecoded_rest(at(59));
-        assert_eq!(timers.next(&config), (at(100), Due::Expired(TimerKind::Idle)));
-        assert_eq!(timers.next(&Config::new()), (at(119), Due::Expired(TimerKind::Pong)));
     }
 
     #[test]

@@ -447,52 +447,6 @@ fn s5_5_3_the_reader_waits_for_the_pong_of_the_writers_ping() {
 }
 
 #[test]
-fn s5_5_2_a_pong_that_waits_behind_a_message_counts_as_received() {
-    // The Pong to the Ping that is sent after 500 ms arrives together with a message, after the message. Then the peer
-    // reads nothing for one second, and after that it reads everything.
-    for way in ["whole", "split first", "split later", "parts"] {
-        let behavior = Behavior { capacity: 16 << 10, ..Behavior::default() };
-        let (clock, mut ws, mut peer) = pair(Role::Client, behavior, impatient());
-        let mut answering = pin!(async {
-            sleep(&clock, ms(510)).await;
-            assert!(!peer.end.take_some(usize::MAX).is_empty());
-            peer.end.arrive(b"\x81\x01?\x8A\x04\0\0\0\x01");
-            sleep(&clock, ms(1000)).await;
-            loop {
-                peer.pump();
-                sleep(&clock, ms(1)).await;
-            }
-        });
-        let talk = async {
-            if way == "split first" {
-                let (mut reader, mut writer) = ws.split();
-                assert_eq!(reader.recv().await.unwrap(), Some("?".into()));
-                writer.send(vec![0; 1 << 20]).await.unwrap();
-                return;
-            }
-            assert_eq!(ws.recv().await.unwrap(), Some("?".into()));
-            if way == "split later" {
-                let (_reader, mut writer) = ws.split();
-                writer.send(vec![0; 1 << 20]).await.unwrap();
-                return;
-            }
-            if way == "parts" {
-                let (stream, connection, inbox) = ws.into_parts();
-                ws = hybi::adapters::futures_io::WebSocket::from_parts(
-                    stream,
-                    clock.clone(),
-                    connection,
-                    inbox,
-                );
-            }
-            ws.send(vec![0; 1 << 20]).await.unwrap();
-        };
-        run(&clock, talk, &mut [answering.as_mut()]);
-        assert!(millis(&clock) >= 1510);
-    }
-}
-
-#[test]
 fn s5_5_3_a_ping_that_was_sent_after_the_last_input_is_overdue_in_time() {
     // The peer sends two messages and then nothing, and reads nothing. Only the application sends a Ping. The input
     // that was read before the Ping cannot contain the Pong.

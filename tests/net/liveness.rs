@@ -808,50 +808,6 @@ fn control_frames_do_not_postpone_the_idle_timeout_of_a_call_whose_output_waits(
 }
 
 #[test]
-fn s5_5_2_a_pong_that_waits_behind_a_message_counts_as_received() {
-    // The peer answers the Ping that is sent after 500 ms. Its Pong arrives together with a message, after the message.
-    // Then the peer reads nothing for one second, and after that it is as fast as before.
-    let stalling = || {
-        Virtual::new(16 << 10, |peer| {
-            if peer.now <= ms(510) || peer.now >= ms(1510) {
-                peer.read(usize::MAX);
-                for (first, payload) in peer.frames() {
-                    if first == 0x89 {
-                        peer.send(&[frame(0x81, true, b"?"), frame(0x8A, true, &payload)].concat());
-                    }
-                }
-            }
-            peer.wake_at = Some(peer.now + ms(1));
-        })
-    };
-    let stream = stalling();
-    let mut ws = stream.server(quick());
-    assert_eq!(ws.recv().unwrap(), Some("?".into()));
-    near(stream.now(), ms(500));
-    ws.send_binary(&vec![0; 1 << 20]).unwrap();
-    assert_eq!(ws.recv().unwrap(), Some("?".into()));
-
-    for splits_first in [true, false] {
-        let stream = stalling();
-        let mut ws = stream.server(quick());
-        let first = if splits_first { None } else { ws.recv().unwrap() };
-        let (mut reader, mut writer) = ws.split().unwrap();
-        let first = if splits_first { reader.recv().unwrap() } else { first };
-        assert_eq!(first, Some("?".into()));
-        writer.send_binary(&vec![0; 1 << 20]).unwrap();
-        assert_eq!(reader.recv().unwrap(), Some("?".into()));
-    }
-
-    // An earlier owner of the connection has left the rest in the inbox.
-    let stream = stalling();
-    let mut ws = stream.server(quick());
-    assert_eq!(ws.recv().unwrap(), Some("?".into()));
-    let (stream, connection, inbox) = ws.into_parts();
-    let mut ws = WebSocket::from_stream(stream, connection, inbox);
-    ws.send_binary(&vec![0; 1 << 20]).unwrap();
-}
-
-#[test]
 fn s5_5_3_a_ping_that_was_sent_after_the_last_input_is_overdue_in_time() {
     // The peer sends one message and then nothing, and reads nothing. Only the application sends a Ping. The input that
     // was read before the Ping cannot contain the Pong.

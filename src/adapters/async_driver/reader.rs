@@ -463,7 +463,7 @@ impl ReaderParts<'_> {
         if out.sender.release_at().is_some_and(|at| at <= now) {
             self.receiver.release_inflater();
         }
-        out.wire.handle_timeout(&mut out.sender, now);
+        out.sender.handle_timeout(now);
         Poll::Ready(Turned::Again)
     }
 }

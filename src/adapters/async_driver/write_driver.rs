@@ -43,9 +43,6 @@ pub(super) struct WriteDriver<R> {
     error: Option<ErrorKind>,
     /// Bytes that were read while a call waited to send.
     read_ahead: ReadAhead,
-    /// When the bytes were received that receiving calls may not have decoded completely, because a call returned an
-    /// event first. `None` if all input is decoded, or if the timers know of the rest.
-    undecoded_since: Option<Instant>,
 }
 
 impl<R: Timer> WriteDriver<R> {
@@ -58,7 +55,6 @@ impl<R: Timer> WriteDriver<R> {
             closed: false,
             error: None,
             read_ahead: ReadAhead::new(),
-            undecoded_since: None,
         }
     }
 
@@ -80,21 +76,11 @@ impl<R: Timer> WriteDriver<R> {
     where
         R: Transport<S>,
     {
-        let read = if self.read_ahead.is_empty() {
-            let most = to.len();
-            check_count(R::poll_read(stream, cx, to), most)
-        } else {
-            Poll::Ready(self.read_ahead.take(to))
-        };
-        // The clock may show an earlier time. But no Ping was written between that time and now, so the difference does
-        // not matter.
-        self.undecoded_since = matches!(read, Poll::Ready(Ok(1..))).then(|| self.clock.now());
-        read
-    }
-
-    /// Records that an earlier owner of the connection has not decoded all bytes that were received.
-    pub(super) const fn set_undecoded(&mut self) {
-        self.undecoded_since = Some(self.clock.now());
+        if !self.read_ahead.is_empty() {
+            return Poll::Ready(self.read_ahead.take(to));
+        }
+        let most = to.len();
+        check_count(R::poll_read(stream, cx, to), most)
     }
 
     /// Returns the result of [`ReadAhead::len`].

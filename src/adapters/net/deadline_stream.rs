@@ -42,11 +42,6 @@ pub(super) struct DeadlineStream<S> {
     timeouts: Timeouts,
     mode: BlockingMode,
     ahead: ReadAhead,
-    /// When the newest of the bytes in `ahead` were read.
-    ahead_at: Instant,
-    /// When the bytes were received that receiving calls may not have decoded completely, because a call returned an
-    /// event first. `None` if all input is decoded, or if the timers know of the rest.
-    undecoded_since: Option<Instant>,
     /// See [`Stream::keeps_refused_bytes`].
     keeps_refused_bytes: bool,
     /// True while the stream may have bytes that were written and not flushed.
@@ -143,8 +138,6 @@ impl<S: Stream + Send + 'static> DeadlineStream<S> {
             timeouts: self.timeouts,
             mode,
             ahead,
-            ahead_at: self.ahead_at,
-            undecoded_since: self.undecoded_since,
             keeps_refused_bytes: self.keeps_refused_bytes,
             unflushed: self.unflushed,
             flush_waits: self.flush_waits,
@@ -169,8 +162,6 @@ impl<S> DeadlineStream<S> {
             timeouts: Timeouts::default(),
             mode: BlockingMode::default(),
             ahead: ReadAhead::default(),
-            ahead_at: start,
-            undecoded_since: None,
             // An earlier owner of the stream may have written bytes without flushing them.
             unflushed: keeps_refused_bytes,
             flush_waits: false,
@@ -286,26 +277,6 @@ impl<S> DeadlineStream<S> {
     ///
     /// Returns `None` if no input has arrived before the deadline, or if the call was interrupted.
     pub(super) fn read(&mut self, to: &mut [u8], deadline: Option<Instant>) -> io::Result<Option<usize>> {
-        let was_ahead = self.has_read_ahead();
-        let read = self.read_once(to, deadline);
-        let at = if was_ahead { self.ahead_at } else { self.read_at };
-        self.undecoded_since = matches!(read, Ok(Some(1..))).then_some(at);
-        read
-    }
-
-    /// Returns when the bytes were received that receiving calls may not have decoded completely. Returns `Some` once
-    /// after each read.
-    pub(super) const fn take_undecoded_since(&mut self) -> Option<Instant> {
-        self.undecoded_since.take()
-    }
-
-    /// Records that an earlier owner of the stream has received bytes and not decoded all of them.
-    pub(super) const fn set_undecoded(&mut self) {
-        self.undecoded_since = Some(self.read_at);
-    }
-
-    /// Reads once, as [`read`](Self::read) does.
-    fn read_once(&mut self, to: &mut [u8], deadline: Option<Instant>) -> io::Result<Option<usize>> {
         self.read_clock();
         if let Some(read) = self.ahead.take(to) {
             if !matches!(read, Ok(1..)) {
@@ -348,9 +319,6 @@ impl<S> DeadlineStream<S> {
         let n = read.as_ref().map_or(0, |n| n.unwrap_or(0));
         ahead.handle_read(space_len, read);
         (self.ahead, self.read_at) = (ahead, self.now);
-        if n > 0 {
-            self.ahead_at = self.now;
-        }
         Some(n)
     }
 

@@ -244,7 +244,6 @@ impl Reader {
     /// owner got that event.
     fn run_sender(&mut self, until: Option<Instant>) -> Result<ControlFlow<Option<EventIndex>, Wait>, Error> {
         let max_block_time = self.shared.pending().max_block_time();
-        self.shared.pending().decoded_all();
         let Some(mut out) = self.shared.try_lock() else {
             // The thread that holds the lock runs the timers. Without the lock the next deadline is unknown, so this
             // thread tries again soon. After the peer's Close there is always a reason to try again: the other thread

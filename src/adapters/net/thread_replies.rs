@@ -38,8 +38,6 @@ pub(super) struct ThreadReplies {
     pending: PendingReplies,
     /// When the receiving half last read input.
     read_at: Mutex<Instant>,
-    /// True while the receiving half may hold bytes that are not decoded, and the timers do not know it.
-    has_undecoded: AtomicBool,
     /// Messages of calls that did not wait for the lock.
     messages: WaitingMessages,
     /// A copy of the state of the sender, for calls that do not wait for the lock.
@@ -76,13 +74,12 @@ impl Deref for ThreadReplies {
 
 impl ThreadReplies {
     /// Creates the state for the halves of the connection that `sender` belongs to. `read_at` is the time when input
-    /// was last read. `has_undecoded` says whether a part of this input may not be decoded.
-    pub(super) fn new(sender: &Sender<Outbox>, read_at: Instant, has_undecoded: bool) -> Self {
+    /// was last read.
+    pub(super) fn new(sender: &Sender<Outbox>, read_at: Instant) -> Self {
         let max_block_time = sender.shortest_timeout().map(|time| time.max(SHORTEST_NAP));
         Self {
             pending: PendingReplies::new(sender),
             read_at: Mutex::new(read_at),
-            has_undecoded: AtomicBool::new(has_undecoded),
             messages: WaitingMessages::new(),
             status: SenderStatus::new(sender),
             max_block_time,
@@ -107,19 +104,7 @@ impl ThreadReplies {
     /// count from this time.
     pub(super) fn set_read_at(&self, at: Instant) {
         *lock(&self.read_at) = at;
-        self.has_undecoded.store(true, Ordering::Release);
         self.pending.received(false);
-    }
-
-    /// Records that the receiving half has decoded everything that it has read.
-    pub(super) fn decoded_all(&self) {
-        self.has_undecoded.store(false, Ordering::Release);
-    }
-
-    /// Returns when the bytes were received that the receiving half may not have decoded completely. Returns `Some`
-    /// once after each read.
-    pub(super) fn take_undecoded_since(&self) -> Option<Instant> {
-        self.has_undecoded.swap(false, Ordering::AcqRel).then(|| *lock(&self.read_at))
     }
 
     /// Moves the waiting messages, the stored replies and a requested Close to the write queue. Reports received input

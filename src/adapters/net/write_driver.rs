@@ -32,8 +32,7 @@ use super::thread_replies::ThreadReplies;
 use crate::CloseState;
 use crate::adapters::error::Error;
 use crate::{
-    CloseCode, Instant, Message, Outbox, PendingReply, SendError, SendOptions, Sender, SendingHalf,
-    UnsentMessage,
+    CloseCode, Instant, Message, Outbox, SendError, SendOptions, Sender, SendingHalf, UnsentMessage,
 };
 
 /// The longest time for which one write blocks. After this time timers run, and input is read ahead.
@@ -391,7 +390,6 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         if !self.is_due() {
             return;
         }
-        self.report_undecoded();
         let read = if self.pending.is_none() { self.read_ahead() } else { None };
         if takes && self.link.is_ahead_full() {
             self.half.handle_undecoded(self.link.now());
@@ -403,20 +401,6 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
             Some(_) => self.half.handle_send_timeout(self.link.read_at()),
             None => self.half.handle_send_timeout(self.link.now()),
         }
-    }
-
-    /// Reports to the timers that a receiving call has returned an event and has not decoded the rest of the input. The
-    /// rest may contain the Pong that a timer waits for.
-    fn report_undecoded(&mut self) {
-        let undecoded_since = match self.pending {
-            Some(pending) => pending.take_undecoded_since(),
-            None => self.link.take_undecoded_since(),
-        };
-        if let Some(at) = undecoded_since {
-            self.half.apply(at, PendingReply::Undecoded);
-        }
-        // If the receiving thread has decoded the rest in the meantime, its replies are stored now.
-        self.apply();
     }
 
     /// Queues the waiting messages and the replies that the receiving half has stored.

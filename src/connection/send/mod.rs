@@ -229,7 +229,6 @@ impl<O: WriteQueue> Sender<O> {
                 self.fail(now, Outcome::Failed(error), error.close_code(), error.close_reason());
             }
             Reply::Received { data } => self.timers.received_earlier(now, data),
-            Reply::Undecoded => self.timers.received_undecoded_rest(now),
             Reply::PeerHalfClosed(position) => self.handle_peer_half_closed(now, position),
         }
     }

@@ -112,9 +112,6 @@ impl<S, R> WebSocket<S, R> {
         if connection.sender().has_write_failed() {
             wire.fail_writes();
         }
-        if inbox.remaining() > 0 {
-            wire.set_undecoded();
-        }
         let mut connection = connection;
         connection.set_inflate_budget(Some(MAX_INFLATED));
         let inner = Inner {

@@ -262,7 +262,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
         self.wire.clock().record_received(&mut self.connection);
         let (at, messages) = (self.connection.poll_timeout(), self.connection.received().messages);
         let now = ready!(self.wire.clock().poll_due_reading(cx, at, &mut self.inbox, messages));
-        self.wire.handle_timeout(&mut self.connection, now);
+        self.connection.handle_timeout(now);
         Poll::Ready(Ok(()))
     }
 

@@ -17,7 +17,7 @@ use super::WriteDriver;
 use crate::CloseState;
 use crate::adapters::async_driver::{Timer, Transport, buffer_pool};
 use crate::adapters::error::Error;
-use crate::{Instant, Message, PendingReply, SendError, SendingHalf, UnsentMessage};
+use crate::{Message, SendError, SendingHalf, UnsentMessage};
 
 impl<R: Timer> WriteDriver<R> {
     /// Calls `send`, which queues a frame. While the write queue is full, writes the queue and calls `send` again.
@@ -124,19 +124,6 @@ impl<R: Timer> WriteDriver<R> {
         }
     }
 
-    /// Runs the timers that are due at `now`. Input that a receiving call has not decoded may contain the Pong that a
-    /// timer waits for.
-    pub(in crate::adapters::async_driver) fn handle_timeout(
-        &mut self,
-        half: &mut impl SendingHalf,
-        now: Instant,
-    ) {
-        if let Some(at) = self.undecoded_since.take() {
-            half.apply(at, PendingReply::Undecoded);
-        }
-        half.handle_timeout(now);
-    }
-
     /// Reads ahead for a call that waits to send. Then waits for the next deadline, and runs the timers that are due.
     fn poll_wait<S>(&mut self, stream: &mut S, half: &mut impl SendingHalf, cx: &mut Context<'_>) -> Poll<()>
     where
@@ -145,7 +132,7 @@ impl<R: Timer> WriteDriver<R> {
         self.clock.read_clock_for(half);
         self.read_ahead(stream, half, cx);
         let now = ready!(self.clock.poll_due(cx, half.poll_timeout()));
-        self.handle_timeout(half, now);
+        half.handle_timeout(now);
         Poll::Ready(())
     }
 
@@ -163,6 +150,6 @@ impl<R: Timer> WriteDriver<R> {
         if self.read_ahead.is_full() {
             half.handle_undecoded(self.clock.now());
         }
-        self.handle_timeout(half, self.clock.now());
+        half.handle_timeout(self.clock.now());
     }
 }
