@@ -35,6 +35,8 @@ pub(super) struct PendingReplies {
     /// The kind of input that has arrived since the sending half last applied the replies: [`NO_INPUT`], [`CONTROL`] or
     /// [`DATA`].
     new_input: AtomicU8,
+    /// True if the receiving half has decoded everything that it has read, and the sending half does not know it yet.
+    decoded_all: AtomicBool,
 }
 
 // Values of `PendingReplies::new_input`.
@@ -58,6 +60,7 @@ impl PendingReplies {
             stored: Mutex::new(stored),
             non_empty: AtomicBool::new(false),
             new_input: AtomicU8::new(NO_INPUT),
+            decoded_all: AtomicBool::new(false),
         }
     }
 
@@ -72,6 +75,18 @@ impl PendingReplies {
         } else if self.new_input.load(Ordering::Relaxed) == NO_INPUT {
             self.new_input.store(CONTROL, Ordering::Release);
         }
+    }
+
+    /// Records whether the receiving half has decoded everything that it has read. Called after the replies to the
+    /// decoded input were stored.
+    pub(super) fn set_decoded_all(&self, decoded_all: bool) {
+        self.decoded_all.store(decoded_all, Ordering::Release);
+    }
+
+    /// Returns whether the receiving half has decoded everything that it has read. If so, [`apply`](Self::apply) then
+    /// passes on the replies to all of this input.
+    pub(super) fn decoded_all(&self) -> bool {
+        self.decoded_all.load(Ordering::Acquire)
     }
 
     /// Stores a reply. If the store is full, drops the oldest Pong, or the oldest reply if no Pong is stored.

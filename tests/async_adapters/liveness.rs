@@ -519,3 +519,44 @@ fn s5_5_3_a_ping_that_was_sent_after_the_last_input_is_overdue_in_time() {
         assert_eq!(millis(&clock), 701);
     }
 }
+
+#[test]
+fn s5_5_3_input_that_is_decoded_completely_does_not_hide_a_missing_pong() {
+    // The application sends a Ping. The peer answers with a message instead of a Pong, and then does nothing.
+    for way in ["recv", "next_event", "halves", "parts"] {
+        let behavior = Behavior { capacity: 1000, ..Behavior::default() };
+        let config = patient().pong_timeout(Some(ms(700)));
+        let (clock, mut ws, peer) = pair(Role::Client, behavior, config);
+        let mut talking = pin!(async {
+            sleep(&clock, ms(10)).await;
+            peer.end.arrive(b"\x81\x01?");
+        });
+        let talk = async {
+            if way == "halves" {
+                let (mut reader, mut writer) = ws.split();
+                writer.ping(b"Are you alive?").await.unwrap();
+                assert_eq!(reader.recv().await.unwrap(), Some("?".into()));
+                return writer.send(vec![0; 1 << 20]).await;
+            }
+            ws.ping(b"Are you alive?").await.unwrap();
+            if way == "next_event" {
+                assert!(ws.next_event().await.unwrap().is_some());
+            } else {
+                assert_eq!(ws.recv().await.unwrap(), Some("?".into()));
+            }
+            if way == "parts" {
+                let (stream, connection, inbox) = ws.into_parts();
+                ws = hybi::adapters::futures_io::WebSocket::from_parts(
+                    stream,
+                    clock.clone(),
+                    connection,
+                    inbox,
+                );
+            }
+            ws.send(vec![0; 1 << 20]).await
+        };
+        let sent = run(&clock, talk, &mut [talking.as_mut()]);
+        assert!(matches!(sent, Err(Error::Send(SendError::Closed))), "{way}: {sent:?}");
+        assert_eq!(millis(&clock), 710, "{way}");
+    }
+}

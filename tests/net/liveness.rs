@@ -916,3 +916,37 @@ fn s5_5_3_a_ping_that_was_sent_after_the_last_input_is_overdue_in_time() {
     assert!(is_closed(&writer.send_binary(&vec![0; 1 << 20])));
     near(stream.now(), ms(700));
 }
+
+#[test]
+fn s5_5_3_input_that_is_decoded_completely_does_not_hide_a_missing_pong() {
+    // The application sends a Ping. The peer answers with a message instead of a Pong, and then does nothing.
+    let config = || patient().pong_timeout(Some(ms(700))).close_timeout(Some(ms(100)));
+    let peer = || {
+        Virtual::new(1000, |peer| {
+            if peer.now == Duration::ZERO {
+                peer.wake_at = Some(ms(10));
+            } else {
+                peer.send(&frame(0x81, true, b"?"));
+            }
+        })
+    };
+    for parts in [false, true] {
+        let stream = peer();
+        let mut ws = stream.server(config());
+        ws.ping(b"Are you alive?").unwrap();
+        assert_eq!(ws.recv().unwrap(), Some("?".into()));
+        if parts {
+            let (stream, connection, inbox) = ws.into_parts();
+            ws = WebSocket::from_stream(stream, connection, inbox);
+        }
+        assert!(is_closed(&ws.send_binary(&vec![0; 1 << 20])));
+        near(stream.now(), ms(710));
+    }
+
+    let stream = peer();
+    let (mut reader, mut writer) = stream.server(config()).split().unwrap();
+    writer.ping(b"Are you alive?").unwrap();
+    assert_eq!(reader.recv().unwrap(), Some("?".into()));
+    assert!(is_closed(&writer.send_binary(&vec![0; 1 << 20])));
+    near(stream.now(), ms(710));
+}

@@ -249,8 +249,12 @@ impl<S, R: Transport<S>> Inner<S, R> {
     /// Returns a message that is completely in the inbox. This is the fast path: it takes no lock and does not read the
     /// clock.
     fn take_message(&mut self) -> Option<MessageIndex> {
-        let message = self.receiver.poll_message(self.inbox.get_if_present()?)?;
+        let inbox = self.inbox.get_if_present()?;
+        let message = self.receiver.poll_message(inbox)?;
         self.shared.pending.received(true);
+        if inbox.remaining() == 0 {
+            self.shared.pending.set_decoded_all(true);
+        }
         Some(message)
     }
 
@@ -263,6 +267,9 @@ impl<S, R: Transport<S>> Inner<S, R> {
         let ready = polled.map_err(|error| self.handle_violation(error))?;
         if let Some(reply) = ready.and_then(|ready| self.inbox.get().reply(ready)) {
             self.store_reply(reply);
+        }
+        if self.inbox.get().remaining() == 0 {
+            self.shared.pending.set_decoded_all(true);
         }
         Ok(ready)
     }
@@ -314,6 +321,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
             let space = parts.receiver.read_space(parts.inbox.get());
             if let Poll::Ready(read) = out.wire.poll_read(&mut out.stream, cx, space) {
                 out.wire.clock().bytes_came();
+                shared.pending.set_decoded_all(false);
                 return Poll::Ready(Err(read));
             }
             turn.renew(parts.receiver.counters());

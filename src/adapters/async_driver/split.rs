@@ -92,6 +92,9 @@ impl<S, R: Timer> Shared<S, R> {
 
     /// Queues the waiting messages, and applies the stored replies. `now` is the current time.
     fn apply_at(&self, out: &mut Out<S, R>, now: Instant) {
+        if self.pending.decoded_all() {
+            out.wire.decoded_all();
+        }
         // The messages come first, because nothing can be sent after the answer to a Close.
         self.apply_messages(&mut out.sender, self.messages.mark());
         self.pending.apply(&mut out.sender, now, || now);

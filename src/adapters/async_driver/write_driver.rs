@@ -23,7 +23,7 @@ use super::read_ahead::ReadAhead;
 use super::stream::check_count;
 use super::{Timer, Transport, buffer_pool};
 use crate::CloseState;
-use crate::{Connection, Inbox, Instant, SendError, SendingHalf, TransportAction};
+use crate::{Connection, Inbox, Instant, PendingReply, SendError, SendingHalf, TransportAction};
 
 /// Writes as much of the slices as the stream takes, and returns the number of bytes that the stream took.
 pub(super) type WriteFn<'w> = &'w mut dyn FnMut(&[&[u8]]) -> usize;
@@ -43,8 +43,8 @@ pub(super) struct WriteDriver<R> {
     error: Option<ErrorKind>,
     /// Bytes that were read while a call waited to send.
     read_ahead: ReadAhead,
-    /// When the bytes were received that receiving calls may not have decoded completely, because a call returned an
-    /// event first. `None` if all input is decoded, or if the timers know of the rest.
+    /// When the input was received that is not decoded completely, because a receiving call returned an event first.
+    /// `None` if all input is decoded, or if the timers know of the rest.
     undecoded_since: Option<Instant>,
 }
 
@@ -92,9 +92,18 @@ impl<R: Timer> WriteDriver<R> {
         read
     }
 
-    /// Records that an earlier owner of the connection has not decoded all bytes that were received.
-    pub(super) const fn set_undecoded(&mut self) {
-        self.undecoded_since = Some(self.clock.now());
+    /// Records that the receiving calls have decoded everything that was read.
+    #[inline]
+    pub(super) const fn decoded_all(&mut self) {
+        self.undecoded_since = None;
+    }
+
+    /// Reports the input that is not decoded to the timers of `half`. Called before a timer runs, and when the WebSocket
+    /// is taken apart.
+    pub(super) fn report_undecoded(&mut self, half: &mut impl SendingHalf) {
+        if let Some(at) = self.undecoded_since.take() {
+            half.apply(at, PendingReply::Undecoded);
+        }
     }
 
     /// Returns the result of [`ReadAhead::len`].

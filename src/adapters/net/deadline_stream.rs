@@ -44,8 +44,8 @@ pub(super) struct DeadlineStream<S> {
     ahead: ReadAhead,
     /// When the newest of the bytes in `ahead` were read.
     ahead_at: Instant,
-    /// When the bytes were received that receiving calls may not have decoded completely, because a call returned an
-    /// event first. `None` if all input is decoded, or if the timers know of the rest.
+    /// When the input was received that is not decoded completely, because a receiving call returned an event first.
+    /// `None` if all input is decoded, or if the timers know of the rest.
     undecoded_since: Option<Instant>,
     /// See [`Stream::keeps_refused_bytes`].
     keeps_refused_bytes: bool,
@@ -296,15 +296,10 @@ impl<S> DeadlineStream<S> {
         read
     }
 
-    /// Returns when the bytes were received that receiving calls may not have decoded completely. Returns `Some` once
-    /// after each read.
+    /// Returns when the input was received that is not decoded completely, and forgets this time. Called when all input
+    /// is decoded, and before the timers run.
     pub(super) const fn take_undecoded_since(&mut self) -> Option<Instant> {
         self.undecoded_since.take()
-    }
-
-    /// Records that an earlier owner of the stream has received bytes and not decoded all of them.
-    pub(super) const fn set_undecoded(&mut self) {
-        self.undecoded_since = Some(self.read_at);
     }
 
     /// Reads once, as [`read`](Self::read) does.

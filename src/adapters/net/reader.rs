@@ -256,7 +256,6 @@ impl Reader {
     /// owner got that event.
     fn run_sender(&mut self, until: Option<Instant>) -> Result<ControlFlow<Option<EventIndex>, Wait>, Error> {
         let max_block_time = self.shared.pending().max_block_time();
-        self.shared.pending().decoded_all();
         let Some(mut out) = self.shared.try_lock() else {
             // The thread that holds the lock runs the timers. Without the lock the next deadline is unknown, so this
             // thread tries again soon. After the peer's Close there is always a reason to try again: the other thread
@@ -408,12 +407,16 @@ impl Receive for Reader {
                     if let Some(reply) = self.inbox.reply(ready) {
                         self.send_reply(reply);
                     }
+                    if self.inbox.remaining() == 0 {
+                        self.shared.pending().set_decoded_all(true);
+                    }
                     return Ok(Some(ready));
                 }
                 Ok(None) if had_turn && until.is_some_and(|until| until <= self.link.now()) => {
                     return Err(Error::Io(ErrorKind::TimedOut.into()));
                 }
                 Ok(None) => {
+                    self.shared.pending().set_decoded_all(true);
                     if let Some(ready) = self.turn(until)? {
                         return Ok(Some(ready));
                     }

@@ -28,7 +28,10 @@ use super::receive::{Ending, Receive};
 use super::responder::Responder;
 use super::write_driver::{Output, WRITE_TIME_SLICE};
 use crate::adapters::error::Error;
-use crate::{Connection, Event, EventIndex, Inbox, Instant, Outcome, ReadyState, TransportAction};
+use crate::{
+    Connection, Event, EventIndex, Inbox, Instant, Outcome, PendingReply, ReadyState, SendingHalf,
+    TransportAction,
+};
 
 /// A connection, its stream, and the input that is not decoded yet.
 #[derive(Debug)]
@@ -101,7 +104,10 @@ impl<S> RunLoop<S> {
     /// Returns the parts of the loop for the application. Moves bytes that were read ahead to the inbox, and records a
     /// failed write in the connection.
     pub(super) fn into_parts(self) -> (S, Connection, Inbox) {
-        let Self { link, mut connection, mut inbox, .. } = self;
+        let Self { mut link, mut connection, mut inbox, .. } = self;
+        if let Some(at) = link.take_undecoded_since() {
+            connection.apply(at, PendingReply::Undecoded);
+        }
         if link.write_failed() {
             connection.handle_write_failed();
         }
@@ -223,7 +229,11 @@ impl<S> Receive for RunLoop<S> {
     fn ready(&mut self, until: Option<Instant>) -> Result<Option<EventIndex>, Error> {
         let mut had_turn = false;
         while self.ending.outcome().is_none() {
-            match self.connection.poll(self.link.now(), &mut self.inbox) {
+            let polled = self.connection.poll(self.link.now(), &mut self.inbox);
+            if self.inbox.remaining() == 0 {
+                self.link.take_undecoded_since();
+            }
+            match polled {
                 Ok(Some(ready)) => match self.inbox.event(ready) {
                     // `Writable` is not needed: a blocking call that finds the queue full writes the queue itself.
                     Event::Writable => {}

@@ -38,7 +38,7 @@ pub(super) struct ThreadReplies {
     pending: PendingReplies,
     /// When the receiving half last read input.
     read_at: Mutex<Instant>,
-    /// True while the receiving half may hold bytes that are not decoded, and the timers do not know it.
+    /// True after a read, until [`Self::take_undecoded_since`] is called.
     has_undecoded: AtomicBool,
     /// Messages of calls that did not wait for the lock.
     messages: WaitingMessages,
@@ -107,19 +107,16 @@ impl ThreadReplies {
     /// count from this time.
     pub(super) fn set_read_at(&self, at: Instant) {
         *lock(&self.read_at) = at;
+        self.pending.set_decoded_all(false);
         self.has_undecoded.store(true, Ordering::Release);
         self.pending.received(false);
     }
 
-    /// Records that the receiving half has decoded everything that it has read.
-    pub(super) fn decoded_all(&self) {
-        self.has_undecoded.store(false, Ordering::Release);
-    }
-
-    /// Returns when the bytes were received that the receiving half may not have decoded completely. Returns `Some`
-    /// once after each read.
+    /// Returns when the input was received that the receiving half has not decoded completely, because it returned an
+    /// event first. Returns `Some` at most once after each read.
     pub(super) fn take_undecoded_since(&self) -> Option<Instant> {
-        self.has_undecoded.swap(false, Ordering::AcqRel).then(|| *lock(&self.read_at))
+        let is_new = self.has_undecoded.swap(false, Ordering::AcqRel);
+        (is_new && !self.pending.decoded_all()).then(|| *lock(&self.read_at))
     }
 
     /// Moves the waiting messages, the stored replies and a requested Close to the write queue. Reports received input

@@ -116,9 +116,6 @@ impl<S, R> WebSocket<S, R> {
         if connection.sender().has_write_failed() {
             wire.fail_writes();
         }
-        if inbox.remaining() > 0 {
-            wire.set_undecoded();
-        }
         let mut connection = connection;
         connection.set_inflate_budget(Some(MAX_INFLATED));
         let inner = Inner {
@@ -269,6 +266,7 @@ impl<S, R> WebSocket<S, R> {
     {
         let Inner { stream, mut wire, mut connection, inbox, .. } = *self.inner;
         wire.clock().record_received(&mut connection);
+        wire.report_undecoded(&mut connection);
         connection.set_inflate_budget(None);
         if wire.has_failed() {
             connection.handle_write_failed();

@@ -108,7 +108,12 @@ impl<S, R: Transport<S>> Inner<S, R> {
     /// timers count the message as received at that time.
     #[inline(always)]
     pub(super) fn take_message(&mut self) -> Option<MessageIndex> {
-        self.connection.poll_message(self.inbox.get_if_present()?)
+        let inbox = self.inbox.get_if_present()?;
+        let message = self.connection.poll_message(inbox)?;
+        if inbox.remaining() == 0 {
+            self.wire.decoded_all();
+        }
+        Some(message)
     }
 
     /// Decodes the next event. The caller must pass the event to [`Self::filter_event`], which handles internal events.
@@ -121,7 +126,11 @@ impl<S, R: Transport<S>> Inner<S, R> {
         if self.wire.clock().is_stale() && !inbox.is_idle() {
             self.wire.clock().read_clock_for(&mut self.connection);
         }
-        self.connection.poll(self.wire.clock().now(), inbox).transpose()
+        let polled = self.connection.poll(self.wire.clock().now(), inbox);
+        if inbox.remaining() == 0 {
+            self.wire.decoded_all();
+        }
+        polled.transpose()
     }
 
     /// Filters internal events (`Writable`), records the outcome, and returns the rest to the caller.

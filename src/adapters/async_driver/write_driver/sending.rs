@@ -17,7 +17,7 @@ use super::WriteDriver;
 use crate::CloseState;
 use crate::adapters::async_driver::{Timer, Transport, buffer_pool};
 use crate::adapters::error::Error;
-use crate::{Instant, Message, PendingReply, SendError, SendingHalf, UnsentMessage};
+use crate::{Instant, Message, SendError, SendingHalf, UnsentMessage};
 
 impl<R: Timer> WriteDriver<R> {
     /// Calls `send`, which queues a frame. While the write queue is full, writes the queue and calls `send` again.
@@ -131,9 +131,7 @@ impl<R: Timer> WriteDriver<R> {
         half: &mut impl SendingHalf,
         now: Instant,
     ) {
-        if let Some(at) = self.undecoded_since.take() {
-            half.apply(at, PendingReply::Undecoded);
-        }
+        self.report_undecoded(half);
         half.handle_timeout(now);
     }
 

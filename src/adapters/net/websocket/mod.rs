@@ -103,11 +103,8 @@ impl<S> WebSocket<S> {
         Self::opened(link, Opened { connection, inbox, handshake: HandshakeInfo::default() })
     }
 
-    pub(super) fn opened(mut link: DeadlineStream<S>, opened: Opened) -> Self {
+    pub(super) fn opened(link: DeadlineStream<S>, opened: Opened) -> Self {
         let Opened { connection, inbox, handshake } = opened;
-        if inbox.remaining() > 0 {
-            link.set_undecoded();
-        }
         Self { run: RunLoop::new(link, connection, inbox), handshake }
     }
 
