@@ -171,3 +171,14 @@ fn a_client_certificate_is_not_shown_to_another_server() {
         }
     }
 }
+
+#[test]
+fn a_client_certificate_is_shown_to_no_server_after_another_server_has_chosen_the_url() {
+    for location in ["wss://b/x", "wss://a/x", "wss://c/"] {
+        let mut redirects = Redirects::new(9).client_certificate(true);
+        // The other server sees no certificate, because this redirect does not lead to TLS.
+        follow(&mut redirects, "ws://a/x", 302, &["ws://b/x"]).unwrap();
+        let next = follow(&mut redirects, "ws://b/x", 302, &[location]);
+        assert_eq!(next, Err(RedirectError::ClientCertificate), "{location}");
+    }
+}

@@ -57,8 +57,8 @@ impl Redirects {
     /// - [`RedirectError::LocationMissing`], [`RedirectError::LocationRepeated`]: there is not exactly one `Location`.
     /// - [`RedirectError::Location`]: `Location` does not lead to a WebSocket URL.
     /// - [`RedirectError::NotEncrypted`]: the redirect leads from `wss` to `ws`.
-    /// - [`RedirectError::ClientCertificate`]: the redirect leads to another server over TLS, and the client has a
-    ///   certificate.
+    /// - [`RedirectError::ClientCertificate`]: the redirect, or an earlier one, leads to another server, the next
+    ///   request uses TLS, and the client has a certificate.
     /// - [`RedirectError::TooMany`]: the client has followed as many redirects as it may.
     pub fn follow(
         &mut self,
@@ -83,8 +83,9 @@ impl Redirects {
             return Err(RedirectError::NotEncrypted);
         }
         let leaves = !is_same_server(url, &next);
-        // A server without TLS sees no certificate.
-        if leaves && self.client_certificate && next.secure() {
+        // A server without TLS sees no certificate. Once the client has left the first server, another server has chosen
+        // the URL, so a server with TLS must not see the certificate after any number of redirects.
+        if (leaves || self.left_server) && self.client_certificate && next.secure() {
             return Err(RedirectError::ClientCertificate);
         }
         if self.followed >= self.max {
