@@ -325,6 +325,7 @@ fn s9110_15_4_errors_of_redirects_name_a_rule_and_tell_what_to_do() {
         RedirectError::Location(UrlError::Scheme),
         RedirectError::NotEncrypted,
         RedirectError::ClientCertificate,
+        RedirectError::Subprotocols,
     ];
     for text in distinct_texts(&errors.each_ref().map(|error| error as &dyn Error)) {
         assert!(text.contains("RFC ") && text.contains("): "), "{text}");

@@ -137,6 +137,7 @@ impl<S> ConnectError<S> {
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Self::Tls(error) | Self::ProxyTls(error) => tls_failure(error),
             Self::Proxy(error) => proxy_failure(error),
+            Self::Redirected { error, .. } => error.failure(),
             Self::Http(response) | Self::Redirect(_, response) => {
                 Failure::response(response.status, response.headers(), unix_time())
             }

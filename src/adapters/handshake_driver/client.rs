@@ -8,6 +8,7 @@
 //! This file creates requests from the settings. The handshake is in `connecting.rs`, and the stages before it are in
 //! `route.rs`.
 
+use core::fmt;
 use core::time::Duration;
 use std::prelude::v1::*;
 #[cfg(feature = "rustls")]
@@ -45,15 +46,28 @@ pub struct Client<R> {
     #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
     pub(super) proxy: Proxy,
     origin: Option<String>,
-    subprotocols: Vec<String>,
+    subprotocols: Subprotocols,
     headers: AddedHeaders,
     /// The number of redirects to follow.
     pub(super) redirects: u32,
+    /// Whether a redirect may send the subprotocols to another server.
+    redirect_subprotocols: bool,
     #[cfg(feature = "deflate")]
     deflate: Option<DeflateOffer>,
     /// The TLS library and its configuration, or `None` for the default.
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     pub(super) tls: Option<Connector>,
+}
+
+/// The subprotocols to offer.
+#[derive(Clone, Default)]
+struct Subprotocols(Vec<String>);
+
+impl fmt::Debug for Subprotocols {
+    /// Shows only the number of subprotocols, because a subprotocol can be a token, which must not appear in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subprotocols").field("len", &self.0.len()).finish_non_exhaustive()
+    }
 }
 
 impl<R: Default> Default for Client<R> {
@@ -77,9 +91,10 @@ impl<R> Client<R> {
             #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
             proxy: Proxy::none(),
             origin: None,
-            subprotocols: Vec::new(),
+            subprotocols: Subprotocols::default(),
             headers: AddedHeaders::default(),
             redirects: 0,
+            redirect_subprotocols: false,
             #[cfg(feature = "deflate")]
             deflate: None,
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
@@ -157,10 +172,11 @@ impl<R> Client<R> {
         self
     }
 
-    /// Sets the subprotocols to offer, in order of preference (RFC 6455 section 1.9).
+    /// Sets the subprotocols to offer, in order of preference (RFC 6455 section 1.9). Debug output shows only their
+    /// number, because some applications put a token into a subprotocol.
     #[must_use]
     pub fn subprotocols<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
-        self.subprotocols = names.into_iter().map(Into::into).collect();
+        self.subprotocols.0 = names.into_iter().map(Into::into).collect();
         self
     }
 
@@ -211,17 +227,35 @@ impl<R> Client<R> {
     /// Otherwise a redirect that is not followed is a [`Redirect`](super::ConnectError::Redirect) with the reason.
     ///
     /// A redirect is never followed from `wss` to `ws`. Another server gets none of the headers of the application,
-    /// except a [few without credentials](crate::redirect::Redirects::may_send). It gets the subprotocols, the origin
-    /// and the URL that the first server has chosen. If a subprotocol contains a token, do not follow redirects. If the
-    /// TLS configuration has a client certificate, a redirect to another server over TLS is refused. A connector of
-    /// native-tls counts as one with a certificate, because it does not tell. The module [`redirect`](crate::redirect)
-    /// has all rules.
+    /// except a [few without credentials](crate::redirect::Redirects::may_send). It gets the origin, and the URL that
+    /// the first server has chosen. If the client offers subprotocols, a redirect to another server is refused, unless
+    /// [`redirect_subprotocols`](Self::redirect_subprotocols) allows it. If the TLS configuration has a client
+    /// certificate, a redirect to another server over TLS is refused. A connector of native-tls counts as one with a
+    /// certificate, because it does not tell. The module [`redirect`](crate::redirect) has all rules.
+    ///
+    /// An error after a followed redirect is a [`Redirected`](super::ConnectError::Redirected), which names the server.
     ///
     /// The [`open_timeout`](Self::open_timeout) limits all requests together.
     #[must_use]
     pub fn redirects(mut self, most: u32) -> Self {
         self.redirects = most;
         self
+    }
+
+    /// Sets whether a redirect may send the subprotocols to another server; `false` by default.
+    ///
+    /// Call this with `true` only if no subprotocol is a secret. With `false`, a redirect to another server is refused
+    /// if the client offers subprotocols: [`RedirectError::Subprotocols`](crate::redirect::RedirectError::Subprotocols).
+    #[must_use]
+    pub fn redirect_subprotocols(mut self, allowed: bool) -> Self {
+        self.redirect_subprotocols = allowed;
+        self
+    }
+
+    /// Returns whether the client offers subprotocols that no other server may see.
+    #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
+    pub(super) fn has_private_subprotocols(&self) -> bool {
+        !self.redirect_subprotocols && !self.subprotocols.0.is_empty()
     }
 
     /// Returns whether `may_send` is true for the names of all headers that were added.
@@ -247,7 +281,7 @@ impl<R> Client<R> {
 
     /// Returns the subprotocols to offer, as slices.
     pub(in crate::adapters) fn offered_subprotocols(&self) -> Vec<&str> {
-        self.subprotocols.iter().map(String::as_str).collect()
+        self.subprotocols.0.iter().map(String::as_str).collect()
     }
 
     /// Returns the headers that were added with [`header`](Self::header), as slices.

@@ -58,6 +58,16 @@ pub enum ConnectError<S> {
     /// The server answered with a redirect, and the client follows [redirects](super::Client::redirects) but not this
     /// one. The error has the reason and the response.
     Redirect(RedirectError, ReceivedResponse<S>),
+    /// The client has followed redirects, and then the last request failed. [`response`](Self::response) and
+    /// [`without_redirects`](Self::without_redirects) look into the error of that request.
+    Redirected {
+        /// The number of redirects that were followed; at least 1.
+        redirects: u32,
+        /// The server of the last request: host and port, without the port if it is the default.
+        server: String,
+        /// The error of the last request. It is never another `Redirected`.
+        error: Box<Self>,
+    },
 }
 
 impl<S> fmt::Display for ConnectError<S> {
@@ -83,6 +93,12 @@ impl<S> fmt::Display for ConnectError<S> {
             Self::Io(error) => write!(f, "the handshake failed: {error}"),
             Self::Handshake(error) => fmt::Display::fmt(error, f),
             Self::Redirect(reason, _) => fmt::Display::fmt(reason, f),
+            Self::Redirected { redirects: 1, server, error } => {
+                write!(f, "after a redirect to {server}: {error}")
+            }
+            Self::Redirected { redirects, server, error } => {
+                write!(f, "after {redirects} redirects, the last one to {server}: {error}")
+            }
             Self::Http(response) => write!(
                     f,
                     "the server answered with status {} instead of 101 (RFC 6455 4.1 (1)): read the reason in the \
@@ -116,6 +132,12 @@ impl<S> fmt::Debug for ConnectError<S> {
             Self::Redirect(reason, response) => {
                 f.debug_tuple("Redirect").field(reason).field(response).finish()
             }
+            Self::Redirected { redirects, server, error } => f
+                .debug_struct("Redirected")
+                .field("redirects", redirects)
+                .field("server", server)
+                .field("error", error)
+                .finish(),
         }
     }
 }
@@ -136,6 +158,8 @@ impl<S> Error for ConnectError<S> {
             Self::Tls(error) | Self::ProxyTls(error) => Some(error),
             Self::ProxyVariable(error) => Some(error),
             Self::Proxy(error) => Some(error),
+            // The error of the last request contains a stream, which need not be `'static`.
+            Self::Redirected { error, .. } => error.source(),
             Self::NeedsTls | Self::Http(_) => None,
         }
     }
@@ -164,14 +188,28 @@ impl<S> ConnectError<S> {
             Self::Handshake(error) => ConnectError::Handshake(error),
             Self::Http(response) => ConnectError::Http(response.with_stream(())),
             Self::Redirect(reason, response) => ConnectError::Redirect(reason, response.with_stream(())),
+            Self::Redirected { redirects, server, error } => {
+                ConnectError::Redirected { redirects, server, error: Box::new(error.without_stream()) }
+            }
+        }
+    }
+
+    /// Returns the error of the last request: the inner error of [`Redirected`](Self::Redirected), and every other
+    /// error unchanged.
+    #[must_use]
+    pub fn without_redirects(self) -> Self {
+        match self {
+            Self::Redirected { error, .. } => *error,
+            error => error,
         }
     }
 
     /// Returns the response that the server sent instead of a 101, or `None` if it sent none.
     #[must_use]
-    pub const fn response(&self) -> Option<&ReceivedResponse<S>> {
+    pub fn response(&self) -> Option<&ReceivedResponse<S>> {
         match self {
             Self::Http(response) | Self::Redirect(_, response) => Some(response),
+            Self::Redirected { error, .. } => error.response(),
             _ => None,
         }
     }

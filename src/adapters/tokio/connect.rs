@@ -74,6 +74,7 @@ impl Client {
     /// * [`ConnectError::Http`]: the server answered with a status other than 101.
     /// * [`ConnectError::Redirect`]: the server answered with a redirect that is not followed, although the client
     ///   follows [redirects](handshake_driver::Client::redirects).
+    /// * [`ConnectError::Redirected`]: any of these errors, after a redirect that was followed.
     ///
     /// # Cancel safety
     ///
