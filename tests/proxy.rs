@@ -121,7 +121,7 @@ fn at_every_split(new: impl Fn() -> ProxyHandshake, input: &[u8]) -> Outcome {
 fn at_every_truncation(new: impl Fn() -> ProxyHandshake, input: &[u8]) {
     for len in 0..input.len() {
         let error = drive(new(), &input[..len], &Cuts::EachByte, usize::MAX).result.unwrap_err();
-        let is_eof = matches!(error, ProxyError::NoAnswer | ProxyError::Truncated);
+        let is_eof = matches!(error, ProxyError::NoAnswer | ProxyError::Truncated | ProxyError::LoginClosed);
         assert!(is_eof, "{len} bytes: {error:?}");
         assert_eq!(drive(new(), &input[..len], &Cuts::Whole, 1).result, Err(error));
     }

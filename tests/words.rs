@@ -373,6 +373,7 @@ fn s4_1_3_errors_of_proxies_name_a_rule_or_tell_what_to_do() {
         ProxyError::MethodNotOffered(1),
         ProxyError::LoginVersion(5),
         ProxyError::LoginRefused(1),
+        ProxyError::LoginClosed,
         ProxyError::Reserved(1),
         ProxyError::AddressType(2),
     ];

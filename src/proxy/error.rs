@@ -44,6 +44,8 @@ pub enum ProxyError {
     LoginVersion(u8),
     /// The SOCKS proxy does not accept user and password. The number is the status in its answer.
     LoginRefused(u8),
+    /// The SOCKS proxy closed the connection instead of answering user and password, which it probably does not accept.
+    LoginClosed,
     /// The SOCKS proxy could not or would not connect to the target.
     Socks(SocksFailure),
     /// The reserved byte in the reply of the SOCKS proxy has this value instead of 0.
@@ -113,6 +115,10 @@ impl fmt::Display for ProxyError {
                     f,
                     "the SOCKS proxy refused user and password with status {status} (RFC 1929 2): check them in its URL"
                 );
+            }
+            Self::LoginClosed => {
+                "the SOCKS proxy refused user and password by closing the connection (RFC 1929 2): check them in its \
+                 URL, and look into the proxy's log"
             }
             Self::Socks(failure) => return failure.fmt(f),
             Self::Reserved(byte) => {

@@ -24,7 +24,7 @@ pub(super) fn request(proxy: &ProxyUrl, target: &ProxyTarget<'_>) -> Vec<u8> {
     // RFC 9110 9.3.6: the target is host and port, and the port is never left out. RFC 9112 3.2.3: `Host` is sent too.
     let target = target.to_string();
     let mut request = ["CONNECT ", &target, " HTTP/1.1\r\nHost: ", &target, "\r\n"].concat();
-    if let Some(credentials) = proxy.credentials() {
+    if let Some(credentials) = proxy.user_and_password() {
         // RFC 9110 11.7.2: this header is for the proxy. It is sent here and nowhere else.
         request += "Proxy-Authorization: Basic ";
         request += &basic(credentials);

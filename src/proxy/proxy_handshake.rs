@@ -75,7 +75,7 @@ impl ProxyHandshake {
             if proxy.needs_address() && matches!(target.host, TargetHost::Name(_)) {
                 return Err(ProxyError::NeedsAddress);
             }
-            let (socks, greeting) = Socks5::new(proxy.credentials(), &target)?;
+            let (socks, greeting) = Socks5::new(proxy.user_and_password(), &target)?;
             (Protocol::Socks(socks), greeting)
         } else {
             let connect = HttpConnect::new(proxy.has_credentials());
@@ -176,11 +176,17 @@ impl ProxyHandshake {
     ///
     /// # Errors
     ///
-    /// - [`ProxyError::NoAnswer`]: the proxy has not answered the last message.
+    /// - [`ProxyError::LoginClosed`]: the SOCKS proxy has not answered user and password.
+    /// - [`ProxyError::NoAnswer`]: the proxy has not answered another message.
     /// - [`ProxyError::Truncated`]: an answer is incomplete.
     /// - The error with which the handshake failed before.
     pub fn handle_eof(&mut self) -> Result<(), ProxyError> {
+        // A part of user and password that waits to be sent has not reached the proxy.
+        let is_sent = self.bytes_to_send().is_empty();
         let is_unanswered = match &self.protocol {
+            Protocol::Socks(socks) if socks.awaits_login() && is_sent => {
+                return self.end(ProxyError::LoginClosed);
+            }
             Protocol::Http(connect) => connect.is_unanswered(),
             Protocol::Socks(socks) => socks.is_unanswered(),
         };

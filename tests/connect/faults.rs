@@ -49,7 +49,8 @@ fn s1928_3_a_cut_at_any_byte_of_the_answers_of_a_socks_proxy_is_a_typed_error() 
     let len = answers.iter().map(|answer| answer.len()).sum();
     for n in 0..=len {
         let expected = match n {
-            0 | 2 | 4 => "NoAnswer",
+            0 | 4 => "NoAnswer",
+            2 | 3 => "LoginClosed",
             n if n < len => "Truncated",
             _ => "Io UnexpectedEof",
         };
