@@ -378,7 +378,7 @@ fn s4_1_3_errors_of_proxies_name_a_rule_or_tell_what_to_do() {
         ProxyError::AddressType(2),
     ];
     let failures: Vec<_> = (1..=9).filter_map(SocksFailure::from_code).collect();
-    let without_rule = [ProxyError::NoAnswer, ProxyError::Truncated, ProxyError::Timeout];
+    let without_rule = [ProxyError::NoAnswer, ProxyError::Truncated];
     let mut all: Vec<&dyn Error> = urls.iter().map(|error| error as &dyn Error).collect();
     all.extend(handshakes.iter().map(|error| error as &dyn Error));
     all.extend(failures.iter().map(|error| error as &dyn Error));

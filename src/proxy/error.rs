@@ -57,8 +57,6 @@ pub enum ProxyError {
     NoAnswer,
     /// The proxy closed the connection in the middle of an answer.
     Truncated,
-    /// The tunnel was not open before the deadline.
-    Timeout,
 }
 
 impl fmt::Display for ProxyError {
@@ -141,10 +139,6 @@ impl fmt::Display for ProxyError {
             }
             Self::Truncated => {
                 "the proxy closed the connection in the middle of its answer: try again, and look into the proxy's log"
-            }
-            Self::Timeout => {
-                "the proxy did not open the tunnel in time: check whether the proxy reaches the server, whether its \
-                 URL has the right scheme, or raise the timeout"
             }
         })
     }

@@ -295,4 +295,20 @@ mod tests {
             silence.check(result);
         }
     }
+
+    #[test]
+    fn s9112_6_3_a_refusal_whose_body_does_not_end_is_reported_after_a_second() {
+        let silence = Silence::after_refusal();
+        let clock = Clock(Rc::new(Cell::new((Instant::ZERO, Instant::ZERO))));
+        let client = silence.client(Client::with_timer(clock.clone()));
+        let route = client.route::<()>(Instant::ZERO, silence.url).unwrap();
+        let mut opening = pin!(client.run_route(Silent(silence.arrives), route));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(opening.as_mut().poll(&mut cx).is_pending());
+        let limit = Instant::ZERO + Silence::BODY_LIMIT;
+        assert_eq!(clock.0.get().1, limit);
+        clock.0.set((limit, limit));
+        let Poll::Ready(result) = opening.as_mut().poll(&mut cx) else { panic!("the client waits") };
+        Silence::check_refusal(result);
+    }
 }

@@ -163,7 +163,7 @@ fn proxy_failure(error: &ProxyError) -> Failure {
         | ProxyError::NameTooLong
         | ProxyError::NeedsAddress
         | ProxyError::AuthorizationHeader => Failure::Request,
-        ProxyError::NoAnswer | ProxyError::Truncated | ProxyError::Timeout => Failure::Network,
+        ProxyError::NoAnswer | ProxyError::Truncated => Failure::Network,
         ProxyError::Socks(
             SocksFailure::General
             | SocksFailure::NetworkUnreachable

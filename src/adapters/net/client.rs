@@ -382,6 +382,63 @@ mod tests {
     }
 
     #[test]
+    fn s9112_6_3_a_refusal_whose_body_does_not_end_is_reported_after_a_second() {
+        let silence = Silence::after_refusal();
+        let client = silence.client(Client::new());
+        // Nearly all of the time for opening has passed before the refusal.
+        let late = Silence::LIMIT - Silence::BODY_LIMIT / 2;
+        for (before, expected) in [(Duration::ZERO, Silence::BODY_LIMIT), (late, Silence::LIMIT)] {
+            let route = client.route::<()>(Instant::ZERO, silence.url).unwrap();
+            let ended = Arc::new(AtomicUsize::new(0));
+            let stream = Reporting {
+                silent: Silent { arrives: silence.arrives, now: Instant::ZERO + before, timeout: None },
+                ended: Arc::clone(&ended),
+            };
+            Silence::check_refusal(client.run_route(stream, Instant::ZERO + before, route));
+            assert_eq!(ended.load(Ordering::Relaxed) as u128, expected.as_millis());
+        }
+    }
+
+    /// A silent stream that reports the time at its end in milliseconds.
+    struct Reporting {
+        silent: Silent,
+        ended: Arc<AtomicUsize>,
+    }
+
+    impl Drop for Reporting {
+        fn drop(&mut self) {
+            let passed = self.silent.now.saturating_duration_since(Instant::ZERO).as_millis();
+            self.ended.store(usize::try_from(passed).unwrap(), Ordering::Relaxed);
+        }
+    }
+
+    impl Read for Reporting {
+        fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+            self.silent.read(to)
+        }
+    }
+
+    impl Write for Reporting {
+        fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+            self.silent.write(from)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.silent.flush()
+        }
+    }
+
+    impl Stream for Reporting {
+        fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+            self.silent.set_read_timeout(timeout)
+        }
+
+        fn clock(&self) -> Option<Instant> {
+            self.silent.clock()
+        }
+    }
+
+    #[test]
     fn time_before_the_first_handshake_counts() {
         for silence in Silence::all() {
             let client = silence.client(Client::new());

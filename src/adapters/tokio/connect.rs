@@ -234,6 +234,21 @@ mod tests {
         });
     }
 
+    #[test]
+    fn s9112_6_3_a_refusal_whose_body_does_not_end_is_reported_after_a_second() {
+        on_virtual_time(async {
+            let silence = Silence::after_refusal();
+            let client = silence.client(Client::new());
+            let (near, mut far) = duplex(1 << 16);
+            far.write_all(silence.arrives).await.unwrap();
+            let start = time::Instant::now();
+            let route = client.route::<()>(client.runtime().now(), silence.url).unwrap();
+            Silence::check_refusal(client.run_route(near, route).await);
+            let limit = Silence::BODY_LIMIT;
+            assert!(start.elapsed() >= limit && start.elapsed() < limit * 2, "{:?}", start.elapsed());
+        });
+    }
+
     /// A stream with a proxy and a server. Each read returns one byte.
     struct Answering {
         peer: TestPeer,
