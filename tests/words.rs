@@ -361,6 +361,7 @@ fn s4_1_3_errors_of_proxies_name_a_rule_or_tell_what_to_do() {
         ProxyError::NameTooLong,
         ProxyError::NeedsAddress,
         ProxyError::AuthorizationHeader,
+        ProxyError::ClientCertificate,
         ProxyError::NotHttp,
         ProxyError::Head(HeadError::Fold),
         ProxyError::SwitchedProtocols,

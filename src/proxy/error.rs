@@ -21,6 +21,9 @@ pub enum ProxyError {
     /// The opening handshake has the header `Proxy-Authorization`, which would go through the tunnel to the server (RFC
     /// 9110 section 11.7.2).
     AuthorizationHeader,
+    /// The proxy is an `https` proxy, and could ask for the client certificate that is meant for the server (RFC 8446
+    /// section 4.3.2).
+    ClientCertificate,
 
     /// The answer does not begin with `HTTP/`.
     NotHttp,
@@ -75,6 +78,10 @@ impl fmt::Display for ProxyError {
             Self::AuthorizationHeader => {
                 "the header Proxy-Authorization would go through the tunnel to the server (RFC 9110 11.7.2): remove \
                  it, and write user and password in the URL of the proxy"
+            }
+            Self::ClientCertificate => {
+                "the https proxy could ask for the client certificate that is meant for the server (RFC 8446 4.3.2): \
+                 call Client::proxy_tls or proxy_native_tls with the configuration for the proxy"
             }
             Self::NotHttp => {
                 "the answer of the proxy is not HTTP (RFC 9112 4): check host and port of the proxy, and write \

@@ -142,6 +142,7 @@ fn failures_of_a_proxy_have_the_kind_that_the_policy_needs() {
     for (error, failure) in [
         (ProxyError::NameTooLong, Failure::Request),
         (ProxyError::AuthorizationHeader, Failure::Request),
+        (ProxyError::ClientCertificate, Failure::Request),
         (ProxyError::NoAnswer, Failure::Network),
         (ProxyError::Truncated, Failure::Network),
         (ProxyError::Socks(SocksFailure::General), Failure::Network),

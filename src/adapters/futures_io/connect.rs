@@ -62,7 +62,8 @@ impl Client<AsyncIo> {
     /// tunnel to the server ([`proxy`](crate::proxy)).
     ///
     /// A `wss://` URL and an `https` proxy need the feature `rustls` or `native-tls`. The TLS configuration is that of the
-    /// methods `tls` or `native_tls` of [`Client`](handshake_driver::Client), or the default.
+    /// methods `tls` or `native_tls` of [`Client`](handshake_driver::Client), or the default. That for an `https` proxy
+    /// is set with `proxy_tls` or `proxy_native_tls`.
     ///
     /// # Errors
     ///

@@ -162,7 +162,8 @@ fn proxy_failure(error: &ProxyError) -> Failure {
         ProxyError::Target
         | ProxyError::NameTooLong
         | ProxyError::NeedsAddress
-        | ProxyError::AuthorizationHeader => Failure::Request,
+        | ProxyError::AuthorizationHeader
+        | ProxyError::ClientCertificate => Failure::Request,
         ProxyError::NoAnswer | ProxyError::Truncated => Failure::Network,
         ProxyError::Socks(
             SocksFailure::General

@@ -15,7 +15,13 @@ use std::prelude::v1::*;
 use std::sync::Arc;
 
 use super::AddedHeaders;
-#[cfg(doc)]
+#[cfg(any(
+    doc,
+    all(
+        any(feature = "rustls", feature = "native-tls"),
+        any(feature = "net", feature = "tokio", feature = "async-io")
+    )
+))]
 use super::ConnectError;
 use crate::dial::{Progress, Stage};
 #[cfg(feature = "deflate")]
@@ -23,6 +29,11 @@ use crate::handshake::DeflateOffer;
 use crate::handshake::{ClientRequest, HeadLimits, WsUrl};
 #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
 use crate::proxy::Proxy;
+#[cfg(all(
+    any(feature = "rustls", feature = "native-tls"),
+    any(feature = "net", feature = "tokio", feature = "async-io")
+))]
+use crate::proxy::ProxyError;
 #[cfg(feature = "rustls")]
 use crate::tls::ClientConfig;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
@@ -57,6 +68,12 @@ pub struct Client<R> {
     /// The TLS library and its configuration, or `None` for the default.
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     pub(super) tls: Option<Connector>,
+    /// The TLS library and its configuration for `https` proxies, or `None` for those of the server.
+    #[cfg(all(
+        any(feature = "rustls", feature = "native-tls"),
+        any(feature = "net", feature = "tokio", feature = "async-io")
+    ))]
+    proxy_tls: Option<Connector>,
 }
 
 /// The subprotocols to offer.
@@ -99,6 +116,11 @@ impl<R> Client<R> {
             deflate: None,
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
             tls: None,
+            #[cfg(all(
+                any(feature = "rustls", feature = "native-tls"),
+                any(feature = "net", feature = "tokio", feature = "async-io")
+            ))]
+            proxy_tls: None,
         }
     }
 
@@ -138,8 +160,9 @@ impl<R> Client<R> {
     /// uses no proxy, and does not read the environment.
     ///
     /// The proxy is used by the calls that connect to a URL. Calls that take a connected stream or a path ignore it.
-    /// User and password are sent to the proxy only. For an `https` proxy, TLS to the proxy uses the same TLS
-    /// configuration as TLS to the server.
+    /// User and password are sent to the proxy only. TLS to an `https` proxy uses the configuration of `proxy_tls` or
+    /// `proxy_native_tls`. Without it, TLS to the proxy uses the configuration for the server, unless that may have a
+    /// client certificate: then the error is [`ProxyError::ClientCertificate`](crate::proxy::ProxyError).
     ///
     /// A `socks5` proxy gets the first address that the system finds for the server. With `socks5h` the proxy resolves
     /// the name, and can choose among all addresses.
@@ -189,8 +212,9 @@ impl<R> Client<R> {
         self
     }
 
-    /// Sets the TLS configuration for `wss://` URLs and `https` proxies, for example with the roots of a private
-    /// authority or with a client certificate. The default is [`client_config`](crate::tls::client_config).
+    /// Sets the TLS configuration for `wss://` URLs, for example with the roots of a private authority or with a client
+    /// certificate. The default is [`client_config`](crate::tls::client_config). Without a client certificate, the
+    /// configuration is also used for `https` proxies, unless `proxy_tls` sets another one.
     ///
     /// The configuration is used as it is. Leave [`ClientConfig::alpn_protocols`] empty, or set it to `http/1.1`.
     #[cfg(feature = "rustls")]
@@ -201,8 +225,9 @@ impl<R> Client<R> {
         self
     }
 
-    /// Uses native-tls with this connector for `wss://` URLs and `https` proxies. The default is
-    /// [`Connector::by_default`](crate::tls::Connector::by_default), which prefers rustls.
+    /// Uses native-tls with this connector for `wss://` URLs. The default is
+    /// [`Connector::by_default`](crate::tls::Connector::by_default), which prefers rustls. An `https` proxy also needs
+    /// `proxy_tls` or `proxy_native_tls`, because a connector does not tell whether it has a client certificate.
     ///
     /// The last call of this method or of `tls` decides. Do not let the connector request application protocols (ALPN),
     /// or only `http/1.1`.
@@ -211,6 +236,46 @@ impl<R> Client<R> {
     #[must_use]
     pub fn native_tls(mut self, connector: TlsConnector) -> Self {
         self.tls = Some(Connector::Native(connector));
+        self
+    }
+
+    /// Sets the TLS configuration for `https` proxies. The default is the configuration for the server, if that has no
+    /// client certificate.
+    ///
+    /// A proxy can ask for a certificate in the same way as a server. Without this method, it would get the certificate
+    /// that is meant for the server. To use the same certificate for both, pass the same configuration to both methods.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "net", feature = "rustls-ring", feature = "webpki-roots"))] {
+    /// use hybi::adapters::net::Client;
+    /// use hybi::proxy::Proxy;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::new()
+    ///     .proxy(Proxy::url("https://user:password@proxy.example")?)
+    ///     .proxy_tls(hybi::tls::client_config()?);
+    /// # drop(client);
+    /// # Ok(())
+    /// # }
+    /// # main().unwrap();
+    /// # }
+    /// ```
+    #[cfg(all(feature = "rustls", any(feature = "net", feature = "tokio", feature = "async-io")))]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    #[must_use]
+    pub fn proxy_tls(mut self, config: Arc<ClientConfig>) -> Self {
+        self.proxy_tls = Some(Connector::Rustls(config));
+        self
+    }
+
+    /// Uses native-tls with this connector for `https` proxies. The last call of this method or of `proxy_tls` decides.
+    ///
+    /// If the connector has a client certificate, the proxy gets it when it asks.
+    #[cfg(all(feature = "native-tls", any(feature = "net", feature = "tokio", feature = "async-io")))]
+    #[cfg_attr(docsrs, doc(cfg(feature = "native-tls")))]
+    #[must_use]
+    pub fn proxy_native_tls(mut self, connector: TlsConnector) -> Self {
+        self.proxy_tls = Some(Connector::Native(connector));
         self
     }
 
@@ -277,6 +342,20 @@ impl<R> Client<R> {
     ))]
     pub(super) fn has_certificate(&self) -> bool {
         self.tls.as_ref().is_some_and(Connector::may_have_certificate)
+    }
+
+    /// Returns the TLS library and its configuration for an `https` proxy.
+    #[cfg(all(
+        any(feature = "rustls", feature = "native-tls"),
+        any(feature = "net", feature = "tokio", feature = "async-io")
+    ))]
+    pub(super) fn proxy_connector<S>(&self) -> Result<Connector, ConnectError<S>> {
+        match &self.proxy_tls {
+            Some(connector) => Ok(connector.clone()),
+            // RFC 8446 4.3.2: every endpoint that accepts TLS may ask for a certificate.
+            None if self.has_certificate() => Err(ProxyError::ClientCertificate.into()),
+            None => self.connector().map_err(ConnectError::ProxyTls),
+        }
     }
 
     /// Returns the subprotocols to offer, as slices.
