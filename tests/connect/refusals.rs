@@ -178,7 +178,7 @@ fn a_proxy_that_cannot_be_reached_is_named_without_its_password() {
             error.to_string().contains("the proxy http://proxy.invalid:80 cannot"),
             "{adapter:?} {error}"
         );
-        // Here the name of the server is not found. The proxy is not to blame.
+        // Here the name of the server is not found. The proxy has not failed.
         let settings = Settings::proxy(&format!("socks5://{address}"));
         let error = adapter.connect(&settings, To::Url("ws://server.invalid/")).unwrap_err();
         assert!(

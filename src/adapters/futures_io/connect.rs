@@ -136,14 +136,18 @@ impl Client<AsyncIo> {
         url: &str,
     ) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
         let mut route = self.route(start, url)?;
-        let connect = Async::<TcpStream>::connect::<SocketAddr>;
+        let connect = |address: SocketAddr| async move {
+            let socket = Async::<TcpStream>::connect(address).await?;
+            // Without `TCP_NODELAY` the system delays small writes to send them together. The delay saves nothing here,
+            // because queued frames are already written together. A failure is part of the attempt, so the error names
+            // the address.
+            socket.get_ref().set_nodelay(true)?;
+            Ok(socket)
+        };
         let socket = match async_driver::dial(self.runtime().clone(), &mut route, resolve, connect).await {
             Ok(socket) => socket,
-            Err(error) => return Err(route.blame(error)),
+            Err(error) => return Err(route.name_proxy(error)),
         };
-        // Without `TCP_NODELAY` the system delays small writes to send them together. The delay saves nothing here,
-        // because queued frames are already written together.
-        socket.get_ref().set_nodelay(true).map_err(ConnectError::Connect)?;
         self.run_route(socket, route).await
     }
 

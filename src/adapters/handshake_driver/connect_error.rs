@@ -9,7 +9,7 @@ use core::fmt;
 use std::io;
 use std::prelude::v1::*;
 
-use crate::dial::DeadlineExceeded;
+use crate::dial::{DeadlineExceeded, Stage};
 #[cfg(feature = "http")]
 use crate::handshake::HttpRequestError;
 use crate::handshake::{HandshakeError, Headers, HttpReply, RequestError, UrlError};
@@ -49,7 +49,8 @@ pub enum ConnectError<S> {
     Connect(io::Error),
     /// The WebSocket was not open in time. The error names the stage that was running, for example the name resolution.
     Deadline(DeadlineExceeded),
-    /// The stream failed or ended during the handshake, or the system provides no entropy.
+    /// The stream failed or ended during a handshake, or the system provides no entropy. The text of the error names the
+    /// [`Stage`], for example the TLS handshake. The [`source`](Error::source) of the error is that of the stream.
     Io(io::Error),
     /// The response is not valid for a WebSocket handshake.
     Handshake(HandshakeError),
@@ -90,7 +91,7 @@ impl<S> fmt::Display for ConnectError<S> {
             Self::HttpRequest(error) => fmt::Display::fmt(error, f),
             Self::Connect(error) => write!(f, "cannot connect: {error}"),
             Self::Deadline(error) => fmt::Display::fmt(error, f),
-            Self::Io(error) => write!(f, "the handshake failed: {error}"),
+            Self::Io(error) => write!(f, "no WebSocket was opened: {error}"),
             Self::Handshake(error) => fmt::Display::fmt(error, f),
             Self::Redirect(reason, _) => fmt::Display::fmt(reason, f),
             Self::Redirected { redirects: 1, server, error } => {
@@ -165,7 +166,35 @@ impl<S> Error for ConnectError<S> {
     }
 }
 
+/// The error of a stream, with the stage in which it occurred.
+#[derive(Debug)]
+struct FailedStage {
+    stage: Stage,
+    error: io::Error,
+}
+
+impl fmt::Display for FailedStage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} failed: {}", self.stage, self.error)
+    }
+}
+
+impl Error for FailedStage {
+    /// Returns the inner error, which [`Display`](fmt::Display) shows as well.
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
 impl<S> ConnectError<S> {
+    /// Returns the error for a stream that has failed in `stage`.
+    pub(super) fn from_io(stage: Stage, error: io::Error) -> Self {
+        match error.into() {
+            Self::Io(error) => Self::Io(io::Error::new(error.kind(), FailedStage { stage, error })),
+            error => error,
+        }
+    }
+
     /// Returns the error without the stream. The result can be stored or passed to another thread, whatever the type of
     /// the stream is.
     #[must_use]
@@ -391,7 +420,7 @@ impl NotConnected {
         match self {
             Self::Request(error) => ConnectError::Request(error),
             Self::Deadline(error) => ConnectError::Deadline(error),
-            Self::Io(error) => error.into(),
+            Self::Io(error) => ConnectError::from_io(Stage::Handshake, error),
             Self::Handshake(error) => ConnectError::Handshake(error),
             Self::Http(response) => ConnectError::Http(response.with_stream(stream)),
         }

@@ -13,7 +13,7 @@
 //! - A setting that cannot be used is an error before a name is resolved.
 //! - The stage in the [`Progress`] is that of the layer that runs.
 //! - Bytes that a layer has read and not used go to the next layer.
-//! - An error blames the proxy if the stage concerns the proxy only.
+//! - An error names the proxy if the stage concerns the proxy only.
 
 use core::net::{IpAddr, SocketAddr};
 use std::io;
@@ -303,19 +303,21 @@ impl<'c> Route<'c> {
 
     /// Returns the error for a stream that has failed before the tunnel or TLS to the server was open.
     fn proxy_failed<S>(&self, error: io::Error) -> ConnectError<S> {
-        match error.into() {
+        match (self.progress.stage(), error.into()) {
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
-            ConnectError::Tls(error) => ConnectError::ProxyTls(error),
-            ConnectError::Io(error) => {
+            (_, ConnectError::Tls(error)) => ConnectError::ProxyTls(error),
+            (Stage::Tls, ConnectError::Io(error)) => {
                 let text = std::format!("the connection to the proxy has failed: {error}");
-                ConnectError::Io(io::Error::new(error.kind(), text))
+                ConnectError::from_io(Stage::Tls, io::Error::new(error.kind(), text))
             }
-            error => error,
+            // The name of the stage has the word "proxy".
+            (stage, ConnectError::Io(error)) => ConnectError::from_io(stage, error),
+            (_, error) => error,
         }
     }
 
     /// Returns the error with the name of the proxy, if the proxy could not be reached or TLS to the proxy has failed.
-    pub(in crate::adapters) fn blame<S>(&self, error: ConnectError<S>) -> ConnectError<S> {
+    pub(in crate::adapters) fn name_proxy<S>(&self, error: ConnectError<S>) -> ConnectError<S> {
         let Some(proxy) = self.proxy else { return error };
         match error {
             ConnectError::Connect(error) if self.address.is_some() || self.name_for_proxy().is_none() => {

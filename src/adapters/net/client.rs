@@ -160,10 +160,8 @@ impl Client {
         let mut route = self.route(Instant::ZERO, url)?;
         let socket = match dial::connect(&mut route, clock) {
             Ok(socket) => socket,
-            Err(error) => return Err(route.blame(error)),
+            Err(error) => return Err(route.name_proxy(error)),
         };
-        // Queued frames are already written together, so Nagle's algorithm would delay them without any benefit.
-        socket.set_nodelay(true).map_err(ConnectError::Connect)?;
         self.run_route(socket, clock.now(|| None), route)
     }
 
@@ -209,7 +207,7 @@ impl Client {
             }
         }
         let (progress, arrived) = route.end();
-        self.run(link, progress, &url, arrived).map_err(|error| route.blame(error))
+        self.run(link, progress, &url, arrived).map_err(|error| route.name_proxy(error))
     }
 
     /// Runs the TLS handshake. Returns the TLS stream and the time.
@@ -436,6 +434,46 @@ mod tests {
 
         fn clock(&self) -> Option<Instant> {
             self.silent.clock()
+        }
+    }
+
+    /// A stream that fails after the bytes that arrive.
+    struct Failing(&'static [u8]);
+
+    impl Read for Failing {
+        fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+            match self.0.read(to.get_mut(..1).unwrap()) {
+                Ok(0) => Err(io::Error::new(io::ErrorKind::HostUnreachable, "no route")),
+                read => read,
+            }
+        }
+    }
+
+    impl Write for Failing {
+        fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+            Ok(from.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Stream for Failing {}
+
+    #[test]
+    fn the_error_of_a_stream_names_the_stage_that_was_running() {
+        for silence in Silence::all() {
+            let client = silence.client(Client::new());
+            let route = client.route::<()>(Instant::ZERO, silence.url).unwrap();
+            let result = client.run_route(Failing(silence.arrives), Instant::ZERO, route);
+            let Err(ConnectError::Io(error)) = result else { panic!("{:?} {}", silence.proxy, silence.url) };
+            assert_eq!(error.kind(), io::ErrorKind::HostUnreachable);
+            let text = std::format!("{error}");
+            assert!(text.starts_with(&std::format!("{} failed: ", silence.stage)), "{text}");
+            assert!(text.ends_with("no route"), "{text}");
+            let is_below_tls = silence.stage == Stage::Tls && silence.proxy.is_some();
+            assert_eq!(text.contains("the connection to the proxy"), is_below_tls, "{text}");
         }
     }
 

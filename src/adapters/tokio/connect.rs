@@ -3,6 +3,7 @@
 //! tokio resolves names on its own threads. `async_driver/dial.rs` has the attempts to connect, and
 //! `handshake_driver/route.rs` the order of the handshakes.
 
+use core::net::SocketAddr;
 use std::io;
 #[cfg(unix)]
 use std::path::Path;
@@ -149,14 +150,19 @@ impl Client {
     ) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
         let mut route = self.route(start, url)?;
         let resolve = |host: String, port| lookup_host((host, port));
-        let dialing = async_driver::dial(self.runtime().clone(), &mut route, resolve, TcpStream::connect);
+        let connect = |address: SocketAddr| async move {
+            let socket = TcpStream::connect(address).await?;
+            // Without `TCP_NODELAY` the system delays small writes to send them together. The delay saves nothing here,
+            // because queued frames are already written together. A failure is part of the attempt, so the error names
+            // the address.
+            socket.set_nodelay(true)?;
+            Ok(socket)
+        };
+        let dialing = async_driver::dial(self.runtime().clone(), &mut route, resolve, connect);
         let socket = match dialing.await {
             Ok(socket) => socket,
-            Err(error) => return Err(route.blame(error)),
+            Err(error) => return Err(route.name_proxy(error)),
         };
-        // Without `TCP_NODELAY` the system delays small writes to send them together. The delay saves nothing here,
-        // because queued frames are already written together.
-        socket.set_nodelay(true).map_err(ConnectError::Connect)?;
         self.run_route(socket, route).await
     }
 

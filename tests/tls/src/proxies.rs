@@ -427,6 +427,7 @@ fn a_cut_at_any_byte_of_tls_is_a_typed_error() {
                         way.proxy != "https" && left < 60 && format!("{error:?}") != "NotHttp"
                     }
                     ConnectError::Io(error) => {
+                        assert!(error.to_string().starts_with("the opening handshake failed: "), "{error}");
                         way.url.starts_with("ws:") && error.kind() == ErrorKind::UnexpectedEof
                     }
                     _ => false,
