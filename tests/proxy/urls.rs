@@ -37,7 +37,7 @@ fn s3986_valid_urls_are_split_and_decoded() {
         assert_eq!(proxy.secure(), scheme == Https);
         let shown = format!("{}://{host}:{port}", scheme.as_str());
         assert_eq!(proxy.to_string(), shown);
-        // What is shown names the same proxy.
+        // The shown text names the same proxy.
         assert_eq!(ProxyUrl::parse(&shown).unwrap().to_string(), shown);
         assert_eq!(ProxyUrl::parse(&shown).unwrap() == proxy, !credentials);
     }
