@@ -21,6 +21,10 @@
 //!                         ProxyError: drop the connection
 //! ```
 //!
+//! The driver has the deadline, for example a [`dial::Progress`](crate::dial::Progress). After a refusal, the handshake
+//! receives the body of the response. If the body takes too long, call [`handle_eof`](ProxyHandshake::handle_eof), which
+//! returns the refusal ([`awaits_body`](ProxyHandshake::awaits_body)).
+//!
 //! The loop of a driver, here over a slice that contains the answer of the proxy:
 //!
 //! ```

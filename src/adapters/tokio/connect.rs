@@ -53,9 +53,9 @@ impl Client {
     /// If the client has a [proxy](handshake_driver::Client::proxy) for this URL, it connects to the proxy, and opens a
     /// tunnel to the server ([`proxy`](crate::proxy)).
     ///
-    /// A `wss://` URL and an `https` proxy need the feature `rustls` or `native-tls`. The TLS configuration is that of the
-    /// methods `tls` or `native_tls` of [`Client`](handshake_driver::Client), or the default. That for an `https` proxy
-    /// is set with `proxy_tls` or `proxy_native_tls`.
+    /// A `wss://` URL and an `https` proxy need the feature `rustls` or `native-tls`. The TLS configuration is that of
+    /// the methods `tls` or `native_tls` of [`Client`](handshake_driver::Client), or the default. That for an `https`
+    /// proxy is set with `proxy_tls` or `proxy_native_tls`.
     ///
     /// # Errors
     ///
