@@ -344,6 +344,10 @@ fn security_lists_the_limits() {
             d.handshake
         ))
         .says(format!(
+            "| body of a proxy's refusal, after its head | {} s in the adapters; none in the core |",
+            constant("src/adapters/handshake_driver/tunneling.rs", "BODY_LIMIT")
+        ))
+        .says(format!(
             "| all stages of opening on a client: name resolution, TCP, proxy, TLS, handshake | {} s in the adapters; \
              none in the core |",
             d.handshake

@@ -171,3 +171,26 @@ fn a_client_certificate_is_not_shown_to_another_server() {
         }
     }
 }
+
+#[test]
+fn s9110_15_4_subprotocols_are_not_sent_to_another_server_unless_they_may_be() {
+    for (url, location, leaves) in
+        [("ws://a/x", "/y", false), ("ws://a/x", "wss://a/x", false), ("ws://a/x", "ws://b/x", true)]
+    {
+        let next = follow(&mut Redirects::new(1).subprotocols(true), url, 302, &[location]);
+        assert_eq!(next == Err(RedirectError::Subprotocols), leaves, "{location}: {next:?}");
+        let next = follow(&mut Redirects::new(1), url, 302, &[location]);
+        assert!(matches!(next, Ok(Some(_))), "{location}: {next:?}");
+    }
+}
+
+#[test]
+fn a_client_certificate_is_shown_to_no_server_after_another_server_has_chosen_the_url() {
+    for location in ["wss://b/x", "wss://a/x", "wss://c/"] {
+        let mut redirects = Redirects::new(9).client_certificate(true);
+        // The other server sees no certificate, because this redirect does not lead to TLS.
+        follow(&mut redirects, "ws://a/x", 302, &["ws://b/x"]).unwrap();
+        let next = follow(&mut redirects, "ws://b/x", 302, &[location]);
+        assert_eq!(next, Err(RedirectError::ClientCertificate), "{location}");
+    }
+}

@@ -325,6 +325,7 @@ fn s9110_15_4_errors_of_redirects_name_a_rule_and_tell_what_to_do() {
         RedirectError::Location(UrlError::Scheme),
         RedirectError::NotEncrypted,
         RedirectError::ClientCertificate,
+        RedirectError::Subprotocols,
     ];
     for text in distinct_texts(&errors.each_ref().map(|error| error as &dyn Error)) {
         assert!(text.contains("RFC ") && text.contains("): "), "{text}");
@@ -360,6 +361,7 @@ fn s4_1_3_errors_of_proxies_name_a_rule_or_tell_what_to_do() {
         ProxyError::NameTooLong,
         ProxyError::NeedsAddress,
         ProxyError::AuthorizationHeader,
+        ProxyError::ClientCertificate,
         ProxyError::NotHttp,
         ProxyError::Head(HeadError::Fold),
         ProxyError::SwitchedProtocols,
@@ -372,11 +374,12 @@ fn s4_1_3_errors_of_proxies_name_a_rule_or_tell_what_to_do() {
         ProxyError::MethodNotOffered(1),
         ProxyError::LoginVersion(5),
         ProxyError::LoginRefused(1),
+        ProxyError::LoginClosed,
         ProxyError::Reserved(1),
         ProxyError::AddressType(2),
     ];
     let failures: Vec<_> = (1..=9).filter_map(SocksFailure::from_code).collect();
-    let without_rule = [ProxyError::NoAnswer, ProxyError::Truncated, ProxyError::Timeout];
+    let without_rule = [ProxyError::NoAnswer, ProxyError::Truncated];
     let mut all: Vec<&dyn Error> = urls.iter().map(|error| error as &dyn Error).collect();
     all.extend(handshakes.iter().map(|error| error as &dyn Error));
     all.extend(failures.iter().map(|error| error as &dyn Error));

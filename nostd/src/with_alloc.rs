@@ -14,7 +14,7 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use hybi::handshake::{ClientHandshake, ClientRequest, HeadLimits, Incoming, Reply, ServerHandshake, WsUrl};
-use hybi::proxy::{Proxy, ProxyHandshake, ProxyProgress, ProxyTarget};
+use hybi::proxy::{Proxy, ProxyHandshake, ProxyAction, ProxyTarget};
 use hybi::{CloseCode, Config, Connection, Event, Input, Instant, Message, Outbox, VecMessage};
 
 /// An allocator that returns consecutive blocks of a static array, and counts the bytes in use. It does not reuse
@@ -179,10 +179,10 @@ fn tunnel() {
     let mut handshake = ProxyHandshake::new(proxy, ProxyTarget::from_url(&url)).unwrap();
     let mut input = &b"\x05\x02\x01\x00\x05\x00\x00\x01\x7f\x00\x00\x01\x04\x38"[..];
     let mut sent = 0;
-    while handshake.receive(&mut input).unwrap() == ProxyProgress::Send {
+    while handshake.receive(&mut input).unwrap() == ProxyAction::Send {
         sent += handshake.bytes_to_send().len();
         handshake.advance(usize::MAX);
     }
-    assert_eq!(handshake.progress(), ProxyProgress::Open);
+    assert_eq!(handshake.action(), ProxyAction::Open);
     say!("client: a tunnel is open after {sent} bytes");
 }

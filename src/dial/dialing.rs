@@ -42,7 +42,7 @@ pub struct Dialing {
     result: Option<Result<usize, DialError>>,
 }
 
-/// What the caller does next. An index is a position in the list of addresses.
+/// The next action of the caller. An index is a position in the list of addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
 pub enum Action {

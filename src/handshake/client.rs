@@ -120,7 +120,7 @@ impl<'a> ClientHandshake<'a> {
         }
         // RFC 6455 4.1 (7), (9): the key and the version.
         to.text("Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ").bytes(&self.key).text("\r\n");
-        if let [first, others @ ..] = request.subprotocols {
+        if let [first, others @ ..] = request.subprotocols.0 {
             to.text("Sec-WebSocket-Protocol: ").text(first);
             for other in others {
                 to.text(", ").text(other);

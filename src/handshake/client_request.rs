@@ -44,10 +44,21 @@ pub struct ClientRequest<'a> {
     pub(super) host: &'a str,
     pub(super) target: TargetText<'a>,
     pub(super) origin: Option<&'a str>,
-    pub(super) subprotocols: &'a [&'a str],
+    pub(super) subprotocols: Subprotocols<'a>,
     pub(super) deflate: Option<DeflateOffer>,
     pub(super) extensions: Option<&'a str>,
     pub(super) headers: ExtraHeaders<'a>,
+}
+
+/// The subprotocols of a request.
+#[derive(Clone, Copy)]
+pub(super) struct Subprotocols<'a>(pub(super) &'a [&'a str]);
+
+impl fmt::Debug for Subprotocols<'_> {
+    /// Shows only the number of subprotocols, because a subprotocol can be a token, which must not appear in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subprotocols").field("len", &self.0.len()).finish_non_exhaustive()
+    }
 }
 
 impl<'a> ClientRequest<'a> {
@@ -61,7 +72,7 @@ impl<'a> ClientRequest<'a> {
             host,
             target: TargetText(target),
             origin: None,
-            subprotocols: &[],
+            subprotocols: Subprotocols(&[]),
             deflate: None,
             extensions: None,
             headers: ExtraHeaders(&[]),
@@ -84,7 +95,7 @@ impl<'a> ClientRequest<'a> {
     /// Sets the subprotocols to offer, in order of preference. Each name must be a token and appear once.
     #[must_use]
     pub const fn subprotocols(mut self, subprotocols: &'a [&'a str]) -> Self {
-        self.subprotocols = subprotocols;
+        self.subprotocols = Subprotocols(subprotocols);
         self
     }
 
@@ -122,7 +133,7 @@ impl<'a> ClientRequest<'a> {
 
     /// Returns the offered subprotocols.
     pub(crate) const fn offered_subprotocols(&self) -> &'a [&'a str] {
-        self.subprotocols
+        self.subprotocols.0
     }
 
     /// Returns the offer that [`deflate`](Self::deflate) has set.
@@ -150,7 +161,7 @@ impl<'a> ClientRequest<'a> {
             return Err(RequestError::Origin);
         }
         // RFC 6455 4.1 (10): subprotocols are tokens and unique.
-        let mut rest = self.subprotocols;
+        let mut rest = self.subprotocols.0;
         while let [subprotocol, others @ ..] = rest {
             if !is_token(subprotocol.as_bytes()) {
                 return Err(RequestError::Subprotocol);

@@ -5,7 +5,7 @@
 //! bypass what the variable was set for.
 //!
 //! The order is that of Python's websockets, and of RFC 6455 section 4.1 (3): first the variable for WebSockets, then
-//! SOCKS, `https_proxy` and `http_proxy`. The record "Proxies from the environment" in `docs/decisions/` has the
+//! `socks_proxy`, `https_proxy` and `http_proxy`. `all_proxy` is added as the last one, as in curl. The record "Proxies from the environment" in `docs/decisions/` has the
 //! reasons.
 //!
 //! Invariant: a variable in upper case is used only if the one in lower case is not set.
@@ -35,8 +35,6 @@ pub(super) struct Environment {
 #[derive(Clone)]
 struct Variable {
     name: &'static str,
-    /// Whether the scheme begins with "socks", even if the URL is invalid.
-    names_socks: bool,
     url: Result<ProxyUrl, ProxyUrlError>,
 }
 
@@ -109,11 +107,9 @@ impl Environment {
         }
         let (own, http) = if url.secure() { (&self.wss, &None) } else { (&self.ws, &self.http) };
         // RFC 6455 4.1 (3): prefer a SOCKS5 proxy, then the proxy for HTTPS, then the one for HTTP.
-        let all_if_socks = self.all.as_ref().filter(|all| all.names_socks);
         let variable = own
             .as_ref()
             .or(self.socks.as_ref())
-            .or(all_if_socks)
             .or(self.https.as_ref())
             .or(http.as_ref())
             .or(self.all.as_ref());
@@ -157,12 +153,11 @@ impl Variable {
 
     /// Parses a value. A value without a scheme has the scheme `default`, as in curl and Go.
     fn parse(name: &'static str, value: &str, default: &str) -> Self {
-        let names_socks = value.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("socks"));
         let url = if value.contains("://") {
             ProxyUrl::parse(value)
         } else {
             ProxyUrl::parse(&format!("{default}://{value}"))
         };
-        Self { name, names_socks: names_socks && value.contains("://"), url }
+        Self { name, url }
     }
 }

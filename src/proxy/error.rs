@@ -21,6 +21,9 @@ pub enum ProxyError {
     /// The opening handshake has the header `Proxy-Authorization`, which would go through the tunnel to the server (RFC
     /// 9110 section 11.7.2).
     AuthorizationHeader,
+    /// The proxy is an `https` proxy, and could ask for the client certificate that is meant for the server (RFC 8446
+    /// section 4.3.2).
+    ClientCertificate,
 
     /// The answer does not begin with `HTTP/`.
     NotHttp,
@@ -44,6 +47,8 @@ pub enum ProxyError {
     LoginVersion(u8),
     /// The SOCKS proxy does not accept user and password. The number is the status in its answer.
     LoginRefused(u8),
+    /// The SOCKS proxy closed the connection instead of answering user and password, which it probably does not accept.
+    LoginClosed,
     /// The SOCKS proxy could not or would not connect to the target.
     Socks(SocksFailure),
     /// The reserved byte in the reply of the SOCKS proxy has this value instead of 0.
@@ -55,8 +60,6 @@ pub enum ProxyError {
     NoAnswer,
     /// The proxy closed the connection in the middle of an answer.
     Truncated,
-    /// The tunnel was not open before the deadline.
-    Timeout,
 }
 
 impl fmt::Display for ProxyError {
@@ -75,6 +78,10 @@ impl fmt::Display for ProxyError {
             Self::AuthorizationHeader => {
                 "the header Proxy-Authorization would go through the tunnel to the server (RFC 9110 11.7.2): remove \
                  it, and write user and password in the URL of the proxy"
+            }
+            Self::ClientCertificate => {
+                "the https proxy could ask for the client certificate that is meant for the server (RFC 8446 4.3.2): \
+                 call Client::proxy_tls or proxy_native_tls with the configuration for the proxy"
             }
             Self::NotHttp => {
                 "the answer of the proxy is not HTTP (RFC 9112 4): check host and port of the proxy, and write \
@@ -114,6 +121,10 @@ impl fmt::Display for ProxyError {
                     "the SOCKS proxy refused user and password with status {status} (RFC 1929 2): check them in its URL"
                 );
             }
+            Self::LoginClosed => {
+                "the SOCKS proxy refused user and password by closing the connection (RFC 1929 2): check them in its \
+                 URL, and look into the proxy's log"
+            }
             Self::Socks(failure) => return failure.fmt(f),
             Self::Reserved(byte) => {
                 return write!(
@@ -135,10 +146,6 @@ impl fmt::Display for ProxyError {
             }
             Self::Truncated => {
                 "the proxy closed the connection in the middle of its answer: try again, and look into the proxy's log"
-            }
-            Self::Timeout => {
-                "the proxy did not open the tunnel in time: check whether the proxy reaches the server, whether its \
-                 URL has the right scheme, or raise the timeout"
             }
         })
     }

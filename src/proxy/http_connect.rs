@@ -14,7 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::error::ProxyError;
-use super::refusal::ProxyRefusal;
+use super::refusal::{ProxyRefusal, ReceivingRefusal};
 use super::target::ProxyTarget;
 use super::url::{Credentials, ProxyUrl};
 use crate::handshake::{HeadError, HeadLimits, HeaderSink, Scanner, split_status_line};
@@ -24,7 +24,7 @@ pub(super) fn request(proxy: &ProxyUrl, target: &ProxyTarget<'_>) -> Vec<u8> {
     // RFC 9110 9.3.6: the target is host and port, and the port is never left out. RFC 9112 3.2.3: `Host` is sent too.
     let target = target.to_string();
     let mut request = ["CONNECT ", &target, " HTTP/1.1\r\nHost: ", &target, "\r\n"].concat();
-    if let Some(credentials) = proxy.credentials() {
+    if let Some(credentials) = proxy.user_and_password() {
         // RFC 9110 11.7.2: this header is for the proxy. It is sent here and nowhere else.
         request += "Proxy-Authorization: Basic ";
         request += &basic(credentials);
@@ -52,6 +52,8 @@ pub(super) struct HttpConnect {
     heads: Vec<u8>,
     /// Whether the request has user and password.
     has_credentials: bool,
+    /// The refusal, after its head has arrived.
+    refusal: Option<ReceivingRefusal>,
 }
 
 /// The handshake examines no header of the response.
@@ -70,6 +72,7 @@ impl HttpConnect {
             max_head: limits.max_head,
             heads: Vec::new(),
             has_credentials,
+            refusal: None,
         }
     }
 
@@ -84,8 +87,21 @@ impl HttpConnect {
         self.heads.is_empty()
     }
 
+    /// Returns whether the head of a refusal has arrived, and its body is awaited.
+    pub(super) const fn awaits_body(&self) -> bool {
+        self.refusal.is_some()
+    }
+
+    /// Returns the refusal with the part of the body that has arrived. Returns `None` if there is no refusal.
+    pub(super) fn take_refusal(&mut self) -> Option<ProxyError> {
+        self.refusal.take().map(|refusal| ProxyError::Refused(refusal.into_refusal().into()))
+    }
+
     /// Removes the bytes of the response from the front of `input`. Returns whether the tunnel is open.
     pub(super) fn receive(&mut self, input: &mut &[u8]) -> Result<bool, ProxyError> {
+        if self.awaits_body() {
+            return self.receive_body(input);
+        }
         let before = self.heads.len();
         let space = self.max_head.saturating_sub(before);
         self.heads.extend_from_slice(input.get(..space).unwrap_or(input));
@@ -111,11 +127,20 @@ impl HttpConnect {
                     }
                     let bytes = self.heads.get(head.start..head.len).unwrap_or_default();
                     let lens = (reason.len(), head.headers.as_bytes().len());
-                    let refusal = ProxyRefusal::new(status, bytes, lens, input, self.has_credentials);
-                    skip(input, refusal.body().len());
-                    return Err(ProxyError::Refused(refusal.into()));
+                    let refusal = ProxyRefusal::new(status, bytes, lens, self.has_credentials);
+                    self.refusal = Some(ReceivingRefusal::new(refusal));
+                    return self.receive_body(input);
                 }
             }
+        }
+    }
+
+    /// Removes the bytes of a refusal's body from the front of `input`. Returns the refusal as an error if the body has
+    /// ended.
+    fn receive_body(&mut self, input: &mut &[u8]) -> Result<bool, ProxyError> {
+        match self.refusal.as_mut().is_some_and(|refusal| refusal.receive(input)) {
+            true => self.take_refusal().map_or(Ok(false), Err),
+            false => Ok(false),
         }
     }
 }

@@ -21,11 +21,15 @@
 //!                         ProxyError: drop the connection
 //! ```
 //!
+//! The driver has the deadline, for example a [`dial::Progress`](crate::dial::Progress). After a refusal, the handshake
+//! receives the body of the response. If the body takes too long, call [`handle_eof`](ProxyHandshake::handle_eof), which
+//! returns the refusal ([`awaits_body`](ProxyHandshake::awaits_body)).
+//!
 //! The loop of a driver, here over a slice that contains the answer of the proxy:
 //!
 //! ```
 //! use hybi::handshake::WsUrl;
-//! use hybi::proxy::{Proxy, ProxyHandshake, ProxyProgress, ProxyTarget};
+//! use hybi::proxy::{Proxy, ProxyAction, ProxyHandshake, ProxyTarget};
 //!
 //! let url = WsUrl::parse("wss://example.com/chat")?;
 //! let proxy = Proxy::url("http://alice:secret@proxy.example:3128")?;
@@ -37,13 +41,13 @@
 //! let mut input = &b"HTTP/1.1 200 Connection established\r\n\r\n\x16\x03"[..];
 //! loop {
 //!     match handshake.receive(&mut input)? {
-//!         ProxyProgress::Send => {
+//!         ProxyAction::Send => {
 //!             let bytes = handshake.bytes_to_send(); // write some of them to the stream
 //!             written.extend_from_slice(bytes);
 //!             handshake.advance(bytes.len());
 //!         }
-//!         ProxyProgress::Receive => panic!("read from the stream, and call `handle_eof` at its end"),
-//!         ProxyProgress::Open => break,
+//!         ProxyAction::Receive => panic!("read from the stream, and call `handle_eof` at its end"),
+//!         ProxyAction::Open => break,
 //!     }
 //! }
 //! assert_eq!(input, b"\x16\x03"); // belongs to the tunnel
@@ -79,7 +83,7 @@ mod url;
 
 pub use environment::ProxyVariableError;
 pub use error::{ProxyError, SocksFailure};
-pub use proxy_handshake::{ProxyHandshake, ProxyProgress};
+pub use proxy_handshake::{ProxyAction, ProxyHandshake};
 pub use refusal::ProxyRefusal;
 pub use setting::Proxy;
 pub use target::ProxyTarget;

@@ -55,6 +55,14 @@ fn address_matches(entry: &str, address: IpAddr, port: u16) -> Option<bool> {
 /// Returns whether the CIDR block contains `address`, or `None` if the block is invalid. Bits of `network` after its
 /// first `bits` bits are ignored.
 fn block_contains(network: IpAddr, bits: u32, address: IpAddr) -> Option<bool> {
+    let (network, bits) = match network {
+        // The addresses ::ffff:0:0/96 are those of IPv4 (RFC 4291 2.5.5.2), and `address` becomes one of IPv4 below.
+        IpAddr::V6(mapped) if (96..=128).contains(&bits) => match network.to_canonical() {
+            IpAddr::V4(network) => (network.into(), bits - 96),
+            IpAddr::V6(_) => (mapped.into(), bits),
+        },
+        network => (network, bits),
+    };
     let differs = match (network, address.to_canonical()) {
         (IpAddr::V4(network), IpAddr::V4(address)) => {
             // The result of a shift by all bits is `None`: a block of 0 bits contains all addresses.

@@ -1,12 +1,12 @@
 //! The opening of a tunnel through any proxy: [`ProxyHandshake`].
 //!
-//! The two protocols are in `http_connect` and `socks5`. This file has what both share: the bytes to send, the
-//! deadline, and the outcome.
+//! The two protocols are in `http_connect` and `socks5`. This file has the parts that both share: the bytes to
+//! send, and the outcome.
 //!
 //! ```text
 //!  Send ── advance: all sent ──▶ Receive ── receive: answer complete ──▶ Send or Open
 //!    └───────────────┬──────────────┘
-//!                    ├── handle_eof, handle_timeout, an invalid answer ──▶ failed
+//!                    ├── handle_eof, an invalid answer, a refusal ──▶ failed
 //! ```
 //!
 //! Invariants:
@@ -16,19 +16,17 @@
 
 use alloc::vec::Vec;
 use core::fmt;
-use core::time::Duration;
 
 use super::error::ProxyError;
 use super::http_connect::{self, HttpConnect};
 use super::socks5::{Effect, Socks5};
 use super::target::{ProxyTarget, TargetHost};
 use super::url::ProxyUrl;
-use crate::Instant;
 use crate::handshake::HeadLimits;
 
-/// What the driver of a [`ProxyHandshake`] must do.
+/// The next action of the driver of a [`ProxyHandshake`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ProxyProgress {
+pub enum ProxyAction {
     /// Write [`bytes_to_send`](ProxyHandshake::bytes_to_send), flush, and call [`receive`](ProxyHandshake::receive)
     /// again with the rest of the input. Read only if the rest is empty.
     Send,
@@ -47,8 +45,6 @@ pub struct ProxyHandshake {
     out: Vec<u8>,
     /// The number of bytes of `out` that were sent.
     sent: usize,
-    /// The deadline of the whole handshake; [`Instant::NEVER`] if there is none.
-    deadline: Instant,
     state: State,
 }
 
@@ -75,13 +71,13 @@ impl ProxyHandshake {
             if proxy.needs_address() && matches!(target.host, TargetHost::Name(_)) {
                 return Err(ProxyError::NeedsAddress);
             }
-            let (socks, greeting) = Socks5::new(proxy.credentials(), &target)?;
+            let (socks, greeting) = Socks5::new(proxy.user_and_password(), &target)?;
             (Protocol::Socks(socks), greeting)
         } else {
             let connect = HttpConnect::new(proxy.has_credentials());
             (Protocol::Http(connect), http_connect::request(proxy, &target))
         };
-        Ok(Self { protocol, out, sent: 0, deadline: Instant::NEVER, state: State::Opening })
+        Ok(Self { protocol, out, sent: 0, state: State::Opening })
     }
 
     /// Sets the limits on the response of an HTTP proxy. Call this method before [`receive`](Self::receive).
@@ -93,22 +89,15 @@ impl ProxyHandshake {
         self
     }
 
-    /// Sets the deadline of the whole handshake to `timeout` after `now`.
+    /// Returns the next action of the driver. After an error the result has no meaning.
     #[must_use]
-    pub fn with_timeout(mut self, now: Instant, timeout: Duration) -> Self {
-        self.deadline = now + timeout;
-        self
-    }
-
-    /// Returns what the driver must do next. After an error the result has no meaning.
-    #[must_use]
-    pub fn progress(&self) -> ProxyProgress {
+    pub fn action(&self) -> ProxyAction {
         if !self.bytes_to_send().is_empty() {
-            ProxyProgress::Send
+            ProxyAction::Send
         } else if matches!(self.state, State::Open) {
-            ProxyProgress::Open
+            ProxyAction::Open
         } else {
-            ProxyProgress::Receive
+            ProxyAction::Receive
         }
     }
 
@@ -126,7 +115,7 @@ impl ProxyHandshake {
         }
     }
 
-    /// Removes received bytes from the front of `input`, and returns what the driver must do next.
+    /// Removes received bytes from the front of `input`, and returns the next action of the driver.
     ///
     /// While bytes wait to be sent, nothing is removed. Keep the rest of `input` and pass it again. After the first
     /// outcome, further calls remove nothing and return the same outcome.
@@ -139,7 +128,8 @@ impl ProxyHandshake {
     ///
     /// - [`ProxyError::NotHttp`], [`ProxyError::Head`]: the bytes are not an HTTP/1.x head, or exceed a limit.
     /// - [`ProxyError::SwitchedProtocols`]: the status is 101.
-    /// - [`ProxyError::Refused`]: the status is not 2xx.
+    /// - [`ProxyError::Refused`]: the status is not 2xx. The error is returned when the body is complete, or has
+    ///   [`MAX_BODY`](super::ProxyRefusal::MAX_BODY) bytes.
     ///
     /// A SOCKS proxy can cause these errors:
     ///
@@ -148,13 +138,12 @@ impl ProxyHandshake {
     /// - [`ProxyError::NoMethod`], [`ProxyError::LoginRefused`]: the proxy requires other credentials.
     /// - [`ProxyError::Socks`]: the proxy did not connect to the target.
     ///
-    /// [`handle_eof`](Self::handle_eof) and [`handle_timeout`](Self::handle_timeout) have other errors, which later
-    /// calls of this method repeat.
-    pub fn receive(&mut self, input: &mut &[u8]) -> Result<ProxyProgress, ProxyError> {
+    /// [`handle_eof`](Self::handle_eof) has other errors, which later calls of this method repeat.
+    pub fn receive(&mut self, input: &mut &[u8]) -> Result<ProxyAction, ProxyError> {
         match &self.state {
             State::Failed(error) => return Err(error.clone()),
-            State::Open => return Ok(ProxyProgress::Open),
-            State::Opening if !self.bytes_to_send().is_empty() => return Ok(ProxyProgress::Send),
+            State::Open => return Ok(ProxyAction::Open),
+            State::Opening if !self.bytes_to_send().is_empty() => return Ok(ProxyAction::Send),
             State::Opening => {}
         }
         let effect = match &mut self.protocol {
@@ -169,42 +158,41 @@ impl ProxyHandshake {
             Ok(Effect::Open) => self.state = State::Open,
             Err(error) => return Err(self.fail(error)),
         }
-        Ok(self.progress())
+        Ok(self.action())
+    }
+
+    /// Returns whether an HTTP proxy has refused the tunnel, and the rest of the body is awaited.
+    ///
+    /// A proxy can leave the end of the body open. Stop waiting after a short time, and call
+    /// [`handle_eof`](Self::handle_eof), which returns the refusal.
+    #[must_use]
+    pub const fn awaits_body(&self) -> bool {
+        matches!((&self.protocol, &self.state), (Protocol::Http(connect), State::Opening) if connect.awaits_body())
     }
 
     /// Handles the end of the stream. Does nothing if the tunnel is open, because the end then belongs to the tunnel.
     ///
     /// # Errors
     ///
-    /// - [`ProxyError::NoAnswer`]: the proxy has not answered the last message.
+    /// - [`ProxyError::LoginClosed`]: the SOCKS proxy has not answered user and password.
+    /// - [`ProxyError::NoAnswer`]: the proxy has not answered another message.
     /// - [`ProxyError::Truncated`]: an answer is incomplete.
+    /// - [`ProxyError::Refused`]: the status is not 2xx. The error has the part of the body that has arrived.
     /// - The error with which the handshake failed before.
     pub fn handle_eof(&mut self) -> Result<(), ProxyError> {
-        let is_unanswered = match &self.protocol {
-            Protocol::Http(connect) => connect.is_unanswered(),
+        // A part of user and password that waits to be sent has not reached the proxy.
+        let is_sent = self.bytes_to_send().is_empty();
+        let is_unanswered = match &mut self.protocol {
+            Protocol::Socks(socks) if socks.awaits_login() && is_sent => {
+                return self.end(ProxyError::LoginClosed);
+            }
+            Protocol::Http(connect) => match connect.take_refusal() {
+                Some(refused) => return self.end(refused),
+                None => connect.is_unanswered(),
+            },
             Protocol::Socks(socks) => socks.is_unanswered(),
         };
         self.end(if is_unanswered { ProxyError::NoAnswer } else { ProxyError::Truncated })
-    }
-
-    /// Returns the time at which to call [`handle_timeout`](Self::handle_timeout), or `None` if no call is needed.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        let waiting = matches!(self.state, State::Opening) && self.deadline != Instant::NEVER;
-        waiting.then_some(self.deadline)
-    }
-
-    /// Fails the handshake if its deadline has passed. Does nothing before the deadline, and if the tunnel is open.
-    ///
-    /// # Errors
-    ///
-    /// - [`ProxyError::Timeout`]: the deadline has passed.
-    /// - The error with which the handshake failed before.
-    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ProxyError> {
-        if matches!(self.state, State::Opening) && (self.deadline == Instant::NEVER || now < self.deadline) {
-            return Ok(());
-        }
-        self.end(ProxyError::Timeout)
     }
 
     /// Fails the handshake with `error`, unless it has an outcome.
@@ -241,7 +229,7 @@ impl fmt::Debug for ProxyHandshake {
         debug.field("protocol", &protocol);
         match &self.state {
             State::Failed(error) => debug.field("failed", error),
-            _ => debug.field("progress", &self.progress()),
+            _ => debug.field("action", &self.action()),
         };
         debug.finish_non_exhaustive()
     }

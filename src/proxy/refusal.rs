@@ -1,18 +1,23 @@
-//! The response of an HTTP proxy that opens no tunnel: [`ProxyRefusal`].
+//! The response of an HTTP proxy that opens no tunnel: [`ProxyRefusal`], and [`ReceivingRefusal`], which receives its
+//! body.
+//!
+//! The body ends where `Content-Length` or the last chunk says, at the end of the stream, or at
+//! [`ProxyRefusal::MAX_BODY`] bytes, whichever is first. The driver may stop earlier.
+//!
+//! Invariant: no byte after the end of the body is consumed. So the refusal does not depend on how the input is split.
 
 use alloc::vec::Vec;
 use core::fmt;
 
 use crate::handshake::Headers;
 
-/// The response of an HTTP proxy that opens no tunnel: status, headers, and the first bytes of the body.
+/// The response of an HTTP proxy that opens no tunnel: status, headers, and the body.
 ///
-/// The body is the part that arrived together with the head, at most [`MAX_BODY`](Self::MAX_BODY) bytes. Interim
-/// responses (1xx) are left out.
+/// The body has at most [`MAX_BODY`](Self::MAX_BODY) bytes. Interim responses (1xx) are left out.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProxyRefusal {
     status: u16,
-    /// The head, and the first bytes of the body.
+    /// The head, and the body.
     bytes: Vec<u8>,
     /// The length of the reason phrase, at the end of the status line.
     reason_len: usize,
@@ -29,19 +34,17 @@ impl ProxyRefusal {
     pub const MAX_BODY: usize = 8 << 10;
 
     /// Returns the response with this head. `headers_len` is the length of the header lines at the end of the head,
-    /// `reason_len` that of the reason phrase before them. The body is cut to [`MAX_BODY`](Self::MAX_BODY) bytes.
+    /// `reason_len` that of the reason phrase before them. The body is empty.
     pub(super) fn new(
         status: u16,
         head: &[u8],
         (reason_len, headers_len): (usize, usize),
-        body: &[u8],
         had_credentials: bool,
     ) -> Self {
-        let body = body.get(..Self::MAX_BODY).unwrap_or(body);
         let headers_start = head.len().saturating_sub(headers_len);
         Self {
             status,
-            bytes: [head, body].concat(),
+            bytes: head.to_vec(),
             reason_len,
             headers_start,
             head_len: head.len(),
@@ -75,7 +78,8 @@ impl ProxyRefusal {
         self.bytes.get(..self.head_len).unwrap_or_default()
     }
 
-    /// Returns the bytes of the body that arrived together with the head, at most [`MAX_BODY`](Self::MAX_BODY).
+    /// Returns the body: at most [`MAX_BODY`](Self::MAX_BODY) bytes, and fewer if the driver has not waited for the rest.
+    /// A chunked body is not decoded.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         self.bytes.get(self.head_len..).unwrap_or_default()
@@ -115,5 +119,68 @@ impl fmt::Debug for ProxyRefusal {
             .field("headers", &self.headers())
             .field("body_len", &self.body().len())
             .finish_non_exhaustive()
+    }
+}
+
+/// A refusal whose body is being received.
+pub(super) struct ReceivingRefusal {
+    refusal: ProxyRefusal,
+    /// The number of bytes after which the body ends at the latest.
+    left: usize,
+    /// Whether the body consists of chunks (RFC 9112 section 7.1).
+    is_chunked: bool,
+}
+
+impl ReceivingRefusal {
+    pub(super) fn new(refusal: ProxyRefusal) -> Self {
+        let headers = refusal.headers();
+        // RFC 9112 6.3: Transfer-Encoding overrides Content-Length. Without both, the body ends with the stream.
+        let is_chunked = headers.get("Transfer-Encoding").is_some();
+        let left = match refusal.status {
+            // RFC 9112 6.3: this response has no body, whatever its headers say.
+            304 => 0,
+            _ if is_chunked => ProxyRefusal::MAX_BODY,
+            _ => {
+                content_length(headers).map_or(ProxyRefusal::MAX_BODY, |len| len.min(ProxyRefusal::MAX_BODY))
+            }
+        };
+        Self { refusal, left, is_chunked }
+    }
+
+    /// Removes bytes of the body from the front of `input`. Returns whether the body has ended.
+    pub(super) fn receive(&mut self, input: &mut &[u8]) -> bool {
+        while self.left > 0 {
+            let Some((byte, rest)) = input.split_first() else { return false };
+            *input = rest;
+            self.left -= 1;
+            self.refusal.bytes.push(*byte);
+            if self.is_chunked && self.ends_with_last_chunk() {
+                break;
+            }
+        }
+        true
+    }
+
+    /// Returns whether the body ends with a chunk of length 0 and no trailers. Data can look like this chunk. Then the
+    /// body is cut, which does no harm, because it is only shown.
+    fn ends_with_last_chunk(&self) -> bool {
+        const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+        let body = self.refusal.body();
+        body.strip_suffix(LAST_CHUNK).is_some_and(|before| before.is_empty() || before.ends_with(b"\r\n"))
+    }
+
+    pub(super) fn into_refusal(self) -> ProxyRefusal {
+        self.refusal
+    }
+}
+
+/// Returns the value of `Content-Length`, or `None` if it is missing, repeated, or not a number.
+fn content_length(headers: Headers<'_>) -> Option<usize> {
+    let mut values = headers.get_all("Content-Length");
+    let value = values.next().filter(|value| value.iter().all(u8::is_ascii_digit))?;
+    match values.next() {
+        Some(_) => None,
+        // A number that is too large for `usize` exceeds `MAX_BODY` as well.
+        None => Some(core::str::from_utf8(value).ok()?.parse().unwrap_or(usize::MAX)),
     }
 }

@@ -77,10 +77,9 @@ impl Proxy {
     ///
     /// 1. `wss_proxy` for a `wss` URL, `ws_proxy` for a `ws` URL;
     /// 2. `socks_proxy`;
-    /// 3. `all_proxy`, if it names a SOCKS proxy;
-    /// 4. `https_proxy`;
-    /// 5. `http_proxy`, for a `ws` URL only;
-    /// 6. `all_proxy`.
+    /// 3. `https_proxy`;
+    /// 4. `http_proxy`, for a `ws` URL only;
+    /// 5. `all_proxy`.
     ///
     /// A variable in upper case has the same effect. It is ignored if the variable in lower case is set, even if that
     /// is empty. `HTTP_PROXY` is ignored if `REQUEST_METHOD` is set, because in a CGI program the client chooses its
@@ -91,7 +90,7 @@ impl Proxy {
     ///
     /// - `example.com`, `.example.com` and `*.example.com` match this name and all names below it.
     /// - `10.0.0.1` and `::1` match an address, `10.0.0.0/8` and `fd00::/8` a block of addresses. Names are not
-    ///   resolved.
+    ///   resolved. `::ffff:10.0.0.0/104` means `10.0.0.0/8`.
     /// - `example.com:8443`, `10.0.0.1:80` and `[::1]:80` match only this port.
     /// - `*` matches every server.
     ///

@@ -81,6 +81,11 @@ impl Socks5 {
         Ok((Self { state: State::Method, answer: Vec::new(), login, request }, greeting))
     }
 
+    /// Returns whether the answer to user and password is awaited.
+    pub(super) const fn awaits_login(&self) -> bool {
+        matches!(self.state, State::Login)
+    }
+
     /// Returns whether no byte of the current answer has arrived.
     pub(super) fn is_unanswered(&self) -> bool {
         self.answer.is_empty()
@@ -177,7 +182,7 @@ const fn check_version(first: u8) -> Result<Effect, ProxyError> {
 fn login(credentials: &Credentials) -> Vec<u8> {
     let mut message = Vec::from([LOGIN_VERSION]);
     for part in [&credentials.user, &credentials.password] {
-        // `ProxyUrl` has checked that each part has 1 to 255 bytes.
+        // `ProxyUrl` has checked that each part has at most 255 bytes.
         message.push(u8::try_from(part.len()).unwrap_or(u8::MAX));
         message.extend(part.iter().take(usize::from(u8::MAX)));
     }

@@ -5,12 +5,14 @@
 //!
 //! Invariants:
 //! - User and password appear in no `Debug` output, no `Display` output and no error.
-//! - The credentials of a SOCKS proxy have 1 to 255 bytes each (RFC 1929 section 2).
+//! - The user of a SOCKS proxy has 1 to 255 bytes, and the password 0 to 255 (RFC 1929 section 2). The RFC requires a
+//!   password of at least 1 byte. Some services use a token as the user, and proxies accept an empty password.
 //! - The credentials of an HTTP proxy have no control character, and the user has no colon (RFC 7617 section 2).
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::str::FromStr;
 
 use crate::handshake::{UrlError, is_target_byte, split_authority};
 
@@ -116,8 +118,8 @@ impl ProxyUrl {
     ///   correctly.
     /// - [`ProxyUrlError::BasicUser`], [`ProxyUrlError::BasicControl`]: Basic authentication cannot transport the user
     ///   or the password.
-    /// - [`ProxyUrlError::SocksUser`], [`ProxyUrlError::SocksPassword`]: for SOCKS5, the user or the password does not
-    ///   have 1 to 255 bytes.
+    /// - [`ProxyUrlError::SocksUser`]: for SOCKS5, the user does not have 1 to 255 bytes.
+    /// - [`ProxyUrlError::SocksPassword`]: for SOCKS5, the password has more than 255 bytes.
     pub fn parse(url: &str) -> Result<Self, ProxyUrlError> {
         let (scheme, rest) = url.split_once("://").ok_or(ProxyUrlError::SchemeMissing)?;
         let scheme = ProxyScheme::parse(scheme)?;
@@ -137,6 +139,33 @@ impl ProxyUrl {
         }
         let (host, port) = parse_address(address, scheme)?;
         Ok(Self { scheme, host: host.into(), port, credentials })
+    }
+
+    /// Returns the URL with this user and password, which replace those of the URL. They are not percent-decoded.
+    ///
+    /// ```
+    /// use hybi::proxy::{ProxyUrl, ProxyUrlError};
+    ///
+    /// let proxy = ProxyUrl::parse("http://proxy.example:3128")?.credentials("alice", "50%@/")?;
+    /// assert_eq!(proxy, ProxyUrl::parse("http://alice:50%25%40%2F@proxy.example:3128")?);
+    /// # Ok::<(), ProxyUrlError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// - [`ProxyUrlError::BasicUser`]: for HTTP, the user has a colon.
+    /// - [`ProxyUrlError::BasicControl`]: for HTTP, the user or the password has a control character.
+    /// - [`ProxyUrlError::SocksUser`]: for SOCKS5, the user does not have 1 to 255 bytes.
+    /// - [`ProxyUrlError::SocksPassword`]: for SOCKS5, the password has more than 255 bytes.
+    pub fn credentials(
+        mut self,
+        user: impl AsRef<[u8]>,
+        password: impl AsRef<[u8]>,
+    ) -> Result<Self, ProxyUrlError> {
+        let credentials = Credentials { user: user.as_ref().into(), password: password.as_ref().into() };
+        credentials.check(self.scheme)?;
+        self.credentials = Some(credentials);
+        Ok(self)
     }
 
     /// Returns the scheme.
@@ -185,8 +214,17 @@ impl ProxyUrl {
     }
 
     /// Returns user and password.
-    pub(super) const fn credentials(&self) -> Option<&Credentials> {
+    pub(super) const fn user_and_password(&self) -> Option<&Credentials> {
         self.credentials.as_ref()
+    }
+}
+
+impl FromStr for ProxyUrl {
+    type Err = ProxyUrlError;
+
+    /// Parses a URL like [`ProxyUrl::parse`].
+    fn from_str(url: &str) -> Result<Self, ProxyUrlError> {
+        Self::parse(url)
     }
 }
 
@@ -218,9 +256,9 @@ impl Credentials {
     /// Checks that a proxy of this scheme can be sent the credentials.
     fn check(&self, scheme: ProxyScheme) -> Result<(), ProxyUrlError> {
         if scheme.is_socks() {
-            // RFC 1929 2: the lengths of user and password are 1 to 255.
+            // RFC 1929 2: the lengths are 1 to 255. An empty password is sent too, because proxies accept it.
             return match (self.user.len(), self.password.len()) {
-                (1..=255, 1..=255) => Ok(()),
+                (1..=255, 0..=255) => Ok(()),
                 (1..=255, _) => Err(ProxyUrlError::SocksPassword),
                 _ => Err(ProxyUrlError::SocksUser),
             };
@@ -318,7 +356,7 @@ pub enum ProxyUrlError {
     BasicControl,
     /// The user for a SOCKS proxy does not have 1 to 255 bytes (RFC 1929 section 2).
     SocksUser,
-    /// The password for a SOCKS proxy does not have 1 to 255 bytes (RFC 1929 section 2).
+    /// The password for a SOCKS proxy has more than 255 bytes (RFC 1929 section 2).
     SocksPassword,
 }
 
@@ -370,8 +408,7 @@ impl fmt::Display for ProxyUrlError {
                  socks5h://user:password@host:port"
             }
             Self::SocksPassword => {
-                "the password of the SOCKS proxy's URL does not have 1 to 255 bytes (RFC 1929 2): write \
-                 socks5h://user:password@host:port"
+                "the password of the SOCKS proxy's URL has more than 255 bytes (RFC 1929 2): use a shorter password"
             }
         })
     }

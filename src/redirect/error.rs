@@ -25,6 +25,8 @@ pub enum RedirectError {
     NotEncrypted,
     /// The redirect leads to another server, which would see the client certificate of the TLS configuration.
     ClientCertificate,
+    /// The redirect leads to another server, which would see the subprotocols of the client.
+    Subprotocols,
 }
 
 impl fmt::Display for RedirectError {
@@ -50,6 +52,10 @@ impl fmt::Display for RedirectError {
             Self::ClientCertificate => {
                 "the redirect leads to another server, and the client has a certificate (RFC 9110 15.4): connect to \
                  that server with its own TLS configuration"
+            }
+            Self::Subprotocols => {
+                "the redirect leads to another server, which would see the subprotocols (RFC 9110 15.4): connect to \
+                 that server, or call Client::redirect_subprotocols if no subprotocol is a secret"
             }
         })
     }

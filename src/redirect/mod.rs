@@ -23,7 +23,9 @@
 //! - Headers of the application are not sent to another server, except a few that contain no credentials. A later
 //!   redirect back to the first server does not bring the other headers back, because the other server has chosen the
 //!   URL.
-//! - A client with a TLS client certificate does not follow a `wss` redirect to another server.
+//! - A client with a TLS client certificate follows no `wss` redirect to another server, and none after such a server.
+//! - A client with subprotocols follows no redirect to another server, unless they may be sent there. Some applications
+//!   put a token into a subprotocol.
 //! - At most `most` redirects are followed, so every loop ends.
 //!
 //! A server is a host and a port. There is one exception: `wss` at port 443 counts as the same server as `ws` at port

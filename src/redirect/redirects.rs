@@ -14,7 +14,9 @@ use super::reference::resolve;
 use crate::handshake::{Headers, UrlError, WsUrl};
 
 /// The redirects of one call that connects. The documentation of the [module](super) has the rules and an example.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+///
+/// The type is not `Clone`: a copy would forget that a redirect has led to another server.
+#[derive(PartialEq, Eq, Debug)]
 pub struct Redirects {
     /// The number of redirects that are followed.
     max: u32,
@@ -22,6 +24,8 @@ pub struct Redirects {
     followed: u32,
     /// Whether TLS would show a certificate of the client.
     client_certificate: bool,
+    /// Whether the client offers subprotocols that no other server may see.
+    subprotocols: bool,
     /// Whether a redirect has led to another server.
     left_server: bool,
 }
@@ -31,13 +35,20 @@ impl Redirects {
     /// different from other responses.
     #[must_use]
     pub const fn new(max: u32) -> Self {
-        Self { max, followed: 0, client_certificate: false, left_server: false }
+        Self { max, followed: 0, client_certificate: false, subprotocols: false, left_server: false }
     }
 
     /// Sets whether the client has a TLS client certificate; `false` by default.
     #[must_use]
     pub const fn client_certificate(mut self, client_certificate: bool) -> Self {
         self.client_certificate = client_certificate;
+        self
+    }
+
+    /// Sets whether the client offers subprotocols that no other server may see; `false` by default.
+    #[must_use]
+    pub const fn subprotocols(mut self, subprotocols: bool) -> Self {
+        self.subprotocols = subprotocols;
         self
     }
 
@@ -57,8 +68,10 @@ impl Redirects {
     /// - [`RedirectError::LocationMissing`], [`RedirectError::LocationRepeated`]: there is not exactly one `Location`.
     /// - [`RedirectError::Location`]: `Location` does not lead to a WebSocket URL.
     /// - [`RedirectError::NotEncrypted`]: the redirect leads from `wss` to `ws`.
-    /// - [`RedirectError::ClientCertificate`]: the redirect leads to another server over TLS, and the client has a
-    ///   certificate.
+    /// - [`RedirectError::ClientCertificate`]: the redirect, or an earlier one, leads to another server, the next
+    ///   request uses TLS, and the client has a certificate.
+    /// - [`RedirectError::Subprotocols`]: the redirect, or an earlier one, leads to another server, and the client offers
+    ///   subprotocols that no other server may see.
     /// - [`RedirectError::TooMany`]: the client has followed as many redirects as it may.
     pub fn follow(
         &mut self,
@@ -82,16 +95,20 @@ impl Redirects {
         if url.secure() && !next.secure() {
             return Err(RedirectError::NotEncrypted);
         }
-        let leaves = !is_same_server(url, &next);
-        // A server without TLS sees no certificate.
-        if leaves && self.client_certificate && next.secure() {
+        let left_server = self.left_server || !is_same_server(url, &next);
+        // A server without TLS sees no certificate. Once the client has left the first server, another server has chosen
+        // the URL, so a server with TLS must not see the certificate after any number of redirects.
+        if left_server && self.client_certificate && next.secure() {
             return Err(RedirectError::ClientCertificate);
+        }
+        if left_server && self.subprotocols {
+            return Err(RedirectError::Subprotocols);
         }
         if self.followed >= self.max {
             return Err(RedirectError::TooMany { max: self.max });
         }
         self.followed += 1;
-        self.left_server |= leaves;
+        self.left_server = left_server;
         let scheme = if next.secure() { "wss" } else { "ws" };
         Ok(Some(format!("{scheme}://{}{}", next.authority(), next.target())))
     }

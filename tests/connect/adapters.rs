@@ -31,7 +31,7 @@ impl Settings {
     }
 }
 
-/// Where a client connects to.
+/// The target of a client.
 #[derive(Clone, Copy)]
 pub enum To<'a> {
     Url(&'a str),

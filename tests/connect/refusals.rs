@@ -45,6 +45,37 @@ fn answers_of_an_http_proxy_have_typed_errors() {
     }
 }
 
+/// tinyproxy sends head and body of a refusal in two segments.
+#[test]
+fn s9112_6_3_the_body_of_a_refusal_may_arrive_after_its_head() {
+    let page = "<html>No tunnel to this port</html>";
+    for (headers, sent, end, body) in [
+        (format!("Content-Length: {}\r\n", page.len()), page.to_owned(), Act::Silence, page),
+        (String::new(), page.to_owned(), Act::Close, page),
+        (
+            "Transfer-Encoding: chunked\r\n".into(),
+            "2\r\nno\r\n0\r\n\r\n".into(),
+            Act::Silence,
+            "2\r\nno\r\n0\r\n\r\n",
+        ),
+    ] {
+        let head = format!("HTTP/1.1 403 Filtered\r\n{headers}\r\n");
+        for script in [
+            vec![Act::AnyHead, send(&head), send(&sent), end.clone()],
+            vec![Act::AnyHead, Act::Slowly([&head, &*sent].concat().into()), end.clone()],
+        ] {
+            for (adapter, result) in run_with("http", script) {
+                let error = result.unwrap_err();
+                let net::ConnectError::Proxy(ProxyError::Refused(refusal)) = &error else {
+                    panic!("{error:?}")
+                };
+                assert_eq!(String::from_utf8_lossy(refusal.body()), body, "{adapter:?}");
+                assert_eq!(refusal.headers().get("server"), None);
+            }
+        }
+    }
+}
+
 /// The proxy sends headers, interim responses or a body without end. The limit of a head includes interim responses,
 /// and here it ends in the first line of one.
 #[test]
@@ -81,8 +112,8 @@ fn s1928_6_answers_of_a_socks_proxy_have_typed_errors() {
     for (answer, expected) in [
         (&[1, 1][..], "LoginRefused(1)"),
         (&[5, 0], "LoginVersion(5)"),
-        (&[], "NoAnswer"),
-        (&[1], "Truncated"),
+        (&[], "LoginClosed"),
+        (&[1], "LoginClosed"),
     ] {
         let login = Act::Bytes(b"\x01\x04user\x06s3cr3t".into());
         let script = vec![greeting(), send([5, 2]), login, send(answer), Act::Close];
@@ -147,7 +178,7 @@ fn a_proxy_that_cannot_be_reached_is_named_without_its_password() {
             error.to_string().contains("the proxy http://proxy.invalid:80 cannot"),
             "{adapter:?} {error}"
         );
-        // Here the name of the server is not found. The proxy is not to blame.
+        // Here the name of the server is not found. The proxy has not failed.
         let settings = Settings::proxy(&format!("socks5://{address}"));
         let error = adapter.connect(&settings, To::Url("ws://server.invalid/")).unwrap_err();
         assert!(

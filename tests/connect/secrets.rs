@@ -162,6 +162,19 @@ fn values_hide_their_secrets() {
     hides(&debug(&Proxy::from_variables(variables)));
     hides(&debug(&client(None).proxy(proxy)));
     hides(&debug(&WsUrl::parse("ws://a/?token=s3cr3t").unwrap()));
+    // Some applications put a token into a subprotocol.
+    hides(&debug(&client(None).subprotocols(["chat", SECRET])));
+    let request = hybi::handshake::ClientRequest::new("a", "/").subprotocols(&["chat", SECRET]);
+    hides(&debug(&request));
+    let limits = hybi::handshake::HeadLimits::new();
+    hides(&debug(&hybi::handshake::ClientHandshake::new(request, [7; 16], limits).unwrap()));
+    #[cfg(feature = "http")]
+    {
+        let request = http::Request::get("ws://a/").header("Sec-WebSocket-Protocol", "chat, s3cr3t").body(());
+        let request = request.unwrap();
+        hides(&debug(&hybi::handshake::HttpClientRequest::try_from(&request).unwrap()));
+        hides(&debug(&Client::new().with_request(&request).unwrap().0));
+    }
     // A function pointer, because a closure has no `Debug`.
     let target: fn(u32) -> &'static str = |_| "ws://a/?token=s3cr3t";
     hides(&debug(&client(None).reconnecting(ReconnectPolicy::new(), target)));

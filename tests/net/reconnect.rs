@@ -142,9 +142,9 @@ fn failures_of_a_proxy_have_the_kind_that_the_policy_needs() {
     for (error, failure) in [
         (ProxyError::NameTooLong, Failure::Request),
         (ProxyError::AuthorizationHeader, Failure::Request),
+        (ProxyError::ClientCertificate, Failure::Request),
         (ProxyError::NoAnswer, Failure::Network),
         (ProxyError::Truncated, Failure::Network),
-        (ProxyError::Timeout, Failure::Network),
         (ProxyError::Socks(SocksFailure::General), Failure::Network),
         (ProxyError::Socks(SocksFailure::NetworkUnreachable), Failure::Network),
         (ProxyError::Socks(SocksFailure::HostUnreachable), Failure::Network),
@@ -153,6 +153,7 @@ fn failures_of_a_proxy_have_the_kind_that_the_policy_needs() {
         (ProxyError::Socks(SocksFailure::NotAllowed), Failure::Handshake),
         (ProxyError::Socks(SocksFailure::CommandNotSupported), Failure::Handshake),
         (ProxyError::LoginRefused(1), Failure::Handshake),
+        (ProxyError::LoginClosed, Failure::Handshake),
         (ProxyError::NoMethod { credentials: true }, Failure::Handshake),
         (ProxyError::NotHttp, Failure::Handshake),
         (ProxyError::NotSocks5(4), Failure::Handshake),
@@ -163,7 +164,8 @@ fn failures_of_a_proxy_have_the_kind_that_the_policy_needs() {
         let proxy = ProxyUrl::parse("http://a").unwrap();
         let mut handshake = ProxyHandshake::new(&proxy, ProxyTarget::new("b", 80).unwrap()).unwrap();
         handshake.advance(handshake.bytes_to_send().len());
-        let error = handshake.receive(&mut head.as_bytes()).unwrap_err();
+        assert!(handshake.receive(&mut head.as_bytes()).is_ok() && handshake.awaits_body());
+        let error = handshake.handle_eof().unwrap_err();
         ConnectError::<()>::Proxy(error).failure()
     };
     for (head, status, wait, is_retried) in [

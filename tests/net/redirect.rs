@@ -98,6 +98,30 @@ fn s9110_15_4_another_server_gets_no_credentials() {
 }
 
 #[test]
+fn s9110_15_4_another_server_gets_subprotocols_only_if_they_may_be_sent_there() {
+    timed(|| {
+        // Nobody listens at the second address.
+        let gone = listen().1;
+        let (address, thread) = server(&[&url(gone)], false);
+        let client = Client::new().redirects(5).subprotocols(["chat", "token.7f3a"]);
+        for text in [format!("{client:?}"), format!("{client:#?}")] {
+            assert!(!text.contains("7f3a") && text.contains('2'), "{text}");
+        }
+        let error = client.connect(&url(address)).unwrap_err();
+        assert!(matches!(error, ConnectError::Redirect(RedirectError::Subprotocols, _)), "{error}");
+        thread.join().unwrap();
+
+        let (other_listener, other) = listen();
+        let other_thread = redirecting(other_listener, vec![], true);
+        let (address, thread) = server(&[&url(other)], false);
+        client.redirect_subprotocols(true).connect(&url(address)).unwrap();
+        let heads = other_thread.join().unwrap();
+        assert_eq!(header(&heads[0], "Sec-WebSocket-Protocol"), Some("chat, token.7f3a"));
+        thread.join().unwrap();
+    });
+}
+
+#[test]
 fn a_redirect_that_is_not_followed_is_an_error_with_the_reason_and_the_response() {
     timed(|| {
         for (location, most, expected) in [
@@ -117,8 +141,13 @@ fn a_redirect_that_is_not_followed_is_an_error_with_the_reason_and_the_response(
             let text = error.to_string();
             let Some(response) = error.response() else { panic!("{text}") };
             assert_eq!((response.status, response.headers().get("content-length")), (302, Some(&b"2"[..])));
-            let ConnectError::Redirect(reason, response) = error.without_stream() else { panic!("{text}") };
-            assert_eq!((reason, reason.to_string()), (expected, text));
+            let prefix = match expected {
+                RedirectError::TooMany { .. } => format!("after a redirect to {address}: "),
+                _ => String::new(),
+            };
+            let last = error.without_redirects().without_stream();
+            let ConnectError::Redirect(reason, response) = last else { panic!("{text}") };
+            assert_eq!((reason, format!("{prefix}{reason}")), (expected, text));
             assert!(b"hi".starts_with(response.body()));
             let error = ConnectError::Redirect(reason, response);
             assert_eq!(error.source().unwrap().to_string(), reason.to_string());
@@ -159,9 +188,29 @@ fn an_error_after_a_redirect_is_that_of_the_last_server() {
         // Nobody listens at the second address.
         let gone = listen().1;
         let (address, thread) = server(&[&url(gone)], false);
-        let error = Client::new().redirects(1).connect(&url(address)).unwrap_err();
-        assert!(matches!(&error, ConnectError::Connect(_)), "{error}");
-        assert!(error.to_string().contains(&gone.to_string()), "{error}");
+        let error = Client::new().redirects(1).connect(&url(address)).unwrap_err().without_stream();
+        let text = error.to_string();
+        assert!(text.starts_with(&format!("after a redirect to {gone}: cannot connect: ")), "{text}");
+        assert_eq!((error.failure(), error.response().is_none()), (Failure::Network, true));
+        assert!(error.source().is_some_and(|source| text.ends_with(&source.to_string())), "{text}");
+        assert!(matches!(error.without_redirects(), ConnectError::Connect(_)), "{text}");
+        thread.join().unwrap();
+
+        // The query of the URL can be a credential.
+        let (address, thread) = server(&["/a?key=7f3a", "//user:7f3a@b/"], false);
+        let error = Client::new().redirects(5).connect(&url(address)).unwrap_err().without_stream();
+        let ConnectError::Redirected { redirects: 1, server: last_server, error: last } = &error else {
+            panic!("{error}")
+        };
+        assert_eq!(*last_server, address.to_string());
+        assert_eq!(last.response().unwrap().status, 302);
+        assert!(!format!("{error} {error:?} {error:#?}").contains("7f3a"), "{error:?}");
+        thread.join().unwrap();
+
+        let (address, thread) = server(&["/a", "/b", "/c"], false);
+        let error = Client::new().redirects(2).connect(&url(address)).unwrap_err();
+        let start = format!("after 2 redirects, the last one to {address}: ");
+        assert!(error.to_string().starts_with(&start), "{error}");
         thread.join().unwrap();
     });
 }
@@ -182,7 +231,7 @@ fn one_deadline_limits_all_requests_of_a_chain_of_redirects() {
             }
         });
         let client = Client::new().redirects(u32::MAX).open_timeout(Some(ms(300)));
-        let error = client.connect(&url(address)).unwrap_err();
+        let error = client.connect(&url(address)).unwrap_err().without_redirects();
         assert!(matches!(&error, ConnectError::Deadline(error) if error.limit() == ms(300)), "{error}");
         TcpStream::connect(address).unwrap().write_all(b"end").unwrap();
         thread.join().unwrap();
@@ -198,7 +247,8 @@ fn a_client_that_reconnects_follows_redirects_in_each_attempt() {
         let stopped = feed.next_connection().unwrap_err();
         assert_eq!(stopped.reason, GiveUp::NotRetried(Failure::Response { status: 302, retry_after: None }));
         let reason = RedirectError::TooMany { max: 2 };
-        assert!(matches!(*stopped.error.unwrap(), ConnectError::Redirect(is, _) if is == reason));
+        let error = stopped.error.unwrap().without_redirects();
+        assert!(matches!(error, ConnectError::Redirect(is, _) if is == reason));
         assert_eq!(thread.join().unwrap().len(), 3);
     });
 }

@@ -74,21 +74,22 @@ proptest! {
         locations in vec(reference(), 1..12),
         most in 0..8_u32,
         client_certificate in any::<bool>(),
+        subprotocols in any::<bool>(),
     ) {
-        let mut redirects = Redirects::new(most).client_certificate(client_certificate);
+        let mut redirects = Redirects::new(most).client_certificate(client_certificate).subprotocols(subprotocols);
         let (mut url, mut left) = (start.clone(), false);
         for location in &locations {
-            let before = redirects;
+            let (before, followed) = (format!("{redirects:?}"), redirects.followed());
             let result = follow(&mut redirects, &url, location.trim());
             let Ok(Some(next)) = result else {
-                prop_assert_eq!(redirects, before);
+                prop_assert_eq!(format!("{redirects:?}"), before);
                 prop_assert_eq!(most == 0, result == Ok(None));
                 continue;
             };
             let (from, to) = (WsUrl::parse(&url).unwrap(), WsUrl::parse(&next).unwrap());
             prop_assert!(next.starts_with("ws://") || next.starts_with("wss://"));
             prop_assert!(!from.secure() || to.secure(), "{url} to {next}");
-            prop_assert!(redirects.followed() == before.followed() + 1 && redirects.followed() <= most);
+            prop_assert!(redirects.followed() == followed + 1 && redirects.followed() <= most);
             // Credentials are sent only to the host, and except for one change also to the port, of all earlier URLs.
             let upgraded = (from.port(), to.port(), from.secure(), to.secure()) == (80, 443, false, true);
             let same = from.host() == to.host()
@@ -96,7 +97,8 @@ proptest! {
             left |= !same;
             prop_assert_eq!(redirects.may_send("Authorization"), !left);
             prop_assert!(redirects.may_send("User-Agent"));
-            prop_assert!(same || !client_certificate || !to.secure());
+            prop_assert!(!left || !client_certificate || !to.secure(), "{url} to {next}");
+            prop_assert!(!left || !subprotocols, "{url} to {next}");
             url = next;
         }
     }

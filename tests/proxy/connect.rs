@@ -1,10 +1,7 @@
 //! HTTP CONNECT (RFC 9110 section 9.3.6).
 
-use std::time::Duration;
-
-use hybi::Instant;
 use hybi::handshake::{HeadError, HeadLimits, WsUrl};
-use hybi::proxy::{ProxyError, ProxyHandshake, ProxyProgress, ProxyRefusal, ProxyTarget, ProxyUrl};
+use hybi::proxy::{ProxyAction, ProxyError, ProxyHandshake, ProxyRefusal, ProxyTarget, ProxyUrl};
 
 use super::{Outcome, at_every_split, at_every_truncation, drive, handshake};
 use crate::support::cuts::Cuts;
@@ -100,7 +97,7 @@ fn s9110_9_3_6_any_2xx_opens_the_tunnel_directly_after_its_head() {
 }
 
 #[test]
-fn s9110_15_5_8_a_refusal_has_status_headers_and_the_arrived_body() {
+fn s9110_15_5_8_a_refusal_has_status_headers_and_body() {
     let refused = refusal(
         "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 407 Proxy Authentication Required\r\n\
          Proxy-Authenticate: Negotiate\r\nProxy-Authenticate: Basic realm=\"x\"\r\nContent-Length: 6\r\n\r\n<html>",
@@ -153,6 +150,52 @@ fn the_body_of_a_refusal_is_bounded() {
         assert_eq!(refused.body().len(), len.min(most));
         assert_eq!(outcome.left.len(), len.saturating_sub(most));
     }
+}
+
+#[test]
+fn s9112_6_3_the_body_of_a_refusal_ends_where_its_headers_say() {
+    let most = ProxyRefusal::MAX_BODY;
+    for (headers, sent, body) in [
+        ("Content-Length: 6\r\n", "<html>", "<html>"),
+        ("content-length: 6\r\n", "<html>more", "<html>"),
+        ("Content-Length: 0\r\n", "more", ""),
+        ("Content-Length: 9\r\n", "<html>", "<html>"),
+        ("Content-Length: 99999999999999999999999999\r\n", "<html>", "<html>"),
+        // The end of the stream is the end of the body.
+        ("", "<html>", "<html>"),
+        ("", "", ""),
+        ("Content-Length: x\r\n", "<html>", "<html>"),
+        ("Content-Length: +2\r\n", "<html>", "<html>"),
+        ("Content-Length: 2\r\nContent-Length: 3\r\n", "<html>", "<html>"),
+        // Transfer-Encoding overrides Content-Length.
+        (
+            "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n",
+            "1\r\na\r\n0\r\n\r\nmore",
+            "1\r\na\r\n0\r\n\r\n",
+        ),
+        ("Transfer-Encoding: chunked\r\n", "0\r\n\r\nmore", "0\r\n\r\n"),
+        ("Transfer-Encoding: chunked\r\n", "a\r\n0123456780\r\n\r\n", "a\r\n0123456780\r\n\r\n"),
+        ("Transfer-Encoding: gzip\r\n", "\u{1f}x", "\u{1f}x"),
+    ] {
+        let input = format!("HTTP/1.1 502 Bad Gateway\r\n{headers}\r\n{sent}");
+        let Outcome { result, left, .. } = at_every_split(connect, input.as_bytes());
+        let Err(ProxyError::Refused(refused)) = result else { panic!("{input:?}: {result:?}") };
+        assert_eq!(refused.body(), body.as_bytes(), "{input:?}");
+        assert_eq!(left, sent.as_bytes()[body.len()..], "{input:?}");
+    }
+    assert!(refusal("HTTP/1.1 304 Not Modified\r\nContent-Length: 6\r\n\r\n<html>").body().is_empty());
+
+    // A driver need not wait for the end of the body.
+    let mut waiting = connect();
+    assert!(!waiting.awaits_body());
+    waiting.advance(usize::MAX);
+    let head = format!("HTTP/1.1 403 No\r\nContent-Length: {most}\r\n\r\n<ht");
+    assert_eq!(waiting.receive(&mut head.as_bytes()), Ok(ProxyAction::Receive));
+    assert!(waiting.awaits_body());
+    assert_eq!(waiting.receive(&mut &b"ml>"[..]), Ok(ProxyAction::Receive));
+    let Err(ProxyError::Refused(refused)) = waiting.handle_eof() else { panic!("not refused") };
+    assert_eq!((refused.body(), waiting.awaits_body()), (&b"<html>"[..], false));
+    assert_eq!(waiting.receive(&mut &b"more"[..]), Err(ProxyError::Refused(refused)));
 }
 
 #[test]
@@ -238,37 +281,24 @@ fn no_input_is_consumed_before_the_request_was_sent() {
     let mut connect = connect();
     let mut input = OK.as_bytes();
     while !connect.bytes_to_send().is_empty() {
-        assert_eq!(connect.progress(), ProxyProgress::Send);
-        assert_eq!(connect.receive(&mut input), Ok(ProxyProgress::Send));
+        assert_eq!(connect.action(), ProxyAction::Send);
+        assert_eq!(connect.receive(&mut input), Ok(ProxyAction::Send));
         assert_eq!(input, OK.as_bytes());
         connect.advance(1);
     }
     connect.advance(usize::MAX);
-    assert_eq!(connect.progress(), ProxyProgress::Receive);
-    assert_eq!(connect.receive(&mut &b""[..]), Ok(ProxyProgress::Receive));
-    assert_eq!(connect.receive(&mut input), Ok(ProxyProgress::Open));
-    assert_eq!((connect.progress(), input.len()), (ProxyProgress::Open, 0));
+    assert_eq!(connect.action(), ProxyAction::Receive);
+    assert_eq!(connect.receive(&mut &b""[..]), Ok(ProxyAction::Receive));
+    assert_eq!(connect.receive(&mut input), Ok(ProxyAction::Open));
+    assert_eq!((connect.action(), input.len()), (ProxyAction::Open, 0));
 }
 
 #[test]
-fn the_deadline_fails_a_handshake_once_and_an_open_tunnel_never() {
-    let (now, timeout) = (Instant::ZERO, Duration::from_secs(5));
-    let late = now + timeout;
-    let mut waiting = connect().with_timeout(now, timeout);
-    assert_eq!(waiting.poll_timeout(), Some(late));
-    assert_eq!(waiting.handle_timeout(now + Duration::from_millis(4999)), Ok(()));
-    assert_eq!(waiting.handle_timeout(late), Err(ProxyError::Timeout));
-    assert_eq!((waiting.poll_timeout(), waiting.bytes_to_send().len()), (None, 0));
-    assert_eq!(waiting.handle_timeout(now), Err(ProxyError::Timeout));
-    assert_eq!(waiting.receive(&mut OK.as_bytes()), Err(ProxyError::Timeout));
-
-    let mut open = connect().with_timeout(now, timeout);
+fn an_end_after_the_tunnel_is_open_belongs_to_the_tunnel() {
+    let mut open = connect();
     open.advance(usize::MAX);
-    assert_eq!(open.receive(&mut OK.as_bytes()), Ok(ProxyProgress::Open));
-    assert_eq!((open.poll_timeout(), open.handle_timeout(late), open.handle_eof()), (None, Ok(()), Ok(())));
-
-    let mut endless = connect();
-    assert_eq!((endless.poll_timeout(), endless.handle_timeout(late)), (None, Ok(())));
+    assert_eq!(open.receive(&mut OK.as_bytes()), Ok(ProxyAction::Open));
+    assert_eq!(open.handle_eof(), Ok(()));
 }
 
 #[test]
@@ -318,6 +348,8 @@ fn secrets_appear_in_no_text() {
     handshake.advance(usize::MAX);
     check(format!("{handshake:?}"));
     let echo = format!("HTTP/1.1 400 Bad Request\r\nX-Echo: {}\r\n\r\n{request}", secrets[2]);
-    let error = handshake.receive(&mut echo.as_bytes()).unwrap_err();
+    handshake.receive(&mut echo.as_bytes()).unwrap();
+    check(format!("{handshake:?}"));
+    let error = handshake.handle_eof().unwrap_err();
     check(format!("{error} {error:?} {handshake:?}"));
 }

@@ -21,6 +21,9 @@ fn s3986_valid_urls_are_split_and_decoded() {
         ("http://a@b:c@p", Http, "p", 80, true),
         ("http://@p", Http, "p", 80, false),
         ("socks5://us%3Aer:%00@p", Socks5, "p", 1080, true),
+        // Some services use a token as the user, and no password.
+        ("socks5h://token:@p", Socks5h, "p", 1080, true),
+        ("socks5://token@p", Socks5, "p", 1080, true),
         ("https://u:p@[2001:db8::1]:65535/", Https, "[2001:db8::1]", 65535, true),
     ] {
         if url.contains("http://us%3A") {
@@ -34,10 +37,36 @@ fn s3986_valid_urls_are_split_and_decoded() {
         assert_eq!(proxy.secure(), scheme == Https);
         let shown = format!("{}://{host}:{port}", scheme.as_str());
         assert_eq!(proxy.to_string(), shown);
-        // What is shown names the same proxy.
+        // The shown text names the same proxy.
         assert_eq!(ProxyUrl::parse(&shown).unwrap().to_string(), shown);
         assert_eq!(ProxyUrl::parse(&shown).unwrap() == proxy, !credentials);
     }
+}
+
+#[test]
+fn credentials_need_no_percent_encoding() {
+    use ProxyUrlError::*;
+    let long = "x".repeat(256);
+    for (url, user, password, same_as) in [
+        ("http://p", "u", "p@/?#%", Ok("http://u:p%40%2F%3F%23%25@p")),
+        ("http://old:one@p:1", "u", "p", Ok("http://u:p@p:1")),
+        ("https://p", "token", "", Ok("https://token:@p")),
+        ("socks5h://p", "token", "", Ok("socks5h://token:@p")),
+        ("socks5://p", "a:b", "\u{fc}\n", Ok("socks5://a%3Ab:%C3%BC%0A@p")),
+        ("http://p", "a:b", "", Err(BasicUser)),
+        ("http://p", "a", "b\r\nX: y", Err(BasicControl)),
+        ("socks5://p", "", "p", Err(SocksUser)),
+        ("socks5://p", "", "", Err(SocksUser)),
+        ("socks5://p", &long, "p", Err(SocksUser)),
+        ("socks5://p", "u", &long, Err(SocksPassword)),
+    ] {
+        let proxy = url.parse::<ProxyUrl>().unwrap().credentials(user, password);
+        assert_eq!(proxy, same_as.map(|url| ProxyUrl::parse(url).unwrap()), "{url} {user:?}");
+        assert!(proxy.is_err() || proxy.unwrap().has_credentials());
+    }
+    // Bytes that are not UTF-8.
+    let proxy = ProxyUrl::parse("http://p").unwrap().credentials(b"u", b"\xff");
+    assert_eq!(proxy, ProxyUrl::parse("http://u:%ff@p"));
 }
 
 #[test]
@@ -84,8 +113,6 @@ fn s3986_invalid_urls_are_refused_with_advice() {
         ("http://a:b%0d%0aX%3a%20y@h", BasicControl, "remove"),
         ("http://a%7F:b@h", BasicControl, "remove"),
         ("socks5://:p@h", SocksUser, "socks5h://user:password@"),
-        ("socks5://u@h", SocksPassword, "socks5h://user:password@"),
-        ("socks5h://u:@h", SocksPassword, "socks5h://user:password@"),
         (&long_user, SocksUser, "255"),
         (&long_password, SocksPassword, "255"),
     ] {

@@ -391,7 +391,7 @@ impl<R: Timer + Clone> Client<R> {
         let (progress, arrived) = route.end();
         let (url, subprotocols, headers) = (route.url(), self.offered_subprotocols(), self.more_headers());
         let request = self.request_for(&url, &subprotocols, &headers);
-        self.run(stream, progress, request, arrived).await.map_err(|error| route.blame(error))
+        self.run(stream, progress, request, arrived).await.map_err(|error| route.name_proxy(error))
     }
 
     /// Runs the WebSocket handshake on a connected stream. `arrived` has the bytes of the server that were read before.

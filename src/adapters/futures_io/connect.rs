@@ -61,8 +61,9 @@ impl Client<AsyncIo> {
     /// If the client has a [proxy](handshake_driver::Client::proxy) for this URL, it connects to the proxy, and opens a
     /// tunnel to the server ([`proxy`](crate::proxy)).
     ///
-    /// A `wss://` URL and an `https` proxy need the feature `rustls` or `native-tls`. The TLS configuration is that of the
-    /// methods `tls` or `native_tls` of [`Client`](handshake_driver::Client), or the default.
+    /// A `wss://` URL and an `https` proxy need the feature `rustls` or `native-tls`. The TLS configuration is that of
+    /// the methods `tls` or `native_tls` of [`Client`](handshake_driver::Client), or the default. That for an `https`
+    /// proxy is set with `proxy_tls` or `proxy_native_tls`.
     ///
     /// # Errors
     ///
@@ -83,6 +84,7 @@ impl Client<AsyncIo> {
     /// * [`ConnectError::Http`]: the server answered with a status other than 101.
     /// * [`ConnectError::Redirect`]: the server answered with a redirect that is not followed, although the client
     ///   follows [redirects](handshake_driver::Client::redirects).
+    /// * [`ConnectError::Redirected`]: any of these errors, after a redirect that was followed.
     ///
     /// # Cancel safety
     ///
@@ -134,14 +136,18 @@ impl Client<AsyncIo> {
         url: &str,
     ) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
         let mut route = self.route(start, url)?;
-        let connect = Async::<TcpStream>::connect::<SocketAddr>;
+        let connect = |address: SocketAddr| async move {
+            let socket = Async::<TcpStream>::connect(address).await?;
+            // Without `TCP_NODELAY` the system delays small writes to send them together. The delay saves nothing here,
+            // because queued frames are already written together. A failure is part of the attempt, so the error names
+            // the address.
+            socket.get_ref().set_nodelay(true)?;
+            Ok(socket)
+        };
         let socket = match async_driver::dial(self.runtime().clone(), &mut route, resolve, connect).await {
             Ok(socket) => socket,
-            Err(error) => return Err(route.blame(error)),
+            Err(error) => return Err(route.name_proxy(error)),
         };
-        // Without `TCP_NODELAY` the system delays small writes to send them together. The delay saves nothing here,
-        // because queued frames are already written together.
-        socket.get_ref().set_nodelay(true).map_err(ConnectError::Connect)?;
         self.run_route(socket, route).await
     }
 
@@ -293,5 +299,21 @@ mod tests {
             let Poll::Ready(result) = opening.as_mut().poll(&mut cx) else { panic!("the client waits") };
             silence.check(result);
         }
+    }
+
+    #[test]
+    fn s9112_6_3_a_refusal_whose_body_does_not_end_is_reported_after_a_second() {
+        let silence = Silence::after_refusal();
+        let clock = Clock(Rc::new(Cell::new((Instant::ZERO, Instant::ZERO))));
+        let client = silence.client(Client::with_timer(clock.clone()));
+        let route = client.route::<()>(Instant::ZERO, silence.url).unwrap();
+        let mut opening = pin!(client.run_route(Silent(silence.arrives), route));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(opening.as_mut().poll(&mut cx).is_pending());
+        let limit = Instant::ZERO + Silence::BODY_LIMIT;
+        assert_eq!(clock.0.get().1, limit);
+        clock.0.set((limit, limit));
+        let Poll::Ready(result) = opening.as_mut().poll(&mut cx) else { panic!("the client waits") };
+        Silence::check_refusal(result);
     }
 }

@@ -137,6 +137,7 @@ impl<S> ConnectError<S> {
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
             Self::Tls(error) | Self::ProxyTls(error) => tls_failure(error),
             Self::Proxy(error) => proxy_failure(error),
+            Self::Redirected { error, .. } => error.failure(),
             Self::Http(response) | Self::Redirect(_, response) => {
                 Failure::response(response.status, response.headers(), unix_time())
             }
@@ -161,8 +162,9 @@ fn proxy_failure(error: &ProxyError) -> Failure {
         ProxyError::Target
         | ProxyError::NameTooLong
         | ProxyError::NeedsAddress
-        | ProxyError::AuthorizationHeader => Failure::Request,
-        ProxyError::NoAnswer | ProxyError::Truncated | ProxyError::Timeout => Failure::Network,
+        | ProxyError::AuthorizationHeader
+        | ProxyError::ClientCertificate => Failure::Request,
+        ProxyError::NoAnswer | ProxyError::Truncated => Failure::Network,
         ProxyError::Socks(
             SocksFailure::General
             | SocksFailure::NetworkUnreachable

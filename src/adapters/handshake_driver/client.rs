@@ -8,13 +8,20 @@
 //! This file creates requests from the settings. The handshake is in `connecting.rs`, and the stages before it are in
 //! `route.rs`.
 
+use core::fmt;
 use core::time::Duration;
 use std::prelude::v1::*;
 #[cfg(feature = "rustls")]
 use std::sync::Arc;
 
 use super::AddedHeaders;
-#[cfg(doc)]
+#[cfg(any(
+    doc,
+    all(
+        any(feature = "rustls", feature = "native-tls"),
+        any(feature = "net", feature = "tokio", feature = "async-io")
+    )
+))]
 use super::ConnectError;
 use crate::dial::{Progress, Stage};
 #[cfg(feature = "deflate")]
@@ -22,6 +29,11 @@ use crate::handshake::DeflateOffer;
 use crate::handshake::{ClientRequest, HeadLimits, WsUrl};
 #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
 use crate::proxy::Proxy;
+#[cfg(all(
+    any(feature = "rustls", feature = "native-tls"),
+    any(feature = "net", feature = "tokio", feature = "async-io")
+))]
+use crate::proxy::ProxyError;
 #[cfg(feature = "rustls")]
 use crate::tls::ClientConfig;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
@@ -45,15 +57,34 @@ pub struct Client<R> {
     #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
     pub(super) proxy: Proxy,
     origin: Option<String>,
-    subprotocols: Vec<String>,
+    subprotocols: Subprotocols,
     headers: AddedHeaders,
     /// The number of redirects to follow.
     pub(super) redirects: u32,
+    /// Whether a redirect may send the subprotocols to another server.
+    redirect_subprotocols: bool,
     #[cfg(feature = "deflate")]
     deflate: Option<DeflateOffer>,
     /// The TLS library and its configuration, or `None` for the default.
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     pub(super) tls: Option<Connector>,
+    /// The TLS library and its configuration for `https` proxies, or `None` for those of the server.
+    #[cfg(all(
+        any(feature = "rustls", feature = "native-tls"),
+        any(feature = "net", feature = "tokio", feature = "async-io")
+    ))]
+    proxy_tls: Option<Connector>,
+}
+
+/// The subprotocols to offer.
+#[derive(Clone, Default)]
+struct Subprotocols(Vec<String>);
+
+impl fmt::Debug for Subprotocols {
+    /// Shows only the number of subprotocols, because a subprotocol can be a token, which must not appear in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subprotocols").field("len", &self.0.len()).finish_non_exhaustive()
+    }
 }
 
 impl<R: Default> Default for Client<R> {
@@ -77,13 +108,19 @@ impl<R> Client<R> {
             #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
             proxy: Proxy::none(),
             origin: None,
-            subprotocols: Vec::new(),
+            subprotocols: Subprotocols::default(),
             headers: AddedHeaders::default(),
             redirects: 0,
+            redirect_subprotocols: false,
             #[cfg(feature = "deflate")]
             deflate: None,
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
             tls: None,
+            #[cfg(all(
+                any(feature = "rustls", feature = "native-tls"),
+                any(feature = "net", feature = "tokio", feature = "async-io")
+            ))]
+            proxy_tls: None,
         }
     }
 
@@ -123,8 +160,9 @@ impl<R> Client<R> {
     /// uses no proxy, and does not read the environment.
     ///
     /// The proxy is used by the calls that connect to a URL. Calls that take a connected stream or a path ignore it.
-    /// User and password are sent to the proxy only. For an `https` proxy, TLS to the proxy uses the same TLS
-    /// configuration as TLS to the server.
+    /// User and password are sent to the proxy only. TLS to an `https` proxy uses the configuration of `proxy_tls` or
+    /// `proxy_native_tls`. Without it, TLS to the proxy uses the configuration for the server, unless that may have a
+    /// client certificate: then the error is [`ProxyError::ClientCertificate`](crate::proxy::ProxyError).
     ///
     /// A `socks5` proxy gets the first address that the system finds for the server. With `socks5h` the proxy resolves
     /// the name, and can choose among all addresses.
@@ -157,10 +195,11 @@ impl<R> Client<R> {
         self
     }
 
-    /// Sets the subprotocols to offer, in order of preference (RFC 6455 section 1.9).
+    /// Sets the subprotocols to offer, in order of preference (RFC 6455 section 1.9). Debug output shows only their
+    /// number, because some applications put a token into a subprotocol.
     #[must_use]
     pub fn subprotocols<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
-        self.subprotocols = names.into_iter().map(Into::into).collect();
+        self.subprotocols.0 = names.into_iter().map(Into::into).collect();
         self
     }
 
@@ -173,8 +212,9 @@ impl<R> Client<R> {
         self
     }
 
-    /// Sets the TLS configuration for `wss://` URLs and `https` proxies, for example with the roots of a private
-    /// authority or with a client certificate. The default is [`client_config`](crate::tls::client_config).
+    /// Sets the TLS configuration for `wss://` URLs, for example with the roots of a private authority or with a client
+    /// certificate. The default is [`client_config`](crate::tls::client_config). Without a client certificate, the
+    /// configuration is also used for `https` proxies, unless `proxy_tls` sets another one.
     ///
     /// The configuration is used as it is. Leave [`ClientConfig::alpn_protocols`] empty, or set it to `http/1.1`.
     #[cfg(feature = "rustls")]
@@ -185,8 +225,9 @@ impl<R> Client<R> {
         self
     }
 
-    /// Uses native-tls with this connector for `wss://` URLs and `https` proxies. The default is
-    /// [`Connector::by_default`](crate::tls::Connector::by_default), which prefers rustls.
+    /// Uses native-tls with this connector for `wss://` URLs. The default is
+    /// [`Connector::by_default`](crate::tls::Connector::by_default), which prefers rustls. An `https` proxy also needs
+    /// `proxy_tls` or `proxy_native_tls`, because a connector does not tell whether it has a client certificate.
     ///
     /// The last call of this method or of `tls` decides. Do not let the connector request application protocols (ALPN),
     /// or only `http/1.1`.
@@ -195,6 +236,46 @@ impl<R> Client<R> {
     #[must_use]
     pub fn native_tls(mut self, connector: TlsConnector) -> Self {
         self.tls = Some(Connector::Native(connector));
+        self
+    }
+
+    /// Sets the TLS configuration for `https` proxies. The default is the configuration for the server, if that has no
+    /// client certificate.
+    ///
+    /// A proxy can ask for a certificate in the same way as a server. Without this method, it would get the certificate
+    /// that is meant for the server. To use the same certificate for both, pass the same configuration to both methods.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "net", feature = "rustls-ring", feature = "webpki-roots"))] {
+    /// use hybi::adapters::net::Client;
+    /// use hybi::proxy::Proxy;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::new()
+    ///     .proxy(Proxy::url("https://user:password@proxy.example")?)
+    ///     .proxy_tls(hybi::tls::client_config()?);
+    /// # drop(client);
+    /// # Ok(())
+    /// # }
+    /// # main().unwrap();
+    /// # }
+    /// ```
+    #[cfg(all(feature = "rustls", any(feature = "net", feature = "tokio", feature = "async-io")))]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    #[must_use]
+    pub fn proxy_tls(mut self, config: Arc<ClientConfig>) -> Self {
+        self.proxy_tls = Some(Connector::Rustls(config));
+        self
+    }
+
+    /// Uses native-tls with this connector for `https` proxies. The last call of this method or of `proxy_tls` decides.
+    ///
+    /// If the connector has a client certificate, the proxy gets it when it asks.
+    #[cfg(all(feature = "native-tls", any(feature = "net", feature = "tokio", feature = "async-io")))]
+    #[cfg_attr(docsrs, doc(cfg(feature = "native-tls")))]
+    #[must_use]
+    pub fn proxy_native_tls(mut self, connector: TlsConnector) -> Self {
+        self.proxy_tls = Some(Connector::Native(connector));
         self
     }
 
@@ -211,17 +292,35 @@ impl<R> Client<R> {
     /// Otherwise a redirect that is not followed is a [`Redirect`](super::ConnectError::Redirect) with the reason.
     ///
     /// A redirect is never followed from `wss` to `ws`. Another server gets none of the headers of the application,
-    /// except a [few without credentials](crate::redirect::Redirects::may_send). It gets the subprotocols, the origin
-    /// and the URL that the first server has chosen. If a subprotocol contains a token, do not follow redirects. If the
-    /// TLS configuration has a client certificate, a redirect to another server over TLS is refused. A connector of
-    /// native-tls counts as one with a certificate, because it does not tell. The module [`redirect`](crate::redirect)
-    /// has all rules.
+    /// except a [few without credentials](crate::redirect::Redirects::may_send). It gets the origin, and the URL that
+    /// the first server has chosen. If the client offers subprotocols, a redirect to another server is refused, unless
+    /// [`redirect_subprotocols`](Self::redirect_subprotocols) allows it. If the TLS configuration has a client
+    /// certificate, a redirect to another server over TLS is refused. A connector of native-tls counts as one with a
+    /// certificate, because it does not tell. The module [`redirect`](crate::redirect) has all rules.
+    ///
+    /// An error after a followed redirect is a [`Redirected`](super::ConnectError::Redirected), which names the server.
     ///
     /// The [`open_timeout`](Self::open_timeout) limits all requests together.
     #[must_use]
     pub fn redirects(mut self, most: u32) -> Self {
         self.redirects = most;
         self
+    }
+
+    /// Sets whether a redirect may send the subprotocols to another server; `false` by default.
+    ///
+    /// Call this with `true` only if no subprotocol is a secret. With `false`, a redirect to another server is refused
+    /// if the client offers subprotocols: [`RedirectError::Subprotocols`](crate::redirect::RedirectError::Subprotocols).
+    #[must_use]
+    pub fn redirect_subprotocols(mut self, allowed: bool) -> Self {
+        self.redirect_subprotocols = allowed;
+        self
+    }
+
+    /// Returns whether the client offers subprotocols that no other server may see.
+    #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
+    pub(super) fn has_private_subprotocols(&self) -> bool {
+        !self.redirect_subprotocols && !self.subprotocols.0.is_empty()
     }
 
     /// Returns whether `may_send` is true for the names of all headers that were added.
@@ -245,9 +344,23 @@ impl<R> Client<R> {
         self.tls.as_ref().is_some_and(Connector::may_have_certificate)
     }
 
+    /// Returns the TLS library and its configuration for an `https` proxy.
+    #[cfg(all(
+        any(feature = "rustls", feature = "native-tls"),
+        any(feature = "net", feature = "tokio", feature = "async-io")
+    ))]
+    pub(super) fn proxy_connector<S>(&self) -> Result<Connector, ConnectError<S>> {
+        match &self.proxy_tls {
+            Some(connector) => Ok(connector.clone()),
+            // RFC 8446 4.3.2: every endpoint that accepts TLS may ask for a certificate.
+            None if self.has_certificate() => Err(ProxyError::ClientCertificate.into()),
+            None => self.connector().map_err(ConnectError::ProxyTls),
+        }
+    }
+
     /// Returns the subprotocols to offer, as slices.
     pub(in crate::adapters) fn offered_subprotocols(&self) -> Vec<&str> {
-        self.subprotocols.iter().map(String::as_str).collect()
+        self.subprotocols.0.iter().map(String::as_str).collect()
     }
 
     /// Returns the headers that were added with [`header`](Self::header), as slices.

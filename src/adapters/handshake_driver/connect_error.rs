@@ -9,7 +9,7 @@ use core::fmt;
 use std::io;
 use std::prelude::v1::*;
 
-use crate::dial::DeadlineExceeded;
+use crate::dial::{DeadlineExceeded, Stage};
 #[cfg(feature = "http")]
 use crate::handshake::HttpRequestError;
 use crate::handshake::{HandshakeError, Headers, HttpReply, RequestError, UrlError};
@@ -49,7 +49,8 @@ pub enum ConnectError<S> {
     Connect(io::Error),
     /// The WebSocket was not open in time. The error names the stage that was running, for example the name resolution.
     Deadline(DeadlineExceeded),
-    /// The stream failed or ended during the handshake, or the system provides no entropy.
+    /// The stream failed or ended during a handshake, or the system provides no entropy. The text of the error names the
+    /// [`Stage`], for example the TLS handshake. The [`source`](Error::source) of the error is that of the stream.
     Io(io::Error),
     /// The response is not valid for a WebSocket handshake.
     Handshake(HandshakeError),
@@ -58,6 +59,16 @@ pub enum ConnectError<S> {
     /// The server answered with a redirect, and the client follows [redirects](super::Client::redirects) but not this
     /// one. The error has the reason and the response.
     Redirect(RedirectError, ReceivedResponse<S>),
+    /// The client has followed redirects, and then the last request failed. [`response`](Self::response) and
+    /// [`without_redirects`](Self::without_redirects) look into the error of that request.
+    Redirected {
+        /// The number of redirects that were followed; at least 1.
+        redirects: u32,
+        /// The server of the last request: host and port, without the port if it is the default.
+        server: String,
+        /// The error of the last request. It is never another `Redirected`.
+        error: Box<Self>,
+    },
 }
 
 impl<S> fmt::Display for ConnectError<S> {
@@ -80,9 +91,15 @@ impl<S> fmt::Display for ConnectError<S> {
             Self::HttpRequest(error) => fmt::Display::fmt(error, f),
             Self::Connect(error) => write!(f, "cannot connect: {error}"),
             Self::Deadline(error) => fmt::Display::fmt(error, f),
-            Self::Io(error) => write!(f, "the handshake failed: {error}"),
+            Self::Io(error) => write!(f, "no WebSocket was opened: {error}"),
             Self::Handshake(error) => fmt::Display::fmt(error, f),
             Self::Redirect(reason, _) => fmt::Display::fmt(reason, f),
+            Self::Redirected { redirects: 1, server, error } => {
+                write!(f, "after a redirect to {server}: {error}")
+            }
+            Self::Redirected { redirects, server, error } => {
+                write!(f, "after {redirects} redirects, the last one to {server}: {error}")
+            }
             Self::Http(response) => write!(
                     f,
                     "the server answered with status {} instead of 101 (RFC 6455 4.1 (1)): read the reason in the \
@@ -116,6 +133,12 @@ impl<S> fmt::Debug for ConnectError<S> {
             Self::Redirect(reason, response) => {
                 f.debug_tuple("Redirect").field(reason).field(response).finish()
             }
+            Self::Redirected { redirects, server, error } => f
+                .debug_struct("Redirected")
+                .field("redirects", redirects)
+                .field("server", server)
+                .field("error", error)
+                .finish(),
         }
     }
 }
@@ -136,12 +159,42 @@ impl<S> Error for ConnectError<S> {
             Self::Tls(error) | Self::ProxyTls(error) => Some(error),
             Self::ProxyVariable(error) => Some(error),
             Self::Proxy(error) => Some(error),
+            // The error of the last request contains a stream, which need not be `'static`.
+            Self::Redirected { error, .. } => error.source(),
             Self::NeedsTls | Self::Http(_) => None,
         }
     }
 }
 
+/// The error of a stream, with the stage in which it occurred.
+#[derive(Debug)]
+struct FailedStage {
+    stage: Stage,
+    error: io::Error,
+}
+
+impl fmt::Display for FailedStage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} failed: {}", self.stage, self.error)
+    }
+}
+
+impl Error for FailedStage {
+    /// Returns the inner error, which [`Display`](fmt::Display) shows as well.
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
 impl<S> ConnectError<S> {
+    /// Returns the error for a stream that has failed in `stage`.
+    pub(super) fn from_io(stage: Stage, error: io::Error) -> Self {
+        match error.into() {
+            Self::Io(error) => Self::Io(io::Error::new(error.kind(), FailedStage { stage, error })),
+            error => error,
+        }
+    }
+
     /// Returns the error without the stream. The result can be stored or passed to another thread, whatever the type of
     /// the stream is.
     #[must_use]
@@ -164,14 +217,28 @@ impl<S> ConnectError<S> {
             Self::Handshake(error) => ConnectError::Handshake(error),
             Self::Http(response) => ConnectError::Http(response.with_stream(())),
             Self::Redirect(reason, response) => ConnectError::Redirect(reason, response.with_stream(())),
+            Self::Redirected { redirects, server, error } => {
+                ConnectError::Redirected { redirects, server, error: Box::new(error.without_stream()) }
+            }
+        }
+    }
+
+    /// Returns the error of the last request: the inner error of [`Redirected`](Self::Redirected), and every other
+    /// error unchanged.
+    #[must_use]
+    pub fn without_redirects(self) -> Self {
+        match self {
+            Self::Redirected { error, .. } => *error,
+            error => error,
         }
     }
 
     /// Returns the response that the server sent instead of a 101, or `None` if it sent none.
     #[must_use]
-    pub const fn response(&self) -> Option<&ReceivedResponse<S>> {
+    pub fn response(&self) -> Option<&ReceivedResponse<S>> {
         match self {
             Self::Http(response) | Self::Redirect(_, response) => Some(response),
+            Self::Redirected { error, .. } => error.response(),
             _ => None,
         }
     }
@@ -353,7 +420,7 @@ impl NotConnected {
         match self {
             Self::Request(error) => ConnectError::Request(error),
             Self::Deadline(error) => ConnectError::Deadline(error),
-            Self::Io(error) => error.into(),
+            Self::Io(error) => ConnectError::from_io(Stage::Handshake, error),
             Self::Handshake(error) => ConnectError::Handshake(error),
             Self::Http(response) => ConnectError::Http(response.with_stream(stream)),
         }

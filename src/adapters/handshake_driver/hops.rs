@@ -7,7 +7,8 @@
 //! ```
 //!
 //! `crate::redirect` decides whether a redirect is followed. This file removes the headers that the next server must
-//! not get, and adds the reason to the error of a refused redirect. The adapters connect.
+//! not get, and adds the reason to the error of a refused redirect. It adds the server to an error after a redirect. The adapters
+//! connect.
 //!
 //! Invariant: if the client follows no redirects, it is neither copied nor changed.
 
@@ -30,7 +31,7 @@ pub(in crate::adapters) struct Hops<'c, R: Clone> {
 impl<R: Clone> Client<R> {
     /// Starts with `url`.
     pub(in crate::adapters) fn hops<'c>(&'c self, url: &'c str) -> Hops<'c, R> {
-        let redirects = Redirects::new(self.redirects);
+        let redirects = Redirects::new(self.redirects).subprotocols(self.has_private_subprotocols());
         #[cfg(any(feature = "rustls", feature = "native-tls"))]
         let redirects = redirects.client_certificate(self.has_certificate());
         Hops { client: Cow::Borrowed(self), url: url.into(), redirects }
@@ -51,6 +52,10 @@ impl<R: Clone> Hops<'_, R> {
     /// Handles the failure of the last request. Returns `Ok` if it was a redirect and the next request must be sent, or
     /// the error for the application.
     pub(in crate::adapters) fn follow<S>(&mut self, error: ConnectError<S>) -> Result<(), ConnectError<S>> {
+        self.follow_redirect(error).map_err(|error| self.name_server(error))
+    }
+
+    fn follow_redirect<S>(&mut self, error: ConnectError<S>) -> Result<(), ConnectError<S>> {
         let ConnectError::Http(response) = error else { return Err(error) };
         // The URL was parsed before the request was sent.
         let url = WsUrl::parse(&self.url)?;
@@ -65,6 +70,18 @@ impl<R: Clone> Hops<'_, R> {
             }
             Ok(None) => Err(ConnectError::Http(response)),
             Err(reason) => Err(ConnectError::Redirect(reason, response)),
+        }
+    }
+
+    /// Returns the error of the last request with the name of its server, if a redirect has led there.
+    fn name_server<S>(&self, error: ConnectError<S>) -> ConnectError<S> {
+        let redirects = self.redirects.followed();
+        match WsUrl::parse(&self.url) {
+            // Only host and port are shown, because the query can be a credential.
+            Ok(url) if redirects > 0 => {
+                ConnectError::Redirected { redirects, server: url.authority().into(), error: Box::new(error) }
+            }
+            _ => error,
         }
     }
 }

@@ -13,7 +13,7 @@
 //! - A setting that cannot be used is an error before a name is resolved.
 //! - The stage in the [`Progress`] is that of the layer that runs.
 //! - Bytes that a layer has read and not used go to the next layer.
-//! - An error blames the proxy if the stage concerns the proxy only.
+//! - An error names the proxy if the stage concerns the proxy only.
 
 use core::net::{IpAddr, SocketAddr};
 use std::io;
@@ -39,9 +39,12 @@ pub(in crate::adapters) struct Route<'c> {
     /// The address of the server, if the client has resolved its name for the proxy.
     address: Option<SocketAddr>,
     limits: HeadLimits,
-    /// `None` if no stage needs TLS.
+    /// `None` for a `ws` URL.
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     tls: Option<Connector>,
+    /// `None` unless the proxy is an `https` proxy.
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    proxy_tls: Option<Connector>,
     progress: Progress,
     next: Next,
     /// The bytes that arrived, and that no layer has used.
@@ -103,8 +106,8 @@ impl<R> Client<R> {
         url: WsUrl<'c>,
         proxy: Option<&'c ProxyUrl>,
     ) -> Result<Route<'c>, ConnectError<S>> {
-        let needs_tls = url.secure() || proxy.is_some_and(ProxyUrl::secure);
-        if needs_tls && cfg!(not(any(feature = "rustls", feature = "native-tls"))) {
+        let needs_proxy_tls = proxy.is_some_and(ProxyUrl::secure);
+        if (url.secure() || needs_proxy_tls) && cfg!(not(any(feature = "rustls", feature = "native-tls"))) {
             return Err(ConnectError::NeedsTls);
         }
         let (subprotocols, headers) = (self.offered_subprotocols(), self.more_headers());
@@ -116,7 +119,9 @@ impl<R> Client<R> {
             address: None,
             limits: self.limits,
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
-            tls: if needs_tls { Some(self.connector()?) } else { None },
+            tls: if url.secure() { Some(self.connector()?) } else { None },
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
+            proxy_tls: if needs_proxy_tls { Some(self.proxy_connector()?) } else { None },
             progress,
             next: Next::ProxyTls,
             arrived: Vec::new(),
@@ -140,12 +145,11 @@ impl<'c> Route<'c> {
     /// Checks that certificates can be for the hosts to which TLS is needed.
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     fn check_hosts<S>(&self) -> Result<(), ConnectError<S>> {
-        let Some(connector) = &self.tls else { return Ok(()) };
-        if self.url.secure() {
+        if let Some(connector) = &self.tls {
             connector.check_host(self.url.host_for_connect())?;
         }
-        match self.proxy {
-            Some(proxy) if proxy.secure() => {
+        match (self.proxy, &self.proxy_tls) {
+            (Some(proxy), Some(connector)) => {
                 connector.check_host(proxy.host_for_connect()).map_err(ConnectError::ProxyTls)
             }
             _ => Ok(()),
@@ -202,9 +206,11 @@ impl<'c> Route<'c> {
                 Next::ProxyTls => {
                     self.next = Next::Tunnel;
                     #[cfg(any(feature = "rustls", feature = "native-tls"))]
-                    if let Some(proxy) = self.proxy.filter(|proxy| proxy.secure()) {
+                    if let (Some(proxy), Some(connector)) = (self.proxy, self.proxy_tls.clone()) {
                         self.progress.enter(Stage::ProxyTls);
-                        return self.tls(proxy.host_for_connect()).map_err(ConnectError::ProxyTls);
+                        return self
+                            .tls(&connector, proxy.host_for_connect())
+                            .map_err(ConnectError::ProxyTls);
                     }
                 }
                 Next::Tunnel => {
@@ -217,9 +223,9 @@ impl<'c> Route<'c> {
                 Next::Tls => {
                     self.next = Next::Nothing;
                     #[cfg(any(feature = "rustls", feature = "native-tls"))]
-                    if self.url.secure() {
+                    if let Some(connector) = self.tls.clone() {
                         self.progress.enter(Stage::Tls);
-                        return Ok(self.tls(self.url.host_for_connect())?);
+                        return Ok(self.tls(&connector, self.url.host_for_connect())?);
                     }
                 }
                 Next::Nothing => {
@@ -232,8 +238,7 @@ impl<'c> Route<'c> {
 
     /// Starts a TLS handshake.
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
-    fn tls(&mut self, host: &str) -> Result<Option<Layer>, TlsError> {
-        let connector = self.tls.as_ref().ok_or(TlsError::NoRoots(None))?;
+    fn tls(&mut self, connector: &Connector, host: &str) -> Result<Option<Layer>, TlsError> {
         let arrived = core::mem::take(&mut self.arrived);
         let handshake = TlsHandshake::client(connector, host, &self.progress, &arrived)?;
         Ok(Some(Layer::Tls(Box::new(handshake))))
@@ -298,19 +303,21 @@ impl<'c> Route<'c> {
 
     /// Returns the error for a stream that has failed before the tunnel or TLS to the server was open.
     fn proxy_failed<S>(&self, error: io::Error) -> ConnectError<S> {
-        match error.into() {
+        match (self.progress.stage(), error.into()) {
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
-            ConnectError::Tls(error) => ConnectError::ProxyTls(error),
-            ConnectError::Io(error) => {
+            (_, ConnectError::Tls(error)) => ConnectError::ProxyTls(error),
+            (Stage::Tls, ConnectError::Io(error)) => {
                 let text = std::format!("the connection to the proxy has failed: {error}");
-                ConnectError::Io(io::Error::new(error.kind(), text))
+                ConnectError::from_io(Stage::Tls, io::Error::new(error.kind(), text))
             }
-            error => error,
+            // The name of the stage has the word "proxy".
+            (stage, ConnectError::Io(error)) => ConnectError::from_io(stage, error),
+            (_, error) => error,
         }
     }
 
     /// Returns the error with the name of the proxy, if the proxy could not be reached or TLS to the proxy has failed.
-    pub(in crate::adapters) fn blame<S>(&self, error: ConnectError<S>) -> ConnectError<S> {
+    pub(in crate::adapters) fn name_proxy<S>(&self, error: ConnectError<S>) -> ConnectError<S> {
         let Some(proxy) = self.proxy else { return error };
         match error {
             ConnectError::Connect(error) if self.address.is_some() || self.name_for_proxy().is_none() => {

@@ -10,7 +10,7 @@ use std::vec::Vec;
 use super::client::Client;
 use super::connect_error::ConnectError;
 use crate::dial::Stage;
-use crate::proxy::ProxyUrl;
+use crate::proxy::{ProxyError, ProxyUrl};
 #[cfg(feature = "rustls-ring")]
 use crate::tls::ClientConfig;
 
@@ -57,6 +57,31 @@ impl Silence {
             ]);
         }
         all.into_iter().map(|(proxy, url, arrives, stage)| Self { proxy, url, arrives, stage }).collect()
+    }
+
+    /// How long the client waits for the body of a refusal.
+    pub(in crate::adapters) const BODY_LIMIT: Duration = super::tunneling::BODY_LIMIT;
+
+    /// Returns a connection to a proxy that refuses the tunnel, and falls silent in the body of its response.
+    pub(in crate::adapters) const fn after_refusal() -> Self {
+        Self {
+            proxy: Some("http://u:p@127.0.0.1"),
+            url: "ws://192.0.2.1/",
+            arrives: b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 99\r\n\r\n<html>",
+            stage: Stage::Proxy,
+        }
+    }
+
+    /// Checks the error after a refusal.
+    #[track_caller]
+    pub(in crate::adapters) fn check_refusal<T, S>(result: Result<T, ConnectError<S>>) {
+        match result {
+            Err(ConnectError::Proxy(ProxyError::Refused(refusal))) => {
+                assert_eq!((refusal.status(), refusal.body()), (502, &b"<html>"[..]));
+            }
+            Err(error) => panic!("{error}"),
+            Ok(_) => panic!("open"),
+        }
     }
 
     /// Returns `client` with the proxy and the deadline.

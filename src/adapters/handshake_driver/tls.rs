@@ -41,7 +41,7 @@ impl NotSecured {
         match self {
             Self::Tls(TlsError::Timeout) => progress.exceeded().into(),
             Self::Tls(error) => error.into(),
-            Self::Io(error) => error.into(),
+            Self::Io(error) => ConnectError::from_io(progress.stage(), error),
         }
     }
 }

@@ -6,6 +6,8 @@
 //!      └───────── a further message ──────────────┘           └──┴── read
 //! ```
 //!
+//! If the proxy refuses the tunnel, its body is read too, for at most [`BODY_LIMIT`].
+//!
 //! [`Tunneling`] drives a [`ProxyHandshake`], which knows both protocols. It runs on the stream to the proxy, before
 //! TLS to the server and before the WebSocket handshake. `route.rs` decides whether there is a tunnel.
 //!
@@ -14,16 +16,23 @@
 //!   tunnel.
 //! - User and password are in the [`ProxyHandshake`] only, which forgets them once they are written.
 
+use core::time::Duration;
 use std::io::{self, ErrorKind};
 use std::prelude::v1::*;
 
 use super::{Did, HandshakeDriver, Step};
 use crate::Instant;
 use crate::dial::{DeadlineExceeded, Progress};
-use crate::proxy::{ProxyError, ProxyHandshake, ProxyProgress};
+use crate::proxy::{ProxyAction, ProxyError, ProxyHandshake};
 
 /// Number of bytes in one read. The answer of a proxy has some hundred bytes, and a refusal has a page for a browser.
 const AT_ONCE: usize = 4096;
+
+/// Maximum time for the body of a refusal, after its head has arrived.
+///
+/// The deadline of opening is too late for a body without an end: the application would wait for an error that is known
+/// already. A proxy sends the body together with the head, or directly after it.
+pub(super) const BODY_LIMIT: Duration = Duration::from_secs(1);
 
 /// The reason why no tunnel was opened.
 #[derive(Debug)]
@@ -42,12 +51,22 @@ pub(in crate::adapters) struct Tunneling {
     arrived: Vec<u8>,
     /// Whether all bytes that were written were flushed.
     flushed: bool,
+    /// The time at which the body of a refusal is no longer awaited.
+    body_deadline: Option<Instant>,
     result: Option<Result<(), NotTunneled>>,
 }
 
 impl Tunneling {
     pub(super) const fn new(handshake: ProxyHandshake, progress: Progress) -> Self {
-        Self { handshake, progress, space: Vec::new(), arrived: Vec::new(), flushed: true, result: None }
+        Self {
+            handshake,
+            progress,
+            space: Vec::new(),
+            arrived: Vec::new(),
+            flushed: true,
+            body_deadline: None,
+            result: None,
+        }
     }
 
     /// Returns the bytes that arrived through the tunnel, after [`Step::Done`].
@@ -69,17 +88,26 @@ impl Tunneling {
             }
             Ok(Did::Flushed) => self.flushed = true,
             Ok(Did::HalfClosed(_) | Did::Waited) => {}
-            // The proxy has closed the connection before it has read everything. This is an end like any other.
-            Err(error) if is_closed(error.kind()) => self.handshake.handle_eof()?,
+            // The proxy has closed the connection before it has read everything. This is an end like any other. After a
+            // refusal the reason is known, and every error just ends the body.
+            Err(error) if is_closed(error.kind()) || self.handshake.awaits_body() => {
+                self.handshake.handle_eof()?;
+            }
             Err(error) => return Err(NotTunneled::Io(error)),
         }
         if self.flushed {
             let mut rest = &self.arrived[..];
-            let progress = self.handshake.receive(&mut rest)?;
+            let action = self.handshake.receive(&mut rest)?;
             let taken = self.arrived.len() - rest.len();
             self.arrived.drain(..taken);
-            if progress == ProxyProgress::Open {
+            if action == ProxyAction::Open {
                 return Ok(true);
+            }
+        }
+        if self.handshake.awaits_body() {
+            let limit = *self.body_deadline.get_or_insert(now + BODY_LIMIT);
+            if limit <= now || self.progress.check(now).is_err() {
+                self.handshake.handle_eof()?;
             }
         }
         self.progress.check(now)?;
@@ -107,7 +135,10 @@ impl HandshakeDriver for Tunneling {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.progress.deadline()
+        match (self.progress.deadline(), self.body_deadline) {
+            (Some(deadline), Some(limit)) => Some(deadline.min(limit)),
+            (deadline, limit) => deadline.or(limit),
+        }
     }
 
     fn handle(&mut self, now: Instant, did: io::Result<Did>) {

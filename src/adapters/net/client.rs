@@ -72,8 +72,9 @@ impl Client {
     /// If the client has a [proxy](handshake_driver::Client::proxy) for this URL, it connects to the proxy, and opens a
     /// tunnel to the server ([`proxy`](crate::proxy)).
     ///
-    /// A `wss://` URL and an `https` proxy need the feature `rustls` or `native-tls`. The TLS configuration is that of the
-    /// methods `tls` or `native_tls` of [`Client`](handshake_driver::Client), or the default.
+    /// A `wss://` URL and an `https` proxy need the feature `rustls` or `native-tls`. The TLS configuration is that of
+    /// the methods `tls` or `native_tls` of [`Client`](handshake_driver::Client), or the default. That for an `https`
+    /// proxy is set with `proxy_tls` or `proxy_native_tls`.
     ///
     /// Blocks until the handshakes are done.
     ///
@@ -96,6 +97,7 @@ impl Client {
     /// - [`ConnectError::Http`]: the server answered with a status other than 101.
     /// - [`ConnectError::Redirect`]: the server answered with a redirect that is not followed, although the client
     ///   follows [redirects](handshake_driver::Client::redirects).
+    /// - [`ConnectError::Redirected`]: any of these errors, after a redirect that was followed.
     pub fn connect(&self, url: &str) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
         let clock = Clock::start_at(Instant::ZERO, None);
         let mut hops = self.hops(url);
@@ -158,10 +160,8 @@ impl Client {
         let mut route = self.route(Instant::ZERO, url)?;
         let socket = match dial::connect(&mut route, clock) {
             Ok(socket) => socket,
-            Err(error) => return Err(route.blame(error)),
+            Err(error) => return Err(route.name_proxy(error)),
         };
-        // Queued frames are already written together, so Nagle's algorithm would delay them without any benefit.
-        socket.set_nodelay(true).map_err(ConnectError::Connect)?;
         self.run_route(socket, clock.now(|| None), route)
     }
 
@@ -207,7 +207,7 @@ impl Client {
             }
         }
         let (progress, arrived) = route.end();
-        self.run(link, progress, &url, arrived).map_err(|error| route.blame(error))
+        self.run(link, progress, &url, arrived).map_err(|error| route.name_proxy(error))
     }
 
     /// Runs the TLS handshake. Returns the TLS stream and the time.
@@ -377,6 +377,103 @@ mod tests {
             let route = client.route::<()>(Instant::ZERO, silence.url).unwrap();
             let stream = Silent { arrives: silence.arrives, now: Instant::ZERO, timeout: None };
             silence.check(client.run_route(stream, Instant::ZERO, route));
+        }
+    }
+
+    #[test]
+    fn s9112_6_3_a_refusal_whose_body_does_not_end_is_reported_after_a_second() {
+        let silence = Silence::after_refusal();
+        let client = silence.client(Client::new());
+        // Nearly all of the time for opening has passed before the refusal.
+        let late = Silence::LIMIT - Silence::BODY_LIMIT / 2;
+        for (before, expected) in [(Duration::ZERO, Silence::BODY_LIMIT), (late, Silence::LIMIT)] {
+            let route = client.route::<()>(Instant::ZERO, silence.url).unwrap();
+            let ended = Arc::new(AtomicUsize::new(0));
+            let stream = Reporting {
+                silent: Silent { arrives: silence.arrives, now: Instant::ZERO + before, timeout: None },
+                ended: Arc::clone(&ended),
+            };
+            Silence::check_refusal(client.run_route(stream, Instant::ZERO + before, route));
+            assert_eq!(ended.load(Ordering::Relaxed) as u128, expected.as_millis());
+        }
+    }
+
+    /// A silent stream that reports the time at its end in milliseconds.
+    struct Reporting {
+        silent: Silent,
+        ended: Arc<AtomicUsize>,
+    }
+
+    impl Drop for Reporting {
+        fn drop(&mut self) {
+            let passed = self.silent.now.saturating_duration_since(Instant::ZERO).as_millis();
+            self.ended.store(usize::try_from(passed).unwrap(), Ordering::Relaxed);
+        }
+    }
+
+    impl Read for Reporting {
+        fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+            self.silent.read(to)
+        }
+    }
+
+    impl Write for Reporting {
+        fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+            self.silent.write(from)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.silent.flush()
+        }
+    }
+
+    impl Stream for Reporting {
+        fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+            self.silent.set_read_timeout(timeout)
+        }
+
+        fn clock(&self) -> Option<Instant> {
+            self.silent.clock()
+        }
+    }
+
+    /// A stream that fails after the bytes that arrive.
+    struct Failing(&'static [u8]);
+
+    impl Read for Failing {
+        fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+            match self.0.read(to.get_mut(..1).unwrap()) {
+                Ok(0) => Err(io::Error::new(io::ErrorKind::HostUnreachable, "no route")),
+                read => read,
+            }
+        }
+    }
+
+    impl Write for Failing {
+        fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+            Ok(from.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Stream for Failing {}
+
+    #[test]
+    fn the_error_of_a_stream_names_the_stage_that_was_running() {
+        for silence in Silence::all() {
+            let client = silence.client(Client::new());
+            let route = client.route::<()>(Instant::ZERO, silence.url).unwrap();
+            let result = client.run_route(Failing(silence.arrives), Instant::ZERO, route);
+            let Err(ConnectError::Io(error)) = result else { panic!("{:?} {}", silence.proxy, silence.url) };
+            assert_eq!(error.kind(), io::ErrorKind::HostUnreachable);
+            let text = std::format!("{error}");
+            assert!(text.starts_with(&std::format!("{} failed: ", silence.stage)), "{text}");
+            assert!(text.ends_with("no route"), "{text}");
+            let is_below_tls = silence.stage == Stage::Tls && silence.proxy.is_some();
+            assert_eq!(text.contains("the connection to the proxy"), is_below_tls, "{text}");
         }
     }
 

@@ -42,9 +42,15 @@ pub(super) fn connect<S>(route: &mut Route<'_>, clock: Clock) -> Result<TcpStrea
     let mut addresses = resolve(host, port, progress, clock)?;
     progress.enter(Stage::Connecting);
     let dialing = Dialing::new(&mut addresses).deadline(progress.deadline());
-    race(dialing, &addresses, progress, clock, |address, remaining| match remaining {
-        Some(remaining) => TcpStream::connect_timeout(&address, remaining),
-        None => TcpStream::connect(address),
+    race(dialing, &addresses, progress, clock, |address, remaining| {
+        let socket = match remaining {
+            Some(remaining) => TcpStream::connect_timeout(&address, remaining),
+            None => TcpStream::connect(address),
+        }?;
+        // Queued frames are already written together, so Nagle's algorithm would delay them without any benefit. A
+        // failure is part of the attempt, so the error names the address.
+        socket.set_nodelay(true)?;
+        Ok(socket)
     })
 }
 

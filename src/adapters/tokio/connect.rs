@@ -3,6 +3,7 @@
 //! tokio resolves names on its own threads. `async_driver/dial.rs` has the attempts to connect, and
 //! `handshake_driver/route.rs` the order of the handshakes.
 
+use core::net::SocketAddr;
 use std::io;
 #[cfg(unix)]
 use std::path::Path;
@@ -52,8 +53,9 @@ impl Client {
     /// If the client has a [proxy](handshake_driver::Client::proxy) for this URL, it connects to the proxy, and opens a
     /// tunnel to the server ([`proxy`](crate::proxy)).
     ///
-    /// A `wss://` URL and an `https` proxy need the feature `rustls` or `native-tls`. The TLS configuration is that of the
-    /// methods `tls` or `native_tls` of [`Client`](handshake_driver::Client), or the default.
+    /// A `wss://` URL and an `https` proxy need the feature `rustls` or `native-tls`. The TLS configuration is that of
+    /// the methods `tls` or `native_tls` of [`Client`](handshake_driver::Client), or the default. That for an `https`
+    /// proxy is set with `proxy_tls` or `proxy_native_tls`.
     ///
     /// # Errors
     ///
@@ -74,6 +76,7 @@ impl Client {
     /// * [`ConnectError::Http`]: the server answered with a status other than 101.
     /// * [`ConnectError::Redirect`]: the server answered with a redirect that is not followed, although the client
     ///   follows [redirects](handshake_driver::Client::redirects).
+    /// * [`ConnectError::Redirected`]: any of these errors, after a redirect that was followed.
     ///
     /// # Cancel safety
     ///
@@ -147,14 +150,19 @@ impl Client {
     ) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
         let mut route = self.route(start, url)?;
         let resolve = |host: String, port| lookup_host((host, port));
-        let dialing = async_driver::dial(self.runtime().clone(), &mut route, resolve, TcpStream::connect);
+        let connect = |address: SocketAddr| async move {
+            let socket = TcpStream::connect(address).await?;
+            // Without `TCP_NODELAY` the system delays small writes to send them together. The delay saves nothing here,
+            // because queued frames are already written together. A failure is part of the attempt, so the error names
+            // the address.
+            socket.set_nodelay(true)?;
+            Ok(socket)
+        };
+        let dialing = async_driver::dial(self.runtime().clone(), &mut route, resolve, connect);
         let socket = match dialing.await {
             Ok(socket) => socket,
-            Err(error) => return Err(route.blame(error)),
+            Err(error) => return Err(route.name_proxy(error)),
         };
-        // Without `TCP_NODELAY` the system delays small writes to send them together. The delay saves nothing here,
-        // because queued frames are already written together.
-        socket.set_nodelay(true).map_err(ConnectError::Connect)?;
         self.run_route(socket, route).await
     }
 
@@ -230,6 +238,21 @@ mod tests {
                 silence.check(client.run_route(near, route).await);
                 assert!(start.elapsed() >= Silence::LIMIT && start.elapsed() < Silence::LIMIT * 2);
             }
+        });
+    }
+
+    #[test]
+    fn s9112_6_3_a_refusal_whose_body_does_not_end_is_reported_after_a_second() {
+        on_virtual_time(async {
+            let silence = Silence::after_refusal();
+            let client = silence.client(Client::new());
+            let (near, mut far) = duplex(1 << 16);
+            far.write_all(silence.arrives).await.unwrap();
+            let start = time::Instant::now();
+            let route = client.route::<()>(client.runtime().now(), silence.url).unwrap();
+            Silence::check_refusal(client.run_route(near, route).await);
+            let limit = Silence::BODY_LIMIT;
+            assert!(start.elapsed() >= limit && start.elapsed() < limit * 2, "{:?}", start.elapsed());
         });
     }
 

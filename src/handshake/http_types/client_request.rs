@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 
 use ::http::{Method, Request, Version};
 
-use super::super::client_request::{ClientRequest, RequestError};
+use super::super::client_request::{ClientRequest, RequestError, Subprotocols};
 use super::super::text::{is_target_byte, list_elements};
 use super::super::url::{UrlError, WsUrl, is_secure};
 use super::super::write::{HeaderError, HeaderName};
@@ -48,12 +48,24 @@ use super::super::write::{HeaderError, HeaderName};
 /// assert!(handshake.to_vec().starts_with(b"GET /chat HTTP/1.1\r\nHost: example.com\r\n"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct HttpClientRequest<'r> {
     url: WsUrl<'r>,
     origin: Option<&'r str>,
     subprotocols: Vec<&'r str>,
     headers: HeaderList<'r>,
+}
+
+impl fmt::Debug for HttpClientRequest<'_> {
+    /// Shows only the number of subprotocols and the names of headers. All of them can be credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClientRequest")
+            .field("url", &self.url)
+            .field("origin", &self.origin)
+            .field("subprotocols", &Subprotocols(&self.subprotocols))
+            .field("headers", &self.headers)
+            .finish()
+    }
 }
 
 /// The headers to send.

@@ -51,6 +51,17 @@ impl Tls {
     }
 }
 
+impl Tls {
+    /// Returns a client that uses this library and this configuration for `https` proxies.
+    pub fn configure_proxy<R>(&self, client: Client<R>) -> Client<R> {
+        match self {
+            #[cfg(feature = "rustls")]
+            Self::Rustls(config) => client.proxy_tls(Arc::clone(config)),
+            Self::Native(connector) => client.proxy_native_tls(connector.clone()),
+        }
+    }
+}
+
 impl Authority {
     pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();

@@ -9,10 +9,11 @@ use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::Duration;
 
+use hybi::adapters::handshake_driver::Client as Handshakes;
 use hybi::adapters::net::{self, Client, ConnectError, Server, Stream};
 use hybi::adapters::{futures_io, tokio as on_tokio};
 use hybi::dial::Stage;
-use hybi::proxy::{Proxy, ProxyUrl};
+use hybi::proxy::{Proxy, ProxyError, ProxyUrl};
 use hybi::tls::rustls::{self, ServerConnection, StreamOwned};
 use hybi::tls::{ClientConfig, ServerConfig, TlsError};
 
@@ -141,6 +142,11 @@ impl Stream for Tunnel {
     }
 }
 
+/// Returns a client that uses `tls` for the server and for the proxy.
+fn both<R>(tls: &Tls, client: Handshakes<R>) -> Handshakes<R> {
+    tls.configure_proxy(tls.configure(client))
+}
+
 /// One way to the server.
 #[derive(Clone, Copy)]
 struct Way {
@@ -225,7 +231,7 @@ impl Way {
         let falls_silent = limit.is_some();
         let limit = limit.unwrap_or(Duration::from_secs(30));
         let blocking = self.run(left, falls_silent, |proxy| {
-            let client = tls.configure(Client::new()).proxy(proxy).open_timeout(Some(limit));
+            let client = both(tls, Client::new()).proxy(proxy).open_timeout(Some(limit));
             let mut ws = client.connect(self.url).map_err(ConnectError::without_stream)?;
             talk!(ws, self, left);
             Ok(())
@@ -233,7 +239,7 @@ impl Way {
         let tokio = self.run(left, falls_silent, |proxy| {
             let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let client = tls.configure(on_tokio::Client::new()).proxy(proxy).open_timeout(Some(limit));
+                let client = both(tls, on_tokio::Client::new()).proxy(proxy).open_timeout(Some(limit));
                 let mut ws = client.connect(self.url).await.map_err(ConnectError::without_stream)?;
                 assert_eq!(ws.stream().peer_certificate().is_some(), self.url.starts_with("wss"));
                 talk!(ws, self, left, await);
@@ -242,7 +248,7 @@ impl Way {
         });
         let smol = self.run(left, falls_silent, |proxy| {
             smol::block_on(async {
-                let client = tls.configure(futures_io::Client::new()).proxy(proxy).open_timeout(Some(limit));
+                let client = both(tls, futures_io::Client::new()).proxy(proxy).open_timeout(Some(limit));
                 let mut ws = client.connect(self.url).await.map_err(ConnectError::without_stream)?;
                 assert_eq!(ws.stream().peer_certificate().is_some(), self.url.starts_with("wss"));
                 talk!(ws, self, left, await);
@@ -273,8 +279,8 @@ fn each_way_through_a_proxy_opens_in_each_adapter() {
 }
 
 #[test]
-fn the_error_of_a_certificate_blames_the_proxy_or_the_server() {
-    for (way, config, blames_proxy) in [
+fn the_error_of_a_certificate_names_the_proxy_or_the_server() {
+    for (way, config, names_proxy) in [
         (WAYS[0], &CONFIGS.trusts_proxy, false),
         (WAYS[1], &CONFIGS.trusts_server, true),
         (TLS_IN_TLS, &CONFIGS.trusts_server, true),
@@ -289,8 +295,72 @@ fn the_error_of_a_certificate_blames_the_proxy_or_the_server() {
                 ConnectError::Tls(TlsError::UnknownIssuer(_)) => false,
                 _ => panic!("{} {}: {error:?}", way.proxy, way.url),
             };
-            assert_eq!(is_proxy, blames_proxy, "{} {}: {error}", way.proxy, way.url);
-            assert_eq!(error.to_string().contains("proxy"), blames_proxy, "{error}");
+            assert_eq!(is_proxy, names_proxy, "{} {}: {error}", way.proxy, way.url);
+            assert_eq!(error.to_string().contains("proxy"), names_proxy, "{error}");
+        }
+    }
+}
+
+/// The proxy asks for a certificate too. It must not get the one that is meant for the server.
+#[test]
+fn a_client_certificate_is_shown_to_the_server_and_not_to_the_proxy() {
+    let (of_proxy, of_server, of_clients) = (Authority::new(), Authority::new(), Authority::new());
+    let with_certificate = of_clients.issue("client").client_of(&of_server);
+    let client = Client::new().tls(Arc::clone(&with_certificate));
+    let url = "wss://server.example/";
+
+    // Nobody listens at this address, so an attempt to connect would fail in another way.
+    let nowhere = Proxy::url("https://127.0.0.1:1").unwrap();
+    for client in [client.clone(), Client::new().native_tls(of_server.connector())] {
+        let client = client.proxy(nowhere.clone());
+        for url in [url, "ws://server.example/"] {
+            let error = client.connect(url).unwrap_err();
+            assert!(matches!(error, ConnectError::Proxy(ProxyError::ClientCertificate)), "{error:?}");
+            assert!(error.to_string().contains("Client::proxy_tls"), "{error}");
+        }
+    }
+    // Other proxies see no TLS handshake.
+    let http = client.clone().proxy(Proxy::url("http://127.0.0.1:1").unwrap());
+    assert!(matches!(http.connect(url), Err(ConnectError::Connect(_))));
+
+    // A proxy that requires a certificate gets none, and another one sees that the client has none.
+    let proxies = [
+        of_proxy.issue("localhost").server(),
+        of_proxy.issue("localhost").server_for_clients_of(&of_clients),
+    ];
+    for (config, opens) in proxies.into_iter().zip([true, false]) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let proxy =
+            Proxy::url(&format!("https://localhost:{}", listener.local_addr().unwrap().port())).unwrap();
+        let server = of_server.issue("server.example").server_for_clients_of(&of_clients);
+        let serving = thread::spawn(move || {
+            let (socket, _) = listener.accept().unwrap();
+            socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+            let mut tls = StreamOwned::new(ServerConnection::new(config).unwrap(), socket);
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                tls.read_exact(&mut byte)?;
+                head.push(byte[0]);
+            }
+            assert!(tls.conn.peer_certificates().is_none());
+            tls.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+            let mut inner = StreamOwned::new(ServerConnection::new(server).unwrap(), tls);
+            let mut request = [0; 4];
+            inner.read_exact(&mut request)?;
+            assert!(inner.conn.peer_certificates().is_some());
+            io::Result::Ok(request)
+        });
+        let client = client.clone().proxy(proxy).proxy_tls(of_proxy.client());
+        let error = client.connect(url).unwrap_err();
+        let served = serving.join().unwrap();
+        match opens {
+            // The server ends after the first bytes of the request.
+            true => assert_eq!(served.unwrap(), *b"GET ", "{error}"),
+            false => {
+                assert!(served.is_err());
+                assert!(matches!(error, ConnectError::ProxyTls(_) | ConnectError::Proxy(_)), "{error:?}");
+            }
         }
     }
 }
@@ -301,7 +371,7 @@ fn the_certificates_of_the_stream_are_those_of_the_server() {
     for tls in &CONFIGS.trusts_both {
         let certificate = |way: Way| {
             way.run(usize::MAX, false, |proxy| {
-                let ws = tls.configure(Client::new()).proxy(proxy).connect(way.url).unwrap();
+                let ws = both(tls, Client::new()).proxy(proxy).connect(way.url).unwrap();
                 let first = ws.stream().with_rustls(|tls| tls.peer_certificates().unwrap()[0].to_vec());
                 let certificate = ws.stream().peer_certificate();
                 assert!(first.is_none() || first == certificate);
@@ -322,7 +392,7 @@ fn halves_for_threads_work_over_tls_in_tls() {
     let ways = [WAYS[1], TLS_IN_TLS].into_iter();
     for (way, tls) in ways.flat_map(|way| CONFIGS.trusts_both.iter().map(move |tls| (way, tls))) {
         way.run(usize::MAX, false, |proxy| {
-            let client = tls.configure(Client::new()).proxy(proxy);
+            let client = both(tls, Client::new()).proxy(proxy);
             let (mut reader, mut writer) = client.connect(way.url).unwrap().split().unwrap();
             thread::scope(|scope| {
                 scope.spawn(move || {
@@ -357,16 +427,17 @@ fn a_cut_at_any_byte_of_tls_is_a_typed_error() {
                         way.proxy != "https" && left < 60 && format!("{error:?}") != "NotHttp"
                     }
                     ConnectError::Io(error) => {
+                        assert!(error.to_string().starts_with("the opening handshake failed: "), "{error}");
                         way.url.starts_with("ws:") && error.kind() == ErrorKind::UnexpectedEof
                     }
                     _ => false,
                 };
                 assert!(expected, "{} {} after {left} bytes: {error:?}", way.proxy, way.url);
                 if way.proxy != "https" || way.url.starts_with("ws:") {
-                    let blames = matches!(error, ConnectError::ProxyTls(_));
+                    let names_proxy = matches!(error, ConnectError::ProxyTls(_));
                     let is_tls = matches!(error, ConnectError::Tls(_));
                     assert!(
-                        if way.proxy == "https" { !is_tls } else { !blames },
+                        if way.proxy == "https" { !is_tls } else { !names_proxy },
                         "{} {}: {error:?}",
                         way.proxy,
                         way.url
