@@ -31,6 +31,10 @@ use crate::{Connection, Inbox, Instant};
 /// Maximum number of slices in one write.
 pub(super) const MAX_SLICES: usize = 32;
 
+/// How often a read that does not block is repeated after [`ErrorKind::Interrupted`]. A TLS stream needs up to nine
+/// reads of 2 KiB for one record that has already arrived.
+const MAX_REPEATS: u32 = 16;
+
 /// A stream whose calls end at a deadline.
 pub(super) struct DeadlineStream<S> {
     stream: WrappedStream<S>,
@@ -317,6 +321,7 @@ impl<S> DeadlineStream<S> {
             }
             return read.map(Some);
         }
+        let mut repeats = 0;
         loop {
             let wait = self.arrange(Direction::Read, deadline)?;
             let call = self.call(wait, deadline, |stream| stream.read(to));
@@ -325,6 +330,9 @@ impl<S> DeadlineStream<S> {
                 CallResult::Done(n) => return Ok(Some(n)),
                 // A TLS stream has read a part of a record, for example.
                 CallResult::Interrupted if deadline.is_none_or(|deadline| self.now < deadline) => {}
+                // The rest of the record may have arrived before the deadline. The number of reads is limited, because
+                // a peer could send records without plaintext forever.
+                CallResult::Interrupted if wait == Wait::Not && repeats < MAX_REPEATS => repeats += 1,
                 CallResult::Interrupted | CallResult::Waited => return Ok(None),
             }
         }
@@ -348,7 +356,20 @@ impl<S> DeadlineStream<S> {
         let mut ahead = core::mem::take(&mut self.ahead);
         let space = ahead.space();
         let space_len = space.len();
-        let read = self.call(wait, now, |stream| stream.read(space)).map(|call| match call {
+        let read = self.call(wait, now, |stream| {
+            let mut read = stream.read(space);
+            for _ in 0..MAX_REPEATS {
+                match &read {
+                    // A TLS stream has read a part of a record. The rest may have arrived, too.
+                    Err(error) if error.kind() == ErrorKind::Interrupted && wait == Wait::Not => {
+                        read = stream.read(space);
+                    }
+                    _ => break,
+                }
+            }
+            read
+        });
+        let read = read.map(|call| match call {
             CallResult::Done(n) => Some(n),
             CallResult::Interrupted | CallResult::Waited => None,
         });

@@ -61,8 +61,9 @@ const ALERT_TIME: Duration = Duration::from_millis(10);
 /// [`try_clone`](Stream::try_clone) is supported, so [`WebSocket::split`](super::WebSocket::split) works: one thread
 /// reads while another thread writes, and neither waits for the other one's socket call.
 ///
-/// A read may return [`ErrorKind::Interrupted`] after a part of a TLS record has arrived. Call it again, as
-/// [`Read::read_exact`] does.
+/// Each call reads from the socket, or writes ciphertext to the socket, once for each timeout that it waits. A read
+/// returns [`ErrorKind::Interrupted`] after a part of a TLS record has arrived, and a flush after the socket has taken a
+/// part of the ciphertext. Call it again, as [`Read::read_exact`] does for a read.
 ///
 /// # The end of the stream
 ///
@@ -130,36 +131,33 @@ impl<S: Stream> TlsStream<S> {
         })
     }
 
-    /// Reads ciphertext once, and returns the plaintext in it. Repeats this only while the socket fills the whole
-    /// buffer.
+    /// Reads ciphertext once, and returns the plaintext in it.
     ///
-    /// A peer can send a record byte by byte. The caller must see the time between two bytes, because its timers must
-    /// run. So the result is then `Interrupted`, and the caller repeats the call unless its deadline has passed.
+    /// A peer can send a record in any number of pieces, and records without plaintext. The caller must see the time
+    /// between two pieces, because its timers must run. So without plaintext the result is `Interrupted`, and the
+    /// caller repeats the call unless its deadline has passed.
     ///
     /// `buffer` gets ciphertext. Without a buffer, `to` is used for both: the session keeps the ciphertext, so the
     /// plaintext can overwrite it.
-    fn read_ciphertext(&mut self, to: &mut [u8], mut buffer: Option<&mut [u8]>) -> io::Result<usize> {
-        loop {
-            let space = buffer.as_deref_mut().unwrap_or(&mut *to);
-            let most = space.len().min(MAX_AT_ONCE);
-            let space = space.get_mut(..most).unwrap_or_default();
-            let n = check_read(self.socket.read(space)?, most)?;
-            let polled = {
-                let mut session = lock(&self.shared.session);
-                match space.get(..n).unwrap_or_default() {
-                    [] => session.handle_eof(),
-                    ciphertext => session.handle_ciphertext(ciphertext),
-                }
-                session.poll_plaintext(to)
-            };
-            match polled {
-                Ok(Some(n)) => return Ok(n),
-                Ok(None) if n == most => {}
-                Ok(None) => return Err(ErrorKind::Interrupted.into()),
-                Err(error) => {
-                    self.send_alert();
-                    return Err(error.into());
-                }
+    fn read_ciphertext(&mut self, to: &mut [u8], buffer: Option<&mut [u8]>) -> io::Result<usize> {
+        let space = buffer.unwrap_or(&mut *to);
+        let most = space.len().min(MAX_AT_ONCE);
+        let space = space.get_mut(..most).unwrap_or_default();
+        let n = check_read(self.socket.read(space)?, most)?;
+        let polled = {
+            let mut session = lock(&self.shared.session);
+            match space.get(..n).unwrap_or_default() {
+                [] => session.handle_eof(),
+                ciphertext => session.handle_ciphertext(ciphertext),
+            }
+            session.poll_plaintext(to)
+        };
+        match polled {
+            Ok(Some(n)) => Ok(n),
+            Ok(None) => Err(ErrorKind::Interrupted.into()),
+            Err(error) => {
+                self.send_alert();
+                Err(error.into())
             }
         }
     }
@@ -204,8 +202,8 @@ impl<S: Stream> Write for TlsStream<S> {
     ///
     /// # Errors
     ///
-    /// - [`ErrorKind::WouldBlock`] or [`ErrorKind::TimedOut`]: the socket has not taken the bytes of earlier writes.
-    ///   Nothing of `from` was taken.
+    /// - [`ErrorKind::WouldBlock`], [`ErrorKind::TimedOut`] or [`ErrorKind::Interrupted`]: the socket has not taken all
+    ///   bytes of earlier writes. Nothing of `from` was taken.
     /// - Any other kind: the socket or the session has failed.
     fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
         let shared = &*self.shared;
@@ -309,12 +307,19 @@ impl Outgoing {
         }
     }
 
-    /// Writes all bytes to the socket. Keeps the rest if the socket returns an error.
+    /// Writes all bytes to the socket. Keeps the rest if the socket returns an error, or takes only a part.
+    ///
+    /// Each write to the socket can block for its whole timeout. So after a part the result is `Interrupted`, and the
+    /// caller repeats the call unless its deadline has passed.
     fn write_to(&mut self, socket: &mut impl Stream) -> io::Result<()> {
-        while let Some(rest @ [_, ..]) = self.bytes.get(self.written..) {
-            match socket.write(rest)? {
+        if let Some(rest @ [_, ..]) = self.bytes.get(self.written..) {
+            match check_written(socket.write(rest)?, rest.len())? {
                 0 => return Err(ErrorKind::WriteZero.into()),
-                n => self.written += check_written(n, rest.len())?,
+                n if n < rest.len() => {
+                    self.written += n;
+                    return Err(ErrorKind::Interrupted.into());
+                }
+                _ => {}
             }
         }
         self.written = 0;

@@ -26,6 +26,8 @@ mod proxies;
 mod records;
 #[cfg(feature = "rustls")]
 mod redirects;
+#[cfg(feature = "rustls")]
+mod slow;
 #[cfg(all(unix, feature = "rustls"))]
 mod unix;
 #[cfg(feature = "rustls")]
