@@ -42,6 +42,9 @@ pub(in crate::adapters) struct Route<'c> {
     /// `None` if no stage needs TLS.
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     tls: Option<Connector>,
+    /// The name that the certificate of the server must have.
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    server_name: &'c str,
     progress: Progress,
     next: Next,
     /// The bytes that arrived, and that no layer has used.
@@ -117,6 +120,8 @@ impl<R> Client<R> {
             limits: self.limits,
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
             tls: if needs_tls { Some(self.connector()?) } else { None },
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
+            server_name: self.name_for_tls(&url),
             progress,
             next: Next::ProxyTls,
             arrived: Vec::new(),
@@ -142,7 +147,7 @@ impl<'c> Route<'c> {
     fn check_hosts<S>(&self) -> Result<(), ConnectError<S>> {
         let Some(connector) = &self.tls else { return Ok(()) };
         if self.url.secure() {
-            connector.check_host(self.url.host_for_connect())?;
+            connector.check_host(self.server_name)?;
         }
         match self.proxy {
             Some(proxy) if proxy.secure() => {
@@ -219,7 +224,7 @@ impl<'c> Route<'c> {
                     #[cfg(any(feature = "rustls", feature = "native-tls"))]
                     if self.url.secure() {
                         self.progress.enter(Stage::Tls);
-                        return Ok(self.tls(self.url.host_for_connect())?);
+                        return Ok(self.tls(self.server_name)?);
                     }
                 }
                 Next::Nothing => {

@@ -69,7 +69,7 @@ impl<R> Client<R> {
         progress: &Progress,
         url: &WsUrl<'_>,
     ) -> Result<TlsHandshake, TlsError> {
-        TlsHandshake::client(&self.connector()?, url.host_for_connect(), progress, &[])
+        TlsHandshake::client(&self.connector()?, self.name_for_tls(url), progress, &[])
     }
 }
 

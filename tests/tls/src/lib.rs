@@ -19,6 +19,8 @@ mod example;
 mod halves;
 mod identity;
 mod libraries;
+#[cfg(feature = "rustls")]
+mod names;
 mod native;
 #[cfg(feature = "rustls")]
 mod proxies;
