@@ -226,6 +226,13 @@ impl<S> DeadlineStream<S> {
         self.into_wrapped().into_inner()
     }
 
+    /// Puts a layer over the stream, for example TLS. Calls on the layer have the blocking mode of the stream.
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    pub(super) fn with_layer<T: Stream>(mut self, layer: impl FnOnce(S) -> T) -> DeadlineStream<T> {
+        let (now, mode) = (self.now, core::mem::take(&mut self.mode));
+        DeadlineStream { mode, ..DeadlineStream::new(layer(self.into_stream()).into(), now) }
+    }
+
     /// Moves the bytes that were read ahead to the inbox of `connection`, and returns the stream.
     pub(super) fn into_parts(mut self, connection: &Connection, inbox: &mut Inbox) -> S {
         while let Some(Ok(n @ 1..)) = self.ahead.take(connection.read_space(inbox)) {
