@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use native_tls::{HandshakeError, MidHandshakeTlsStream, TlsAcceptor, TlsConnector, TlsStream};
 
-use super::error::{LibraryError, TlsError};
+use super::error::{AFTER_CLOSE, LibraryError, TlsError};
 
 /// Maximum number of bytes in a TLS record.
 const RECORD_LEN: usize = 16 << 10;
@@ -61,6 +61,9 @@ enum State {
 impl NativeSession {
     pub(super) fn client(connector: &TlsConnector, host: &str, most_kept: usize) -> Result<Self, TlsError> {
         let pipe = Pipe::default();
+        // A trailing dot makes a DNS name absolute. It belongs neither in the name that the client sends (RFC 6066
+        // section 3) nor in a certificate. rustls removes it, and OpenSSL does not.
+        let host = host.strip_suffix('.').unwrap_or(host);
         Self::new(connector.connect(host, pipe.clone()), pipe, most_kept)
     }
 
@@ -144,11 +147,11 @@ impl NativeSession {
     }
 
     pub(super) fn poll_plaintext(&mut self, to: &mut [u8]) -> Result<Option<usize>, TlsError> {
+        // A read into an empty slice returns 0, which here means `close_notify`.
+        if to.is_empty() {
+            return Ok(None);
+        }
         if let (State::Open(stream), None, false) = (&mut self.state, &self.failure, self.peer_closed) {
-            // A read into an empty slice returns 0, which here means `close_notify`.
-            if to.is_empty() {
-                return Ok(None);
-            }
             match stream.read(to) {
                 Ok(0) => self.peer_closed = true,
                 Ok(n) => return Ok(Some(n)),
@@ -176,6 +179,10 @@ impl NativeSession {
         }
         if self.is_handshaking() {
             let error = io::Error::new(ErrorKind::NotConnected, "the TLS handshake is not complete");
+            return Err(TlsError::Failed(LibraryError::native(error)));
+        }
+        if self.has_closed {
+            let error = io::Error::new(ErrorKind::BrokenPipe, AFTER_CLOSE);
             return Err(TlsError::Failed(LibraryError::native(error)));
         }
         let kept = self.unencrypted.len() + self.pipe.lock().outgoing.rest().len();

@@ -29,6 +29,8 @@ mod records;
 #[cfg(feature = "rustls")]
 mod redirects;
 #[cfg(feature = "rustls")]
+mod sessions;
+#[cfg(feature = "rustls")]
 mod slow;
 #[cfg(all(unix, feature = "rustls"))]
 mod unix;
