@@ -16,6 +16,8 @@
 //!   `close_notify`.
 //! - The pipe takes all ciphertext that the library writes. So the library never keeps a write to repeat it.
 //! - `unencrypted` is empty, unless the peer of a TLS 1.2 session renegotiates at this moment.
+//! - `outgoing` has a limit. The library answers messages of the peer without being asked, for example key updates. A
+//!   peer that sends them and does not read the answers fails the session.
 
 use core::error::Error;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -154,7 +156,10 @@ impl NativeSession {
         if let (State::Open(stream), None, false) = (&mut self.state, &self.failure, self.peer_closed) {
             match stream.read(to) {
                 Ok(0) => self.peer_closed = true,
-                Ok(n) => return Ok(Some(n)),
+                Ok(n) => {
+                    self.check_output();
+                    return Ok(Some(n));
+                }
                 Err(error) if is_waiting(&error) => {
                     if self.has_ended {
                         self.failure = Some(TlsError::Truncated);
@@ -163,6 +168,7 @@ impl NativeSession {
                 Err(error) => self.failure = Some(classify(error, true)),
             }
             self.encrypt_all();
+            self.check_output();
         }
         match &self.failure {
             Some(failure) => Err(failure.clone()),
@@ -171,7 +177,25 @@ impl NativeSession {
         }
     }
 
+    /// Fails after a read if the session has more output than it may keep, or plaintext that it can never encrypt.
+    fn check_output(&mut self) {
+        // The ciphertext of `most_kept` bytes is a little longer than they are.
+        let text = if self.pipe.lock().outgoing.rest().len() > self.most_kept + RECORD_LEN {
+            "the peer requests key updates and does not read the answers"
+        } else if self.peer_closed && self.has_unencrypted() {
+            "the peer has closed the session during a renegotiation"
+        } else {
+            return;
+        };
+        let error = io::Error::new(ErrorKind::InvalidData, text);
+        self.failure.get_or_insert(TlsError::Failed(LibraryError::native(error)));
+    }
+
     // --- sending ---
+
+    pub(super) const fn has_unencrypted(&self) -> bool {
+        !self.unencrypted.is_empty()
+    }
 
     pub(super) fn encrypt(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, TlsError> {
         if let Some(failure) = self.failure.as_ref().filter(|failure| **failure != TlsError::Truncated) {

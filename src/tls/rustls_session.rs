@@ -150,6 +150,12 @@ impl RustlsSession {
         self.connection.send_close_notify();
     }
 
+    /// rustls refuses renegotiations, so it encrypts at once.
+    #[allow(clippy::unused_self, reason = "sessions of both libraries have the same methods")]
+    pub(super) const fn has_unencrypted(&self) -> bool {
+        false
+    }
+
     pub(super) fn has_ciphertext(&self) -> bool {
         self.connection.wants_write()
     }

@@ -252,7 +252,18 @@ impl Session {
         delegate!(mut self.close());
     }
 
+    /// Returns whether the session keeps plaintext that [`encrypt`](Self::encrypt) has taken, and that it can encrypt
+    /// only after it has received more ciphertext. This is the case while the peer of a TLS 1.2 session of native-tls
+    /// renegotiates. Data is not sent before the result is `false`.
+    #[must_use]
+    pub const fn has_unencrypted(&self) -> bool {
+        delegate!(self.has_unencrypted())
+    }
+
     /// Returns whether there is ciphertext to write.
+    ///
+    /// Received ciphertext can also be the reason: the session answers a renegotiation or a request for a key update,
+    /// and the peer may wait for this answer. So ask after each read, too.
     #[must_use]
     pub fn has_ciphertext(&self) -> bool {
         delegate!(self.has_ciphertext())

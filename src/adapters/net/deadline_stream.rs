@@ -333,8 +333,11 @@ impl<S> DeadlineStream<S> {
             let wait = self.arrange(Direction::Read, deadline)?;
             let call = self.call(wait, deadline, |stream| stream.read(to));
             self.read_at = self.now;
+            let must_flush = self.check_output_of_reads();
             match call? {
                 CallResult::Done(n) => return Ok(Some(n)),
+                // The peer may wait for the bytes that this read has produced. The caller flushes them.
+                CallResult::Interrupted if must_flush => return Ok(None),
                 // A TLS stream has read a part of a record, for example.
                 CallResult::Interrupted if deadline.is_none_or(|deadline| self.now < deadline) => {}
                 // The rest of the record may have arrived before the deadline. The number of reads is limited, because
@@ -383,6 +386,7 @@ impl<S> DeadlineStream<S> {
         let n = read.as_ref().map_or(0, |n| n.unwrap_or(0));
         ahead.handle_read(space_len, read);
         (self.ahead, self.read_at) = (ahead, self.now);
+        self.check_output_of_reads();
         if n > 0 {
             self.ahead_at = self.now;
         }
@@ -415,6 +419,14 @@ impl<S> DeadlineStream<S> {
             CallResult::Interrupted => Written { n: 0, full: waited },
             CallResult::Waited => Written { n: 0, full: true },
         })
+    }
+
+    /// Returns whether a read of this or another handle has produced bytes that need a flush, for example an answer of
+    /// TLS. The next [`flush`](Self::flush) then writes them.
+    pub(super) fn check_output_of_reads(&mut self) -> bool {
+        let must_flush = self.stream.needs_flush_after_read();
+        self.unflushed |= must_flush;
+        must_flush
     }
 
     /// Flushes the bytes that were written. Does not block beyond `deadline`.

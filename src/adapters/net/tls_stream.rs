@@ -14,9 +14,9 @@
 //! The session produces ciphertext in the order in which the peer must get it. The lock of [`Outgoing`] keeps this
 //! order until the ciphertext is in the socket. A thread that reads never waits for this lock.
 //!
-//! The thread that reads writes nothing, except an alert when the session fails. Other ciphertext of the session leaves
-//! with the next write or flush. TLS 1.3 allows this for key updates: they must precede the next data that is sent (RFC
-//! 8446 section 4.6.3).
+//! A read writes nothing, except an alert when the session fails. Other ciphertext that a read has produced, for example
+//! the answer to a renegotiation, leaves with the next write or flush. `needs_flush_after_read` tells the driver to
+//! flush, because the peer may wait for this answer.
 //!
 //! `handshake_driver/tls.rs` performs the TLS handshake before a `TlsStream` is created.
 //!
@@ -39,9 +39,9 @@ use super::wrapped_stream::{check_read, check_written};
 use crate::Instant;
 use crate::adapters::lock::{lock, try_lock};
 use crate::adapters::sync::Mutex;
-use crate::tls::Session;
 #[cfg(feature = "rustls")]
 use crate::tls::rustls;
+use crate::tls::{Session, TlsError};
 
 /// Maximum number of bytes in one read from the socket. A longer read would move the ciphertext out of the processor's
 /// first cache before it is decrypted.
@@ -50,6 +50,8 @@ const MAX_AT_ONCE: usize = 16 << 10;
 const SMALL: usize = 2048;
 /// The memory for outgoing ciphertext is kept after a write if it is at most this large, in bytes.
 const KEPT: usize = 4096;
+/// How long a call waits while the session can encrypt nothing, because the peer renegotiates. The call is then repeated.
+const NAP: Duration = Duration::from_millis(1);
 /// How long the thread that reads may block to send an alert after the session has failed.
 const ALERT_TIME: Duration = Duration::from_millis(10);
 
@@ -65,6 +67,9 @@ const ALERT_TIME: Duration = Duration::from_millis(10);
 /// returns [`ErrorKind::Interrupted`] after a part of a TLS record has arrived, and a flush after the socket has taken a
 /// part of the ciphertext. Call it again, as [`Read::read_exact`] does for a read.
 ///
+/// A read may produce ciphertext that the peer waits for, for example in a renegotiation. A WebSocket flushes it. If you
+/// use the stream directly, flush it when [`needs_flush_after_read`](Stream::needs_flush_after_read) returns `true`.
+///
 /// # The end of the stream
 ///
 /// A read returns 0 after the peer has sent `close_notify`. If the stream ends without it, the read fails with
@@ -79,8 +84,10 @@ pub struct TlsStream<S> {
 struct Shared {
     session: Mutex<Session>,
     outgoing: Mutex<Outgoing>,
-    /// Whether `outgoing` had ciphertext after the last write.
+    /// Whether there was ciphertext in `outgoing` or unencrypted plaintext after the last write.
     has_rest: AtomicBool,
+    /// Whether a read has produced ciphertext that is still in the session.
+    has_output_of_reads: AtomicBool,
 }
 
 /// Ciphertext that was taken from the session, and is not in the socket yet.
@@ -95,7 +102,8 @@ impl<S> TlsStream<S> {
     /// Creates a stream from a session whose handshake is complete. `socket` is the stream below it.
     pub(super) fn new(socket: S, session: Session) -> Self {
         let (session, outgoing) = (Mutex::new(session), Mutex::new(Outgoing::default()));
-        let shared = Shared { session, outgoing, has_rest: AtomicBool::new(false) };
+        let [has_rest, has_output_of_reads] = [(); 2].map(|()| AtomicBool::new(false));
+        let shared = Shared { session, outgoing, has_rest, has_output_of_reads };
         Self { socket, shared: Arc::new(shared) }
     }
 
@@ -124,7 +132,7 @@ impl<S> TlsStream<S> {
 impl<S: Stream> TlsStream<S> {
     /// Returns plaintext of the session, or `None` if the session needs more ciphertext.
     fn plaintext(&mut self, to: &mut [u8]) -> io::Result<Option<usize>> {
-        let polled = lock(&self.shared.session).poll_plaintext(to);
+        let polled = self.shared.poll_plaintext(&mut lock(&self.shared.session), to);
         polled.map_err(|error| {
             self.send_alert();
             error.into()
@@ -150,7 +158,7 @@ impl<S: Stream> TlsStream<S> {
                 [] => session.handle_eof(),
                 ciphertext => session.handle_ciphertext(ciphertext),
             }
-            session.poll_plaintext(to)
+            self.shared.poll_plaintext(&mut session, to)
         };
         match polled {
             Ok(Some(n)) => Ok(n),
@@ -173,6 +181,7 @@ impl<S: Stream> TlsStream<S> {
             // The error of the session is reported. An error of this write adds nothing to it.
             let _ = self.socket.set_write_timeout(Some(ALERT_TIME));
             outgoing.fill(&mut lock(&self.shared.session));
+            self.shared.has_output_of_reads.store(false, Ordering::Relaxed);
             let _ = outgoing.write_to(&mut self.socket);
         }
     }
@@ -209,17 +218,17 @@ impl<S: Stream> Write for TlsStream<S> {
         let shared = &*self.shared;
         let mut outgoing = lock(&shared.outgoing);
         outgoing.write_to(&mut self.socket)?;
-        let taken = {
+        let (taken, waits) = {
             let mut session = lock(&shared.session);
             let taken = session.encrypt(from);
-            outgoing.fill(&mut session);
-            taken
+            (taken, shared.take(&mut session, &mut outgoing))
         };
         let written = outgoing.write_to(&mut self.socket);
-        shared.has_rest.store(!outgoing.is_empty(), Ordering::Relaxed);
+        shared.has_rest.store(waits || !outgoing.is_empty(), Ordering::Relaxed);
         match (taken, written) {
             (Err(failure), _) => Err(failure.into()),
             (Ok(_), Err(error)) if !is_full(&error) => Err(error),
+            (Ok(0), _) if from.iter().any(|slice| !slice.is_empty()) => Err(waits_for_peer()),
             (Ok(n), _) => Ok(n),
         }
     }
@@ -229,11 +238,48 @@ impl<S: Stream> Write for TlsStream<S> {
         let shared = &*self.shared;
         let mut outgoing = lock(&shared.outgoing);
         outgoing.write_to(&mut self.socket)?;
-        outgoing.fill(&mut lock(&shared.session));
+        let (waits, failure) = {
+            let mut session = lock(&shared.session);
+            (shared.take(&mut session, &mut outgoing), session.failure().cloned())
+        };
         let written = outgoing.write_to(&mut self.socket);
-        shared.has_rest.store(!outgoing.is_empty(), Ordering::Relaxed);
+        shared.has_rest.store(waits || !outgoing.is_empty(), Ordering::Relaxed);
         written?;
+        match failure {
+            Some(failure) if waits => return Err(failure.into()),
+            None if waits => return Err(waits_for_peer()),
+            _ => {}
+        }
         if self.socket.has_unflushed_bytes() { self.socket.flush() } else { Ok(()) }
+    }
+}
+
+/// Waits for a moment, and returns the error of a call that cannot continue before a read has received ciphertext.
+///
+/// The socket is not the reason, so no timeout of the socket can limit the call. `WouldBlock` would mean that the stream
+/// is in non-blocking mode.
+#[cold]
+fn waits_for_peer() -> io::Error {
+    std::thread::sleep(NAP);
+    ErrorKind::Interrupted.into()
+}
+
+impl Shared {
+    /// Returns plaintext of the session. Records whether the session has produced ciphertext.
+    fn poll_plaintext(&self, session: &mut Session, to: &mut [u8]) -> Result<Option<usize>, TlsError> {
+        let polled = session.poll_plaintext(to);
+        if session.has_ciphertext() {
+            self.has_output_of_reads.store(true, Ordering::Relaxed);
+        }
+        polled
+    }
+
+    /// Moves all ciphertext of the session to `outgoing`, which must be empty. Returns whether the session keeps
+    /// plaintext that it cannot encrypt now.
+    fn take(&self, session: &mut Session, outgoing: &mut Outgoing) -> bool {
+        outgoing.fill(session);
+        self.has_output_of_reads.store(false, Ordering::Relaxed);
+        session.has_unencrypted()
     }
 }
 
@@ -272,9 +318,17 @@ impl<S: Stream> Stream for TlsStream<S> {
         false
     }
 
-    /// Returns whether the ciphertext of a write is not in the socket yet.
+    /// Returns whether the ciphertext of a write or a read is not in the socket yet.
     fn has_unflushed_bytes(&self) -> bool {
-        self.shared.has_rest.load(Ordering::Relaxed) || self.socket.has_unflushed_bytes()
+        let shared = &*self.shared;
+        shared.has_rest.load(Ordering::Relaxed)
+            || shared.has_output_of_reads.load(Ordering::Relaxed)
+            || self.socket.has_unflushed_bytes()
+    }
+
+    /// Returns whether a read has produced ciphertext that is not in the socket yet.
+    fn needs_flush_after_read(&self) -> bool {
+        self.shared.has_output_of_reads.load(Ordering::Relaxed) || self.socket.needs_flush_after_read()
     }
 
     fn try_clone(&self) -> io::Result<Box<dyn Stream + Send>> {

@@ -5,6 +5,8 @@
 #![cfg_attr(not(feature = "rustls"), allow(dead_code, reason = "the other tests use it"))]
 
 #[cfg(feature = "rustls")]
+mod answers;
+#[cfg(feature = "rustls")]
 mod certificates;
 mod child;
 #[cfg(feature = "rustls")]
