@@ -193,7 +193,7 @@ impl NativeSession {
 
     // --- sending ---
 
-    pub(super) const fn has_unencrypted(&self) -> bool {
+    pub(super) fn has_unencrypted(&self) -> bool {
         !self.unencrypted.is_empty()
     }
 

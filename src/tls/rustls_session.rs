@@ -151,8 +151,12 @@ impl RustlsSession {
     }
 
     /// rustls refuses renegotiations, so it encrypts at once.
-    #[allow(clippy::unused_self, reason = "sessions of both libraries have the same methods")]
-    pub(super) const fn has_unencrypted(&self) -> bool {
+    #[allow(
+        clippy::unused_self,
+        clippy::missing_const_for_fn,
+        reason = "sessions of both libraries have the same methods"
+    )]
+    pub(super) fn has_unencrypted(&self) -> bool {
         false
     }
 

@@ -247,7 +247,19 @@ impl Session {
         delegate!(mut self.encrypt(slices))
     }
 
-    /// Queues `close_notify`: no data follows. Does nothing if it was queued before, or if the session has failed.
+    /// Queues `close_notify`: no data follows. Does nothing if it was queued before, or if the session has failed. The
+    /// session can still receive (RFC 8446 section 6.1).
+    ///
+    /// # Debug assertions
+    ///
+    /// rustls 0.23 has a debug assertion that a peer can violate: a bad record after our `close_notify` panics, if
+    /// rustls is compiled with debug assertions. Without them, which is the default in the release profile, the
+    /// session fails as usual. For other profiles, add this to the `Cargo.toml` of the program:
+    ///
+    /// ```toml
+    /// [profile.dev.package.rustls]
+    /// debug-assertions = false
+    /// ```
     pub fn close(&mut self) {
         delegate!(mut self.close());
     }
@@ -256,7 +268,7 @@ impl Session {
     /// only after it has received more ciphertext. This is the case while the peer of a TLS 1.2 session of native-tls
     /// renegotiates. Data is not sent before the result is `false`.
     #[must_use]
-    pub const fn has_unencrypted(&self) -> bool {
+    pub fn has_unencrypted(&self) -> bool {
         delegate!(self.has_unencrypted())
     }
 

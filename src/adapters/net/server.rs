@@ -217,8 +217,8 @@ impl Server {
         self.receive_over(session, DeadlineStream::tcp(stream, false)?)
     }
 
-    /// Accepts a WebSocket over TLS like [`accept_tls`](Self::accept_tls), over any [`Stream`]. The blocking mode of the
-    /// stream is not changed.
+    /// Accepts a WebSocket over TLS like [`accept_tls`](Self::accept_tls), over any [`Stream`]. The blocking mode of
+    /// the stream is not changed.
     ///
     /// # Errors
     ///

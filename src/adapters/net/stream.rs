@@ -151,8 +151,8 @@ pub trait Stream: Read + Write {
         self.keeps_refused_bytes()
     }
 
-    /// Returns whether a read has produced bytes that only a flush writes. The adapter asks after each read, and flushes
-    /// the stream before it reads again. The default is `false`.
+    /// Returns whether a read has produced bytes that only a flush writes. The adapter asks after each read, and
+    /// flushes the stream before it reads again. The default is `false`.
     ///
     /// A TLS stream returns `true` after the peer has asked for an answer, for example to a renegotiation. The peer may
     /// send nothing before it gets this answer.

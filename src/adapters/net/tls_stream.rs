@@ -14,9 +14,9 @@
 //! The session produces ciphertext in the order in which the peer must get it. The lock of [`Outgoing`] keeps this
 //! order until the ciphertext is in the socket. A thread that reads never waits for this lock.
 //!
-//! A read writes nothing, except an alert when the session fails. Other ciphertext that a read has produced, for example
-//! the answer to a renegotiation, leaves with the next write or flush. `needs_flush_after_read` tells the driver to
-//! flush, because the peer may wait for this answer.
+//! A read writes nothing, except an alert when the session fails. Other ciphertext that a read has produced, for
+//! example the answer to a renegotiation, leaves with the next write or flush. `needs_flush_after_read` tells the
+//! driver to flush, because the peer may wait for this answer.
 //!
 //! `handshake_driver/tls.rs` performs the TLS handshake before a `TlsStream` is created.
 //!
@@ -50,7 +50,8 @@ const MAX_AT_ONCE: usize = 16 << 10;
 const SMALL: usize = 2048;
 /// The memory for outgoing ciphertext is kept after a write if it is at most this large, in bytes.
 const KEPT: usize = 4096;
-/// How long a call waits while the session can encrypt nothing, because the peer renegotiates. The call is then repeated.
+/// How long a call waits while the session can encrypt nothing, because the peer renegotiates. The caller repeats the
+/// call.
 const NAP: Duration = Duration::from_millis(1);
 /// How long the thread that reads may block to send an alert after the session has failed.
 const ALERT_TIME: Duration = Duration::from_millis(10);
@@ -64,11 +65,12 @@ const ALERT_TIME: Duration = Duration::from_millis(10);
 /// reads while another thread writes, and neither waits for the other one's socket call.
 ///
 /// Each call reads from the socket, or writes ciphertext to the socket, once for each timeout that it waits. A read
-/// returns [`ErrorKind::Interrupted`] after a part of a TLS record has arrived, and a flush after the socket has taken a
-/// part of the ciphertext. Call it again, as [`Read::read_exact`] does for a read.
+/// returns [`ErrorKind::Interrupted`] after a part of a TLS record has arrived, and a flush after the socket has taken
+/// a part of the ciphertext. Call it again, as [`Read::read_exact`] does for a read.
 ///
-/// A read may produce ciphertext that the peer waits for, for example in a renegotiation. A WebSocket flushes it. If you
-/// use the stream directly, flush it when [`needs_flush_after_read`](Stream::needs_flush_after_read) returns `true`.
+/// A read may produce ciphertext that the peer waits for, for example in a renegotiation. A WebSocket flushes it. If
+/// you use the stream directly, flush it when [`needs_flush_after_read`](Stream::needs_flush_after_read) returns
+/// `true`.
 ///
 /// # The end of the stream
 ///
@@ -256,8 +258,8 @@ impl<S: Stream> Write for TlsStream<S> {
 
 /// Waits for a moment, and returns the error of a call that cannot continue before a read has received ciphertext.
 ///
-/// The socket is not the reason, so no timeout of the socket can limit the call. `WouldBlock` would mean that the stream
-/// is in non-blocking mode.
+/// The socket is not the reason, so no timeout of the socket can limit the call. `WouldBlock` would mean that the
+/// stream is in non-blocking mode.
 #[cold]
 fn waits_for_peer() -> io::Error {
     std::thread::sleep(NAP);

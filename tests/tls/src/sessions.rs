@@ -47,6 +47,21 @@ fn nothing_is_encrypted_after_our_close_notify_and_the_session_still_receives() 
     }
 }
 
+/// With debug assertions, rustls panics here: see `Cargo.toml`.
+#[test]
+fn a_record_that_was_changed_fails_a_session_that_we_have_closed() {
+    for (mut client, mut server) in sessions() {
+        open(&mut client, &mut server, usize::MAX);
+        transfer(&mut server, &mut client, usize::MAX);
+        client.close();
+        // A record of data whose tag is wrong.
+        client.handle_ciphertext(b"\x17\x03\x03\0\x20");
+        client.handle_ciphertext(&[1; 32]);
+        let error = client.poll_plaintext(&mut [0; 10]).unwrap_err();
+        assert!(matches!(error, TlsError::Failed(_)), "{error:?}");
+    }
+}
+
 #[test]
 fn a_server_with_early_data_is_refused() {
     let mut config = ServerConfig::clone(&Authority::new().issue("localhost").server());
