@@ -113,6 +113,12 @@ impl Redirects {
         Ok(Some(format!("{scheme}://{}{}", next.authority(), next.target())))
     }
 
+    /// Returns whether one of the followed redirects has led to another server.
+    #[must_use]
+    pub const fn has_left_server(&self) -> bool {
+        self.left_server
+    }
+
     /// Returns whether a header that the application has added may be in the next request.
     ///
     /// All headers may be sent to the first server. Other servers get only these headers, which contain no credentials:

@@ -10,9 +10,9 @@ use std::prelude::v1::*;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::ClientConfig;
-#[cfg(any(feature = "webpki-roots", feature = "platform-verifier"))]
-use rustls::ConfigBuilder;
 use rustls::crypto::CryptoProvider;
+#[cfg(any(feature = "webpki-roots", feature = "platform-verifier"))]
+use rustls::{ConfigBuilder, WantsVerifier};
 
 use super::error::TlsError;
 
@@ -23,7 +23,8 @@ static SHARED: Mutex<Option<Arc<ClientConfig>>> = Mutex::new(None);
 ///
 /// - The provider of cryptography is the [default of the process](CryptoProvider::get_default), otherwise that of the
 ///   feature `rustls-aws-lc-rs` or `rustls-ring`.
-/// - The trusted roots are those of the feature `platform-verifier`, otherwise those of `webpki-roots`.
+/// - The trusted roots are those of the feature `platform-verifier`, otherwise those of `webpki-roots`. If the system
+///   has no roots, for example in a container without the files of `ca-certificates`, those of `webpki-roots` are used.
 /// - The client has no certificate, and offers the application protocol `http/1.1` (RFC 7301).
 ///
 /// To change a setting, clone the configuration and pass the clone to `Client::tls`.
@@ -31,7 +32,8 @@ static SHARED: Mutex<Option<Arc<ClientConfig>>> = Mutex::new(None);
 /// # Errors
 ///
 /// - [`TlsError::NoProvider`]: the process has no default provider, and no feature selects one.
-/// - [`TlsError::NoRoots`]: no feature selects roots, or the roots of the operating system cannot be loaded.
+/// - [`TlsError::NoRoots`]: no feature selects roots, or the roots of the operating system cannot be loaded and
+///   `webpki-roots` is not enabled.
 /// - [`TlsError::Config`]: the provider supports no version of TLS that rustls allows by default.
 pub fn client_config() -> Result<Arc<ClientConfig>, TlsError> {
     let provider = crypto_provider()?;
@@ -109,16 +111,29 @@ fn create(_: Arc<CryptoProvider>) -> Result<ClientConfig, TlsError> {
 }
 
 #[cfg(feature = "platform-verifier")]
-fn with_roots(builder: ConfigBuilder<ClientConfig, rustls::WantsVerifier>) -> Result<ClientConfig, TlsError> {
+fn with_roots(builder: ConfigBuilder<ClientConfig, WantsVerifier>) -> Result<ClientConfig, TlsError> {
     use rustls_platform_verifier::BuilderVerifierExt;
 
-    let builder = builder.with_platform_verifier().map_err(|error| TlsError::NoRoots(Some(error.into())))?;
-    Ok(builder.with_no_client_auth())
+    // The builder is consumed by a failure, and the roots of `webpki-roots` need one.
+    #[cfg(feature = "webpki-roots")]
+    let fallback = builder.clone();
+    match builder.with_platform_verifier() {
+        Ok(builder) => Ok(builder.with_no_client_auth()),
+        #[cfg(feature = "webpki-roots")]
+        Err(_) => Ok(with_webpki_roots(fallback)),
+        #[cfg(not(feature = "webpki-roots"))]
+        Err(error) => Err(TlsError::NoRoots(Some(error.into()))),
+    }
 }
 
 #[cfg(all(feature = "webpki-roots", not(feature = "platform-verifier")))]
 #[allow(clippy::unnecessary_wraps, reason = "the roots of the system may be missing")]
-fn with_roots(builder: ConfigBuilder<ClientConfig, rustls::WantsVerifier>) -> Result<ClientConfig, TlsError> {
+fn with_roots(builder: ConfigBuilder<ClientConfig, WantsVerifier>) -> Result<ClientConfig, TlsError> {
+    Ok(with_webpki_roots(builder))
+}
+
+#[cfg(feature = "webpki-roots")]
+fn with_webpki_roots(builder: ConfigBuilder<ClientConfig, WantsVerifier>) -> ClientConfig {
     let roots: rustls::RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    builder.with_root_certificates(roots).with_no_client_auth()
 }

@@ -12,6 +12,10 @@ use std::prelude::v1::*;
 #[cfg(feature = "native-tls")]
 use std::sync::Arc;
 
+/// The text of the error for data after `close_notify`.
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+pub(super) const AFTER_CLOSE: &str = "no data can be sent after close_notify";
+
 /// The reason why a TLS session could not be opened, or has failed.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -19,7 +23,8 @@ pub enum TlsError {
     /// There is no provider of cryptography: the process has no default provider, and no feature selects a provider.
     NoProvider,
     /// A client has no root certificates: neither the feature `webpki-roots` nor `platform-verifier` is enabled, or the
-    /// roots of the operating system could not be loaded. With the feature `native-tls`, the system has the roots.
+    /// roots of the operating system could not be loaded and `webpki-roots` is not enabled. With the feature
+    /// `native-tls`, the system has the roots.
     NoRoots(Option<LibraryError>),
     /// The configuration is not valid, for example because the provider supports no version of TLS.
     Config(LibraryError),
@@ -104,8 +109,8 @@ impl fmt::Display for TlsError {
             Self::NoRoots(Some(error)) => {
                 write!(
                     f,
-                    "the root certificates of the system cannot be loaded: {error}: install them, or enable the \
-                     feature webpki-roots of hybi"
+                    "the root certificates of the system cannot be loaded: {error}: install them, enable the feature \
+                     webpki-roots of hybi, or pass a configuration to Client::tls"
                 )
             }
             Self::Config(error) => write!(f, "the TLS configuration is not valid: {error}"),

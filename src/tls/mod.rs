@@ -43,6 +43,10 @@
 //! - A server cannot require certificates of its clients. With OpenSSL, it speaks TLS 1.2 only.
 //! - There is no log of secrets for debugging.
 //!
+//! # Builds with debug assertions
+//!
+//! rustls 0.23 can panic because of a peer, if it is compiled with debug assertions: see [`Session::close`].
+//!
 //! # Debugging
 //!
 //! The default configuration never writes secrets, even if the environment variable `SSLKEYLOGFILE` is set. To decrypt

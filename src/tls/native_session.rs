@@ -16,6 +16,8 @@
 //!   `close_notify`.
 //! - The pipe takes all ciphertext that the library writes. So the library never keeps a write to repeat it.
 //! - `unencrypted` is empty, unless the peer of a TLS 1.2 session renegotiates at this moment.
+//! - `outgoing` has a limit. The library answers messages of the peer without being asked, for example key updates. A
+//!   peer that sends them and does not read the answers fails the session.
 
 use core::error::Error;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -24,7 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use native_tls::{HandshakeError, MidHandshakeTlsStream, TlsAcceptor, TlsConnector, TlsStream};
 
-use super::error::{LibraryError, TlsError};
+use super::error::{AFTER_CLOSE, LibraryError, TlsError};
 
 /// Maximum number of bytes in a TLS record.
 const RECORD_LEN: usize = 16 << 10;
@@ -61,6 +63,9 @@ enum State {
 impl NativeSession {
     pub(super) fn client(connector: &TlsConnector, host: &str, most_kept: usize) -> Result<Self, TlsError> {
         let pipe = Pipe::default();
+        // A trailing dot makes a DNS name absolute. It belongs neither in the name that the client sends (RFC 6066
+        // section 3) nor in a certificate. rustls removes it, and OpenSSL does not.
+        let host = host.strip_suffix('.').unwrap_or(host);
         Self::new(connector.connect(host, pipe.clone()), pipe, most_kept)
     }
 
@@ -144,14 +149,17 @@ impl NativeSession {
     }
 
     pub(super) fn poll_plaintext(&mut self, to: &mut [u8]) -> Result<Option<usize>, TlsError> {
+        // A read into an empty slice returns 0, which here means `close_notify`.
+        if to.is_empty() {
+            return Ok(None);
+        }
         if let (State::Open(stream), None, false) = (&mut self.state, &self.failure, self.peer_closed) {
-            // A read into an empty slice returns 0, which here means `close_notify`.
-            if to.is_empty() {
-                return Ok(None);
-            }
             match stream.read(to) {
                 Ok(0) => self.peer_closed = true,
-                Ok(n) => return Ok(Some(n)),
+                Ok(n) => {
+                    self.check_output();
+                    return Ok(Some(n));
+                }
                 Err(error) if is_waiting(&error) => {
                     if self.has_ended {
                         self.failure = Some(TlsError::Truncated);
@@ -160,6 +168,7 @@ impl NativeSession {
                 Err(error) => self.failure = Some(classify(error, true)),
             }
             self.encrypt_all();
+            self.check_output();
         }
         match &self.failure {
             Some(failure) => Err(failure.clone()),
@@ -168,7 +177,25 @@ impl NativeSession {
         }
     }
 
+    /// Fails after a read if the session has more output than it may keep, or plaintext that it can never encrypt.
+    fn check_output(&mut self) {
+        // The ciphertext of `most_kept` bytes is a little longer than they are.
+        let text = if self.pipe.lock().outgoing.rest().len() > self.most_kept + RECORD_LEN {
+            "the peer requests key updates and does not read the answers"
+        } else if self.peer_closed && self.has_unencrypted() {
+            "the peer has closed the session during a renegotiation"
+        } else {
+            return;
+        };
+        let error = io::Error::new(ErrorKind::InvalidData, text);
+        self.failure.get_or_insert(TlsError::Failed(LibraryError::native(error)));
+    }
+
     // --- sending ---
+
+    pub(super) fn has_unencrypted(&self) -> bool {
+        !self.unencrypted.is_empty()
+    }
 
     pub(super) fn encrypt(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, TlsError> {
         if let Some(failure) = self.failure.as_ref().filter(|failure| **failure != TlsError::Truncated) {
@@ -176,6 +203,10 @@ impl NativeSession {
         }
         if self.is_handshaking() {
             let error = io::Error::new(ErrorKind::NotConnected, "the TLS handshake is not complete");
+            return Err(TlsError::Failed(LibraryError::native(error)));
+        }
+        if self.has_closed {
+            let error = io::Error::new(ErrorKind::BrokenPipe, AFTER_CLOSE);
             return Err(TlsError::Failed(LibraryError::native(error)));
         }
         let kept = self.unencrypted.len() + self.pipe.lock().outgoing.rest().len();

@@ -11,7 +11,7 @@ use std::prelude::v1::*;
 
 use rustls::{CertificateError, Connection, InvalidMessage};
 
-use super::error::TlsError;
+use super::error::{AFTER_CLOSE, TlsError};
 
 pub(super) struct RustlsSession {
     connection: Connection,
@@ -19,6 +19,8 @@ pub(super) struct RustlsSession {
     unprocessed: Vec<u8>,
     /// Whether `close_notify` of the peer has arrived.
     peer_closed: bool,
+    /// Whether `close_notify` was queued.
+    has_closed: bool,
     /// Whether the stream has ended.
     has_ended: bool,
     /// Why the session can receive and send nothing more.
@@ -29,7 +31,14 @@ impl RustlsSession {
     /// Returns a session that takes at most `most_kept` bytes before their ciphertext has left it.
     pub(super) fn new(mut connection: Connection, most_kept: usize) -> Self {
         connection.set_buffer_limit(Some(most_kept));
-        Self { connection, unprocessed: Vec::new(), peer_closed: false, has_ended: false, failure: None }
+        Self {
+            connection,
+            unprocessed: Vec::new(),
+            peer_closed: false,
+            has_closed: false,
+            has_ended: false,
+            failure: None,
+        }
     }
 
     pub(super) const fn connection(&self) -> &Connection {
@@ -76,6 +85,10 @@ impl RustlsSession {
     }
 
     pub(super) fn poll_plaintext(&mut self, to: &mut [u8]) -> Result<Option<usize>, TlsError> {
+        // A read into an empty slice returns 0 although there is plaintext. The loop below would never end.
+        if to.is_empty() {
+            return Ok(None);
+        }
         loop {
             match self.connection.reader().read(to) {
                 Ok(n @ 1..) => return Ok(Some(n)),
@@ -126,11 +139,25 @@ impl RustlsSession {
         if self.is_handshaking() {
             return Err(TlsError::Failed(rustls::Error::HandshakeNotComplete.into()));
         }
+        if self.has_closed {
+            return Err(TlsError::Failed(rustls::Error::General(AFTER_CLOSE.into()).into()));
+        }
         self.connection.writer().write_vectored(slices).map_err(|error| general(&error))
     }
 
     pub(super) fn close(&mut self) {
+        self.has_closed = true;
         self.connection.send_close_notify();
+    }
+
+    /// rustls refuses renegotiations, so it encrypts at once.
+    #[allow(
+        clippy::unused_self,
+        clippy::missing_const_for_fn,
+        reason = "sessions of both libraries have the same methods"
+    )]
+    pub(super) fn has_unencrypted(&self) -> bool {
+        false
     }
 
     pub(super) fn has_ciphertext(&self) -> bool {

@@ -125,9 +125,14 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`TlsError::Config`]: rustls refuses the configuration.
+    /// [`TlsError::Config`]: rustls refuses the configuration, or `max_early_data_size` is not 0. A session does not
+    /// return early data (0-RTT), which an attacker can replay (RFC 8446 section 8).
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     pub fn server(config: Arc<ServerConfig>) -> Result<Self, TlsError> {
+        if config.max_early_data_size > 0 {
+            let text = "early data is not supported: set max_early_data_size to 0";
+            return Err(config_error(rustls::Error::General(text.into())));
+        }
         Ok(Self::new(ServerConnection::new(config).map_err(config_error)?))
     }
 
@@ -216,7 +221,7 @@ impl Session {
     }
 
     /// Moves plaintext to `to`, and returns the number of bytes. Returns 0 if the peer has sent `close_notify`, and
-    /// `None` if more ciphertext is needed. `to` must not be empty.
+    /// `None` if more ciphertext is needed. The result is also `None` if `to` is empty.
     ///
     /// # Errors
     ///
@@ -236,17 +241,41 @@ impl Session {
     /// # Errors
     ///
     /// - The reason why the session has failed.
-    /// - [`TlsError::Failed`]: the TLS handshake is not complete.
+    /// - [`TlsError::Failed`]: the TLS handshake is not complete, or [`close`](Self::close) was called. The session has
+    ///   not failed, so it can still receive.
     pub fn encrypt(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, TlsError> {
         delegate!(mut self.encrypt(slices))
     }
 
-    /// Queues `close_notify`: no data follows. Does nothing if it was queued before, or if the session has failed.
+    /// Queues `close_notify`: no data follows. Does nothing if it was queued before, or if the session has failed. The
+    /// session can still receive (RFC 8446 section 6.1).
+    ///
+    /// # Debug assertions
+    ///
+    /// rustls 0.23 has a debug assertion that a peer can violate: a bad record after our `close_notify` panics, if
+    /// rustls is compiled with debug assertions. Without them, which is the default in the release profile, the
+    /// session fails as usual. For other profiles, add this to the `Cargo.toml` of the program:
+    ///
+    /// ```toml
+    /// [profile.dev.package.rustls]
+    /// debug-assertions = false
+    /// ```
     pub fn close(&mut self) {
         delegate!(mut self.close());
     }
 
+    /// Returns whether the session keeps plaintext that [`encrypt`](Self::encrypt) has taken, and that it can encrypt
+    /// only after it has received more ciphertext. This is the case while the peer of a TLS 1.2 session of native-tls
+    /// renegotiates. Data is not sent before the result is `false`.
+    #[must_use]
+    pub fn has_unencrypted(&self) -> bool {
+        delegate!(self.has_unencrypted())
+    }
+
     /// Returns whether there is ciphertext to write.
+    ///
+    /// Received ciphertext can also be the reason: the session answers a renegotiation or a request for a key update,
+    /// and the peer may wait for this answer. So ask after each read, too.
     #[must_use]
     pub fn has_ciphertext(&self) -> bool {
         delegate!(self.has_ciphertext())
@@ -280,6 +309,7 @@ pub(super) fn server_name(host: &str) -> Result<ServerName<'_>, TlsError> {
 /// Checks that `host` has only characters that native-tls accepts. Its bindings of OpenSSL panic at a NUL character.
 #[cfg(feature = "native-tls")]
 pub(super) fn check_characters(host: &str) -> Result<(), TlsError> {
+    let host = host.strip_suffix('.').unwrap_or(host);
     if host.is_empty() || host.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(TlsError::HostName(host.into()));
     }

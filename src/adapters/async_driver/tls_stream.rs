@@ -4,8 +4,8 @@
 //! move ciphertext between the two, with the [`Transport`] of a runtime. The modules `tokio` and `futures_io` implement
 //! the traits of their runtimes with these functions.
 //!
-//! Ciphertext that the stream does not take stays in the session, which keeps its order. The key updates and alerts
-//! that a read causes leave with the next write or flush.
+//! Ciphertext that the stream does not take stays in the session, which keeps its order. A read also writes the
+//! ciphertext that it has caused: alerts, and answers to key updates and renegotiations, for which the peer may wait.
 //!
 //! `handshake_driver/tls.rs` performs the TLS handshake before a `TlsStream` is created.
 //!
@@ -18,7 +18,7 @@ use core::cell::Cell;
 use core::fmt;
 use std::io::{self, ErrorKind, IoSlice};
 use std::prelude::v1::*;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use super::Transport;
 use super::stream::check_count;
@@ -53,12 +53,16 @@ std::thread_local! {
 pub struct TlsStream<S> {
     stream: S,
     session: Session,
+    /// Whether a read has produced ciphertext, and the stream has not taken all of it yet.
+    has_output_of_reads: bool,
+    /// The task that writes, while the session can encrypt nothing because the peer renegotiates.
+    waits_for_peer: Option<Waker>,
 }
 
 impl<S> TlsStream<S> {
     /// Creates a stream from a session whose handshake is complete. `stream` is the stream below it.
     pub(super) const fn new(stream: S, session: Session) -> Self {
-        Self { stream, session }
+        Self { stream, session, has_output_of_reads: false, waits_for_peer: None }
     }
 
     /// Returns the stream below TLS. Do not read from it or write to it.
@@ -89,7 +93,7 @@ impl<S> TlsStream<S> {
         if to.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        match self.session.poll_plaintext(to) {
+        match self.poll_plaintext::<R>(cx, to) {
             Ok(Some(n)) => Poll::Ready(Ok(n)),
             Ok(None) => {
                 // The space is not available during thread shutdown, and while a stream below this one uses it.
@@ -112,17 +116,58 @@ impl<S> TlsStream<S> {
     ) -> Poll<io::Result<usize>> {
         for _ in 0..MAX_READS {
             let n = ready!(check_count(R::poll_read(&mut self.stream, cx, space), space.len()))?;
+            let had_output = self.session.has_ciphertext();
             match space.get(..n).unwrap_or_default() {
                 [] => self.session.handle_eof(),
                 ciphertext => self.session.handle_ciphertext(ciphertext),
             }
-            match self.session.poll_plaintext(to) {
+            self.has_output_of_reads |= !had_output && self.session.has_ciphertext();
+            match self.poll_plaintext::<R>(cx, to) {
                 Ok(Some(n)) => return Poll::Ready(Ok(n)),
                 Ok(None) => {}
                 Err(failure) => return Poll::Ready(Err(self.failed::<R>(cx, failure))),
             }
         }
         R::yield_turn(cx);
+        Poll::Pending
+    }
+
+    /// Returns plaintext of the session. Writes the ciphertext that this has produced.
+    fn poll_plaintext<R: Transport<S>>(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut [u8],
+    ) -> Result<Option<usize>, TlsError> {
+        let had_output = self.session.has_ciphertext();
+        let polled = self.session.poll_plaintext(to);
+        self.has_output_of_reads |= !had_output && self.session.has_ciphertext();
+        if !self.session.has_unencrypted() || polled.is_err() {
+            self.waits_for_peer.take().into_iter().for_each(Waker::wake);
+        }
+        self.write_output_of_reads::<R>(cx);
+        polled
+    }
+
+    /// Writes the ciphertext that a read has produced, for example the answer to a renegotiation. The peer may wait for
+    /// it. If the stream is full, the next read continues, and the task is woken for it.
+    fn write_output_of_reads<R: Transport<S>>(&mut self, cx: &mut Context<'_>) {
+        if self.has_output_of_reads {
+            let polled = self.poll_drain::<R>(cx);
+            let polled = if polled.is_ready() { R::poll_flush(&mut self.stream, cx) } else { polled };
+            // If the stream has failed, the next write or the next read returns the error.
+            self.has_output_of_reads = polled.is_pending();
+        }
+    }
+
+    /// Returns `Pending` while the session keeps plaintext that it cannot encrypt, because the peer renegotiates.
+    fn poll_encrypted(&mut self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        if !self.session.has_unencrypted() {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(failure) = self.session.failure() {
+            return Poll::Ready(Err(failure.clone().into()));
+        }
+        self.waits_for_peer = Some(cx.waker().clone());
         Poll::Pending
     }
 
@@ -146,6 +191,9 @@ impl<S> TlsStream<S> {
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_drain::<R>(cx))?;
         let mut taken = self.session.encrypt(from)?;
+        if taken == 0 && from.iter().any(|slice| !slice.is_empty()) {
+            ready!(self.poll_encrypted(cx))?;
+        }
         loop {
             match self.poll_drain::<R>(cx) {
                 Poll::Ready(Ok(())) => {}
@@ -170,7 +218,8 @@ impl<S> TlsStream<S> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         ready!(self.poll_drain::<R>(cx))?;
-        R::poll_flush(&mut self.stream, cx)
+        ready!(R::poll_flush(&mut self.stream, cx))?;
+        self.poll_encrypted(cx)
     }
 
     /// Sends `close_notify`, and closes the sending direction of the stream below.
@@ -178,6 +227,11 @@ impl<S> TlsStream<S> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
+        ready!(self.poll_drain::<R>(cx))?;
+        // The library sends no `close_notify` during a renegotiation. A session that has failed cannot send it either.
+        if self.session.failure().is_none() {
+            ready!(self.poll_encrypted(cx))?;
+        }
         self.session.close();
         ready!(self.poll_drain::<R>(cx))?;
         ready!(R::poll_flush(&mut self.stream, cx))?;
@@ -186,7 +240,7 @@ impl<S> TlsStream<S> {
 
     /// Writes all ciphertext of the session.
     fn poll_drain<R: Transport<S>>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, session } = self;
+        let Self { stream, session, .. } = self;
         while session.has_ciphertext() {
             let mut pending = false;
             let written = session.poll_ciphertext(|slices| {

@@ -74,6 +74,9 @@ pub struct Client<R> {
         any(feature = "net", feature = "tokio", feature = "async-io")
     ))]
     proxy_tls: Option<Connector>,
+    /// The name in the certificate of the server, or `None` for the host of the URL.
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    server_name: Option<String>,
 }
 
 /// The subprotocols to offer.
@@ -121,6 +124,8 @@ impl<R> Client<R> {
                 any(feature = "net", feature = "tokio", feature = "async-io")
             ))]
             proxy_tls: None,
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
+            server_name: None,
         }
     }
 
@@ -277,6 +282,55 @@ impl<R> Client<R> {
     pub fn proxy_native_tls(mut self, connector: TlsConnector) -> Self {
         self.proxy_tls = Some(Connector::Native(connector));
         self
+    }
+
+    /// Sets the name that the certificate of the server must have: a DNS name, or an IP address without brackets. The
+    /// default is the host of the URL.
+    ///
+    /// The client also sends this name in the TLS handshake (RFC 6066 section 3). Use it to connect to an IP address or
+    /// a forwarded port of a server whose certificate has another name. The `Host` header still has the host of the
+    /// URL. TLS to a proxy does not use this name, and neither does TLS to another server after a
+    /// [redirect](Self::redirects).
+    ///
+    /// ```
+    /// # #[cfg(feature = "net")] {
+    /// use hybi::adapters::net::Client;
+    ///
+    /// let client = Client::new().server_name("chat.example.com");
+    /// // let ws = client.connect("wss://127.0.0.1:8443/")?;
+    /// # drop(client);
+    /// # }
+    /// ```
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    #[cfg_attr(docsrs, doc(cfg(any(feature = "rustls", feature = "native-tls"))))]
+    #[must_use]
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+
+    /// Returns the name that the certificate of the server must have.
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    pub(super) fn name_for_tls<'n>(&'n self, url: &WsUrl<'n>) -> &'n str {
+        self.server_name.as_deref().unwrap_or_else(|| url.host_for_connect())
+    }
+
+    /// Removes the name that the certificate of the first server must have.
+    #[cfg(all(
+        any(feature = "rustls", feature = "native-tls"),
+        any(feature = "net", feature = "tokio", feature = "async-io")
+    ))]
+    pub(super) fn forget_server_name(&mut self) {
+        self.server_name = None;
+    }
+
+    /// Returns whether a name for the certificate of the server is set.
+    #[cfg(all(
+        any(feature = "rustls", feature = "native-tls"),
+        any(feature = "net", feature = "tokio", feature = "async-io")
+    ))]
+    pub(super) const fn has_server_name(&self) -> bool {
+        self.server_name.is_some()
     }
 
     /// Adds a header to the request. Debug output shows its name only.

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! `crate::redirect` decides whether a redirect is followed. This file removes the headers that the next server must
-//! not get, and adds the reason to the error of a refused redirect. It adds the server to an error after a redirect. The adapters
-//! connect.
+//! not get, and the name that only the first server has. It adds the reason to the error of a refused redirect, and the
+//! server to an error after a redirect. The adapters connect.
 //!
 //! Invariant: if the client follows no redirects, it is neither copied nor changed.
 
@@ -65,6 +65,11 @@ impl<R: Clone> Hops<'_, R> {
                 let redirects = &self.redirects;
                 if !self.client.has_only_headers(|name| redirects.may_send(name)) {
                     self.client.to_mut().keep_headers(|name| redirects.may_send(name));
+                }
+                // The name is that of the first server. Another server must prove its own name.
+                #[cfg(any(feature = "rustls", feature = "native-tls"))]
+                if redirects.has_left_server() && self.client.has_server_name() {
+                    self.client.to_mut().forget_server_name();
                 }
                 Ok(())
             }

@@ -45,6 +45,9 @@ pub(in crate::adapters) struct Route<'c> {
     /// `None` unless the proxy is an `https` proxy.
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     proxy_tls: Option<Connector>,
+    /// The name that the certificate of the server must have.
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    server_name: &'c str,
     progress: Progress,
     next: Next,
     /// The bytes that arrived, and that no layer has used.
@@ -122,6 +125,8 @@ impl<R> Client<R> {
             tls: if url.secure() { Some(self.connector()?) } else { None },
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
             proxy_tls: if needs_proxy_tls { Some(self.proxy_connector()?) } else { None },
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
+            server_name: self.name_for_tls(&url),
             progress,
             next: Next::ProxyTls,
             arrived: Vec::new(),
@@ -146,7 +151,7 @@ impl<'c> Route<'c> {
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     fn check_hosts<S>(&self) -> Result<(), ConnectError<S>> {
         if let Some(connector) = &self.tls {
-            connector.check_host(self.url.host_for_connect())?;
+            connector.check_host(self.server_name)?;
         }
         match (self.proxy, &self.proxy_tls) {
             (Some(proxy), Some(connector)) => {
@@ -225,7 +230,7 @@ impl<'c> Route<'c> {
                     #[cfg(any(feature = "rustls", feature = "native-tls"))]
                     if let Some(connector) = self.tls.clone() {
                         self.progress.enter(Stage::Tls);
-                        return Ok(self.tls(&connector, self.url.host_for_connect())?);
+                        return Ok(self.tls(&connector, self.server_name)?);
                     }
                 }
                 Next::Nothing => {

@@ -69,7 +69,7 @@ impl<R> Client<R> {
         progress: &Progress,
         url: &WsUrl<'_>,
     ) -> Result<TlsHandshake, TlsError> {
-        TlsHandshake::client(&self.connector()?, url.host_for_connect(), progress, &[])
+        TlsHandshake::client(&self.connector()?, self.name_for_tls(url), progress, &[])
     }
 }
 
@@ -130,10 +130,22 @@ impl TlsHandshake {
         }
     }
 
+    /// Returns the application protocol that the peers have agreed on, if no WebSocket is possible over it.
+    fn other_protocol(&self) -> Option<Vec<u8>> {
+        let is_open = !self.session.is_handshaking() && self.failed.is_none();
+        let name = if is_open { self.session.alpn_protocol() } else { None };
+        name.filter(|name| name != b"http/1.1")
+    }
+
     /// Collects the ciphertext to write. If there is none, and all was flushed, checks whether the handshake is done.
     fn advance(&mut self) {
         if !self.out.is_done() || self.result.is_some() {
             return;
+        }
+        if let Some(name) = self.other_protocol() {
+            // The peer may wait for our last message. `close_notify` tells it that the session ends on purpose.
+            self.session.close();
+            self.failed = Some(TlsError::Protocol(name));
         }
         let mut bytes = Vec::new();
         while self.session.has_ciphertext() {
@@ -150,10 +162,7 @@ impl TlsHandshake {
         } else if let Some(error) = self.failed.take() {
             self.result = Some(Err(NotSecured::Tls(error)));
         } else if !self.session.is_handshaking() {
-            self.result = Some(match self.session.alpn_protocol() {
-                Some(name) if name != b"http/1.1" => Err(NotSecured::Tls(TlsError::Protocol(name))),
-                _ => Ok(()),
-            });
+            self.result = Some(Ok(()));
         }
     }
 }

@@ -205,6 +205,10 @@ impl<S: Stream> Stream for ClientStream<S> {
         self.get().has_unflushed_bytes()
     }
 
+    fn needs_flush_after_read(&self) -> bool {
+        self.get().needs_flush_after_read()
+    }
+
     fn try_clone(&self) -> io::Result<Box<dyn Stream + Send>> {
         self.get().try_clone()
     }

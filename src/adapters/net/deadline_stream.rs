@@ -31,6 +31,10 @@ use crate::{Connection, Inbox, Instant};
 /// Maximum number of slices in one write.
 pub(super) const MAX_SLICES: usize = 32;
 
+/// How often a read that does not block is repeated after [`ErrorKind::Interrupted`]. A TLS stream needs up to nine
+/// reads of 2 KiB for one record that has already arrived.
+const MAX_REPEATS: u32 = 16;
+
 /// A stream whose calls end at a deadline.
 pub(super) struct DeadlineStream<S> {
     stream: WrappedStream<S>,
@@ -222,6 +226,13 @@ impl<S> DeadlineStream<S> {
         self.into_wrapped().into_inner()
     }
 
+    /// Puts a layer over the stream, for example TLS. Calls on the layer have the blocking mode of the stream.
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    pub(super) fn with_layer<T: Stream>(mut self, layer: impl FnOnce(S) -> T) -> DeadlineStream<T> {
+        let (now, mode) = (self.now, core::mem::take(&mut self.mode));
+        DeadlineStream { mode, ..DeadlineStream::new(layer(self.into_stream()).into(), now) }
+    }
+
     /// Moves the bytes that were read ahead to the inbox of `connection`, and returns the stream.
     pub(super) fn into_parts(mut self, connection: &Connection, inbox: &mut Inbox) -> S {
         while let Some(Ok(n @ 1..)) = self.ahead.take(connection.read_space(inbox)) {
@@ -312,14 +323,21 @@ impl<S> DeadlineStream<S> {
             }
             return read.map(Some);
         }
+        let mut repeats = 0;
         loop {
             let wait = self.arrange(Direction::Read, deadline)?;
             let call = self.call(wait, deadline, |stream| stream.read(to));
             self.read_at = self.now;
+            let must_flush = self.check_output_of_reads();
             match call? {
                 CallResult::Done(n) => return Ok(Some(n)),
+                // The peer may wait for the bytes that this read has produced. The caller flushes them.
+                CallResult::Interrupted if must_flush => return Ok(None),
                 // A TLS stream has read a part of a record, for example.
                 CallResult::Interrupted if deadline.is_none_or(|deadline| self.now < deadline) => {}
+                // The rest of the record may have arrived before the deadline. The number of reads is limited, because
+                // a peer could send records without plaintext forever.
+                CallResult::Interrupted if wait == Wait::Not && repeats < MAX_REPEATS => repeats += 1,
                 CallResult::Interrupted | CallResult::Waited => return Ok(None),
             }
         }
@@ -343,13 +361,27 @@ impl<S> DeadlineStream<S> {
         let mut ahead = core::mem::take(&mut self.ahead);
         let space = ahead.space();
         let space_len = space.len();
-        let read = self.call(wait, now, |stream| stream.read(space)).map(|call| match call {
+        let read = self.call(wait, now, |stream| {
+            let mut read = stream.read(space);
+            for _ in 0..MAX_REPEATS {
+                match &read {
+                    // A TLS stream has read a part of a record. The rest may have arrived, too.
+                    Err(error) if error.kind() == ErrorKind::Interrupted && wait == Wait::Not => {
+                        read = stream.read(space);
+                    }
+                    _ => break,
+                }
+            }
+            read
+        });
+        let read = read.map(|call| match call {
             CallResult::Done(n) => Some(n),
             CallResult::Interrupted | CallResult::Waited => None,
         });
         let n = read.as_ref().map_or(0, |n| n.unwrap_or(0));
         ahead.handle_read(space_len, read);
         (self.ahead, self.read_at) = (ahead, self.now);
+        self.check_output_of_reads();
         if n > 0 {
             self.ahead_at = self.now;
         }
@@ -382,6 +414,14 @@ impl<S> DeadlineStream<S> {
             CallResult::Interrupted => Written { n: 0, full: waited },
             CallResult::Waited => Written { n: 0, full: true },
         })
+    }
+
+    /// Returns whether a read of this or another handle has produced bytes that need a flush, for example an answer of
+    /// TLS. The next [`flush`](Self::flush) then writes them.
+    pub(super) fn check_output_of_reads(&mut self) -> bool {
+        let must_flush = self.stream.needs_flush_after_read();
+        self.unflushed |= must_flush;
+        must_flush
     }
 
     /// Flushes the bytes that were written. Does not block beyond `deadline`.

@@ -16,7 +16,12 @@ pub(super) fn run<S>(link: &mut DeadlineStream<S>, handshake: &mut impl Handshak
     loop {
         let deadline = handshake.poll_timeout();
         let did = match handshake.poll_step() {
-            Step::Read(space) => link.read(space, deadline).map(|read| read.map(Did::Read)),
+            Step::Read(space) => {
+                // TLS may have to answer before the peer sends more.
+                let flushed =
+                    if link.check_output_of_reads() { link.flush(deadline).map(drop) } else { Ok(()) };
+                flushed.and_then(|()| link.read(space, deadline)).map(|read| read.map(Did::Read))
+            }
             Step::ReadAhead(space) => {
                 link.read_ahead();
                 if link.has_read_ahead() || link.input_has_ended() {

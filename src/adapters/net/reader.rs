@@ -260,7 +260,10 @@ impl Reader {
             // The thread that holds the lock runs the timers. Without the lock the next deadline is unknown, so this
             // thread tries again soon. After the peer's Close there is always a reason to try again: the other thread
             // may write our Close, which starts `Config::end_timeout`.
-            let retries = max_block_time.is_some() || self.receiver.peer_close().is_some();
+            // The other thread may also have flushed the stream before the last read produced bytes to send.
+            let retries = max_block_time.is_some()
+                || self.receiver.peer_close().is_some()
+                || self.link.check_output_of_reads();
             let nap = max_block_time.map_or(SHORTEST_NAP, |time| time.min(SHORTEST_NAP));
             let deadline = retries.then(|| self.link.read_clock() + nap);
             return Ok(ControlFlow::Continue(Wait { deadline, stalled: false }));

@@ -17,6 +17,8 @@ use super::handshake;
 use super::http_call::{AcceptError, HttpCall};
 use super::pending_request::PendingRequest;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
+use super::stream::Stream;
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
 use super::tls_stream::TlsStream;
 use super::websocket::WebSocket;
 use super::wrapped_stream::WrappedStream;
@@ -211,7 +213,41 @@ impl Server {
         config: Arc<ServerConfig>,
         stream: TcpStream,
     ) -> Result<PendingRequest<TlsStream<TcpStream>>, AcceptError<TlsStream<TcpStream>>> {
-        self.receive_over(Session::server(config)?, stream)
+        let session = Session::server(config)?;
+        self.receive_over(session, DeadlineStream::tcp(stream, false)?)
+    }
+
+    /// Accepts a WebSocket over TLS like [`accept_tls`](Self::accept_tls), over any [`Stream`]. The blocking mode of
+    /// the stream is not changed.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`accept_tls`](Self::accept_tls).
+    #[cfg(feature = "rustls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    pub fn accept_tls_stream<S: Stream>(
+        &self,
+        config: Arc<ServerConfig>,
+        stream: S,
+    ) -> Result<WebSocket<TlsStream<S>>, AcceptError<TlsStream<S>>> {
+        self.receive_tls_stream(config, stream)?.accept_at_once()
+    }
+
+    /// Receives a request over TLS like [`receive_tls`](Self::receive_tls), over any [`Stream`]. The blocking mode of
+    /// the stream is not changed.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`receive_tls`](Self::receive_tls).
+    #[cfg(feature = "rustls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    pub fn receive_tls_stream<S: Stream>(
+        &self,
+        config: Arc<ServerConfig>,
+        stream: S,
+    ) -> Result<PendingRequest<TlsStream<S>>, AcceptError<TlsStream<S>>> {
+        let session = Session::server(config)?;
+        self.receive_over(session, DeadlineStream::new(stream.into(), Instant::ZERO))
     }
 
     /// Accepts a WebSocket over TLS like `accept_tls`, but with native-tls.
@@ -249,23 +285,55 @@ impl Server {
         acceptor: &TlsAcceptor,
         stream: TcpStream,
     ) -> Result<PendingRequest<TlsStream<TcpStream>>, AcceptError<TlsStream<TcpStream>>> {
-        self.receive_over(Session::native_server(acceptor)?, stream)
+        let session = Session::native_server(acceptor)?;
+        self.receive_over(session, DeadlineStream::tcp(stream, false)?)
+    }
+
+    /// Accepts a WebSocket over TLS like [`accept_native_tls`](Self::accept_native_tls), over any [`Stream`]. The
+    /// blocking mode of the stream is not changed.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`accept_native_tls`](Self::accept_native_tls).
+    #[cfg(feature = "native-tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "native-tls")))]
+    pub fn accept_native_tls_stream<S: Stream>(
+        &self,
+        acceptor: &TlsAcceptor,
+        stream: S,
+    ) -> Result<WebSocket<TlsStream<S>>, AcceptError<TlsStream<S>>> {
+        self.receive_native_tls_stream(acceptor, stream)?.accept_at_once()
+    }
+
+    /// Receives a request over TLS like [`receive_native_tls`](Self::receive_native_tls), over any [`Stream`]. The
+    /// blocking mode of the stream is not changed.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`receive_native_tls`](Self::receive_native_tls).
+    #[cfg(feature = "native-tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "native-tls")))]
+    pub fn receive_native_tls_stream<S: Stream>(
+        &self,
+        acceptor: &TlsAcceptor,
+        stream: S,
+    ) -> Result<PendingRequest<TlsStream<S>>, AcceptError<TlsStream<S>>> {
+        let session = Session::native_server(acceptor)?;
+        self.receive_over(session, DeadlineStream::new(stream.into(), Instant::ZERO))
     }
 
     /// Runs the TLS handshake, and receives a request.
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
-    fn receive_over(
+    fn receive_over<S: Stream>(
         &self,
         session: Session,
-        stream: TcpStream,
-    ) -> Result<PendingRequest<TlsStream<TcpStream>>, AcceptError<TlsStream<TcpStream>>> {
-        let mut link = DeadlineStream::tcp(stream, false)?;
+        mut link: DeadlineStream<S>,
+    ) -> Result<PendingRequest<TlsStream<S>>, AcceptError<TlsStream<S>>> {
         let start = link.read_clock();
         let mut securing = self.securing(start, session);
         handshake::run(&mut link, &mut securing);
-        let (session, now) = (securing.finish()?, link.now());
-        let tls = TlsStream::new(link.into_stream(), session);
-        self.run(DeadlineStream::blocking(tls.into(), now), start)
+        let session = securing.finish()?;
+        self.run(link.with_layer(|socket| TlsStream::new(socket, session)), start)
     }
 
     /// Runs the first phase of the handshake on a stream. The time limit began at `start`.

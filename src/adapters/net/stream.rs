@@ -151,6 +151,15 @@ pub trait Stream: Read + Write {
         self.keeps_refused_bytes()
     }
 
+    /// Returns whether a read has produced bytes that only a flush writes. The adapter asks after each read, and
+    /// flushes the stream before it reads again. The default is `false`.
+    ///
+    /// A TLS stream returns `true` after the peer has asked for an answer, for example to a renegotiation. The peer may
+    /// send nothing before it gets this answer.
+    fn needs_flush_after_read(&self) -> bool {
+        false
+    }
+
     /// Returns a second handle to the same stream. One thread writes to the second handle while another thread reads
     /// from this handle.
     ///
@@ -255,6 +264,10 @@ macro_rules! impl_for_pointer {
 
             fn has_unflushed_bytes(&self) -> bool {
                 (**self).has_unflushed_bytes()
+            }
+
+            fn needs_flush_after_read(&self) -> bool {
+                (**self).needs_flush_after_read()
             }
 
             fn try_clone(&self) -> io::Result<Box<dyn Stream + Send>> {

@@ -14,9 +14,9 @@
 //! The session produces ciphertext in the order in which the peer must get it. The lock of [`Outgoing`] keeps this
 //! order until the ciphertext is in the socket. A thread that reads never waits for this lock.
 //!
-//! The thread that reads writes nothing, except an alert when the session fails. Other ciphertext of the session leaves
-//! with the next write or flush. TLS 1.3 allows this for key updates: they must precede the next data that is sent (RFC
-//! 8446 section 4.6.3).
+//! A read writes nothing, except an alert when the session fails. Other ciphertext that a read has produced, for
+//! example the answer to a renegotiation, leaves with the next write or flush. `needs_flush_after_read` tells the
+//! driver to flush, because the peer may wait for this answer.
 //!
 //! `handshake_driver/tls.rs` performs the TLS handshake before a `TlsStream` is created.
 //!
@@ -39,9 +39,9 @@ use super::wrapped_stream::{check_read, check_written};
 use crate::Instant;
 use crate::adapters::lock::{lock, try_lock};
 use crate::adapters::sync::Mutex;
-use crate::tls::Session;
 #[cfg(feature = "rustls")]
 use crate::tls::rustls;
+use crate::tls::{Session, TlsError};
 
 /// Maximum number of bytes in one read from the socket. A longer read would move the ciphertext out of the processor's
 /// first cache before it is decrypted.
@@ -50,6 +50,9 @@ const MAX_AT_ONCE: usize = 16 << 10;
 const SMALL: usize = 2048;
 /// The memory for outgoing ciphertext is kept after a write if it is at most this large, in bytes.
 const KEPT: usize = 4096;
+/// How long a call waits while the session can encrypt nothing, because the peer renegotiates. The caller repeats the
+/// call.
+const NAP: Duration = Duration::from_millis(1);
 /// How long the thread that reads may block to send an alert after the session has failed.
 const ALERT_TIME: Duration = Duration::from_millis(10);
 
@@ -61,8 +64,13 @@ const ALERT_TIME: Duration = Duration::from_millis(10);
 /// [`try_clone`](Stream::try_clone) is supported, so [`WebSocket::split`](super::WebSocket::split) works: one thread
 /// reads while another thread writes, and neither waits for the other one's socket call.
 ///
-/// A read may return [`ErrorKind::Interrupted`] after a part of a TLS record has arrived. Call it again, as
-/// [`Read::read_exact`] does.
+/// Each call reads from the socket, or writes ciphertext to the socket, once for each timeout that it waits. A read
+/// returns [`ErrorKind::Interrupted`] after a part of a TLS record has arrived, and a flush after the socket has taken
+/// a part of the ciphertext. Call it again, as [`Read::read_exact`] does for a read.
+///
+/// A read may produce ciphertext that the peer waits for, for example in a renegotiation. A WebSocket flushes it. If
+/// you use the stream directly, flush it when [`needs_flush_after_read`](Stream::needs_flush_after_read) returns
+/// `true`.
 ///
 /// # The end of the stream
 ///
@@ -78,8 +86,10 @@ pub struct TlsStream<S> {
 struct Shared {
     session: Mutex<Session>,
     outgoing: Mutex<Outgoing>,
-    /// Whether `outgoing` had ciphertext after the last write.
+    /// Whether there was ciphertext in `outgoing` or unencrypted plaintext after the last write.
     has_rest: AtomicBool,
+    /// Whether a read has produced ciphertext that is still in the session.
+    has_output_of_reads: AtomicBool,
 }
 
 /// Ciphertext that was taken from the session, and is not in the socket yet.
@@ -94,7 +104,8 @@ impl<S> TlsStream<S> {
     /// Creates a stream from a session whose handshake is complete. `socket` is the stream below it.
     pub(super) fn new(socket: S, session: Session) -> Self {
         let (session, outgoing) = (Mutex::new(session), Mutex::new(Outgoing::default()));
-        let shared = Shared { session, outgoing, has_rest: AtomicBool::new(false) };
+        let [has_rest, has_output_of_reads] = [(); 2].map(|()| AtomicBool::new(false));
+        let shared = Shared { session, outgoing, has_rest, has_output_of_reads };
         Self { socket, shared: Arc::new(shared) }
     }
 
@@ -123,43 +134,40 @@ impl<S> TlsStream<S> {
 impl<S: Stream> TlsStream<S> {
     /// Returns plaintext of the session, or `None` if the session needs more ciphertext.
     fn plaintext(&mut self, to: &mut [u8]) -> io::Result<Option<usize>> {
-        let polled = lock(&self.shared.session).poll_plaintext(to);
+        let polled = self.shared.poll_plaintext(&mut lock(&self.shared.session), to);
         polled.map_err(|error| {
             self.send_alert();
             error.into()
         })
     }
 
-    /// Reads ciphertext once, and returns the plaintext in it. Repeats this only while the socket fills the whole
-    /// buffer.
+    /// Reads ciphertext once, and returns the plaintext in it.
     ///
-    /// A peer can send a record byte by byte. The caller must see the time between two bytes, because its timers must
-    /// run. So the result is then `Interrupted`, and the caller repeats the call unless its deadline has passed.
+    /// A peer can send a record in any number of pieces, and records without plaintext. The caller must see the time
+    /// between two pieces, because its timers must run. So without plaintext the result is `Interrupted`, and the
+    /// caller repeats the call unless its deadline has passed.
     ///
     /// `buffer` gets ciphertext. Without a buffer, `to` is used for both: the session keeps the ciphertext, so the
     /// plaintext can overwrite it.
-    fn read_ciphertext(&mut self, to: &mut [u8], mut buffer: Option<&mut [u8]>) -> io::Result<usize> {
-        loop {
-            let space = buffer.as_deref_mut().unwrap_or(&mut *to);
-            let most = space.len().min(MAX_AT_ONCE);
-            let space = space.get_mut(..most).unwrap_or_default();
-            let n = check_read(self.socket.read(space)?, most)?;
-            let polled = {
-                let mut session = lock(&self.shared.session);
-                match space.get(..n).unwrap_or_default() {
-                    [] => session.handle_eof(),
-                    ciphertext => session.handle_ciphertext(ciphertext),
-                }
-                session.poll_plaintext(to)
-            };
-            match polled {
-                Ok(Some(n)) => return Ok(n),
-                Ok(None) if n == most => {}
-                Ok(None) => return Err(ErrorKind::Interrupted.into()),
-                Err(error) => {
-                    self.send_alert();
-                    return Err(error.into());
-                }
+    fn read_ciphertext(&mut self, to: &mut [u8], buffer: Option<&mut [u8]>) -> io::Result<usize> {
+        let space = buffer.unwrap_or(&mut *to);
+        let most = space.len().min(MAX_AT_ONCE);
+        let space = space.get_mut(..most).unwrap_or_default();
+        let n = check_read(self.socket.read(space)?, most)?;
+        let polled = {
+            let mut session = lock(&self.shared.session);
+            match space.get(..n).unwrap_or_default() {
+                [] => session.handle_eof(),
+                ciphertext => session.handle_ciphertext(ciphertext),
+            }
+            self.shared.poll_plaintext(&mut session, to)
+        };
+        match polled {
+            Ok(Some(n)) => Ok(n),
+            Ok(None) => Err(ErrorKind::Interrupted.into()),
+            Err(error) => {
+                self.send_alert();
+                Err(error.into())
             }
         }
     }
@@ -175,6 +183,7 @@ impl<S: Stream> TlsStream<S> {
             // The error of the session is reported. An error of this write adds nothing to it.
             let _ = self.socket.set_write_timeout(Some(ALERT_TIME));
             outgoing.fill(&mut lock(&self.shared.session));
+            self.shared.has_output_of_reads.store(false, Ordering::Relaxed);
             let _ = outgoing.write_to(&mut self.socket);
         }
     }
@@ -204,24 +213,24 @@ impl<S: Stream> Write for TlsStream<S> {
     ///
     /// # Errors
     ///
-    /// - [`ErrorKind::WouldBlock`] or [`ErrorKind::TimedOut`]: the socket has not taken the bytes of earlier writes.
-    ///   Nothing of `from` was taken.
+    /// - [`ErrorKind::WouldBlock`], [`ErrorKind::TimedOut`] or [`ErrorKind::Interrupted`]: the socket has not taken all
+    ///   bytes of earlier writes. Nothing of `from` was taken.
     /// - Any other kind: the socket or the session has failed.
     fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
         let shared = &*self.shared;
         let mut outgoing = lock(&shared.outgoing);
         outgoing.write_to(&mut self.socket)?;
-        let taken = {
+        let (taken, waits) = {
             let mut session = lock(&shared.session);
             let taken = session.encrypt(from);
-            outgoing.fill(&mut session);
-            taken
+            (taken, shared.take(&mut session, &mut outgoing))
         };
         let written = outgoing.write_to(&mut self.socket);
-        shared.has_rest.store(!outgoing.is_empty(), Ordering::Relaxed);
+        shared.has_rest.store(waits || !outgoing.is_empty(), Ordering::Relaxed);
         match (taken, written) {
             (Err(failure), _) => Err(failure.into()),
             (Ok(_), Err(error)) if !is_full(&error) => Err(error),
+            (Ok(0), _) if from.iter().any(|slice| !slice.is_empty()) => Err(waits_for_peer()),
             (Ok(n), _) => Ok(n),
         }
     }
@@ -231,11 +240,48 @@ impl<S: Stream> Write for TlsStream<S> {
         let shared = &*self.shared;
         let mut outgoing = lock(&shared.outgoing);
         outgoing.write_to(&mut self.socket)?;
-        outgoing.fill(&mut lock(&shared.session));
+        let (waits, failure) = {
+            let mut session = lock(&shared.session);
+            (shared.take(&mut session, &mut outgoing), session.failure().cloned())
+        };
         let written = outgoing.write_to(&mut self.socket);
-        shared.has_rest.store(!outgoing.is_empty(), Ordering::Relaxed);
+        shared.has_rest.store(waits || !outgoing.is_empty(), Ordering::Relaxed);
         written?;
+        match failure {
+            Some(failure) if waits => return Err(failure.into()),
+            None if waits => return Err(waits_for_peer()),
+            _ => {}
+        }
         if self.socket.has_unflushed_bytes() { self.socket.flush() } else { Ok(()) }
+    }
+}
+
+/// Waits for a moment, and returns the error of a call that cannot continue before a read has received ciphertext.
+///
+/// The socket is not the reason, so no timeout of the socket can limit the call. `WouldBlock` would mean that the
+/// stream is in non-blocking mode.
+#[cold]
+fn waits_for_peer() -> io::Error {
+    std::thread::sleep(NAP);
+    ErrorKind::Interrupted.into()
+}
+
+impl Shared {
+    /// Returns plaintext of the session. Records whether the session has produced ciphertext.
+    fn poll_plaintext(&self, session: &mut Session, to: &mut [u8]) -> Result<Option<usize>, TlsError> {
+        let polled = session.poll_plaintext(to);
+        if session.has_ciphertext() {
+            self.has_output_of_reads.store(true, Ordering::Relaxed);
+        }
+        polled
+    }
+
+    /// Moves all ciphertext of the session to `outgoing`, which must be empty. Returns whether the session keeps
+    /// plaintext that it cannot encrypt now.
+    fn take(&self, session: &mut Session, outgoing: &mut Outgoing) -> bool {
+        outgoing.fill(session);
+        self.has_output_of_reads.store(false, Ordering::Relaxed);
+        session.has_unencrypted()
     }
 }
 
@@ -274,9 +320,17 @@ impl<S: Stream> Stream for TlsStream<S> {
         false
     }
 
-    /// Returns whether the ciphertext of a write is not in the socket yet.
+    /// Returns whether the ciphertext of a write or a read is not in the socket yet.
     fn has_unflushed_bytes(&self) -> bool {
-        self.shared.has_rest.load(Ordering::Relaxed) || self.socket.has_unflushed_bytes()
+        let shared = &*self.shared;
+        shared.has_rest.load(Ordering::Relaxed)
+            || shared.has_output_of_reads.load(Ordering::Relaxed)
+            || self.socket.has_unflushed_bytes()
+    }
+
+    /// Returns whether a read has produced ciphertext that is not in the socket yet.
+    fn needs_flush_after_read(&self) -> bool {
+        self.shared.has_output_of_reads.load(Ordering::Relaxed) || self.socket.needs_flush_after_read()
     }
 
     fn try_clone(&self) -> io::Result<Box<dyn Stream + Send>> {
@@ -309,12 +363,19 @@ impl Outgoing {
         }
     }
 
-    /// Writes all bytes to the socket. Keeps the rest if the socket returns an error.
+    /// Writes all bytes to the socket. Keeps the rest if the socket returns an error, or takes only a part.
+    ///
+    /// Each write to the socket can block for its whole timeout. So after a part the result is `Interrupted`, and the
+    /// caller repeats the call unless its deadline has passed.
     fn write_to(&mut self, socket: &mut impl Stream) -> io::Result<()> {
-        while let Some(rest @ [_, ..]) = self.bytes.get(self.written..) {
-            match socket.write(rest)? {
+        if let Some(rest @ [_, ..]) = self.bytes.get(self.written..) {
+            match check_written(socket.write(rest)?, rest.len())? {
                 0 => return Err(ErrorKind::WriteZero.into()),
-                n => self.written += check_written(n, rest.len())?,
+                n if n < rest.len() => {
+                    self.written += n;
+                    return Err(ErrorKind::Interrupted.into());
+                }
+                _ => {}
             }
         }
         self.written = 0;

@@ -257,6 +257,14 @@ impl<S> WrappedStream<S> {
         }
     }
 
+    /// Returns whether a read has produced bytes that need a flush: see [`Stream::needs_flush_after_read`].
+    pub(super) fn needs_flush_after_read(&mut self) -> bool {
+        match self.operations {
+            Operations::Stream(stream) => stream(&mut self.stream).needs_flush_after_read(),
+            Operations::Layer { .. } => false,
+        }
+    }
+
     /// Returns the time of the stream's own clock: see [`Stream::clock`].
     pub(super) fn clock(&mut self) -> Option<Instant> {
         match self.operations {

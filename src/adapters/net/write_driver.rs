@@ -264,6 +264,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
             return Ok(Step::Done);
         }
         let keeps_refused_bytes = self.link.keeps_refused_bytes();
+        self.link.check_output_of_reads();
         if self.link.is_unflushed() && self.half.sender().buffered_amount() > 0 {
             // Flush between writes. A stream with its own buffer could take any number of bytes, and the timers could
             // not detect whether the peer still reads.

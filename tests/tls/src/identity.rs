@@ -177,6 +177,11 @@ impl Identity {
         self.chain[0].to_vec()
     }
 
+    /// Returns the certificate and the key in the form of PEM files.
+    pub fn pem(&self) -> [String; 2] {
+        self.pem.clone()
+    }
+
     /// Returns the configuration of a server with this certificate.
     pub fn server(self) -> Arc<ServerConfig> {
         self.server_with(rustls::DEFAULT_VERSIONS)

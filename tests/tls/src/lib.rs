@@ -5,6 +5,8 @@
 #![cfg_attr(not(feature = "rustls"), allow(dead_code, reason = "the other tests use it"))]
 
 #[cfg(feature = "rustls")]
+mod answers;
+#[cfg(feature = "rustls")]
 mod certificates;
 mod child;
 #[cfg(feature = "rustls")]
@@ -19,6 +21,8 @@ mod example;
 mod halves;
 mod identity;
 mod libraries;
+#[cfg(feature = "rustls")]
+mod names;
 mod native;
 #[cfg(feature = "rustls")]
 mod proxies;
@@ -26,6 +30,10 @@ mod proxies;
 mod records;
 #[cfg(feature = "rustls")]
 mod redirects;
+#[cfg(feature = "rustls")]
+mod sessions;
+#[cfg(feature = "rustls")]
+mod slow;
 #[cfg(all(unix, feature = "rustls"))]
 mod unix;
 #[cfg(feature = "rustls")]

@@ -95,7 +95,7 @@ fn messages_that_are_written_together_share_a_record() {
 }
 
 /// Moves ciphertext from one session to the other in pieces.
-fn transfer(from: &mut Session, to: &mut Session, piece: usize) {
+pub fn transfer(from: &mut Session, to: &mut Session, piece: usize) {
     let mut network = Vec::new();
     while from.has_ciphertext() {
         let write = |slices: &[IoSlice<'_>]| {
@@ -108,7 +108,7 @@ fn transfer(from: &mut Session, to: &mut Session, piece: usize) {
 }
 
 /// Returns the sessions of a client and a server, in all four combinations of the libraries.
-fn sessions() -> [(Session, Session); 4] {
+pub fn sessions() -> [(Session, Session); 4] {
     let authority = Authority::new();
     let [config, acceptor] = [authority.issue("localhost"), authority.issue("localhost")];
     let (config, acceptor) = (config.server(), acceptor.acceptor());
@@ -125,7 +125,7 @@ fn sessions() -> [(Session, Session); 4] {
 }
 
 /// Runs the handshake of two sessions. Moves ciphertext in pieces.
-fn open(client: &mut Session, server: &mut Session, piece: usize) {
+pub fn open(client: &mut Session, server: &mut Session, piece: usize) {
     while client.is_handshaking() || server.is_handshaking() {
         transfer(client, server, piece);
         transfer(server, client, piece);

@@ -1,6 +1,7 @@
 //! TLS over Unix sockets.
 
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -8,7 +9,7 @@ use std::thread;
 use hybi::adapters::{futures_io, net, tokio as on_tokio};
 use hybi::tls::ClientConfig;
 
-use crate::identity::localhost;
+use crate::identity::{Authority, both_on_localhost, localhost};
 
 /// Accepts three clients, and sends their messages back.
 async fn serve(config: Arc<hybi::tls::ServerConfig>, listener: ::tokio::net::UnixListener) -> io::Result<()> {
@@ -57,4 +58,34 @@ fn a_websocket_opens_over_tls_over_a_unix_socket() {
     clients(&client, &path);
     serving.join().unwrap().unwrap();
     std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn a_server_accepts_tls_over_any_blocking_stream() {
+    for (tls, config) in both_on_localhost() {
+        let (near, far) = UnixStream::pair().unwrap();
+        let accepting = thread::spawn(move || {
+            let mut ws = net::Server::new().accept_tls_stream(config, far).unwrap();
+            let message = ws.recv().unwrap().unwrap();
+            ws.send(message).unwrap();
+        });
+        let mut ws = tls.configure(net::Client::new()).open_tls(near, "wss://localhost/").unwrap();
+        ws.send_text("hello").unwrap();
+        assert_eq!(ws.recv().unwrap(), Some("hello".into()));
+        accepting.join().unwrap();
+    }
+}
+
+#[test]
+fn a_server_with_native_tls_receives_requests_over_any_blocking_stream() {
+    let authority = Authority::new();
+    let acceptor = authority.issue("localhost").acceptor();
+    let (near, far) = UnixStream::pair().unwrap();
+    let accepting = thread::spawn(move || {
+        let request = net::Server::new().receive_native_tls_stream(&acceptor, far).unwrap();
+        drop(request.accept().unwrap());
+    });
+    let client = net::Client::new().native_tls(authority.connector());
+    drop(client.open_tls(near, "wss://localhost/").unwrap());
+    accepting.join().unwrap();
 }
