@@ -181,10 +181,8 @@ const fn tls_failure(error: &TlsError) -> Failure {
         | TlsError::OtherHost(_)
         | TlsError::UnknownIssuer(_)
         | TlsError::Certificate(_) => Failure::Certificate,
-        // One of the two endpoints broke off the TLS handshake.
-        TlsError::Alert(_) | TlsError::NotTls(_) | TlsError::Protocol(_) | TlsError::Failed(_) => {
-            Failure::Tls
-        }
+        // One of the two endpoints broke off the TLS handshake: an alert, no TLS, or no common parameters.
+        _ => Failure::Tls,
     }
 }
 

@@ -79,8 +79,8 @@ impl<T: Into<Target>, U: FnMut(u32) -> T> Connections<U> {
     /// the same reason, until [`reset`](Self::reset) is called.
     pub fn next_connection(&mut self) -> Result<WebSocket<ClientStream>, Stopped> {
         loop {
-            // The limit is at the end of the clock.
-            if let Some(ws) = self.connect_until(Instant::LAST)? {
+            // Without a limit, the result is always a connection.
+            if let Some(ws) = self.connect_until(None)? {
                 return Ok(ws);
             }
         }
@@ -118,16 +118,17 @@ impl<T: Into<Target>, U: FnMut(u32) -> T> Connections<U> {
         timeout: Duration,
     ) -> Result<Option<WebSocket<ClientStream>>, Stopped> {
         let until = self.now() + timeout;
-        self.connect_until(until)
+        self.connect_until(Some(until))
     }
 
     /// Returns the next connection, or `None` if the next attempt is due later than `until`.
-    fn connect_until(&mut self, until: Instant) -> Result<Option<WebSocket<ClientStream>>, Stopped> {
+    fn connect_until(&mut self, until: Option<Instant>) -> Result<Option<WebSocket<ClientStream>>, Stopped> {
         loop {
             let now = self.now();
             let due = self.attempts.due(now)?;
-            thread::sleep(due.min(until).saturating_duration_since(now));
-            if due > until {
+            let wake_at = until.map_or(due, |until| due.min(until));
+            thread::sleep(wake_at.saturating_duration_since(now));
+            if wake_at < due {
                 return Ok(None);
             }
             match self.attempts.begin().and_then(|(client, url)| client.connect(&url)) {
