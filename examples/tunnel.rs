@@ -59,25 +59,30 @@ async fn run(address: &str, target: Arc<str>) -> Result<(), Box<dyn Error>> {
         let target = Arc::clone(&target);
         tokio::spawn(async move {
             match serve(stream, peer, &target).await {
-                Ok((to_target, from_target)) => {
+                Ok(Some((to_target, from_target))) => {
                     println!("{peer}: {to_target} bytes to {target}, {from_target} back")
                 }
+                Ok(None) => println!("{peer}: closed before all bytes of the other side were forwarded"),
                 Err(error) => eprintln!("{peer}: {error}"),
             }
         });
     }
 }
 
+/// The numbers of bytes that were forwarded in both directions. `None` if the WebSocket was closed before all bytes of TCP
+/// were forwarded.
+type Forwarded = Option<(u64, u64)>;
+
 /// Serves one connection. Returns how many bytes were forwarded to the target, and back.
-async fn serve(stream: TcpStream, peer: SocketAddr, target: &str) -> Result<(u64, u64), Box<dyn Error>> {
+async fn serve(stream: TcpStream, peer: SocketAddr, target: &str) -> Result<Forwarded, Box<dyn Error>> {
     stream.set_nodelay(true)?;
     // A byte stream does not collect messages, so a long message needs no memory.
     let config = Config::new().max_message(u64::MAX).max_frame(u64::MAX);
     if target.contains("://") {
         let ws = Client::new().config(config).connect(target).await?;
         println!("{peer}: connected to {target}");
-        let (back, forth) = forward(ws.into_byte_stream(), stream).await?;
-        return Ok((forth, back));
+        let forwarded = forward(ws.into_byte_stream(), stream).await?;
+        return Ok(forwarded.map(|(back, forth)| (forth, back)));
     }
     let mut ws = Server::new().config(config).accept(stream).await?;
     match TcpStream::connect(target).await {
@@ -95,17 +100,25 @@ async fn serve(stream: TcpStream, peer: SocketAddr, target: &str) -> Result<(u64
 }
 
 /// Copies bytes in both directions. Returns how many bytes came from the WebSocket, and from TCP.
-async fn forward<S>(mut bytes: ByteStream<S>, mut tcp: TcpStream) -> io::Result<(u64, u64)>
+async fn forward<S>(mut bytes: ByteStream<S>, mut tcp: TcpStream) -> io::Result<Forwarded>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let copied = copy_bidirectional(&mut bytes, &mut tcp).await;
-    if copied.is_err() {
+    if let Err(error) = &copied {
+        let mut ws = bytes.into_inner();
+        // There is no half-close: after the peer's Close, nothing more is sent. TCP may have more bytes nevertheless.
+        let is_normal = |code: Option<CloseCode>| code.is_none_or(|code| code == CloseCode::NORMAL);
+        if error.kind() == io::ErrorKind::BrokenPipe
+            && ws.peer_close().is_some_and(|close| is_normal(close.code))
+        {
+            return Ok(None);
+        }
         // With this option, dropping the stream resets the connection.
         #[allow(deprecated, reason = "the new name needs a later version of tokio")]
         tcp.set_linger(Some(Duration::ZERO))?;
         // If the WebSocket has failed or is closing already, nothing more can be sent.
-        let _ = bytes.into_inner().close(CloseCode::INTERNAL_ERROR, "the tunnel broke off").await;
+        let _ = ws.close(CloseCode::INTERNAL_ERROR, "the tunnel broke off").await;
     }
-    copied
+    copied.map(Some)
 }

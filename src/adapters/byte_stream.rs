@@ -9,7 +9,7 @@
 //! `async_driver/websocket/byte_stream.rs`.
 //!
 //! ```text
-//!            Close without a code, or with 1000
+//!            Close without a code, or with 1000, between two messages
 //!   Open ─────────────────────────────────────────────▶ Eof       a read returns 0 bytes
 //!     │
 //!     └─ any other Close, violation, or end ──────────▶ Failed    a read returns the same error each time
@@ -45,6 +45,7 @@ pub(super) const MAX_WRITE: usize = 64 << 10;
 /// | --- | --- | --- |
 /// | [`Protocol`](Self::Protocol) | the peer sent a text message, or broke the protocol in another way | `InvalidData` |
 /// | [`Closed`](Self::Closed) | the peer closed with another code than 1000 | `ConnectionAborted` |
+/// | [`InMessage`](Self::InMessage) | the peer closed with 1000 or without a code, before the end of a message | `UnexpectedEof` |
 /// | [`Ended`](Self::Ended) | the stream ended without a Close | `UnexpectedEof` |
 /// | [`Ended`](Self::Ended) | a timer ended the connection | `ConnectionAborted` |
 /// | [`Unknown`](Self::Unknown) | an earlier owner of the connection got the outcome | `NotConnected` |
@@ -78,6 +79,9 @@ pub enum ByteStreamError {
     Protocol(ProtocolError),
     /// The peer closed with this code and reason. The code is neither 1000 nor absent.
     Closed(CloseFrame),
+    /// The peer closed with 1000 or without a code, but it had sent only a part of a message. The rest of this message
+    /// is missing.
+    InMessage(CloseFrame),
     /// The connection ended without a Close from the peer. Data may be missing.
     Ended(Outcome),
     /// The connection had already ended when the WebSocket was created from it. The outcome was returned to an earlier
@@ -90,7 +94,7 @@ impl ByteStreamError {
     const fn kind(&self) -> ErrorKind {
         match self {
             Self::Protocol(_) | Self::Ended(Outcome::Failed(_)) => ErrorKind::InvalidData,
-            Self::Ended(Outcome::Abnormal(_)) => ErrorKind::UnexpectedEof,
+            Self::Ended(Outcome::Abnormal(_)) | Self::InMessage(_) => ErrorKind::UnexpectedEof,
             // Not `TimedOut`, because a read with a timeout returns this kind, and can then be repeated.
             Self::Closed(_) | Self::Ended(_) => ErrorKind::ConnectionAborted,
             Self::Unknown => ErrorKind::NotConnected,
@@ -110,6 +114,9 @@ impl fmt::Display for ByteStreamError {
                     // The `Debug` format escapes control characters, because the peer chooses the text.
                     reason => write!(f, " and the reason {reason:?}"),
                 }
+            }
+            Self::InMessage(_) => {
+                f.write_str("data is missing: the peer closed before the end of a message (RFC 6455 5.4)")
             }
             Self::Ended(outcome) => write!(f, "data may be missing: {outcome}"),
             Self::Unknown => f.write_str(
@@ -140,6 +147,8 @@ impl From<ByteStreamError> for io::Error {
 pub(super) struct ByteInput {
     /// The event whose data is being read, and the number of its bytes that are not consumed, which is never 0.
     held: Option<(EventIndex, usize)>,
+    /// Whether the peer has begun a message and not ended it.
+    in_message: bool,
     end: End,
 }
 
@@ -154,7 +163,7 @@ enum End {
 impl ByteInput {
     /// Creates the input of a WebSocket. `peer_close` is the Close that the WebSocket has received already.
     pub(super) fn new(peer_close: Option<CloseFrame>) -> Self {
-        let mut input = Self { held: None, end: End::Open };
+        let mut input = Self { held: None, in_message: false, end: End::Open };
         if let Some(close) = peer_close {
             input.close(close);
         }
@@ -195,6 +204,7 @@ impl ByteInput {
     pub(super) fn handle(&mut self, index: EventIndex, event: Event<'_>) -> bool {
         match event {
             Event::Binary(data) | Event::Chunk { kind: MessageKind::Binary, data, .. } => {
+                self.in_message = matches!(event, Event::Chunk { fin: false, .. });
                 self.held = (!data.is_empty()).then_some((index, data.len()));
             }
             // The core refuses text, so these events do not occur. If one did, its data must not be lost silently.
@@ -212,6 +222,9 @@ impl ByteInput {
     /// Handles the peer's Close.
     fn close(&mut self, close: CloseFrame) {
         self.finish(match close.code {
+            None | Some(CloseCode::NORMAL | CloseCode::NO_STATUS) if self.in_message => {
+                End::Failed(Box::new(ByteStreamError::InMessage(close)))
+            }
             // A Close without a code is what `close()` in a browser sends.
             None | Some(CloseCode::NORMAL | CloseCode::NO_STATUS) => End::Eof,
             Some(_) => End::Failed(Box::new(ByteStreamError::Closed(close))),

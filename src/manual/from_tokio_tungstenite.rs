@@ -8,7 +8,7 @@
 //! | tokio-tungstenite | hybi |
 //! | --- | --- |
 //! | `connect_async(url)` | [`connect(url)`](crate::adapters::tokio::connect); `wss://` needs the feature `rustls` or `native-tls` |
-//! | `connect_async_with_config(request, config, nodelay)` | [`Client::new()`](crate::adapters::tokio::Client), `.header(..)`, `.subprotocols(..)`, `.config(..)`, `.connect(url)`; `TCP_NODELAY` is set. With the feature `http`, `Client::connect_request(&request)` takes an `http::Request<()>`; the key and the other headers of the handshake are not needed |
+//! | `connect_async_with_config(request, config, nodelay)` | [`Client::new()`](crate::adapters::tokio::Client), `.header(..)`, `.subprotocols(..)`, `.config(..)`, `.connect(url)`; `TCP_NODELAY` is set. With the feature `http`, `Client::connect_request(&request)` takes an `http::Request`; the key and the other headers of the handshake are not needed |
 //! | `connect_async_tls_with_config` with a `Connector`, `client_async_tls` | `Client::tls(config)` or `Client::native_tls(connector)`, and `.connect(url)`; `Client::open_tls(stream, url)` |
 //! | `MaybeTlsStream` | [`ClientStream`](crate::adapters::tokio::ClientStream) |
 //! | the features `rustls-tls-webpki-roots`, `rustls-tls-native-roots` | the features `rustls-ring` or `rustls-aws-lc-rs`, with `webpki-roots` or `platform-verifier` |
@@ -17,7 +17,7 @@
 //! | `accept_async(stream)` | [`accept(stream)`](crate::adapters::tokio::accept); set `TCP_NODELAY` before, as with tokio-tungstenite |
 //! | `accept_async_with_config(stream, config)` | [`Server::new()`](crate::adapters::tokio::Server)`.config(..).accept(stream)`; create one `Server` for all connections |
 //! | `accept_hdr_async(stream, callback)` | [`Server::receive(stream)`](crate::adapters::handshake_driver::Server::receive), and [`accept_with`](crate::adapters::async_driver::PendingRequest::accept_with) or [`reject`](crate::adapters::async_driver::PendingRequest::reject) on the pending request |
-//! | the `Response` that is returned with a client | [`headers()`](crate::adapters::async_driver::WebSocket::headers) and [`subprotocol()`](crate::adapters::async_driver::WebSocket::subprotocol) of the WebSocket, on both ends; with the feature `http`, `ws.handshake().to_http_response()` |
+//! | the `Response` that is returned with a client | [`headers()`](crate::adapters::async_driver::WebSocket::headers) and [`subprotocol()`](crate::adapters::async_driver::WebSocket::subprotocol) of the WebSocket, on both ends; with the feature `http`, `ws.handshake().to_http_response()` on a client |
 //! | `from_raw_socket(stream, role, config)` | [`WebSocket::from_parts`](crate::adapters::async_driver::WebSocket::from_parts) with an empty [`Inbox`](crate::Inbox) |
 //! | `from_partially_read(stream, part, role, config)` | [`WebSocket::from_parts`](crate::adapters::async_driver::WebSocket::from_parts) with [`Inbox::with_bytes`](crate::Inbox::with_bytes) |
 //! | `get_ref`, `get_mut`, `into_inner` | `stream`, `stream_mut`, [`into_parts`](crate::adapters::async_driver::WebSocket::into_parts), which returns the stream together with the bytes that were read from it |

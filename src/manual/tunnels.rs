@@ -46,6 +46,7 @@
 //! | the peer | a read returns | a write returns |
 //! | --- | --- | --- |
 //! | closes with 1000, or without a code | 0 bytes: the data is complete | `BrokenPipe` |
+//! | closes in the same way, but before the end of a message | `UnexpectedEof` | `BrokenPipe` |
 //! | closes with another code, for example 1001 or 1011 | `ConnectionAborted`, with the code and the reason | `BrokenPipe` |
 //! | ends the stream without a Close | `UnexpectedEof`, after an error of the stream if there was one | `BrokenPipe` |
 //! | is silent for too long | `ConnectionAborted` | `BrokenPipe` |
@@ -63,6 +64,12 @@
 //!   the application of the peer writes later is refused there (`BrokenPipe`), and does not arrive.
 //! - After the peer's Close, data that we have queued is normally written before the answer. If the peer does not read
 //!   fast enough, queued data is dropped. A flush then returns `BrokenPipe`.
+//! - So if the service goes on sending after the peer's Close with 1000, a write returns `BrokenPipe` although nothing has
+//!   failed, and `copy_bidirectional` returns this error. `peer_close` of the WebSocket tells the two cases apart, as in
+//!   `examples/tunnel.rs`.
+//! - A copy in both directions ends only after both directions have ended. If the service neither sends nor closes after
+//!   the end of its input, the copy waits for ever. A tunnel should then end it after a time limit, for example with
+//!   `tokio::time::timeout` around the rest of the copy. A limit around the whole copy also ends tunnels that are in use.
 //! - The time between the first Close and the end of the connection is limited by
 //!   [`Config::close_timeout`](crate::Config::close_timeout).
 //!

@@ -33,9 +33,16 @@ pub enum Failure {
         /// The time that the header `Retry-After` asks the client to wait (RFC 9110 section 10.2.3).
         retry_after: Option<Duration>,
     },
-    /// The server or the proxy is not the expected one: its answer broke a rule, its certificate was refused, the TLS
-    /// handshake failed, or a SOCKS proxy did not accept the user or the target.
+    /// The server or the proxy is not the expected one: its answer broke a rule, or a SOCKS proxy did not accept the
+    /// user or the target.
     Handshake,
+    /// The certificate of the server or of the proxy was refused, for example because it has expired.
+    Certificate,
+    /// The TLS handshake failed for another reason: the server or the proxy has sent an alert, does not speak TLS, or
+    /// has no parameters in common with the client.
+    Tls,
+    /// The application had no target for the attempt, for example because it could not get a token.
+    Target,
     /// The URL, the request, the proxy setting or the TLS configuration cannot be used, so no attempt was made.
     Request,
     /// An open connection ended with this code.
@@ -74,22 +81,22 @@ impl Failure {
     ///
     /// | failure | another attempt |
     /// | --- | --- |
-    /// | [`Network`](Self::Network) | yes |
+    /// | [`Network`](Self::Network), [`Target`](Self::Target) | yes |
     /// | [`Response`](Self::Response) or [`Proxy`](Self::Proxy) with a status from 500 to 599 | yes |
     /// | status 429 with `Retry-After` | yes: the server or the proxy asks for another attempt |
     /// | any other status: 2xx, 3xx, 4xx | no |
-    /// | [`Handshake`](Self::Handshake), [`Request`](Self::Request) | no |
+    /// | [`Handshake`](Self::Handshake), [`Certificate`](Self::Certificate), [`Tls`](Self::Tls), [`Request`](Self::Request) | no |
     /// | [`Closed`](Self::Closed) with 1001, 1006, 1011, 1012, 1013 or 1014 | yes |
     /// | `Closed` with 1000 or 1005: the peer closed on purpose | no |
     /// | `Closed` with any other code, also from 3000 to 4999 | no: only the application knows |
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self {
-            Self::Network => true,
+            Self::Network | Self::Target => true,
             Self::Response { status, retry_after } | Self::Proxy { status, retry_after } => {
                 matches!(status, 500..=599) || (*status == 429 && retry_after.is_some())
             }
-            Self::Handshake | Self::Request => false,
+            Self::Handshake | Self::Certificate | Self::Tls | Self::Request => false,
             Self::Closed(code) => matches!(
                 *code,
                 CloseCode::GOING_AWAY
@@ -142,6 +149,9 @@ impl fmt::Display for Failure {
                 write!(f, "the proxy refused the tunnel with status {status} (RFC 9110 9.3.6)")
             }
             Self::Handshake => f.write_str("the server or the proxy is not the expected one"),
+            Self::Certificate => f.write_str("the certificate of the server or the proxy was refused"),
+            Self::Tls => f.write_str("the TLS handshake with the server or the proxy failed"),
+            Self::Target => f.write_str("the application has no target"),
             Self::Request => f.write_str("the URL or the request cannot be used"),
             Self::Closed(code) => write!(f, "the connection ended with code {code} ({})", code.meaning()),
         }
@@ -172,7 +182,10 @@ mod tests {
             (0..=u16::MAX).filter(|code| Failure::Closed(CloseCode::new(*code)).is_transient()).collect();
         assert_eq!(retried, [1001, 1006, 1011, 1012, 1013, 1014]);
         assert!(Failure::Network.is_transient());
-        assert!(!Failure::Handshake.is_transient() && !Failure::Request.is_transient());
+        assert!(Failure::Target.is_transient());
+        for failure in [Failure::Handshake, Failure::Certificate, Failure::Tls, Failure::Request] {
+            assert!(!failure.is_transient(), "{failure}");
+        }
     }
 
     #[test]

@@ -182,6 +182,20 @@ fn s5_5_2_pings_are_sent_while_no_send_has_to_wait() {
 /// An application that never receives does not read the Pongs of its peer either.
 #[test]
 fn a_live_peer_whose_messages_are_never_received_is_kept() {
+    // The halves of a split WebSocket: the task that owns the reader is busy, or has dropped the reader.
+    for dropped in [false, true] {
+        let (clock, ws, mut peer) = pair(Role::Server, Behavior::default(), Config::new());
+        let (reader, mut writer) = ws.split();
+        let reader = (!dropped).then_some(reader);
+        for _ in 0..600 {
+            peer.connection.send_binary(&[7; 1024]).unwrap();
+            peer.say();
+            block_on(&clock, writer.send("news")).unwrap();
+            clock.advance(ms(1000));
+            peer.pump();
+        }
+        drop(reader);
+    }
     for tries in [false, true] {
         let (clock, mut ws, mut peer) = pair(Role::Server, Behavior::default(), Config::new());
         for n in 0..600 {

@@ -43,7 +43,7 @@ async fn a_client_comes_back_after_each_of_twenty_restarts() {
         let mut ws = feed.next_connection().await.unwrap();
         assert_eq!(ws.recv().await.unwrap(), Some(Message::from(number.to_string())));
         assert_eq!(ws.recv().await.unwrap(), None);
-        feed.closed(ws.outcome().unwrap());
+        feed.closed(Ok(ws.outcome().unwrap()));
     }
 }
 
@@ -84,11 +84,63 @@ async fn an_attempt_goes_on_after_its_future_was_dropped() {
     }
     let mut ws = feed.next_connection().await.unwrap();
     is_open.await.unwrap();
-    feed.closed(ws.wait_closed().await.unwrap());
+    feed.closed(ws.wait_closed().await);
     let stopped = feed.next_connection().await.unwrap_err();
     assert_eq!(stopped.reason, GiveUp::NotRetried(Failure::Closed(CloseCode::NORMAL)));
     drop(feed);
     assert_eq!(attempts, 1);
+}
+
+#[tokio::test]
+async fn an_attempt_goes_on_while_nobody_polls() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let (opened, is_open) = oneshot::channel();
+    tokio::spawn(async move {
+        let ws = accept(listener.accept().await.unwrap().0).await.unwrap();
+        opened.send(()).unwrap();
+        drop(ws);
+    });
+    let client = Client::new().open_timeout(Some(Duration::from_secs(60)));
+    let mut feed = client.reconnecting(policy(), |_| url.as_str());
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(pin!(feed.next_connection()).poll(&mut cx).is_pending());
+    // The server has sent its response, although the client was not polled again.
+    is_open.await.unwrap();
+    feed.next_connection().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_retried_failure_can_be_seen_and_reset_ends_its_delay() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let hour = Duration::from_secs(3600);
+    let policy = ReconnectPolicy::new().first_delay(hour).max_delay(hour).max_attempts(Some(1));
+    let mut attempts = 0;
+    let mut feed = Client::new().reconnecting(policy, move |_| {
+        attempts += 1;
+        if attempts == 1 { Err("no token") } else { Ok(format!("ws://{address}/")) }
+    });
+    let stopped = feed.next().await.unwrap().unwrap_err();
+    assert_eq!(stopped.reason, GiveUp::TooManyAttempts { attempts: 1, last: Failure::Target });
+    assert!(feed.next().await.is_none());
+    // After a reset, the stream goes on.
+    feed.reset();
+    assert_eq!(feed.next_attempt_in(), Some(Duration::ZERO));
+    assert!(matches!(feed.next().await, Some(Err(_))));
+    assert_eq!(feed.next_attempt_in(), None);
+
+    let policy = policy.max_attempts(None);
+    let mut feed = Client::new().reconnecting(policy, |_| format!("ws://{address}/"));
+    let waited = tokio::time::timeout(Duration::from_millis(300), feed.next_connection()).await;
+    assert!(waited.is_err());
+    assert!(feed.last_error().is_some() && feed.next_attempt_in().is_some_and(|delay| delay > hour / 1000));
+    let listener = TcpListener::bind(address).await.unwrap();
+    tokio::spawn(async move { drop(accept(listener.accept().await.unwrap().0).await) });
+    feed.reset();
+    feed.next_connection().await.unwrap();
+    assert!(feed.last_error().is_none());
 }
 
 #[test]

@@ -123,7 +123,7 @@ mod on_tokio {
         let request =
             http::Request::get(uri).header("X-Key", "7f3a").header("User-Agent", "hybi").body(()).unwrap();
         let ws = Client::new().redirects(2).connect_request(&request).await.unwrap();
-        assert_eq!(ws.handshake().to_http_response().headers()["upgrade"], "websocket");
+        assert_eq!(ws.handshake().to_http_response().unwrap().headers()["upgrade"], "websocket");
         let (client, url) = Client::new().with_request(&request).unwrap();
         client.connect(&url).await.unwrap();
         check(&first_thread.join().unwrap(), &other_thread.join().unwrap());

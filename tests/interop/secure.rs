@@ -125,7 +125,7 @@ fn reconnect(url: &str, client: &Client, count: u32) -> Result<(), Failure> {
         // The kill of the server is an error, an abnormal end, or both.
         while matches!(ws.recv(), Ok(Some(_))) {}
         if let Some(outcome) = ws.outcome() {
-            connections.closed(outcome);
+            connections.closed(Ok(outcome));
         }
     }
     Ok(())

@@ -237,6 +237,24 @@ fn s7_1_5_only_a_normal_close_is_the_end_of_the_data() {
                 }
                 assert_eq!(raw.frame(), (0x88, close.to_vec()));
             }
+            for close in [&[][..], &close_body(1000, "done")] {
+                let (bytes, mut raw) = served(patient());
+                raw.send(0x02, b"one");
+                raw.send(0x00, b"two");
+                raw.send(0x88, close);
+                let (data, end) = end_of(bytes, halves);
+                assert_eq!(data, b"onetwo");
+                assert!(
+                    matches!(end, Some((ErrorKind::UnexpectedEof, ByteStreamError::InMessage(_)))),
+                    "{end:?}"
+                );
+                // The last fragment ends the message.
+                let (bytes, mut raw) = served(patient());
+                raw.send(0x02, b"one");
+                raw.send(0x80, b"");
+                raw.send(0x88, close);
+                assert_eq!(end_of(bytes, halves), (b"one".to_vec(), None));
+            }
             let (bytes, mut raw) = served(patient());
             raw.send(0x02, b"half");
             raw.half_close();

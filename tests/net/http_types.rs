@@ -16,7 +16,8 @@ fn the_headers_of_the_request_arrive_and_the_response_has_those_of_the_server() 
         let (address, thread) = serve(move |stream| {
             let pending = server.receive(stream).unwrap();
             let request = pending.head().to_http_request().unwrap();
-            pending.accept().unwrap();
+            let ws = pending.accept().unwrap();
+            assert!(ws.handshake().to_http_response().is_none(), "the headers are those of the request");
             request
         });
         let client = Client::new()
@@ -35,11 +36,11 @@ fn the_headers_of_the_request_arrive_and_the_response_has_those_of_the_server() 
             .header("User-Agent", "hybi")
             .header("Cookie", "a=1")
             .header("Cookie", "b=2")
-            .body(())
+            .body("ignored")
             .unwrap();
         let ws = client.connect_request(&request).unwrap();
         assert_eq!((ws.target(), ws.subprotocol()), ("/chat?room=1", Some("v1")));
-        let response = ws.handshake().to_http_response();
+        let response = ws.handshake().to_http_response().unwrap();
         assert_eq!((response.status().as_u16(), response.version()), (101, Version::HTTP_11));
         assert_eq!(response.headers()["x-server"], "s");
         assert_eq!(response.headers()["upgrade"], "websocket");

@@ -9,7 +9,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use hybi::adapters::net::{Error, WebSocket};
+use hybi::adapters::net::{Error, Reader, WebSocket, Writer};
 use hybi::{CloseCode, Config, Event, Outcome, SendError, TimerKind};
 
 use crate::common::*;
@@ -86,6 +86,7 @@ fn s7_1_1_a_dead_peer_is_reported_to_a_call_that_only_sends() {
     let stream = silent();
     let (mut reader, mut writer) = stream.server(quick()).split().unwrap();
     while writer.send_text("x").is_ok() {
+        let _ = reader.recv_timeout(Duration::ZERO);
         stream.pass(ms(10));
     }
     near(stream.now(), ms(1200));
@@ -312,6 +313,113 @@ fn a_dead_peer_whose_messages_were_never_received_is_given_up_when_it_stops_read
     }
     assert!(stream.now() > 100 * SECOND);
     assert_eq!(ws.wait_closed().unwrap(), DEAD);
+}
+
+/// The reading thread of a split WebSocket, as the tests below use it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum ReadingThread {
+    /// Receives the first message, and is then busy.
+    Busy,
+    /// Drops the reader at once.
+    Dropped,
+}
+
+const READING_THREADS: [ReadingThread; 2] = [ReadingThread::Busy, ReadingThread::Dropped];
+
+/// Splits a WebSocket, and performs the calls of the reading thread.
+fn split_for(thread: ReadingThread, stream: &Virtual, config: Config) -> (Option<Reader>, Writer) {
+    let (mut reader, writer) = stream.server(config).split().unwrap();
+    if thread == ReadingThread::Dropped {
+        return (None, writer);
+    }
+    assert_eq!(reader.recv().unwrap(), Some("?".into()));
+    (Some(reader), writer)
+}
+
+#[test]
+fn a_live_peer_is_kept_while_the_reading_thread_is_busy() {
+    for thread in READING_THREADS {
+        let stream = Virtual::new(1 << 20, |peer| {
+            if peer.now == Duration::ZERO {
+                peer.send(&frame(0x81, true, b"?"));
+            }
+            peer.read(usize::MAX);
+            peer.answer_pings();
+            peer.wake_at = Some(peer.now + ms(10));
+        });
+        let (reader, mut writer) = split_for(thread, &stream, Config::new());
+        // The application sends its own Ping too, whose Pong stays in the socket.
+        writer.ping(b"own").unwrap();
+        while stream.now() < 600 * SECOND {
+            writer.send_text("x").unwrap_or_else(|error| panic!("{thread:?}: {error} at {:?}", stream.now()));
+            stream.pass(ms(1000));
+        }
+        if let Some(mut reader) = reader {
+            assert!(matches!(reader.next_event().unwrap(), Some(Event::Pong(_))));
+            assert!(
+                reader.next_event_timeout(60 * SECOND).is_ok_and(|event| event.is_some()),
+                "a further Pong"
+            );
+            assert_eq!(reader.outcome(), None);
+        }
+    }
+}
+
+#[test]
+fn a_live_peer_that_reads_slowly_is_kept_while_the_reading_thread_is_busy() {
+    for thread in READING_THREADS {
+        let stream = Virtual::new(64 << 10, |peer| {
+            if peer.now == Duration::ZERO {
+                peer.send(&frame(0x81, true, b"?"));
+            }
+            peer.read(8 << 10);
+            peer.answer_pings();
+            peer.wake_at = Some(peer.now + ms(1500));
+        });
+        let (_reader, mut writer) = split_for(thread, &stream, Config::new().high_water(64 << 10));
+        writer.send_binary(&vec![0; 4 << 20]).unwrap();
+        assert!(stream.now() > 600 * SECOND, "{:?}", stream.now());
+        writer.send_text("and on").unwrap();
+    }
+}
+
+#[test]
+fn a_dead_peer_is_given_up_while_the_reading_thread_is_busy_when_it_stops_reading() {
+    for thread in READING_THREADS {
+        let stream = Virtual::new(64 << 10, |peer| {
+            if peer.now == Duration::ZERO {
+                peer.send(&frame(0x81, true, b"?"));
+            }
+            if peer.now < 100 * SECOND {
+                peer.read(usize::MAX);
+                peer.wake_at = Some(peer.now + ms(10));
+            }
+        });
+        let (_reader, mut writer) = split_for(thread, &stream, Config::new());
+        while writer.send_binary(&[7; 4 << 10]).is_ok() {
+            assert!(stream.now() < 300 * SECOND, "{thread:?}: the dead peer is not given up");
+            stream.pass(ms(1000));
+        }
+        assert!(stream.now() > 100 * SECOND && stream.now() < 220 * SECOND, "{:?}", stream.now());
+    }
+}
+
+#[test]
+fn a_peer_that_answers_no_ping_is_given_up_although_the_reader_only_looks_from_time_to_time() {
+    // The peer reads everything. The application sends, looks for messages, and is busy for some time.
+    for busy in [20, 100, 200] {
+        let stream = silent();
+        let (mut reader, mut writer) = stream.server(quick()).split().unwrap();
+        let mut is_open = true;
+        while is_open {
+            assert!(stream.now() < ms(3000), "{busy}: the peer is not given up");
+            is_open = writer.send_text("x").is_ok();
+            is_open &= !matches!(reader.recv_timeout(Duration::ZERO), Ok(None));
+            stream.pass(ms(busy));
+        }
+        assert!(stream.now() >= ms(1200), "{busy}: {:?}", stream.now());
+        assert_eq!(reader.wait_closed().unwrap(), DEAD);
+    }
 }
 
 #[test]

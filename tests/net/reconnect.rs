@@ -3,6 +3,7 @@
 //! `tests/properties/reconnect.rs` tests the policy in virtual time. The delays here are at most some milliseconds.
 
 use std::error::Error;
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::channel;
 use std::thread;
@@ -41,7 +42,7 @@ fn a_client_comes_back_after_each_of_twenty_restarts() {
             restart.send(()).unwrap();
             assert_eq!(ws.recv().unwrap(), None);
             assert_eq!(ws.outcome().unwrap().code(), CloseCode::ABNORMAL);
-            feed.closed(ws.outcome().unwrap());
+            feed.closed(Ok(ws.outcome().unwrap()));
         }
         server.join().unwrap();
     });
@@ -58,7 +59,7 @@ fn a_close_on_purpose_ends_the_connections() {
         let mut feed = Client::new().reconnecting(policy(), |_| url(address));
         let mut ws = feed.next_connection().unwrap();
         assert_eq!(ws.recv().unwrap(), None);
-        feed.closed(ws.wait_closed().unwrap());
+        feed.closed(ws.wait_closed());
         thread.join().unwrap();
         for _ in 0..2 {
             let stopped = feed.next_connection().unwrap_err();
@@ -118,6 +119,141 @@ fn a_connection_whose_end_is_not_reported_counts_as_lost() {
         server.join().unwrap();
         let stopped = feed.next_connection().unwrap_err();
         assert_eq!(stopped.reason, GiveUp::TooManyAttempts { attempts: 2, last: Failure::Network });
+    });
+}
+
+#[test]
+fn s7_1_7_a_server_that_breaks_the_protocol_is_not_tried_again() {
+    // The server sends a text that is not UTF-8, as the first message or after a message.
+    for (frames, received) in [(&b"\x81\x01\xFF"[..], false), (b"\x81\x01a\x81\x01\xFF", true)] {
+        // The application ends its loop at the error, or it calls `wait_closed` at once.
+        for loops in [false, true] {
+            timed(move || {
+                let (listener, address) = listen();
+                let server = thread::spawn(move || {
+                    let mut stream = listener.accept().unwrap().0;
+                    let ws = net::accept(stream.try_clone().unwrap()).unwrap();
+                    stream.write_all(frames).unwrap();
+                    drop((ws, stream));
+                });
+                let mut feed = Client::new().reconnecting(policy(), |_| url(address));
+                let mut ws = feed.next_connection().unwrap();
+                let mut messages = 0;
+                while loops && matches!(ws.recv(), Ok(Some(_))) {
+                    messages += 1;
+                }
+                assert_eq!(messages, usize::from(loops && received));
+                feed.closed(ws.wait_closed());
+                server.join().unwrap();
+                let stopped = feed.next_connection().unwrap_err();
+                assert_eq!(stopped.reason, GiveUp::NotRetried(Failure::Closed(CloseCode::INVALID_PAYLOAD)));
+            });
+        }
+    }
+}
+
+#[test]
+fn a_retried_failure_can_be_seen_and_reset_ends_its_delay() {
+    timed(|| {
+        let (listener, address) = listen();
+        drop(listener);
+        let hour = std::time::Duration::from_secs(3600);
+        let policy = ReconnectPolicy::new().first_delay(hour).max_delay(hour).max_attempts(Some(3));
+        let mut feed = Client::new().reconnecting(policy, |_| url(address));
+        assert_eq!(feed.next_attempt_in(), Some(ms(0)));
+        assert!(feed.last_error().is_none());
+        for attempt in 1..=3 {
+            match feed.next_connection_timeout(ms(1)) {
+                Ok(ws) => assert!(ws.is_none() && attempt < 3),
+                Err(stopped) => {
+                    assert_eq!(attempt, 3);
+                    assert!(stopped.error.is_some() && feed.last_error().is_none());
+                    assert_eq!(feed.next_attempt_in(), None);
+                    break;
+                }
+            }
+            assert_eq!(feed.state().failed_attempts(), attempt);
+            let error = feed.last_error().unwrap();
+            assert!(matches!(error, ConnectError::Connect(_)), "{error}");
+            assert!(feed.next_attempt_in().unwrap() > ms(1000));
+            // A further call does not begin an attempt before its time.
+            assert!(feed.next_connection_timeout(ms(1)).unwrap().is_none());
+            assert_eq!(feed.state().failed_attempts(), attempt);
+            // Only the delay is ended here, so that the third attempt is the last.
+            if attempt == 1 {
+                feed.reset();
+                assert_eq!(feed.state().failed_attempts(), 0);
+                assert!(feed.next_connection_timeout(ms(1)).unwrap().is_none());
+                feed.reset();
+                break;
+            }
+        }
+        // After the reset, the client connects at once.
+        let listener = TcpListener::bind(address).unwrap();
+        let server = thread::spawn(move || drop(net::accept(listener.accept().unwrap().0).unwrap()));
+        let _ws = feed.next_connection().unwrap();
+        assert!(feed.last_error().is_none() && feed.next_attempt_in().is_none());
+        server.join().unwrap();
+    });
+}
+
+#[test]
+fn a_reset_starts_a_client_again_that_had_stopped() {
+    timed(|| {
+        let (listener, address) = listen();
+        let mut usable = false;
+        let target =
+            move |_| if std::mem::replace(&mut usable, true) { url(address) } else { "ftp://a/".into() };
+        let mut feed = Client::new().reconnecting(policy(), target);
+        let stopped = feed.next_connection().unwrap_err();
+        assert_eq!(stopped.reason, GiveUp::NotRetried(Failure::Request));
+        assert_eq!(feed.next_connection().unwrap_err().reason, stopped.reason);
+        feed.reset();
+        let server = thread::spawn(move || drop(net::accept(listener.accept().unwrap().0).unwrap()));
+        feed.next_connection().unwrap();
+        server.join().unwrap();
+    });
+}
+
+#[test]
+fn a_target_that_the_application_does_not_have_is_asked_for_again() {
+    timed(|| {
+        let (listener, address) = listen();
+        let server = thread::spawn(move || drop(net::accept(listener.accept().unwrap().0).unwrap()));
+        let target = |attempt| match attempt {
+            0 | 1 => Err("no token"),
+            _ => Ok(url(address)),
+        };
+        let mut feed = Client::new().reconnecting(policy(), target);
+        feed.next_connection().unwrap();
+        assert_eq!(feed.state().failed_attempts(), 2);
+        server.join().unwrap();
+
+        let target = |_| Err::<String, _>(std::io::Error::other("no token"));
+        let mut feed = Client::new().reconnecting(policy().max_attempts(Some(2)), target);
+        let stopped = feed.next_connection().unwrap_err();
+        assert_eq!(stopped.reason, GiveUp::TooManyAttempts { attempts: 2, last: Failure::Target });
+        let error = stopped.error.unwrap();
+        assert!(error.to_string().contains("no token"), "{error}");
+        assert_eq!(error.source().unwrap().to_string(), "no token");
+    });
+}
+
+#[test]
+fn a_header_of_the_target_replaces_that_of_the_client() {
+    timed(|| {
+        let (address, server) =
+            serve(|stream| answer(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"));
+        let client = Client::new().header("authorization", "old").header("X-Other", "kept");
+        let target = |_| {
+            Target::new(url(address)).header("Authorization", "new").header("X-Two", "1").header("X-Two", "2")
+        };
+        client.reconnecting(policy(), target).next_connection().unwrap_err();
+        let head = server.join().unwrap();
+        assert_eq!(head.to_ascii_lowercase().matches("authorization").count(), 1, "{head}");
+        for line in ["Authorization: new", "X-Other: kept", "X-Two: 1", "X-Two: 2"] {
+            assert!(head.contains(line), "{head}");
+        }
     });
 }
 
@@ -195,8 +331,13 @@ fn failures_of_tls_have_the_kind_that_the_policy_needs() {
         (TlsError::NoProvider, Failure::Request),
         (TlsError::NoRoots(None), Failure::Request),
         (TlsError::HostName("a b".into()), Failure::Request),
-        (TlsError::Expired(refused.into()), Failure::Handshake),
-        (TlsError::Protocol(b"h2".into()), Failure::Handshake),
+        (TlsError::Expired(refused.clone().into()), Failure::Certificate),
+        (TlsError::Certificate(refused.into()), Failure::Certificate),
+        (TlsError::Protocol(b"h2".into()), Failure::Tls),
+        (
+            TlsError::Alert(rustls::Error::AlertReceived(rustls::AlertDescription::InternalError).into()),
+            Failure::Tls,
+        ),
         (TlsError::Truncated, Failure::Network),
         (TlsError::Timeout, Failure::Network),
     ] {

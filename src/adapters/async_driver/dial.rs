@@ -94,32 +94,37 @@ impl<T, F: Future<Output = io::Result<T>>, C: FnMut(SocketAddr) -> F> Race<F, C>
     fn poll<R: Timer>(&mut self, runtime: &mut R, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let mut now = runtime.now();
         loop {
+            // Results come before the deadline. If this future was not polled for a long time, an attempt may have
+            // succeeded in time.
+            match self.poll_attempts(cx) {
+                Poll::Ready((index, Ok(stream))) => {
+                    if self.dialing.succeeded(index) {
+                        return Poll::Ready(Some(stream));
+                    }
+                    continue;
+                }
+                Poll::Ready((index, Err(error))) => {
+                    if let Some(address) = self.addresses.get(index) {
+                        self.tried.failed(*address, error);
+                    }
+                    self.dialing.failed(index);
+                    continue;
+                }
+                Poll::Pending => {}
+            }
             match self.dialing.poll(now) {
                 Action::Start(index) => {
                     if let Some(address) = self.addresses.get(index) {
                         self.attempts.push((index, Box::pin((self.connect)(*address))));
                     }
                 }
-                Action::Wait(until) => match self.poll_attempts(cx) {
-                    Poll::Ready((index, Ok(stream))) => {
-                        if self.dialing.succeeded(index) {
-                            return Poll::Ready(Some(stream));
-                        }
+                Action::Wait(until) => {
+                    let Some(until) = until else { return Poll::Pending };
+                    if runtime.poll_at(cx, until).is_pending() {
+                        return Poll::Pending;
                     }
-                    Poll::Ready((index, Err(error))) => {
-                        if let Some(address) = self.addresses.get(index) {
-                            self.tried.failed(*address, &error);
-                        }
-                        self.dialing.failed(index);
-                    }
-                    Poll::Pending => {
-                        let Some(until) = until else { return Poll::Pending };
-                        if runtime.poll_at(cx, until).is_pending() {
-                            return Poll::Pending;
-                        }
-                        now = runtime.now().max(until);
-                    }
-                },
+                    now = runtime.now().max(until);
+                }
                 // A success is returned above, before the next poll.
                 Action::Connected(_) | Action::Failed(_) => return Poll::Ready(None),
             }
@@ -274,6 +279,23 @@ mod tests {
         assert!(
             matches!(result, Err(ConnectError::Connect(error)) if error.kind() == io::ErrorKind::NotFound)
         );
+    }
+
+    #[test]
+    fn an_attempt_that_succeeded_wins_although_nobody_polled_until_the_deadline() {
+        let clock = Clock::default();
+        let done = Cell::new(false);
+        let attempt = |_| poll_fn(|_| if done.get() { Poll::Ready(Ok(())) } else { Poll::Pending });
+        let addresses = std::vec![SocketAddr::from(([127, 0, 0, 1], 1))];
+        let mut progress = Progress::new(clock.now(), Some(Duration::from_millis(7)));
+        let mut dialing = pin!(dial_host(clock.clone(), &mut progress, ready(Ok(addresses)), attempt));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(dialing.as_mut().poll(&mut cx).is_pending());
+        done.set(true);
+        clock.0.0.set(100);
+        let Poll::Ready(result) = dialing.as_mut().poll(&mut cx) else { panic!("the client waits") };
+        let result: Result<(), ConnectError<()>> = result;
+        result.unwrap();
     }
 
     #[test]

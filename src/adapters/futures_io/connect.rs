@@ -106,7 +106,7 @@ impl Client<AsyncIo> {
 
     /// Connects to the URL of an `http::Request`, and opens a WebSocket.
     ///
-    /// Headers, subprotocols and the origin of the request replace those of the client.
+    /// The body of the request is ignored. Headers, subprotocols and the origin of the request replace those of the client.
     /// [`HttpClientRequest`](crate::handshake::HttpClientRequest) lists the headers that the handshake writes itself.
     ///
     /// # Errors
@@ -120,9 +120,9 @@ impl Client<AsyncIo> {
     /// If the future is dropped, the connection is closed.
     #[cfg(feature = "http")]
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-    pub async fn connect_request(
+    pub async fn connect_request<B>(
         &self,
-        request: &::http::Request<()>,
+        request: &::http::Request<B>,
     ) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
         let request = Box::new(self.with_request(request)?);
         let (client, url) = &*request;

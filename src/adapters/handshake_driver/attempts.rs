@@ -1,7 +1,7 @@
 //! The attempts of a client that reconnects: the state that the blocking and the asynchronous adapter share.
 //!
 //! [`Attempts`] asks the application for the target of each attempt, reports results to the state machine
-//! [`Reconnecting`], and remembers when the next attempt is due. It draws the random bits, and reads the wall clock for
+//! [`Reconnecting`], and remembers when the next attempt is due and why the last one failed. It draws the random bits, and reads the wall clock for
 //! dates in `Retry-After`. The adapters wait and connect.
 //!
 //! Invariant: at most one connection is in use. The request for the next connection ends the previous one.
@@ -11,6 +11,7 @@ use core::fmt;
 use core::time::Duration;
 use std::boxed::Box;
 use std::string::String;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::AddedHeaders;
@@ -18,6 +19,7 @@ use super::client::Client;
 use super::connect_error::ConnectError;
 #[cfg(feature = "http")]
 use super::http_request::RequestSettings;
+use crate::adapters::error::Error as WebSocketError;
 use crate::handshake::HandshakeError;
 #[cfg(feature = "http")]
 use crate::handshake::HttpRequestError;
@@ -30,18 +32,27 @@ use crate::{Instant, Outcome};
 /// The URL of one attempt to connect, and headers for its request in addition to those of the client.
 ///
 /// An application can return a fresh token for each attempt. A `String` and a `&str` are targets without headers. With
-/// the feature `http`, an `http::Request<()>` is a target too.
+/// the feature `http`, an `http::Request` is a target too. A `Result` is also a target. With `Err`, the attempt fails
+/// with [`ConnectError::Target`], and the policy of reconnecting retries it by default.
 ///
 /// ```
 /// use hybi::adapters::handshake_driver::Target;
 ///
 /// let target = Target::new("ws://127.0.0.1:9001/feed").header("Authorization", "Bearer 7f3a");
 /// assert!(!format!("{target:?}").contains("7f3a"));
+///
+/// // The token cannot be read now. The next attempt tries again.
+/// let token: Result<String, std::io::Error> = Err(std::io::ErrorKind::NotFound.into());
+/// let target = Target::from(token.map(|token| {
+///     Target::new("ws://127.0.0.1:9001/feed").header("Authorization", format!("Bearer {token}"))
+/// }));
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Target {
     url: String,
     headers: AddedHeaders,
+    /// The error of the application, if it has no target now.
+    missing: Option<Arc<dyn Error + Send + Sync>>,
     /// The `http::Request` that the target was made of. An error is reported as the failure of the attempt.
     #[cfg(feature = "http")]
     request: Option<Result<RequestSettings, HttpRequestError>>,
@@ -54,12 +65,14 @@ impl Target {
         Self {
             url: url.into(),
             headers: AddedHeaders::default(),
+            missing: None,
             #[cfg(feature = "http")]
             request: None,
         }
     }
 
-    /// Adds a header to the request. Debug output shows its name only.
+    /// Adds a header to the request. It replaces all headers of the client, and of the `http::Request` that the target
+    /// was created from, with the same name. Debug output shows its name only.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.add(name, value);
@@ -79,15 +92,25 @@ impl From<&str> for Target {
     }
 }
 
+impl<T: Into<Self>, E: Into<Box<dyn Error + Send + Sync>>> From<Result<T, E>> for Target {
+    /// Returns the target, or for an error a target whose attempt fails with [`ConnectError::Target`].
+    fn from(target: Result<T, E>) -> Self {
+        match target {
+            Ok(target) => target.into(),
+            Err(error) => Self { missing: Some(Arc::from(error.into())), ..Self::new("") },
+        }
+    }
+}
+
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-impl From<::http::Request<()>> for Target {
-    /// Returns a target with the URL and the headers of `request`, which replace those of the client. If the request
-    /// cannot be sent, the attempt fails.
-    fn from(request: ::http::Request<()>) -> Self {
+impl<B> From<::http::Request<B>> for Target {
+    /// Returns a target with the URL and the headers of `request`, which replace those of the client. The body is
+    /// ignored. If the request cannot be sent, the attempt fails.
+    fn from(request: ::http::Request<B>) -> Self {
         let settings = RequestSettings::try_from(&request);
         let url = settings.as_ref().map(|settings| settings.url.clone()).unwrap_or_default();
-        Self { url, headers: AddedHeaders::default(), request: Some(settings) }
+        Self { request: Some(settings), ..Self::new(url) }
     }
 }
 
@@ -100,6 +123,7 @@ impl fmt::Debug for Target {
 
 /// The client does not connect again.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Stopped {
     /// The reason.
     pub reason: GiveUp,
@@ -130,6 +154,7 @@ impl<S> ConnectError<S> {
             Self::Url(_) | Self::NeedsTls | Self::Request(_) | Self::ProxyVariable(_) => Failure::Request,
             #[cfg(feature = "http")]
             Self::HttpRequest(_) => Failure::Request,
+            Self::Target(_) => Failure::Target,
             Self::Connect(_) | Self::Deadline(_) | Self::Io(_) | Self::Handshake(HandshakeError::Timeout) => {
                 Failure::Network
             }
@@ -152,8 +177,25 @@ const fn tls_failure(error: &TlsError) -> Failure {
             Failure::Request
         }
         TlsError::Truncated | TlsError::Timeout => Failure::Network,
-        // The certificate was refused, or one of the two endpoints broke off the TLS handshake.
-        _ => Failure::Handshake,
+        TlsError::Expired(_)
+        | TlsError::NotValidYet(_)
+        | TlsError::OtherHost(_)
+        | TlsError::UnknownIssuer(_)
+        | TlsError::Certificate(_) => Failure::Certificate,
+        // One of the two endpoints broke off the TLS handshake: an alert, no TLS, or no common parameters.
+        _ => Failure::Tls,
+    }
+}
+
+impl From<&WebSocketError> for Failure {
+    /// Returns the failure of an open connection whose receiving or sending call has failed. A violation of the
+    /// protocol has the close code of the violation.
+    fn from(error: &WebSocketError) -> Self {
+        match error {
+            WebSocketError::Protocol(violation) => Self::Closed(violation.close_code()),
+            WebSocketError::Ended(outcome) => (*outcome).into(),
+            WebSocketError::Io(_) | WebSocketError::Send(_) => Self::Network,
+        }
     }
 }
 
@@ -189,22 +231,25 @@ pub(in crate::adapters) struct Attempts<R, U> {
     target: U,
     reconnecting: Reconnecting,
     state: State,
+    /// The error of the last attempt. `None` if this attempt has opened a connection, or after the error was returned
+    /// in [`Stopped`].
+    error: Option<Box<ConnectError<()>>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 enum State {
     /// No connection is open. The next attempt is due at this time.
     Due(Instant),
     /// The application uses a connection.
     Open,
-    /// The error is `None` after it was returned.
-    Stopped(GiveUp, Option<Box<ConnectError<()>>>),
+    /// The client does not connect again.
+    Stopped(GiveUp),
 }
 
 impl<R, U> Attempts<R, U> {
     pub(in crate::adapters) const fn new(client: Client<R>, policy: ReconnectPolicy, target: U) -> Self {
         let reconnecting = Reconnecting::new(policy);
-        Self { client, target, reconnecting, state: State::Due(Instant::ZERO) }
+        Self { client, target, reconnecting, state: State::Due(Instant::ZERO), error: None }
     }
 
     pub(in crate::adapters) const fn reconnecting(&self) -> &Reconnecting {
@@ -214,40 +259,64 @@ impl<R, U> Attempts<R, U> {
     /// Returns when the next attempt is due. A connection that is still open counts as lost.
     pub(in crate::adapters) fn due(&mut self, now: Instant) -> Result<Instant, Stopped> {
         if let State::Open = self.state {
-            self.handle(now, &Failure::Network, None);
+            self.handle(now, &Failure::Network);
         }
-        match &mut self.state {
-            State::Due(at) => Ok(*at),
+        match self.state {
+            State::Due(at) => Ok(at),
             State::Open => Ok(now),
-            State::Stopped(reason, error) => Err(Stopped { reason: *reason, error: error.take() }),
+            State::Stopped(reason) => Err(Stopped { reason, error: self.error.take() }),
+        }
+    }
+
+    /// Returns when the next attempt is due. Returns `None` while a connection is open, and after the client has
+    /// stopped.
+    pub(in crate::adapters) const fn next_at(&self) -> Option<Instant> {
+        match self.state {
+            State::Due(at) => Some(at),
+            State::Open | State::Stopped(_) => None,
+        }
+    }
+
+    /// Returns the error of the last attempt.
+    pub(in crate::adapters) fn last_error(&self) -> Option<&ConnectError<()>> {
+        self.error.as_deref()
+    }
+
+    /// Forgets all failures. Unless a connection is open, the next attempt is due now, also if the client had stopped.
+    pub(in crate::adapters) fn reset(&mut self, now: Instant) {
+        self.reconnecting.reset();
+        if !matches!(self.state, State::Open) {
+            self.state = State::Due(now);
         }
     }
 
     /// Records that an attempt has succeeded.
     pub(in crate::adapters) fn connected(&mut self, now: Instant) {
         self.reconnecting.connected(now);
-        self.state = State::Open;
+        (self.state, self.error) = (State::Open, None);
     }
 
     /// Records that an attempt has failed.
     pub(in crate::adapters) fn failed<S>(&mut self, now: Instant, error: ConnectError<S>) {
-        self.handle(now, &error.failure(), Some(Box::new(error.without_stream())));
+        self.handle(now, &error.failure());
+        self.error = Some(Box::new(error.without_stream()));
     }
 
     /// Records how the open connection has ended. Without an open connection, this call has no effect.
-    pub(in crate::adapters) fn closed(&mut self, now: Instant, outcome: Outcome) {
+    pub(in crate::adapters) fn closed(&mut self, now: Instant, end: &Result<Outcome, WebSocketError>) {
         if let State::Open = self.state {
-            self.handle(now, &outcome.into(), None);
+            let failure = end.as_ref().map_or_else(Failure::from, |outcome| (*outcome).into());
+            self.handle(now, &failure);
         }
     }
 
-    fn handle(&mut self, now: Instant, failure: &Failure, error: Option<Box<ConnectError<()>>>) {
+    fn handle(&mut self, now: Instant, failure: &Failure) {
         let mut random = [0; 8];
         // Without entropy, the delay is the longest one.
         let random = getrandom::fill(&mut random).map_or(u64::MAX, |()| u64::from_ne_bytes(random));
         self.state = match self.reconnecting.failed(now, failure, random) {
             Next::RetryAt(at) => State::Due(at),
-            Next::GiveUp(reason) => State::Stopped(reason, error),
+            Next::GiveUp(reason) => State::Stopped(reason),
         };
     }
 }
@@ -258,12 +327,17 @@ impl<R: Clone, T: Into<Target>, U: FnMut(u32) -> T> Attempts<R, U> {
     /// An error means that the attempt has failed.
     pub(in crate::adapters) fn begin<S>(&mut self) -> Result<(Client<R>, String), ConnectError<S>> {
         let target: Target = (self.target)(self.reconnecting.failed_attempts()).into();
+        if let Some(error) = target.missing {
+            return Err(ConnectError::Target(error));
+        }
         let client = self.client.clone();
         #[cfg(feature = "http")]
         let client = match target.request {
             Some(settings) => client.with_settings(settings?),
             None => client,
         };
+        let mut client = client;
+        client.keep_headers(|own| !target.headers.0.iter().any(|(name, _)| name.eq_ignore_ascii_case(own)));
         let headers = target.headers.0.into_iter();
         Ok((headers.fold(client, |client, (name, value)| client.header(name, value)), target.url))
     }
@@ -274,6 +348,7 @@ impl<R, U> fmt::Debug for Attempts<R, U> {
         f.debug_struct("Attempts")
             .field("reconnecting", &self.reconnecting)
             .field("state", &self.state)
+            .field("error", &self.error)
             .finish_non_exhaustive()
     }
 }

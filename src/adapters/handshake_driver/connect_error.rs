@@ -8,6 +8,7 @@ use core::error::Error;
 use core::fmt;
 use std::io;
 use std::prelude::v1::*;
+use std::sync::Arc;
 
 use crate::dial::{DeadlineExceeded, Stage};
 #[cfg(feature = "http")]
@@ -45,7 +46,13 @@ pub enum ConnectError<S> {
     #[cfg(feature = "http")]
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
     HttpRequest(HttpRequestError),
+    /// The application had no target for this attempt of a reconnecting client. The error is that of the application.
+    Target(Arc<dyn Error + Send + Sync>),
     /// No connection could be made. The error names the addresses that were tried.
+    ///
+    /// If several addresses were tried, the kind is that of the last address that refused the connection, because the
+    /// others may only be unreachable from here. The error of the system, with its
+    /// [`raw_os_error`](io::Error::raw_os_error), is the source of this error.
     Connect(io::Error),
     /// The WebSocket was not open in time. The error names the stage that was running, for example the name resolution.
     Deadline(DeadlineExceeded),
@@ -89,6 +96,7 @@ impl<S> fmt::Display for ConnectError<S> {
             Self::Request(error) => fmt::Display::fmt(error, f),
             #[cfg(feature = "http")]
             Self::HttpRequest(error) => fmt::Display::fmt(error, f),
+            Self::Target(error) => write!(f, "the application has no target for this attempt: {error}"),
             Self::Connect(error) => write!(f, "cannot connect: {error}"),
             Self::Deadline(error) => fmt::Display::fmt(error, f),
             Self::Io(error) => write!(f, "no WebSocket was opened: {error}"),
@@ -125,6 +133,7 @@ impl<S> fmt::Debug for ConnectError<S> {
             Self::Request(error) => f.debug_tuple("Request").field(error).finish(),
             #[cfg(feature = "http")]
             Self::HttpRequest(error) => f.debug_tuple("HttpRequest").field(error).finish(),
+            Self::Target(error) => f.debug_tuple("Target").field(error).finish(),
             Self::Connect(error) => f.debug_tuple("Connect").field(error).finish(),
             Self::Deadline(error) => f.debug_tuple("Deadline").field(error).finish(),
             Self::Io(error) => f.debug_tuple("Io").field(error).finish(),
@@ -152,6 +161,7 @@ impl<S> Error for ConnectError<S> {
             #[cfg(feature = "http")]
             Self::HttpRequest(error) => Some(error),
             Self::Redirect(reason, _) => Some(reason),
+            Self::Target(error) => Some(&**error),
             Self::Connect(error) | Self::Io(error) => Some(error),
             Self::Deadline(error) => Some(error),
             Self::Handshake(error) => Some(error),
@@ -211,6 +221,7 @@ impl<S> ConnectError<S> {
             Self::Request(error) => ConnectError::Request(error),
             #[cfg(feature = "http")]
             Self::HttpRequest(error) => ConnectError::HttpRequest(error),
+            Self::Target(error) => ConnectError::Target(error),
             Self::Connect(error) => ConnectError::Connect(error),
             Self::Deadline(error) => ConnectError::Deadline(error),
             Self::Io(error) => ConnectError::Io(error),
@@ -433,25 +444,104 @@ impl NotConnected {
 pub(in crate::adapters) struct Tried {
     /// All addresses that were tried, each with its error, separated by commas.
     attempts: String,
-    /// The kind of the last error.
-    kind: Option<io::ErrorKind>,
+    /// The error that represents the others.
+    error: Option<io::Error>,
 }
 
 #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
 impl Tried {
     /// Records that connecting to `address` has failed with `error`.
-    pub(in crate::adapters) fn failed(&mut self, address: core::net::SocketAddr, error: &io::Error) {
+    ///
+    /// The kind of the result is that of the last address that answered, because the other addresses may only be
+    /// unreachable from here. If no address answered, it is the kind of the last error.
+    pub(in crate::adapters) fn failed(&mut self, address: core::net::SocketAddr, error: io::Error) {
         let comma = if self.attempts.is_empty() { "" } else { ", " };
         self.attempts += &std::format!("{comma}{address}: {error}");
-        self.kind = Some(error.kind());
+        if answered(&error) || !self.error.as_ref().is_some_and(answered) {
+            self.error = Some(error);
+        }
     }
 
-    /// Returns the error that names all recorded addresses.
+    /// Returns the error that names all recorded addresses. Its source is the error of the address that gave the kind.
     pub(in crate::adapters) fn into_error<S>(self) -> ConnectError<S> {
-        let Self { attempts, kind } = self;
-        ConnectError::Connect(match kind {
-            Some(kind) => io::Error::new(kind, attempts),
+        let Self { attempts, error } = self;
+        ConnectError::Connect(match error {
+            Some(error) => {
+                let kind = error.kind();
+                io::Error::new(kind, TriedAddresses { text: attempts, error })
+            }
             None => io::Error::new(io::ErrorKind::NotFound, "the host has no address"),
         })
+    }
+}
+
+/// Returns whether an error of an attempt to connect comes from the host, and not from the way to it.
+#[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
+fn answered(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset)
+}
+
+/// The inner error of an [`io::Error`] that names the addresses that were tried.
+#[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
+#[derive(Debug)]
+struct TriedAddresses {
+    text: String,
+    error: io::Error,
+}
+
+#[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
+impl fmt::Display for TriedAddresses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
+impl Error for TriedAddresses {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+#[cfg(all(test, any(feature = "net", feature = "tokio", feature = "async-io")))]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod tests {
+    use core::net::SocketAddr;
+
+    use super::*;
+
+    /// Records the errors of several addresses, and returns the error that represents them.
+    fn tried(errors: &[io::ErrorKind]) -> io::Error {
+        let mut tried = Tried::default();
+        for (port, kind) in (1..).zip(errors) {
+            tried.failed(SocketAddr::from(([127, 0, 0, 1], port)), (*kind).into());
+        }
+        let ConnectError::<()>::Connect(error) = tried.into_error() else { std::panic!("not Connect") };
+        error
+    }
+
+    #[test]
+    fn the_error_of_the_system_is_the_source_of_the_error_that_names_the_address() {
+        let mut tried = Tried::default();
+        tried.failed(SocketAddr::from(([127, 0, 0, 1], 1)), io::Error::from_raw_os_error(13));
+        let error = tried.into_error::<()>();
+        assert!(error.to_string().contains("127.0.0.1:1: "), "{error}");
+        let source = error.source().and_then(Error::source).unwrap();
+        assert_eq!(source.downcast_ref::<io::Error>().unwrap().raw_os_error(), Some(13));
+    }
+
+    #[test]
+    fn the_kind_is_that_of_an_address_that_answered() {
+        use io::ErrorKind::{ConnectionRefused, ConnectionReset, NetworkUnreachable, TimedOut};
+        for (errors, kind) in [
+            (&[ConnectionRefused, NetworkUnreachable][..], ConnectionRefused),
+            (&[NetworkUnreachable, ConnectionRefused], ConnectionRefused),
+            (&[TimedOut, ConnectionRefused, TimedOut], ConnectionRefused),
+            (&[ConnectionRefused, ConnectionReset], ConnectionReset),
+            (&[NetworkUnreachable, TimedOut], TimedOut),
+            (&[], io::ErrorKind::NotFound),
+        ] {
+            assert_eq!(tried(errors).kind(), kind, "{errors:?}");
+        }
     }
 }

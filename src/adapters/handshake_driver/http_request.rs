@@ -23,10 +23,10 @@ pub(super) struct RequestSettings {
     headers: AddedHeaders,
 }
 
-impl TryFrom<&Request<()>> for RequestSettings {
+impl<B> TryFrom<&Request<B>> for RequestSettings {
     type Error = HttpRequestError;
 
-    fn try_from(request: &Request<()>) -> Result<Self, HttpRequestError> {
+    fn try_from(request: &Request<B>) -> Result<Self, HttpRequestError> {
         let parts = HttpClientRequest::try_from(request)?;
         let mut headers = AddedHeaders::default();
         for (name, value) in parts.headers() {
@@ -60,7 +60,7 @@ impl<R: Clone> Client<R> {
     /// Returns this client with the headers of `request`, and the URL of `request`. Pass both to a method that opens a
     /// WebSocket over a stream. The methods `connect_request` of the adapters do the same and connect.
     ///
-    /// Headers, subprotocols and the origin of the request replace those of the client. [`HttpClientRequest`] lists the
+    /// The body of the request is ignored. Headers, subprotocols and the origin of the request replace those of the client. [`HttpClientRequest`] lists the
     /// headers that the handshake writes itself.
     ///
     /// # Errors
@@ -74,7 +74,7 @@ impl<R: Clone> Client<R> {
     /// - [`HttpRequestError::Request`]: a header, a subprotocol or the origin cannot be sent, or the handshake writes
     ///   another value of the header itself.
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-    pub fn with_request(&self, request: &Request<()>) -> Result<(Self, String), HttpRequestError> {
+    pub fn with_request<B>(&self, request: &Request<B>) -> Result<(Self, String), HttpRequestError> {
         let mut settings = RequestSettings::try_from(request)?;
         let url = core::mem::take(&mut settings.url);
         Ok((self.clone().with_settings(settings), url))

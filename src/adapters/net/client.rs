@@ -111,7 +111,7 @@ impl Client {
 
     /// Connects to the URL of an `http::Request`, and opens a WebSocket. Blocks until the handshakes are done.
     ///
-    /// Headers, subprotocols and the origin of the request replace those of the client.
+    /// The body of the request is ignored. Headers, subprotocols and the origin of the request replace those of the client.
     /// [`HttpClientRequest`](crate::handshake::HttpClientRequest) lists the headers that the handshake writes itself.
     ///
     /// ```
@@ -128,7 +128,7 @@ impl Client {
     ///     assert_eq!(ws.headers().get("Authorization"), Some(&b"Bearer 7f3a"[..]));
     /// });
     /// let ws = Client::new().connect_request(&request).map_err(|error| error.without_stream())?;
-    /// let response = ws.handshake().to_http_response();
+    /// let response = ws.handshake().to_http_response().ok_or("no response")?;
     /// assert_eq!(response.status(), http::StatusCode::SWITCHING_PROTOCOLS);
     /// assert_eq!(response.headers()["x-region"], "eu");
     /// # server.join().unwrap();
@@ -143,9 +143,9 @@ impl Client {
     ///   which the handshake writes another value.
     #[cfg(feature = "http")]
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-    pub fn connect_request(
+    pub fn connect_request<B>(
         &self,
-        request: &::http::Request<()>,
+        request: &::http::Request<B>,
     ) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
         let (client, url) = self.with_request(request)?;
         client.connect(&url)

@@ -139,8 +139,11 @@ fn race<T: Send + 'static, S>(
                     continue;
                 }
                 Action::Wait(until) => until,
-                // A success is returned below, before the next poll.
                 Action::Connected(_) | Action::Failed(_) => {
+                    // Other successes are returned below. An attempt in this thread may have used all of the time.
+                    if let Some(stream) = results.try_iter().find_map(|(_, result)| result.ok()) {
+                        return Ok(stream);
+                    }
                     return Err(progress.check(now).map_or_else(Into::into, |()| tried.into_error()));
                 }
             }
@@ -153,7 +156,7 @@ fn race<T: Send + 'static, S>(
             Some((index, Ok(stream))) if dialing.succeeded(index) => return Ok(stream),
             Some((index, Err(error))) => {
                 if let Some(address) = addresses.get(index) {
-                    tried.failed(*address, &error);
+                    tried.failed(*address, error);
                 }
                 dialing.failed(index);
             }
@@ -251,6 +254,19 @@ mod tests {
         assert!(
             matches!(result, Err(ConnectError::Connect(error)) if error.kind() == io::ErrorKind::NotFound)
         );
+    }
+
+    #[test]
+    fn an_attempt_that_used_all_of_the_time_and_succeeded_wins() {
+        let result = connect_with(1, Some(Duration::from_millis(20)), |port| {
+            // Spends the time, as a call of the system that returns late.
+            let start = std::time::Instant::now();
+            while start.elapsed() < Duration::from_millis(30) {
+                thread::yield_now();
+            }
+            Ok(port)
+        });
+        assert_eq!(result.unwrap(), 0);
     }
 
     #[test]

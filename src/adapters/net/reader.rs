@@ -47,6 +47,11 @@ use crate::{
 /// The reader answers Pings and Closes, and runs the timers. So a thread must always call
 /// [`next_event`](Self::next_event) or [`recv`](Self::recv), until the connection has ended.
 ///
+/// If the thread is busy and nobody reads, the Pong of a live peer waits in the socket. So the peer then counts as
+/// alive, as long as the stream takes what the [`Writer`](super::Writer)s write. This also holds after the reader was
+/// dropped: then only a peer that stops reading is given up. To end the connection instead, call
+/// [`Writer::close`](super::Writer::close).
+///
 /// # Blocking and timeouts
 ///
 /// A call blocks until there is an event or a message. [`next_event_timeout`](Self::next_event_timeout) and
@@ -311,7 +316,12 @@ impl Reader {
         let Wait { deadline: due, stalled } = *wait;
         let deadline = [due, until].into_iter().flatten().min();
         let space = self.receiver.read_space(&mut self.inbox);
-        match self.link.read(space, deadline) {
+        self.shared.pending().read_begins(self.link.now());
+        let read = self.link.read(space, deadline);
+        if !matches!(read, Ok(Some(1..))) {
+            self.shared.pending().read_found_nothing(self.link.read_at());
+        }
+        match read {
             Ok(Some(0)) => self.end_input(stalled, deadline),
             Ok(Some(n)) => {
                 self.inbox.handle_read(n);

@@ -36,8 +36,8 @@ pub(super) const SHORTEST_NAP: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct ThreadReplies {
     pending: PendingReplies,
-    /// When the receiving half last read input.
-    read_at: Mutex<Instant>,
+    /// When the receiving half has read.
+    reads: Mutex<Reads>,
     /// True after a read, until [`Self::take_undecoded_since`] is called.
     has_undecoded: AtomicBool,
     /// Messages of calls that did not wait for the lock.
@@ -53,6 +53,17 @@ pub(super) struct ThreadReplies {
     close: Mutex<Option<RequestedClose>>,
     /// True while `close` has a request. If it is false, the writing thread does not lock `close`.
     close_requested: AtomicBool,
+}
+
+/// The times of the reads of the receiving half.
+#[derive(Clone, Copy, Debug)]
+struct Reads {
+    /// When input was last read.
+    input_at: Instant,
+    /// When the last read has ended, with or without input.
+    ended_at: Instant,
+    /// When the read that is running has begun. `None` while no read is running.
+    began_at: Option<Instant>,
 }
 
 /// A Close that the writing thread must queue.
@@ -81,7 +92,7 @@ impl ThreadReplies {
         let max_block_time = sender.shortest_timeout().map(|time| time.max(SHORTEST_NAP));
         Self {
             pending: PendingReplies::new(sender),
-            read_at: Mutex::new(read_at),
+            reads: Mutex::new(Reads { input_at: read_at, ended_at: read_at, began_at: None }),
             has_undecoded: AtomicBool::new(has_undecoded),
             messages: WaitingMessages::new(),
             status: SenderStatus::new(sender),
@@ -106,17 +117,40 @@ impl ThreadReplies {
     /// Records that input was read at this time. If an application pauses between two receiving calls, the timers still
     /// count from this time.
     pub(super) fn set_read_at(&self, at: Instant) {
-        *lock(&self.read_at) = at;
+        *lock(&self.reads) = Reads { input_at: at, ended_at: at, began_at: None };
         self.pending.set_decoded_all(false);
         self.has_undecoded.store(true, Ordering::Release);
         self.pending.received(false);
+    }
+
+    /// Records that the receiving half begins to read.
+    pub(super) fn read_begins(&self, now: Instant) {
+        lock(&self.reads).began_at = Some(now);
+    }
+
+    /// Records that a read has ended at `at` without input.
+    pub(super) fn read_found_nothing(&self, at: Instant) {
+        let mut reads = lock(&self.reads);
+        (reads.ended_at, reads.began_at) = (at, None);
+    }
+
+    /// Returns for how long nobody has read from the stream: the Pong of a live peer may have waited there for this
+    /// time. Returns zero if the receiving half reads now.
+    ///
+    /// A read that has just begun may not have reached the stream yet. So it counts only after [`SHORTEST_NAP`].
+    pub(super) fn unread_for(&self, now: Instant) -> Duration {
+        let reads = *lock(&self.reads);
+        match reads.began_at {
+            Some(began_at) if now.saturating_duration_since(began_at) > SHORTEST_NAP => Duration::ZERO,
+            _ => now.saturating_duration_since(reads.ended_at),
+        }
     }
 
     /// Returns when the input was received that the receiving half has not decoded completely, because it returned an
     /// event first. Returns `Some` at most once after each read.
     pub(super) fn take_undecoded_since(&self) -> Option<Instant> {
         let is_new = self.has_undecoded.swap(false, Ordering::AcqRel);
-        (is_new && !self.pending.decoded_all()).then(|| *lock(&self.read_at))
+        (is_new && !self.pending.decoded_all()).then(|| lock(&self.reads).input_at)
     }
 
     /// Moves the waiting messages, the stored replies and a requested Close to the write queue. Reports received input
@@ -124,7 +158,7 @@ impl ThreadReplies {
     pub(super) fn apply(&self, half: &mut impl SendingHalf, now: Instant, mark: u64) {
         // The messages come first, because nothing can be sent after the answer to a Close.
         self.messages.apply(half, mark);
-        self.pending.apply(half, now, || lock(&self.read_at).min(now));
+        self.pending.apply(half, now, || lock(&self.reads).input_at.min(now));
         if !self.close_requested.load(Ordering::Acquire) {
             return;
         }

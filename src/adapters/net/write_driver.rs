@@ -28,7 +28,7 @@ use std::prelude::v1::*;
 
 use super::deadline_stream::{DeadlineStream, Flush, MAX_SLICES};
 use super::interest::{Interest, would_block};
-use super::thread_replies::ThreadReplies;
+use super::thread_replies::{SHORTEST_NAP, ThreadReplies};
 use crate::CloseState;
 use crate::adapters::error::Error;
 use crate::{
@@ -183,7 +183,8 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         if !self.is_due() {
             return Ok(());
         }
-        self.handle_due(self.is_out());
+        let is_out = self.is_out();
+        self.handle_due(is_out, is_out);
         // This write must not block: the caller must queue its frame soon, because the frame can be a Close, which
         // starts the close timeout.
         match self.write_now() {
@@ -195,14 +196,20 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
     /// Writes the whole queue. Blocks until the queue is written or the connection ends.
     pub(super) fn write_out(&mut self) -> Result<(), Error> {
         self.link.read_clock();
+        // Whether the stream has taken bytes since a timer was last due.
+        let mut took = false;
         loop {
             let step = self.write_once(None)?;
+            let progressed = step == Step::Progress;
+            took |= progressed;
             match step {
                 Step::Done => return Ok(()),
                 Step::Progress if !self.read_ahead_is_due() => {}
                 Step::Progress | Step::Stalled => self.read_ahead_unless_split(),
             }
-            self.handle_due(step == Step::Progress);
+            if self.handle_due(took, progressed) {
+                took = false;
+            }
         }
     }
 
@@ -319,7 +326,10 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
     /// Returns the deadline for the next call on the stream.
     fn deadline(&self, limit: Option<Instant>) -> Option<Instant> {
         let slice = Some(self.link.now() + WRITE_TIME_SLICE);
-        [self.half.sender().poll_timeout(), slice, limit].into_iter().flatten().min()
+        // In a split WebSocket, a timer that is due can wait for the reader. It must not make each write end at once.
+        let due = self.half.sender().poll_timeout();
+        let due = due.filter(|due| self.pending.is_none() || *due > self.link.now());
+        [due, slice, limit].into_iter().flatten().min()
     }
 
     /// Flushes the stream if it may have bytes that were written and not flushed.
@@ -382,19 +392,37 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
     }
 
     /// Runs the timers that are due. If this thread also reads, first reads ahead, because input shows that the peer is
-    /// alive. The timers then run with the time of this read.
+    /// alive. The timers then run with the time of this read. Returns whether a timer was due.
     ///
-    /// `takes` is true if the stream takes what is written. If the read-ahead buffer is full, because the application
-    /// does not receive, the expected Pong may lie in the stream. So no Ping is then sent, and the peer counts as
-    /// alive, as long as the stream takes what is written.
-    fn handle_due(&mut self, takes: bool) {
+    /// `took` is true if the stream has taken bytes since a timer was last due. If nobody reads, because the
+    /// application does not receive, the expected Pong may lie in the stream. So the peer counts as alive, as long as
+    /// the stream takes what is written. There are two cases:
+    ///
+    /// - The read-ahead buffer is full. No Ping is then sent.
+    /// - The reader of a split WebSocket does not read. Pings are still sent. If the reader has read a short time ago,
+    ///   it will soon read again, and then runs the timers itself, with the time of that read. So this call does
+    ///   nothing if `can_wait` is true. If it counted the peer as alive each time, a peer that answers no Ping would
+    ///   never be given up.
+    fn handle_due(&mut self, took: bool, can_wait: bool) -> bool {
         self.apply();
         if !self.is_due() {
-            return;
+            return false;
         }
         self.report_undecoded();
-        let read = if self.pending.is_none() { self.read_ahead() } else { None };
-        if takes && self.link.is_ahead_full() {
+        let now = self.link.now();
+        if let Some(pending) = self.pending {
+            let unread_for = pending.unread_for(now);
+            if took && unread_for > SHORTEST_NAP && self.half.sender().close_state() == CloseState::Open {
+                if can_wait && pending.max_block_time().is_some_and(|most| unread_for <= most) {
+                    return true;
+                }
+                self.half.apply(now, PendingReply::Undecoded);
+            }
+            self.half.handle_send_timeout(now);
+            return true;
+        }
+        let read = self.read_ahead();
+        if took && self.link.is_ahead_full() {
             self.half.handle_undecoded(self.link.now());
         }
         match read {
@@ -404,6 +432,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
             Some(_) => self.half.handle_send_timeout(self.link.read_at()),
             None => self.half.handle_send_timeout(self.link.now()),
         }
+        true
     }
 
     /// Reports to the timers that a receiving call has returned an event and has not decoded the rest of the input. The

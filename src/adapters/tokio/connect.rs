@@ -98,7 +98,7 @@ impl Client {
 
     /// Connects to the URL of an `http::Request`, and opens a WebSocket.
     ///
-    /// Headers, subprotocols and the origin of the request replace those of the client.
+    /// The body of the request is ignored. Headers, subprotocols and the origin of the request replace those of the client.
     /// [`HttpClientRequest`](crate::handshake::HttpClientRequest) lists the headers that the handshake writes itself.
     ///
     /// ```
@@ -114,7 +114,7 @@ impl Client {
     /// let client = Client::new();
     /// let (ws, server) = tokio::join!(client.connect_request(&request), server);
     /// assert_eq!(server?.headers().get("Authorization"), Some(&b"Bearer 7f3a"[..]));
-    /// let response = ws?.handshake().to_http_response();
+    /// let response = ws?.handshake().to_http_response().ok_or("no response")?;
     /// assert_eq!(response.status(), http::StatusCode::SWITCHING_PROTOCOLS);
     /// assert_eq!(response.headers()["upgrade"], "websocket");
     /// # Ok(())
@@ -133,9 +133,9 @@ impl Client {
     /// If the future is dropped, the connection is closed.
     #[cfg(feature = "http")]
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-    pub async fn connect_request(
+    pub async fn connect_request<B>(
         &self,
-        request: &::http::Request<()>,
+        request: &::http::Request<B>,
     ) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
         let request = Box::new(self.with_request(request)?);
         let (client, url) = &*request;

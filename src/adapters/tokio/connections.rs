@@ -4,30 +4,41 @@
 //!
 //! Invariants:
 //! - A connection is never opened before its delay has passed.
-//! - A future of [`Connections::next_connection`] holds no state, so it can be dropped at any time. The attempt goes on
-//!   with the next call.
+//! - A future of [`Connections::next_connection`] holds no state, so it can be dropped at any time. The attempt is a
+//!   task, so it goes on meanwhile. [`Connections`] aborts it when it is dropped.
 
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
-use std::boxed::Box;
+use core::time::Duration;
 use std::future::poll_fn;
+use std::io;
 use std::task::{Context, Poll, ready};
 
+use ::tokio::task::{JoinHandle, spawn};
 use futures_core::Stream;
 
-use super::{Client, ClientStream, ConnectError, Timer, Tokio, WebSocket};
+use super::{Client, ClientStream, ConnectError, Error, Timer, Tokio, WebSocket};
 use crate::Outcome;
 use crate::adapters::handshake_driver::{Attempts, Stopped, Target};
+#[cfg(doc)]
+use crate::reconnect::Failure;
 use crate::reconnect::{ReconnectPolicy, Reconnecting};
 
-/// The attempt that is running.
-type Connecting =
-    Pin<Box<dyn Future<Output = Result<WebSocket<ClientStream>, ConnectError<ClientStream>>> + Send>>;
+/// The attempt that is running, in a task. If a future of the application made the attempt, the deadline of the attempt
+/// would pass while nobody polls that future.
+struct Connecting(JoinHandle<Result<WebSocket<ClientStream>, ConnectError<ClientStream>>>);
+
+impl Drop for Connecting {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
 
 /// WebSockets to the same service, one after the other. [`Client::reconnecting`] creates it.
 ///
-/// As a [`Stream`], it ends after the first error.
+/// As a [`Stream`], it ends after the first error. A poll of the stream asks for the next connection, so the connection
+/// that is open then counts as lost. So do not use adapters that poll early, such as `buffered` and `peekable`.
 pub struct Connections<U> {
     attempts: Attempts<Tokio, U>,
     runtime: Tokio,
@@ -40,7 +51,11 @@ impl Client {
     /// Returns a source of connections, which connects again when the application asks for the next connection.
     ///
     /// `target` returns the URL of each attempt, or a [`Target`] with headers. Its argument is the number of attempts
-    /// in a row that have failed. So each attempt can have a fresh token.
+    /// in a row that have failed. So each attempt can have a fresh token. If `target` returns `Err`, the attempt has
+    /// failed, and the policy decides about [`Failure::Target`].
+    ///
+    /// `target` must not block. If a token has to be fetched, let another task do so, and return `Err` while it has no
+    /// token.
     ///
     /// Messages are neither buffered nor sent again. After each connection, the application restores its own state, for
     /// example its subscriptions.
@@ -59,9 +74,8 @@ impl Client {
     ///     while let Ok(Some(message)) = ws.recv().await {
     ///         println!("{} bytes", message.as_bytes().len());
     ///     }
-    ///     if let Some(outcome) = ws.outcome() {
-    ///         feed.closed(outcome);
-    ///     }
+    ///     // A server that breaks the protocol has the same effect as one that closes with the code of the violation.
+    ///     feed.closed(ws.wait_closed().await);
     /// }
     /// # }
     /// ```
@@ -81,16 +95,20 @@ impl<T: Into<Target>, U: FnMut(u32) -> T> Connections<U> {
     ///
     /// The first attempt is made at once. Further attempts follow after the delays of the policy. If the application
     /// has not reported the end of the previous connection with [`closed`](Self::closed), the connection counts as
-    /// lost.
+    /// lost. The policy measures how long the connection has lasted until that report, or until this call.
+    ///
+    /// While attempts fail and are retried, the future is pending. If the application must report such failures, for
+    /// example of a host name that does not exist, put the future into a timeout, and then call
+    /// [`last_error`](Self::last_error).
     ///
     /// # Errors
     ///
     /// [`Stopped`]: the policy does not retry the failure, or too many attempts have failed. All further calls return
-    /// the same reason.
+    /// the same reason, until [`reset`](Self::reset) is called.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the attempt or the delay goes on with the next call.
+    /// If the future is dropped, the attempt goes on in a task, and the delay goes on. The next call returns the result.
     pub async fn next_connection(&mut self) -> Result<WebSocket<ClientStream>, Stopped> {
         poll_fn(|cx| self.poll_next_connection(cx)).await
     }
@@ -101,9 +119,10 @@ impl<T: Into<Target>, U: FnMut(u32) -> T> Connections<U> {
     ) -> Poll<Result<WebSocket<ClientStream>, Stopped>> {
         loop {
             if let Some(connecting) = &mut self.connecting {
-                let result = ready!(connecting.as_mut().poll(cx));
+                let result = ready!(Pin::new(&mut connecting.0).poll(cx));
                 self.connecting = None;
-                match result {
+                // The task fails only if the runtime shuts down.
+                match result.unwrap_or_else(|error| Err(ConnectError::Io(io::Error::other(error)))) {
                     Ok(ws) => {
                         self.attempts.connected(self.runtime.now());
                         return Poll::Ready(Ok(ws));
@@ -111,22 +130,57 @@ impl<T: Into<Target>, U: FnMut(u32) -> T> Connections<U> {
                     Err(error) => self.attempts.failed(self.runtime.now(), error),
                 }
             }
-            let due = self.attempts.due(self.runtime.now())?;
-            ready!(self.runtime.poll_at(cx, due));
+            let now = self.runtime.now();
+            let due = self.attempts.due(now)?;
+            if due > now {
+                // The timer of tokio waits for up to a millisecond, also if the time has passed.
+                ready!(self.runtime.poll_at(cx, due));
+            }
             let begun = self.attempts.begin();
-            self.connecting = Some(Box::pin(async move {
+            self.connecting = Some(Connecting(spawn(async move {
                 let (client, url) = begun?;
                 client.connect(&url).await
-            }));
+            })));
         }
     }
 }
 
 impl<U> Connections<U> {
-    /// Reports how the connection has ended. The close code decides whether [`next_connection`](Self::next_connection)
-    /// connects again, and the delay begins now.
-    pub fn closed(&mut self, outcome: Outcome) {
-        self.attempts.closed(self.runtime.now(), outcome);
+    /// Reports how the connection has ended. Pass the result of `wait_closed` of the WebSocket, or `Ok` with its outcome.
+    ///
+    /// The close code decides whether [`next_connection`](Self::next_connection) connects again, and the delay begins
+    /// now. The close code of [`Error::Protocol`] is that of the violation. Other errors count as a failure of the
+    /// network.
+    ///
+    /// If the application leaves a connection that is still open, `wait_closed` would wait for the peer. Close the
+    /// connection first.
+    pub fn closed(&mut self, end: Result<Outcome, Error>) {
+        let now = self.runtime.now();
+        self.attempts.closed(now, &end);
+    }
+
+    /// Forgets all failures, so that the next attempt is made at once, and the delay after it is short again.
+    ///
+    /// Call this when the cause of the failures has gone, for example when the device has a network again. This also
+    /// ends a wait that the server has asked for with `Retry-After`. If the client had [`Stopped`], it connects again.
+    pub fn reset(&mut self) {
+        let now = self.runtime.now();
+        self.attempts.reset(now);
+        self.has_ended = false;
+    }
+
+    /// Returns the error of the last attempt. Returns `None` if this attempt has opened a connection, or after the error
+    /// was returned in [`Stopped`].
+    #[must_use]
+    pub fn last_error(&self) -> Option<&ConnectError<()>> {
+        self.attempts.last_error()
+    }
+
+    /// Returns how long it takes until the next attempt is due; zero if it is due now. Returns `None` while a connection
+    /// is open, and after the client has stopped.
+    #[must_use]
+    pub fn next_attempt_in(&self) -> Option<Duration> {
+        Some(self.attempts.next_at()?.saturating_duration_since(self.runtime.now()))
     }
 
     /// Returns the state of the policy, for example the number of failed attempts.

@@ -160,10 +160,10 @@ fn is_upgrade(connection: &str) -> bool {
         && options.all(|option| is(option, "upgrade") || is(option, "keep-alive"))
 }
 
-impl<'r> TryFrom<&'r Request<()>> for HttpClientRequest<'r> {
+impl<'r, B> TryFrom<&'r Request<B>> for HttpClientRequest<'r> {
     type Error = HttpRequestError;
 
-    /// Checks a request.
+    /// Checks a request. Its body is ignored.
     ///
     /// # Errors
     ///
@@ -175,7 +175,7 @@ impl<'r> TryFrom<&'r Request<()>> for HttpClientRequest<'r> {
     /// - [`HttpRequestError::OriginRepeated`]: there is more than one `Origin`.
     /// - [`HttpRequestError::Request`]: a header, a subprotocol or the origin cannot be sent, or the handshake writes
     ///   another value of the header itself.
-    fn try_from(request: &'r Request<()>) -> Result<Self, HttpRequestError> {
+    fn try_from(request: &'r Request<B>) -> Result<Self, HttpRequestError> {
         // RFC 6455 4.1 (2): the method is GET, and the version at least 1.1. RFC 8441 has other rules for HTTP/2.
         if request.method() != Method::GET {
             return Err(HttpRequestError::Method);

@@ -88,19 +88,26 @@ impl HttpReply<'_> {
 impl HandshakeInfo {
     /// Returns the response that opened the connection, for a client: its status is 101.
     ///
-    /// On a server the headers would be those of the request, so a server has no use for this method.
+    /// Returns `None` if the headers are not those of such a response, which always has `Sec-WebSocket-Accept` (RFC 6455
+    /// section 4.2.2 (5)). On a server they are the headers of the request. After
+    /// [`forget_headers`](Self::forget_headers) there are none.
     ///
     /// ```
     /// use hybi::handshake::{HandshakeInfo, Headers};
     ///
-    /// let headers = Headers::from_lines(b"Upgrade: websocket\r\nX-Region: eu\r\n");
-    /// let response = HandshakeInfo::new("/chat", None, headers).to_http_response();
+    /// let headers = Headers::from_lines(b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nX-Region: eu\r\n");
+    /// let response = HandshakeInfo::new("/chat", None, headers).to_http_response().ok_or("no response")?;
     /// assert_eq!(response.status(), http::StatusCode::SWITCHING_PROTOCOLS);
     /// assert_eq!(response.headers()["x-region"], "eu");
+    ///
+    /// let request = Headers::from_lines(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
+    /// assert!(HandshakeInfo::new("/chat", None, request).to_http_response().is_none());
+    /// # Ok::<(), &str>(())
     /// ```
     #[must_use]
-    pub fn to_http_response(&self) -> Response<()> {
-        response(StatusCode::SWITCHING_PROTOCOLS, Version::HTTP_11, self.headers())
+    pub fn to_http_response(&self) -> Option<Response<()>> {
+        let _accept = self.headers().get("sec-websocket-accept")?;
+        Some(response(StatusCode::SWITCHING_PROTOCOLS, Version::HTTP_11, self.headers()))
     }
 }
 
