@@ -177,17 +177,11 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         })
     }
 
-    /// Returns the bytes that have arrived and are not consumed.
-    #[inline]
-    pub(in crate::connection) fn unread(&self) -> &[u8] {
-        self.arrived().unwrap_or_default()
-    }
-
-    /// Returns the bytes that have arrived and are not consumed. The result is never `None`, because `at <= end` and
+    /// Returns the bytes that have arrived and are not consumed. The range is always valid, because `at <= end` and
     /// `end <= read_buffer.len()`.
     #[inline]
-    pub(in crate::connection) fn arrived(&self) -> Option<&[u8]> {
-        self.read_buffer.bytes().get(self.at..self.end)
+    pub(in crate::connection) fn unread(&self) -> &[u8] {
+        self.read_buffer.bytes().get(self.at..self.end).unwrap_or_default()
     }
 
     /// Returns the read buffer from the first byte on that is not consumed. After the bytes that have arrived, it
