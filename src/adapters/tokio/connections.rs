@@ -121,14 +121,16 @@ impl<T: Into<Target>, U: FnMut(u32) -> T> Connections<U> {
             if let Some(connecting) = &mut self.connecting {
                 let result = ready!(Pin::new(&mut connecting.0).poll(cx));
                 self.connecting = None;
-                // The task fails only if the runtime shuts down.
-                match result.unwrap_or_else(|error| Err(ConnectError::Io(io::Error::other(error)))) {
-                    Ok(ws) => {
+                let error = match result {
+                    Ok(Ok(ws)) => {
                         self.attempts.connected(self.runtime.now());
                         return Poll::Ready(Ok(ws));
                     }
-                    Err(error) => self.attempts.failed(self.runtime.now(), error),
-                }
+                    Ok(Err(error)) => error,
+                    // The task fails only if the runtime shuts down.
+                    Err(error) => ConnectError::Io(io::Error::other(error)),
+                };
+                self.attempts.failed(self.runtime.now(), error);
             }
             let now = self.runtime.now();
             let due = self.attempts.due(now)?;

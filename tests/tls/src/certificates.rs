@@ -428,7 +428,7 @@ fn a_client_that_reconnects_does_not_try_a_refused_certificate_again() {
         let (client, url) = (tls.configure(Client::new()), format!("wss://localhost:{port}/"));
         let mut feed = client.reconnecting(ReconnectPolicy::new(), |_| url.as_str());
         let stopped = feed.next_connection().unwrap_err();
-        assert_eq!(stopped.reason, GiveUp::NotRetried(Failure::Handshake));
+        assert_eq!(stopped.reason, GiveUp::NotRetried(Failure::Certificate));
         let error = stopped.source().unwrap().downcast_ref::<ConnectError<()>>().unwrap();
         assert!(matches!(error, ConnectError::Tls(TlsError::UnknownIssuer(_))), "{error:?}");
         assert_eq!(serving.join().unwrap().len(), 1);
