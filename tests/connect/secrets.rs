@@ -56,7 +56,7 @@ fn server(answers: Vec<String>) -> (SocketAddr, thread::JoinHandle<()>) {
             output.write_all(answer.as_bytes()).unwrap();
         }
         output.shutdown(std::net::Shutdown::Write).unwrap();
-        // A reset is an end too.
+        // A reset also ends the connection.
         let _ = input.read_to_end(&mut Vec::new());
     });
     (address, thread)
