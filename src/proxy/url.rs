@@ -141,7 +141,8 @@ impl ProxyUrl {
         Ok(Self { scheme, host: host.into(), port, credentials })
     }
 
-    /// Returns the URL with this user and password, which replace those of the URL. They are not percent-decoded.
+    /// Returns this URL with another user and password. The two arguments are used as they are, without
+    /// percent-decoding.
     ///
     /// ```
     /// use hybi::proxy::{ProxyUrl, ProxyUrlError};

@@ -1,5 +1,7 @@
-//! Secrets appear in no `Debug` output and in no error: the password of the proxy, the values of headers, the query of
-//! a URL, and the contents of a redirect or a cookie.
+//! Secrets appear in no `Debug` output and in no error.
+//!
+//! The secrets are the password of the proxy, the values of headers, the query of a URL, and the contents of a redirect
+//! or a cookie.
 
 use std::error::Error;
 use std::fmt::Debug;

@@ -1,8 +1,8 @@
 //! The attempts of a client that reconnects: the state that the blocking and the asynchronous adapter share.
 //!
-//! [`Attempts`] asks the application for the target of each attempt, reports results to the state machine
-//! [`Reconnecting`], and remembers when the next attempt is due and why the last one failed. It draws the random bits,
-//! and reads the wall clock for dates in `Retry-After`. The adapters wait and connect.
+//! [`Attempts`] asks the application for the target of each attempt, and reports results to the state machine
+//! [`Reconnecting`]. It remembers when the next attempt is due, and why the last one failed. It draws the random bits
+//! of the delays, and reads the wall clock for dates in `Retry-After`. The adapters wait and connect.
 //!
 //! Invariant: at most one connection counts as open. A request for the next connection counts the previous one as lost.
 

@@ -31,8 +31,8 @@ impl<R> Client<R> {
         arrived: Vec<u8>,
     ) -> Result<Connecting<'r>, NotConnected> {
         let (mut nonce, mut seed) = ([0; 16], [0; 32]);
-        entropy(&mut nonce)?;
-        entropy(&mut seed)?;
+        fill_random(&mut nonce)?;
+        fill_random(&mut seed)?;
         let handshake = ClientHandshake::new(request, nonce, self.limits)?;
         Ok(Connecting {
             out: Outgoing::new(handshake.to_vec()),
@@ -55,7 +55,7 @@ fn sent_target(target: &str) -> String {
 }
 
 /// Fills `to` with random bytes from the system.
-fn entropy(to: &mut [u8]) -> io::Result<()> {
+fn fill_random(to: &mut [u8]) -> io::Result<()> {
     getrandom::fill(to).map_err(|error| io::Error::other(std::format!("no entropy from the system: {error}")))
 }
 
