@@ -291,8 +291,7 @@ impl<R> Client<R> {
     ///
     /// The client also sends this name in the TLS handshake (RFC 6066 section 3). Use it to connect to an IP address or
     /// a forwarded port of a server whose certificate has another name. The `Host` header still has the host of the
-    /// URL. TLS to a proxy does not use this name, and neither does TLS to another server after a
-    /// [redirect](Self::redirects).
+    /// URL. The name is not used for TLS to a proxy, or for TLS to another server after a [redirect](Self::redirects).
     ///
     /// ```
     /// # #[cfg(feature = "net")] {

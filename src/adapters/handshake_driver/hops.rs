@@ -10,7 +10,7 @@
 //! not get, and the server name that only the certificate of the first server has. It adds the reason to the error of a
 //! refused redirect, and the server to an error after a redirect. The adapters connect.
 //!
-//! Invariant: if the client follows no redirects, it is neither copied nor changed.
+//! Invariant: a client that follows no redirects is neither copied nor changed.
 
 use std::borrow::Cow;
 use std::prelude::v1::*;

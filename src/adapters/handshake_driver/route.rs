@@ -138,7 +138,8 @@ impl<R> Client<R> {
             if headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("proxy-authorization")) {
                 return Err(ProxyError::AuthorizationHeader.into());
             }
-            // Checks the target. A target whose name must be resolved first is an address, so it needs no check.
+            // Checks the target. If the client must resolve the name first, the target becomes an address, which needs
+            // no check.
             if route.name_for_proxy().is_none() {
                 route.start_tunneling::<S>()?;
             }
