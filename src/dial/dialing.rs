@@ -9,11 +9,14 @@
 //!          └── succeeded(index) ──▶ Connected(index), all others are cancelled
 //! ```
 //!
+//! The stagger is the time between the starts of two attempts.
+//!
 //! Invariants:
-//! - Each address is started at most once, in the order of the list.
-//! - Between two starts passes the stagger, unless an attempt has failed in between.
+//! - Each address is tried at most once, in the order of the list.
+//! - At least the stagger passes between two starts, unless an attempt has failed in between.
 //! - After [`Action::Connected`] or [`Action::Failed`], every call of [`Dialing::poll`] returns the same action.
-//! - The state is a few numbers, whatever the number of addresses. One bit for each address says that it has ended.
+//! - The state is a few numbers, whatever the number of addresses. One bit for each address tells whether its attempt
+//!   has ended.
 
 use core::fmt;
 use core::net::SocketAddr;
@@ -32,8 +35,9 @@ pub struct Dialing {
     count: usize,
     /// The number of attempts that have started. It is also the index of the next address.
     started: usize,
-    /// The attempts that have failed or have lost: one bit for each index.
+    /// The attempts with a result, also the winner: one bit for each index.
     ended: u64,
+    /// The time between the starts of two attempts.
     stagger: Duration,
     /// When the next attempt starts at the latest. [`Instant::ZERO`] after a failure.
     next_start: Instant,
@@ -69,7 +73,7 @@ pub enum DialError {
 }
 
 impl Dialing {
-    /// The number of addresses that are tried. Further addresses are ignored.
+    /// The maximum number of addresses that are tried. Further addresses are ignored.
     pub const MAX_ADDRESSES: usize = 64;
 
     /// The stagger by default: 250 ms (RFC 8305 section 8).
@@ -97,7 +101,7 @@ impl Dialing {
     }
 
     /// Sets the time between the starts of two attempts; [`DEFAULT_STAGGER`](Self::DEFAULT_STAGGER) by default. A
-    /// shorter time than [`MIN_STAGGER`](Self::MIN_STAGGER) counts as that time.
+    /// shorter time than [`MIN_STAGGER`](Self::MIN_STAGGER) counts as `MIN_STAGGER`.
     #[must_use]
     pub fn stagger(mut self, stagger: Duration) -> Self {
         self.stagger = stagger.max(Self::MIN_STAGGER);
@@ -143,7 +147,7 @@ impl Dialing {
         } else if self.started == self.count && self.running().next().is_none() {
             Some(DialError::AllFailed)
         } else if self.deadline <= now {
-            // Without a deadline this is true only at the end of the clock.
+            // Without a deadline, `deadline` is `NEVER`. Then this branch is reached only if `now` is `NEVER` too.
             (self.deadline != Instant::NEVER).then_some(DialError::TimedOut)
         } else {
             None
@@ -159,7 +163,7 @@ impl Dialing {
     ///
     /// A second report of the same attempt, and a report of an attempt that has not started, have no effect.
     pub fn failed(&mut self, index: usize) {
-        if self.end(index) {
+        if self.record_end(index) {
             self.next_start = Instant::ZERO;
         }
     }
@@ -170,7 +174,7 @@ impl Dialing {
     /// passed. Then close the connection.
     #[must_use]
     pub fn succeeded(&mut self, index: usize) -> bool {
-        let wins = self.end(index) && self.result.is_none();
+        let wins = self.record_end(index) && self.result.is_none();
         if wins {
             self.result = Some(Ok(index));
         }
@@ -187,7 +191,7 @@ impl Dialing {
     }
 
     /// Records that the attempt with this index has ended. Returns whether it was running.
-    fn end(&mut self, index: usize) -> bool {
+    fn record_end(&mut self, index: usize) -> bool {
         let is_running = index < self.started && self.ended & bit(index) == 0;
         if is_running {
             self.ended |= bit(index);
@@ -339,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn at_most_64_addresses_are_tried_and_each_of_them_is() {
+    fn the_first_64_addresses_are_tried_and_no_others() {
         for (count, tried) in [(63, 63), (64, 64), (65, 64), (1000, 64)] {
             let mut dialing = dialing(count);
             for index in 0..tried {

@@ -21,9 +21,9 @@ use core::net::SocketAddr;
 pub fn interleave(addresses: &mut [SocketAddr]) {
     let mut rest = addresses;
     while let Some((first, others)) = rest.split_first_mut() {
-        let family = is_ipv6(first);
-        let Some(other) = others.iter().position(|address| is_ipv6(address) != family) else { return };
-        // The addresses between the two move one place back, so their order stays.
+        let first_is_ipv6 = is_ipv6(first);
+        let Some(other) = others.iter().position(|address| is_ipv6(address) != first_is_ipv6) else { return };
+        // The addresses before `other` move one place back, so their order stays.
         if let Some(range) = others.get_mut(..=other) {
             range.rotate_right(1);
         }
@@ -87,8 +87,8 @@ mod tests {
                 let before: String = (0..len).map(|at| if bits >> at & 1 == 1 { '6' } else { '4' }).collect();
                 let (after, order) = interleaved(&before);
                 // As long as both families are left, no two neighbours are of the same family.
-                let longest_tail = after.trim_end_matches(|family| after.ends_with(family));
-                for pair in longest_tail.as_bytes().windows(2) {
+                let alternating = after.trim_end_matches(|family| after.ends_with(family));
+                for pair in alternating.as_bytes().windows(2) {
                     assert_ne!(pair[0], pair[1], "{before} became {after}");
                 }
                 assert_eq!(after.chars().next(), before.chars().next());

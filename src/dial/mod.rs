@@ -1,15 +1,16 @@
 //! The policy of connecting to a host with several addresses, without I/O (RFC 8305, "Happy Eyeballs").
 //!
-//! A host often has addresses of both IP versions, and some of them may not answer. A client that tries one address
-//! after the other waits for each of them until a timeout. [`Dialing`] starts the attempts staggered instead: the next
-//! attempt starts 250 ms after the previous one, or at once if an attempt fails. The first connection wins.
+//! A host often has addresses of both IP versions, and some addresses may not answer. A client that tries one address
+//! after the other waits for a timeout at each address that does not answer. [`Dialing`] starts the attempts staggered
+//! instead: the next attempt starts 250 ms after the previous one, or at once if an attempt fails. The first connection
+//! wins.
 //!
 //! [`interleave`] orders the addresses, so that the second attempt uses the other IP version. [`Progress`] is the
 //! deadline over all stages of opening a WebSocket. Its error names the stage that did not finish in time.
 //!
 //! This module resolves no names and opens no sockets. The caller passes the time to each call, makes the attempts, and
 //! cancels the attempts that lost. The addresses arrive as one list, as the resolver of the system returns them. So
-//! section 3 of the RFC (separate answers for both IP versions) and section 8 (DNS64) are not part of this module.
+//! section 3 of the RFC (separate answers for both IP versions) and section 7 (DNS64) are not part of this module.
 //!
 //! ```
 //! use core::net::SocketAddr;

@@ -1,12 +1,12 @@
 //! The proxy that the environment names for a URL.
 //!
-//! The variables are read once, and each value is parsed then. An invalid value is an error only for the URLs to which
-//! the variable applies. Such a URL is neither connected to directly nor through the next proxy, because either could
-//! bypass what the variable was set for.
+//! The variables are read once, and each value is parsed at that time. An invalid value is an error only for the URLs
+//! to which the variable applies. For these URLs the client connects neither directly nor through the proxy of another
+//! variable. Both could bypass a proxy that the user relies on.
 //!
-//! The order is that of Python's websockets, and of RFC 6455 section 4.1 (3): first the variable for WebSockets, then
-//! `socks_proxy`, `https_proxy` and `http_proxy`. `all_proxy` is added as the last one, as in curl. The record "Proxies from the environment" in `docs/decisions/` has the
-//! reasons.
+//! The order of the variables is that of Python's websockets, and of RFC 6455 section 4.1 (3). First comes the variable
+//! for WebSockets, then `socks_proxy`, `https_proxy` and `http_proxy`. `all_proxy` is added as the last one, as in
+//! curl. The record "Proxies from the environment" in `docs/decisions/` has the reasons.
 //!
 //! Invariant: a variable in upper case is used only if the one in lower case is not set.
 
@@ -85,7 +85,7 @@ impl Environment {
                 None if is_cgi && upper == "HTTP_PROXY" => return None,
                 None => (upper, lookup(upper)?),
             };
-            // An empty variable in lower case turns a proxy off that the upper case names.
+            // An empty variable in lower case hides the variable in upper case, and names no proxy itself.
             (!value.trim().is_empty()).then_some((name, value))
         };
         Self {
@@ -105,9 +105,9 @@ impl Environment {
         if self.no_proxy.as_deref().is_some_and(is_exception) {
             return Ok(None);
         }
-        let (own, http) = if url.secure() { (&self.wss, &None) } else { (&self.ws, &self.http) };
+        let (websocket, http) = if url.secure() { (&self.wss, &None) } else { (&self.ws, &self.http) };
         // RFC 6455 4.1 (3): prefer a SOCKS5 proxy, then the proxy for HTTPS, then the one for HTTP.
-        let variable = own
+        let variable = websocket
             .as_ref()
             .or(self.socks.as_ref())
             .or(self.https.as_ref())

@@ -38,7 +38,7 @@ pub(super) fn request(proxy: &ProxyUrl, target: &ProxyTarget<'_>) -> Vec<u8> {
 fn basic(credentials: &Credentials) -> String {
     let plain = [&credentials.user[..], b":", &credentials.password].concat();
     let mut text = alloc::vec![0; base64::encoded_len(plain.len(), true).unwrap_or(0)];
-    // The space is exactly what is needed, so there is no error to report.
+    // `text` has exactly the length of the encoded bytes, so encoding cannot fail.
     let written = STANDARD.encode_slice(&plain, &mut text);
     debug_assert_eq!(written, Ok(text.len()));
     String::from_utf8(text).unwrap_or_default()
@@ -56,7 +56,7 @@ pub(super) struct HttpConnect {
     refusal: Option<ReceivingRefusal>,
 }
 
-/// The handshake examines no header of the response.
+/// A receiver of header lines that ignores them, because the handshake examines no header of the response.
 #[derive(Default)]
 struct IgnoreHeaders;
 
@@ -76,7 +76,7 @@ impl HttpConnect {
         }
     }
 
-    /// Sets the limits on the heads. Nothing has been received yet.
+    /// Sets the limits on the heads. The caller does this before it passes the first bytes.
     pub(super) const fn set_limits(&mut self, limits: HeadLimits) {
         self.scanner = Scanner::response(limits);
         self.max_head = limits.max_head;

@@ -21,9 +21,10 @@
 //!                         ProxyError: drop the connection
 //! ```
 //!
-//! The driver has the deadline, for example a [`dial::Progress`](crate::dial::Progress). After a refusal, the handshake
-//! receives the body of the response. If the body takes too long, call [`handle_eof`](ProxyHandshake::handle_eof), which
-//! returns the refusal ([`awaits_body`](ProxyHandshake::awaits_body)).
+//! The handshake has no deadline. The driver limits the time, for example with a
+//! [`dial::Progress`](crate::dial::Progress). After a refusal, the handshake also receives the body of the response.
+//! While [`awaits_body`](ProxyHandshake::awaits_body) is true, the driver can stop waiting: it calls
+//! [`handle_eof`](ProxyHandshake::handle_eof), which returns the refusal without the rest of the body.
 //!
 //! The loop of a driver, here over a slice that contains the answer of the proxy:
 //!

@@ -1,14 +1,15 @@
 //! The rules of the environment variable `no_proxy`: the servers that are reached without a proxy.
 //!
-//! No standard defines this variable. The rules are those on which curl and Python agree, and those of one of them that
-//! do not contradict the other. The record "Proxies from the environment" in `docs/decisions/` has the comparison.
+//! No standard defines this variable. This file accepts each form of an entry that curl, Python or Go accepts. Where
+//! their meanings of a form differ, the meaning is that of curl and Python. The record "Proxies from the environment"
+//! in `docs/decisions/` compares the three programs.
 //!
 //! ```text
 //!  list   = entries, separated by commas or whitespace
-//!  entry  = "*"                               every server
-//!         | [ "*" ] [ "." ] name [ ":" port ] this name and all names below it
-//!         | address [ ":" port ]              this IP address; with a port, an IPv6 address is in brackets
-//!         | address "/" bits                  the addresses of a CIDR block (RFC 4632 section 3.1)
+//!  entry  = "*"                                every server
+//!         | [ [ "*" ] "." ] name [ ":" port ]  this name and all names below it
+//!         | address [ ":" port ]               this IP address; with a port, an IPv6 address is in brackets
+//!         | address "/" bits                   the addresses of a CIDR block (RFC 4632 section 3.1)
 //! ```
 //!
 //! An entry of another form matches nothing. A name is never resolved, so an address matches only a server that is
@@ -16,7 +17,7 @@
 
 use core::net::IpAddr;
 
-/// Returns whether `list` contains the server `host`, which has no brackets, at `port`.
+/// Returns whether an entry of `list` matches the server `host` at `port`. `host` has no brackets.
 pub(super) fn contains(list: &str, host: &str, port: u16) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);
     let address = host.parse::<IpAddr>().ok();
@@ -52,11 +53,12 @@ fn address_matches(entry: &str, address: IpAddr, port: u16) -> Option<bool> {
     Some(listed.to_canonical() == address.to_canonical() && only_port.is_none_or(|only| only == port))
 }
 
-/// Returns whether the CIDR block contains `address`, or `None` if the block is invalid. Bits of `network` after its
-/// first `bits` bits are ignored.
+/// Returns whether the CIDR block `network/bits` contains `address`, or `None` if the block is invalid. Only the first
+/// `bits` bits of `network` count.
 fn block_contains(network: IpAddr, bits: u32, address: IpAddr) -> Option<bool> {
     let (network, bits) = match network {
-        // The addresses ::ffff:0:0/96 are those of IPv4 (RFC 4291 2.5.5.2), and `address` becomes one of IPv4 below.
+        // The addresses in ::ffff:0:0/96 stand for IPv4 addresses (RFC 4291 2.5.5.2). `address` is converted to IPv4
+        // below, so the block is converted as well.
         IpAddr::V6(mapped) if (96..=128).contains(&bits) => match network.to_canonical() {
             IpAddr::V4(network) => (network.into(), bits - 96),
             IpAddr::V6(_) => (mapped.into(), bits),

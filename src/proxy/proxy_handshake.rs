@@ -111,7 +111,7 @@ impl ProxyHandshake {
     pub fn advance(&mut self, len: usize) {
         self.sent = self.out.len().min(self.sent.saturating_add(len));
         if self.sent == self.out.len() {
-            self.send(Vec::new());
+            self.replace_message(Vec::new());
         }
     }
 
@@ -138,7 +138,7 @@ impl ProxyHandshake {
     /// - [`ProxyError::NoMethod`], [`ProxyError::LoginRefused`]: the proxy requires other credentials.
     /// - [`ProxyError::Socks`]: the proxy did not connect to the target.
     ///
-    /// [`handle_eof`](Self::handle_eof) has other errors, which later calls of this method repeat.
+    /// After an error of [`handle_eof`](Self::handle_eof), this method returns the same error.
     pub fn receive(&mut self, input: &mut &[u8]) -> Result<ProxyAction, ProxyError> {
         match &self.state {
             State::Failed(error) => return Err(error.clone()),
@@ -154,7 +154,7 @@ impl ProxyHandshake {
         };
         match effect {
             Ok(Effect::Receive) => {}
-            Ok(Effect::Send(message)) => self.send(message),
+            Ok(Effect::Send(message)) => self.replace_message(message),
             Ok(Effect::Open) => self.state = State::Open,
             Err(error) => return Err(self.fail(error)),
         }
@@ -163,7 +163,7 @@ impl ProxyHandshake {
 
     /// Returns whether an HTTP proxy has refused the tunnel, and the rest of the body is awaited.
     ///
-    /// A proxy can leave the end of the body open. Stop waiting after a short time, and call
+    /// The body may never end, because a proxy can keep the connection open. Stop waiting after a short time, and call
     /// [`handle_eof`](Self::handle_eof), which returns the refusal.
     #[must_use]
     pub const fn awaits_body(&self) -> bool {
@@ -175,28 +175,28 @@ impl ProxyHandshake {
     /// # Errors
     ///
     /// - [`ProxyError::LoginClosed`]: the SOCKS proxy has not answered user and password.
-    /// - [`ProxyError::NoAnswer`]: the proxy has not answered another message.
+    /// - [`ProxyError::NoAnswer`]: the proxy has not begun its answer to another message.
     /// - [`ProxyError::Truncated`]: an answer is incomplete.
     /// - [`ProxyError::Refused`]: the status is not 2xx. The error has the part of the body that has arrived.
     /// - The error with which the handshake failed before.
     pub fn handle_eof(&mut self) -> Result<(), ProxyError> {
-        // A part of user and password that waits to be sent has not reached the proxy.
+        // While bytes of user and password wait to be sent, the proxy cannot have refused them.
         let is_sent = self.bytes_to_send().is_empty();
         let is_unanswered = match &mut self.protocol {
             Protocol::Socks(socks) if socks.awaits_login() && is_sent => {
-                return self.end(ProxyError::LoginClosed);
+                return self.fail_if_opening(ProxyError::LoginClosed);
             }
             Protocol::Http(connect) => match connect.take_refusal() {
-                Some(refused) => return self.end(refused),
+                Some(refused) => return self.fail_if_opening(refused),
                 None => connect.is_unanswered(),
             },
             Protocol::Socks(socks) => socks.is_unanswered(),
         };
-        self.end(if is_unanswered { ProxyError::NoAnswer } else { ProxyError::Truncated })
+        self.fail_if_opening(if is_unanswered { ProxyError::NoAnswer } else { ProxyError::Truncated })
     }
 
-    /// Fails the handshake with `error`, unless it has an outcome.
-    fn end(&mut self, error: ProxyError) -> Result<(), ProxyError> {
+    /// Fails the handshake with `error`. A handshake that already has an outcome keeps it.
+    fn fail_if_opening(&mut self, error: ProxyError) -> Result<(), ProxyError> {
         match &self.state {
             State::Open => Ok(()),
             State::Failed(error) => Err(error.clone()),
@@ -206,13 +206,13 @@ impl ProxyHandshake {
 
     /// Records and returns the error. Nothing is sent afterwards.
     fn fail(&mut self, error: ProxyError) -> ProxyError {
-        self.send(Vec::new());
+        self.replace_message(Vec::new());
         self.state = State::Failed(error.clone());
         error
     }
 
-    /// Replaces the message that is sent. The memory of the previous one, which can contain a password, is freed.
-    fn send(&mut self, message: Vec<u8>) {
+    /// Replaces the message to send. The memory of the previous message, which can contain a password, is freed.
+    fn replace_message(&mut self, message: Vec<u8>) {
         self.out = message;
         self.sent = 0;
     }

@@ -78,8 +78,8 @@ impl ProxyRefusal {
         self.bytes.get(..self.head_len).unwrap_or_default()
     }
 
-    /// Returns the body: at most [`MAX_BODY`](Self::MAX_BODY) bytes, and fewer if the driver has not waited for the rest.
-    /// A chunked body is not decoded.
+    /// Returns the body: at most [`MAX_BODY`](Self::MAX_BODY) bytes, and fewer if the driver has not waited for the
+    /// rest. A chunked body is not decoded.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         self.bytes.get(self.head_len..).unwrap_or_default()
@@ -125,7 +125,7 @@ impl fmt::Debug for ProxyRefusal {
 /// A refusal whose body is being received.
 pub(super) struct ReceivingRefusal {
     refusal: ProxyRefusal,
-    /// The number of bytes after which the body ends at the latest.
+    /// The maximum number of bytes that are still received.
     left: usize,
     /// Whether the body consists of chunks (RFC 9112 section 7.1).
     is_chunked: bool,
@@ -161,8 +161,8 @@ impl ReceivingRefusal {
         true
     }
 
-    /// Returns whether the body ends with a chunk of length 0 and no trailers. Data can look like this chunk. Then the
-    /// body is cut, which does no harm, because it is only shown.
+    /// Returns whether the body ends with a chunk of length 0 and no trailers. Data that looks like this chunk cuts the
+    /// body. A cut body does no harm, because the body is only shown to a person.
     fn ends_with_last_chunk(&self) -> bool {
         const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
         let body = self.refusal.body();

@@ -52,16 +52,17 @@ impl Proxy {
         ProxyUrl::parse(url).map(Self::from)
     }
 
-    /// Returns the setting that the environment of this process has now. Later changes of the environment have no
-    /// effect.
+    /// Reads the environment variables of this process, and returns the setting that they describe. Later changes of
+    /// the environment have no effect.
     ///
-    /// [`from_variables`](Self::from_variables) has the rules.
+    /// [`from_variables`](Self::from_variables) lists the variables and their rules.
     #[cfg(feature = "std")]
     #[cfg_attr(docsrs, doc(cfg(feature = "std")))]
     #[must_use]
     pub fn from_env() -> Self {
         use std::env::var_os;
-        // On Windows the names have no case. So a CGI server's HTTP_PROXY would be found in lower case.
+        // On Windows the names of variables are not case-sensitive. A look-up of http_proxy would find the HTTP_PROXY
+        // that a CGI server has set.
         let ignores_http = cfg!(windows) && var_os("REQUEST_METHOD").is_some();
         Self::from_variables(|name| {
             let value = var_os(name).filter(|_| !(ignores_http && name == "http_proxy"));
@@ -70,10 +71,10 @@ impl Proxy {
         })
     }
 
-    /// Returns the setting that the environment variables of `lookup` have. `lookup` returns the value of a variable,
-    /// or `None` if it is not set.
+    /// Returns the setting that environment variables describe. `lookup` returns the value of a variable, or `None` if
+    /// the variable is not set.
     ///
-    /// The first of these variables that is set names the proxy:
+    /// The first of these variables that is set and not empty names the proxy:
     ///
     /// 1. `wss_proxy` for a `wss` URL, `ws_proxy` for a `ws` URL;
     /// 2. `socks_proxy`;
@@ -81,10 +82,12 @@ impl Proxy {
     /// 4. `http_proxy`, for a `ws` URL only;
     /// 5. `all_proxy`.
     ///
-    /// A variable in upper case has the same effect. It is ignored if the variable in lower case is set, even if that
-    /// is empty. `HTTP_PROXY` is ignored if `REQUEST_METHOD` is set, because in a CGI program the client chooses its
-    /// value. A value is a URL for [`ProxyUrl::parse`], or `host:port` of an HTTP proxy, in `socks_proxy` of a SOCKS
-    /// proxy.
+    /// Each name can also be written in upper case. The variable in upper case is ignored if the one in lower case is
+    /// set, even to an empty value. `HTTP_PROXY` is also ignored if `REQUEST_METHOD` is set: the process is then a CGI
+    /// program, and its client chooses the value of `HTTP_PROXY`.
+    ///
+    /// A value is a URL for [`ProxyUrl::parse`], or `host:port`. In `socks_proxy`, `host:port` names a SOCKS proxy. In
+    /// the other variables it names an HTTP proxy.
     ///
     /// `no_proxy` lists the servers that need no proxy, separated by commas or spaces:
     ///

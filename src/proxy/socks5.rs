@@ -6,8 +6,9 @@
 //!                      └─ user and password ─▶ Login ─▶ request ─▶ Reply ─▶ open
 //! ```
 //!
-//! The client sends the message before each arrow, and the state after it awaits the answer. An answer is examined byte
-//! by byte, so an error is reported at the first wrong byte. Each answer is at most 262 bytes long.
+//! The client sends the greeting, perhaps user and password, and the request. After each message comes the state that
+//! awaits its answer: `Method`, `Login` or `Reply`. An answer is examined byte by byte, so an error is reported at the
+//! first wrong byte. Each answer is at most 262 bytes long.
 //!
 //! Invariant: no byte after the reply is consumed, because it belongs to the tunnel.
 
@@ -65,14 +66,14 @@ pub(super) enum Effect {
 }
 
 impl Socks5 {
-    /// Returns the machine and its first message, the greeting.
+    /// Returns the state machine, and the greeting, which is its first message.
     pub(super) fn new(
         credentials: Option<&Credentials>,
         target: &ProxyTarget<'_>,
     ) -> Result<(Self, Vec<u8>), ProxyError> {
         let login = credentials.map(login);
-        // RFC 1928 3: version, number of methods, methods. A proxy that needs no authentication may also be used with
-        // credentials.
+        // RFC 1928 3: version, number of methods, methods. With credentials, both methods are offered, because some
+        // proxies accept only clients without authentication.
         let greeting = match login {
             None => [VERSION, 1, NO_AUTHENTICATION].to_vec(),
             Some(_) => [VERSION, 2, NO_AUTHENTICATION, USER_AND_PASSWORD].to_vec(),
@@ -97,9 +98,9 @@ impl Socks5 {
             *input = rest;
             self.answer.push(*byte);
             let effect = match self.state {
-                State::Method => self.method()?,
-                State::Login => self.login_status()?,
-                State::Reply => self.reply()?,
+                State::Method => self.examine_method()?,
+                State::Login => self.examine_login_status()?,
+                State::Reply => self.examine_reply()?,
             };
             if !matches!(effect, Effect::Receive) {
                 self.answer.clear();
@@ -109,8 +110,8 @@ impl Socks5 {
         Ok(Effect::Receive)
     }
 
-    /// Examines the last byte of the chosen method (RFC 1928 section 3): version, method.
-    fn method(&mut self) -> Result<Effect, ProxyError> {
+    /// Examines the newest byte of the answer to the greeting (RFC 1928 section 3): version, chosen method.
+    fn examine_method(&mut self) -> Result<Effect, ProxyError> {
         match self.answer[..] {
             [first] => check_version(first),
             [_, NO_AUTHENTICATION] => Ok(self.send_request()),
@@ -127,8 +128,8 @@ impl Socks5 {
         }
     }
 
-    /// Examines the last byte of the answer to user and password (RFC 1929 section 2): version, status.
-    fn login_status(&mut self) -> Result<Effect, ProxyError> {
+    /// Examines the newest byte of the answer to user and password (RFC 1929 section 2): version, status.
+    fn examine_login_status(&mut self) -> Result<Effect, ProxyError> {
         match self.answer[..] {
             [LOGIN_VERSION] => Ok(Effect::Receive),
             [version] => Err(ProxyError::LoginVersion(version)),
@@ -139,9 +140,9 @@ impl Socks5 {
         }
     }
 
-    /// Examines the last byte of the reply (RFC 1928 section 6): version, reply code, reserved, type of address,
+    /// Examines the newest byte of the reply (RFC 1928 section 6): version, reply code, reserved, type of address,
     /// address, port.
-    fn reply(&self) -> Result<Effect, ProxyError> {
+    fn examine_reply(&self) -> Result<Effect, ProxyError> {
         match self.answer[..] {
             [first] => check_version(first),
             // RFC 1928 6: after a failure the proxy closes the connection. Some proxies do not even send the address,
@@ -158,14 +159,15 @@ impl Socks5 {
                     (_, [len, ..]) => 1 + usize::from(*len),
                     _ => return Ok(Effect::Receive),
                 };
-                // Two bytes for the port. The address is that of the proxy's end of the tunnel, and not needed here.
+                // The port has two bytes. Address and port are those from which the proxy connects, and not needed
+                // here.
                 Ok(if address.len() >= len + 2 { Effect::Open } else { Effect::Receive })
             }
             _ => Ok(Effect::Receive),
         }
     }
 
-    /// Sends the request to connect.
+    /// Enters the state that awaits the reply, and returns the request to connect as the message to send.
     fn send_request(&mut self) -> Effect {
         self.state = State::Reply;
         Effect::Send(core::mem::take(&mut self.request))

@@ -141,7 +141,8 @@ impl ProxyUrl {
         Ok(Self { scheme, host: host.into(), port, credentials })
     }
 
-    /// Returns the URL with this user and password, which replace those of the URL. They are not percent-decoded.
+    /// Returns this URL with another user and password. The two arguments are used as they are, without
+    /// percent-decoding.
     ///
     /// ```
     /// use hybi::proxy::{ProxyUrl, ProxyUrlError};
@@ -174,15 +175,15 @@ impl ProxyUrl {
         self.scheme
     }
 
-    /// Returns whether the connection to the proxy uses TLS. The tunnel to a `wss` server uses TLS inside the tunnel,
-    /// in any case.
+    /// Returns whether the connection to the proxy uses TLS. This does not depend on the server: a `wss` URL always
+    /// needs TLS inside the tunnel.
     #[must_use]
     pub const fn secure(&self) -> bool {
         matches!(self.scheme, ProxyScheme::Https)
     }
 
     /// Returns whether the client must resolve the name of the server, and pass an address as the
-    /// [`ProxyTarget`](super::ProxyTarget). This is so for `socks5`.
+    /// [`ProxyTarget`](super::ProxyTarget). Only the scheme `socks5` requires it.
     #[must_use]
     pub const fn needs_address(&self) -> bool {
         matches!(self.scheme, ProxyScheme::Socks5)
@@ -253,10 +254,10 @@ impl Credentials {
         Ok(Some(Self { user: percent_decode(user)?, password: percent_decode(password)? }))
     }
 
-    /// Checks that a proxy of this scheme can be sent the credentials.
+    /// Checks that the credentials can be sent to a proxy with this scheme.
     fn check(&self, scheme: ProxyScheme) -> Result<(), ProxyUrlError> {
         if scheme.is_socks() {
-            // RFC 1929 2: the lengths are 1 to 255. An empty password is sent too, because proxies accept it.
+            // RFC 1929 2: the lengths are 1 to 255. An empty password is allowed here, because some proxies accept it.
             return match (self.user.len(), self.password.len()) {
                 (1..=255, 0..=255) => Ok(()),
                 (1..=255, _) => Err(ProxyUrlError::SocksPassword),

@@ -6,13 +6,13 @@ use core::fmt;
 
 use crate::handshake::UrlError;
 
-/// The reason why a client does not follow a redirect, although it follows redirects.
+/// The reason why a client that follows redirects does not follow this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RedirectError {
     /// There were more redirects than the client follows.
     TooMany {
-        /// The number of redirects that the client follows.
+        /// The maximum number of redirects that the client follows.
         max: u32,
     },
     /// The response has no `Location` (RFC 9110 section 10.2.2).

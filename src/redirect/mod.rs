@@ -6,9 +6,9 @@
 //! response, and returns the next URL or a [`RedirectError`].
 //!
 //! ```text
-//!  Redirects::new(most)
+//!  Redirects::new(max)
 //!       │ follow(URL, status, headers)
-//!       ├─ None: no redirect, or `most` is 0: report the response
+//!       ├─ None: no redirect, or `max` is 0: report the response
 //!       ├─ the next URL: connect to it, with the headers for which `may_send` is true ─▶ follow again
 //!       └─ RedirectError: report the response and the reason
 //! ```
@@ -20,16 +20,18 @@
 //! - `Location` is resolved against the URL of the request (RFC 3986 section 5.2). `http` and `https` become `ws` and
 //!   `wss`, and a fragment is dropped.
 //! - A redirect never leads from `wss` to `ws`.
-//! - Headers of the application are not sent to another server, except a few that contain no credentials. A later
-//!   redirect back to the first server does not bring the other headers back, because the other server has chosen the
+//! - Headers of the application are not sent to another server, except a few that contain no credentials. The removed
+//!   headers are not sent after a redirect back to the first server either, because the other server has chosen that
 //!   URL.
-//! - A client with a TLS client certificate follows no `wss` redirect to another server, and none after such a server.
-//! - A client with subprotocols follows no redirect to another server, unless they may be sent there. Some applications
-//!   put a token into a subprotocol.
-//! - At most `most` redirects are followed, so every loop ends.
+//! - A client with a TLS client certificate follows no redirect to a `wss` URL of another server. After a redirect to
+//!   another server it follows no redirect to any `wss` URL.
+//! - A client with subprotocols follows no redirect to another server, unless the application allows it. Some
+//!   applications put a token into a subprotocol.
+//! - At most `max` redirects are followed, so every loop ends.
 //!
-//! A server is a host and a port. There is one exception: `wss` at port 443 counts as the same server as `ws` at port
-//! 80 of the same host, because the credentials were already sent to this host without encryption.
+//! Two URLs have the same server if scheme, host and port are equal. One redirect that changes them stays on the same
+//! server: from `ws` at port 80 to `wss` at port 443 of the same host. The headers were already sent to this host
+//! without encryption.
 //!
 //! This module connects nothing, and it stores neither headers nor URLs.
 //!

@@ -1,6 +1,6 @@
 //! [`Redirects`]: the state machine that decides about the redirects of one call.
 //!
-//! `reference.rs` resolves `Location`. This file decides whether the result may be connected to.
+//! `reference.rs` resolves `Location`. This file decides whether the client may connect to the resolved URL.
 //!
 //! Invariants:
 //! - The URL that `follow` returns is a valid WebSocket URL with the scheme `ws` or `wss`.
@@ -18,11 +18,11 @@ use crate::handshake::{Headers, UrlError, WsUrl};
 /// The type is not `Clone`: a copy would forget that a redirect has led to another server.
 #[derive(PartialEq, Eq, Debug)]
 pub struct Redirects {
-    /// The number of redirects that are followed.
+    /// The maximum number of redirects to follow.
     max: u32,
     /// The number of redirects that were followed so far.
     followed: u32,
-    /// Whether TLS would show a certificate of the client.
+    /// Whether the client has a TLS client certificate.
     client_certificate: bool,
     /// Whether the client offers subprotocols that no other server may see.
     subprotocols: bool,
@@ -31,8 +31,8 @@ pub struct Redirects {
 }
 
 impl Redirects {
-    /// Returns the state before the first response. At most `max` redirects are followed. With 0, redirects are no
-    /// different from other responses.
+    /// Returns the state before the first response. At most `max` redirects are followed. With 0, a redirect is handled
+    /// like any other response.
     #[must_use]
     pub const fn new(max: u32) -> Self {
         Self { max, followed: 0, client_certificate: false, subprotocols: false, left_server: false }
@@ -68,10 +68,10 @@ impl Redirects {
     /// - [`RedirectError::LocationMissing`], [`RedirectError::LocationRepeated`]: there is not exactly one `Location`.
     /// - [`RedirectError::Location`]: `Location` does not lead to a WebSocket URL.
     /// - [`RedirectError::NotEncrypted`]: the redirect leads from `wss` to `ws`.
-    /// - [`RedirectError::ClientCertificate`]: the redirect, or an earlier one, leads to another server, the next
-    ///   request uses TLS, and the client has a certificate.
-    /// - [`RedirectError::Subprotocols`]: the redirect, or an earlier one, leads to another server, and the client offers
-    ///   subprotocols that no other server may see.
+    /// - [`RedirectError::ClientCertificate`]: the client has a certificate, and the next URL is a `wss` URL. This
+    ///   redirect or an earlier one leads to another server.
+    /// - [`RedirectError::Subprotocols`]: the client offers subprotocols that no other server may see. This redirect or
+    ///   an earlier one leads to another server.
     /// - [`RedirectError::TooMany`]: the client has followed as many redirects as it may.
     pub fn follow(
         &mut self,
@@ -88,7 +88,7 @@ impl Redirects {
         if locations.next().is_some() {
             return Err(RedirectError::LocationRepeated);
         }
-        // `WsUrl::parse` refuses all other characters that are not ASCII.
+        // This check finds only bytes that are not UTF-8. `WsUrl::parse` below refuses characters that are not ASCII.
         let location = core::str::from_utf8(location).map_err(|_| UrlError::Character)?;
         let resolved = resolve(url, location)?;
         let next = WsUrl::parse(&resolved)?;
@@ -96,8 +96,8 @@ impl Redirects {
             return Err(RedirectError::NotEncrypted);
         }
         let left_server = self.left_server || !is_same_server(url, &next);
-        // A server without TLS sees no certificate. Once the client has left the first server, another server has chosen
-        // the URL, so a server with TLS must not see the certificate after any number of redirects.
+        // A server without TLS sees no certificate. Once the client has left the first server, another server has
+        // chosen all further URLs. So no later server with TLS may see the certificate, not even the first server.
         if left_server && self.client_certificate && next.secure() {
             return Err(RedirectError::ClientCertificate);
         }
@@ -135,8 +135,8 @@ impl Redirects {
 /// Returns whether headers for the server of `from` may be sent to the server of `to`.
 fn is_same_server(from: &WsUrl<'_>, to: &WsUrl<'_>) -> bool {
     let unchanged = (from.secure(), from.port()) == (to.secure(), to.port());
-    // The headers were sent to port 80 of this host without encryption. Everybody who can change the redirect has seen
-    // them.
+    // The headers were sent to port 80 of this host without encryption. An attacker who can change the redirect has
+    // already seen them.
     let now_encrypted = !from.secure() && from.port() == 80 && to.secure() && to.port() == 443;
     from.host().eq_ignore_ascii_case(to.host()) && (unchanged || now_encrypted)
 }

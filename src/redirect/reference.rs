@@ -3,8 +3,9 @@
 //! The result is text in the form of a URL. [`WsUrl::parse`] checks it afterwards, so this file checks no characters,
 //! hosts or ports.
 //!
-//! The resolution is that of the RFC, "strict" for a reference with a scheme. It differs from browsers in these cases:
-//! a backslash is no slash, `%2e` is no dot, and `ws:path` is not a relative reference.
+//! The resolution follows the RFC. A reference with a scheme is never relative ("strict" in RFC 3986 section 5.2.2).
+//! Browsers differ in three cases: they treat a backslash as a slash, `%2e` as a dot, and `ws:path` as a relative
+//! reference.
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -84,7 +85,7 @@ fn split_before(text: &str, separator: char) -> (&str, &str) {
 mod tests {
     use super::*;
 
-    /// The examples of RFC 3986 section 5.4, with the scheme `ws`, and without fragments and the reference `g:h`.
+    /// The examples of RFC 3986 section 5.4, with the scheme `ws`. Fragments are dropped, and `g:h` is an error.
     #[test]
     fn s3986_5_4_the_examples_of_the_rfc_are_resolved() {
         let base = WsUrl::parse("ws://a/b/c/d;p?q").unwrap();

@@ -106,7 +106,7 @@ impl Adapter {
     }
 }
 
-/// Returns a short name of an error: its variant, and what matters in it.
+/// Returns a short name of an error: its variant, and the status, stage or kind in it.
 pub fn name(error: &ConnectError) -> String {
     match error {
         ConnectError::Proxy(hybi::proxy::ProxyError::Refused(refusal)) => {

@@ -1,4 +1,4 @@
-//! The deadline over all stages, over loopback. The virtual times are in the modules of the adapters.
+//! The deadline over all stages, over loopback. The modules of the adapters test it in virtual time.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};

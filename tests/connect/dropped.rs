@@ -15,7 +15,7 @@ use hybi::adapters::{futures_io, tokio as on_tokio};
 use hybi::handshake::{HeadLimits, Incoming, ServerHandshake};
 use hybi::proxy::ProxyUrl;
 
-/// The first request, which ends the thread of the proxy.
+/// The request that ends the thread of the proxy. The test sends it after the last client.
 const END: &[u8] = b"END\r\n\r\n";
 
 fn read_head(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
@@ -28,7 +28,7 @@ fn read_head(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// Sends each byte with a write of its own, so that a future that waits for all of them is woken more often.
+/// Sends `bytes` in up to four writes, so that a future that waits for all of them is woken more often.
 fn send_slowly(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
     for piece in bytes.chunks(bytes.len().div_ceil(4)) {
         stream.write_all(piece)?;
@@ -37,8 +37,8 @@ fn send_slowly(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Serves one connection: opens the tunnel, and then is the server. Redirects the request for `/`, and opens a
-/// WebSocket for any other. Returns whether this was the last connection.
+/// Serves one connection: opens the tunnel, and then acts as the server. Redirects the request for `/`, and opens a
+/// WebSocket for any other request. Returns whether this was the last connection.
 fn serve(stream: &mut TcpStream) -> io::Result<bool> {
     let head = read_head(stream)?;
     if head == END {
@@ -75,7 +75,7 @@ fn proxy() -> (SocketAddr, JoinHandle<usize>) {
             }
             connections += 1;
             let mut rest = [0; 4096];
-            // A reset is an end too. A timeout is none.
+            // A reset ends the connection too. A timeout does not.
             let error = loop {
                 match stream.read(&mut rest) {
                     Ok(0) => break None,

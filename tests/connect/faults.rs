@@ -3,10 +3,10 @@
 use crate::adapters::name;
 use crate::script::*;
 
-/// Returns the name of the error if the proxy answers `answers`, each after it has read a message, and closes after
-/// `cut` bytes.
+/// Checks that the error has the name `expected`. The proxy sends each of `answers` after it has read the message at
+/// the same position of `messages`. It closes the connection after `cut` bytes of all answers.
 #[track_caller]
-fn cut(proxy: &str, messages: &[Act], answers: &[&[u8]], cut: usize, slowly: bool, expected: &str) {
+fn check_cut(proxy: &str, messages: &[Act], answers: &[&[u8]], cut: usize, slowly: bool, expected: &str) {
     let (mut script, mut left) = (Vec::new(), cut);
     for (message, answer) in messages.iter().zip(answers) {
         script.push(message.clone());
@@ -36,10 +36,10 @@ fn s9110_9_3_6_a_cut_at_any_byte_of_a_response_is_a_typed_error() {
         let expected = match n {
             0 => "NoAnswer",
             n if n < answer.len() => "Truncated",
-            // The tunnel was open. The end is that of the server.
+            // The tunnel was open, so the end of the stream counts as the end of the server.
             _ => "Io UnexpectedEof",
         };
-        cut("http", &[Act::AnyHead], &[answer], n, n % 2 == 1, expected);
+        check_cut("http", &[Act::AnyHead], &[answer], n, n % 2 == 1, expected);
     }
 }
 
@@ -59,6 +59,6 @@ fn s1928_3_a_cut_at_any_byte_of_the_answers_of_a_socks_proxy_is_a_typed_error() 
             n if n < len => "Truncated",
             _ => "Io UnexpectedEof",
         };
-        cut("socks5h u:p@", &messages, &answers, n, n % 2 == 0, expected);
+        check_cut("socks5h u:p@", &messages, &answers, n, n % 2 == 0, expected);
     }
 }

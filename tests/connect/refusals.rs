@@ -76,8 +76,10 @@ fn s9112_6_3_the_body_of_a_refusal_may_arrive_after_its_head() {
     }
 }
 
-/// The proxy sends headers, interim responses or a body without end. The limit of a head includes interim responses,
-/// and here it ends in the first line of one.
+/// The proxy sends headers, interim responses or a body without end.
+///
+/// The limit of a head includes the interim responses before it. Here the endless interim responses exceed the limit in
+/// the first line of one of them.
 #[test]
 fn s6455_10_4_an_endless_answer_is_a_typed_error() {
     let endless = |start: &str, part: &str| {
@@ -178,7 +180,7 @@ fn a_proxy_that_cannot_be_reached_is_named_without_its_password() {
             error.to_string().contains("the proxy http://proxy.invalid:80 cannot"),
             "{adapter:?} {error}"
         );
-        // Here the name of the server is not found. The proxy has not failed.
+        // The name of the server is not found, so the error must not name the proxy.
         let settings = Settings::proxy(&format!("socks5://{address}"));
         let error = adapter.connect(&settings, To::Url("ws://server.invalid/")).unwrap_err();
         assert!(

@@ -1,4 +1,4 @@
-//! A proxy on loopback that follows a script, and then is the server itself.
+//! A proxy on loopback that follows a script. After it has opened the tunnel, it acts as the server.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -28,7 +28,7 @@ pub enum Act {
     Close,
     /// Waits until the client closes.
     Silence,
-    /// Is the server at the end of the tunnel: accepts a WebSocket, and sends each message back.
+    /// Acts as the server at the end of the tunnel: accepts a WebSocket, and sends each message back.
     Echo,
 }
 
@@ -52,14 +52,14 @@ fn read_head(stream: &mut TcpStream) -> io::Result<String> {
     Ok(String::from_utf8(head).unwrap())
 }
 
-/// Reads until the client closes. A reset is an end too.
+/// Reads until the client closes. A reset also ends the connection.
 fn drain(stream: &mut TcpStream) {
     let mut rest = [0; 4096];
     while stream.read(&mut rest).is_ok_and(|n| n > 0) {}
 }
 
-/// Follows the script. If the client closes the connection early, returns the error. The result of the client tells
-/// whether it had a reason to.
+/// Follows the script. If the client closes the connection early, returns the error. An early close is not a failure of
+/// the test by itself: the test checks the result of the client.
 fn perform(script: &[Act], mut stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;

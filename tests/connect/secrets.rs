@@ -1,5 +1,7 @@
-//! Secrets appear in no `Debug` output and in no error: the password of the proxy, the values of headers, the query of
-//! a URL, and the contents of a redirect or a cookie.
+//! Secrets appear in no `Debug` output and in no error.
+//!
+//! The secrets are the password of the proxy, the values of headers, the query of a URL, and the contents of a redirect
+//! or a cookie.
 
 use std::error::Error;
 use std::fmt::Debug;
@@ -56,7 +58,7 @@ fn server(answers: Vec<String>) -> (SocketAddr, thread::JoinHandle<()>) {
             output.write_all(answer.as_bytes()).unwrap();
         }
         output.shutdown(std::net::Shutdown::Write).unwrap();
-        // A reset is an end too.
+        // A reset also ends the connection.
         let _ = input.read_to_end(&mut Vec::new());
     });
     (address, thread)

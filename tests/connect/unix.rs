@@ -26,7 +26,7 @@ impl Drop for Socket {
     }
 }
 
-/// The proxy is not used for a Unix socket: nothing listens at its address.
+/// Returns settings with a proxy that does not exist, because no proxy is used for a Unix socket.
 fn settings() -> Settings {
     Settings::proxy("http://127.0.0.1:1")
 }

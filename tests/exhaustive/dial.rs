@@ -24,7 +24,7 @@ enum Happened {
     TimedOut,
 }
 
-/// The record of everything that happened, each with its time in milliseconds.
+/// The model: the record of all events, each with its time in milliseconds.
 #[derive(Clone, Debug)]
 struct Rules {
     addresses: usize,

@@ -36,8 +36,8 @@ fn follow(redirects: &mut Redirects, url: &str, location: &str) -> Result<Option
     redirects.follow(&WsUrl::parse(url).unwrap(), 302, Headers::from_lines(line.as_bytes()))
 }
 
-/// Returns whether `url` resolves `reference` by other rules than RFC 3986: browsers treat a backslash as a slash and
-/// `%2e` as a dot, resolve `ws:x` as a relative reference, and skip superfluous slashes.
+/// Returns whether the crate `url` resolves `reference` by other rules than RFC 3986. Like browsers, it treats a
+/// backslash as a slash and `%2e` as a dot, resolves `ws:x` as a relative reference, and skips superfluous slashes.
 fn differs_in_browsers(reference: &str) -> bool {
     let lower = reference.to_ascii_lowercase();
     let without_slashes =
@@ -90,7 +90,8 @@ proptest! {
             prop_assert!(next.starts_with("ws://") || next.starts_with("wss://"));
             prop_assert!(!from.secure() || to.secure(), "{url} to {next}");
             prop_assert!(redirects.followed() == followed + 1 && redirects.followed() <= most);
-            // Credentials are sent only to the host, and except for one change also to the port, of all earlier URLs.
+            // Credentials are sent only if scheme, host and port were the same in all earlier URLs. One change is
+            // allowed: from `ws` at port 80 to `wss` at port 443.
             let upgraded = (from.port(), to.port(), from.secure(), to.secure()) == (80, 443, false, true);
             let same = from.host() == to.host()
                 && (upgraded || (from.port(), from.secure()) == (to.port(), to.secure()));

@@ -199,7 +199,7 @@ fn s9112_6_3_the_body_of_a_refusal_ends_where_its_headers_say() {
 }
 
 #[test]
-fn s9112_4_answers_that_are_no_http_are_typed() {
+fn s9112_4_answers_that_are_not_http_have_typed_errors() {
     use HeadError::*;
     let head = |error| Err(ProxyError::Head(error));
     for (input, expected) in [
@@ -264,7 +264,7 @@ fn s6455_10_4_heads_are_limited_at_the_exact_byte() {
 }
 
 #[test]
-fn an_end_before_the_answer_is_typed() {
+fn an_end_before_the_answer_has_a_typed_error() {
     for (input, expected) in [
         ("", ProxyError::NoAnswer),
         ("H", ProxyError::Truncated),

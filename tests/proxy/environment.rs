@@ -105,7 +105,7 @@ fn values_may_lack_a_scheme_and_errors_name_the_variable() {
         // An invalid value is not an error for a URL to which the variable does not apply.
         ("http_proxy=x y;https_proxy=http://s", "wss://x", "http://s:80"),
         ("https_proxy=x y;no_proxy=x", "wss://x", "direct"),
-        // It is an error otherwise, even if another variable names a proxy.
+        // An invalid value is an error for the other URLs, even if another variable names a proxy.
         ("wss_proxy=x y;https_proxy=http://s", "wss://x", "wss_proxy Host"),
     ]);
 }
@@ -141,7 +141,7 @@ fn no_proxy_lists_servers_that_are_reached_directly() {
         (".", "wss://example.com", false),
         ("", "wss://example.com", false),
         (" , ,", "wss://example.com", false),
-        // Commas and whitespace separate.
+        // Commas and whitespace separate the entries.
         ("a,example.com", "wss://example.com", true),
         ("a , example.com ,b", "wss://example.com", true),
         ("a example.com\tb", "wss://b", true),
@@ -156,7 +156,7 @@ fn no_proxy_lists_servers_that_are_reached_directly() {
         ("example.com:", "ws://example.com", false),
         ("example.com:x", "ws://example.com", false),
         (":443", "wss://example.com", false),
-        // Loopback is not special.
+        // Loopback names and addresses need an entry like any other server.
         ("a", "ws://localhost", false),
         ("a", "ws://127.0.0.1", false),
         ("a", "ws://[::1]", false),

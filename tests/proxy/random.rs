@@ -122,7 +122,7 @@ proptest! {
         });
         let url = format!("wss://{host}/");
         let direct = proxy.for_url(&hybi::handshake::WsUrl::parse(&url).unwrap()).unwrap().is_none();
-        // An entry more never sends a server through the proxy.
+        // A further entry for another server changes nothing.
         let more = Proxy::from_variables(|name| match name {
             "no_proxy" => Some(format!("{list},other.example")),
             "wss_proxy" => Some("http://p".into()),

@@ -127,7 +127,7 @@ fn s1928_6_no_byte_after_the_reply_is_consumed() {
 }
 
 #[test]
-fn s1928_3_refused_methods_and_other_protocols_are_typed() {
+fn s1928_3_refused_methods_and_other_protocols_have_typed_errors() {
     for (input, expected) in [
         (&[5, 0xff][..], ProxyError::NoMethod { credentials: false }),
         (&[5, 2], ProxyError::MethodNotOffered(2)),
@@ -161,7 +161,7 @@ fn s1928_3_refused_methods_and_other_protocols_are_typed() {
 }
 
 #[test]
-fn s1928_6_each_reply_code_is_typed() {
+fn s1928_6_each_reply_code_has_its_own_error() {
     use SocksFailure::*;
     let named = [
         General,
@@ -188,7 +188,7 @@ fn s1928_6_each_reply_code_is_typed() {
 }
 
 #[test]
-fn s1928_6_malformed_replies_are_typed() {
+fn s1928_6_malformed_replies_have_typed_errors() {
     for (reply, expected) in [
         (&[4, 0, 0, 1][..], ProxyError::NotSocks5(4)),
         (b"HTTP", ProxyError::NotSocks5(b'H')),

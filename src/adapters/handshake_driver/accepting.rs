@@ -30,11 +30,11 @@ use crate::{Connection, Inbox, Instant, Outbox, SharedConfig};
 
 /// The second phase of a server's handshake, as a state machine without I/O.
 pub(in crate::adapters) struct Accepting {
-    stage: Stage,
+    state: State,
 }
 
 /// The states of [`Accepting`].
-enum Stage {
+enum State {
     /// Reads without waiting, to notice that the peer has closed its sending direction.
     ReadAhead(Box<Response>),
     /// Writes the 101 response.
@@ -67,19 +67,19 @@ impl Pending {
     ) -> Accepting {
         let write_timeout = self.settings.write_timeout();
         let read_ahead = waited && self.after_head.is_empty();
-        let stage = match self.respond(now, acceptance) {
-            Ok(response) if read_ahead => Stage::ReadAhead(response),
-            Ok(response) => Stage::Respond(response),
+        let state = match self.respond(now, acceptance) {
+            Ok(response) if read_ahead => State::ReadAhead(response),
+            Ok(response) => State::Respond(response),
             Err(NotAccepted::Response(error)) => {
                 let (response, why) = (HttpResponse::new(500), NotAccepted::Response(error));
                 match Rejecting::new(now, write_timeout, &response, why) {
-                    Ok(rejecting) => Stage::Reject(rejecting),
-                    Err(why) => Stage::Done(Err(why)),
+                    Ok(rejecting) => State::Reject(rejecting),
+                    Err(why) => State::Done(Err(why)),
                 }
             }
-            Err(why) => Stage::Done(Err(why)),
+            Err(why) => State::Done(Err(why)),
         };
-        Accepting { stage }
+        Accepting { state }
     }
 
     /// Creates the 101 response.
@@ -117,59 +117,59 @@ impl From<ResponseError> for NotAccepted {
 
 impl HandshakeDriver for Accepting {
     fn poll_step(&mut self) -> Step<'_> {
-        match &mut self.stage {
-            Stage::ReadAhead(response) => Step::ReadAhead(response.after_head.space()),
-            Stage::Respond(response) => response.out.poll_step(),
-            Stage::Reject(rejecting) => rejecting.poll_step(),
-            Stage::Done(_) => Step::Done,
+        match &mut self.state {
+            State::ReadAhead(response) => Step::ReadAhead(response.after_head.space()),
+            State::Respond(response) => response.out.poll_step(),
+            State::Reject(rejecting) => rejecting.poll_step(),
+            State::Done(_) => Step::Done,
         }
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        match &self.stage {
-            Stage::ReadAhead(response) | Stage::Respond(response) => response.deadline,
-            Stage::Reject(rejecting) => rejecting.poll_timeout(),
-            Stage::Done(_) => None,
+        match &self.state {
+            State::ReadAhead(response) | State::Respond(response) => response.deadline,
+            State::Reject(rejecting) => rejecting.poll_timeout(),
+            State::Done(_) => None,
         }
     }
 
     fn handle(&mut self, now: Instant, did: io::Result<Did>) {
-        let stage = replace(&mut self.stage, Stage::Done(Err(NotAccepted::Io(unexpected_eof()))));
-        self.stage = match (stage, did) {
-            (Stage::Reject(mut rejecting), did) => match rejecting.handle(now, did) {
-                Some(why) => Stage::Done(Err(why)),
-                None => Stage::Reject(rejecting),
+        let state = replace(&mut self.state, State::Done(Err(NotAccepted::Io(unexpected_eof()))));
+        self.state = match (state, did) {
+            (State::Reject(mut rejecting), did) => match rejecting.handle(now, did) {
+                Some(why) => State::Done(Err(why)),
+                None => State::Reject(rejecting),
             },
-            (Stage::ReadAhead(_) | Stage::Respond(_), Err(error)) => Stage::Done(Err(NotAccepted::Io(error))),
-            (Stage::ReadAhead(_), Ok(Did::Read(0))) => Stage::Done(Err(NotAccepted::Io(gone()))),
-            (Stage::ReadAhead(mut response), Ok(did)) => {
+            (State::ReadAhead(_) | State::Respond(_), Err(error)) => State::Done(Err(NotAccepted::Io(error))),
+            (State::ReadAhead(_), Ok(Did::Read(0))) => State::Done(Err(NotAccepted::Io(peer_gone()))),
+            (State::ReadAhead(mut response), Ok(did)) => {
                 if let Did::Read(n) = did {
                     response.after_head.handle_read(n);
                 }
-                Stage::Respond(response)
+                State::Respond(response)
             }
-            (Stage::Respond(mut response), Ok(did)) => {
+            (State::Respond(mut response), Ok(did)) => {
                 response.out.handle(&did);
                 if response.out.is_done() {
-                    Stage::Done(Ok(Box::new(response.open(now))))
+                    State::Done(Ok(Box::new(response.open(now))))
                 } else if response.deadline.is_some_and(|deadline| deadline <= now) {
-                    Stage::Done(Err(NotAccepted::Io(late())))
+                    State::Done(Err(NotAccepted::Io(peer_too_slow())))
                 } else {
-                    Stage::Respond(response)
+                    State::Respond(response)
                 }
             }
-            (done @ Stage::Done(_), _) => done,
+            (done @ State::Done(_), _) => done,
         };
     }
 }
 
 /// Returns the error for a peer that has closed its sending direction before its request was accepted.
-fn gone() -> io::Error {
+fn peer_gone() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the peer has gone before its request was accepted")
 }
 
 /// Returns the error for a peer that reads the 101 response too slowly.
-fn late() -> io::Error {
+fn peer_too_slow() -> io::Error {
     io::Error::new(
         io::ErrorKind::TimedOut,
         "the peer took too long to read the 101 response: raise handshake_timeout for slow peers",
@@ -179,9 +179,9 @@ fn late() -> io::Error {
 impl Accepting {
     /// Returns the result, after [`Step::Done`].
     pub(in crate::adapters) fn finish(self) -> Result<Opened, NotAccepted> {
-        match self.stage {
-            Stage::Done(Ok(opened)) => Ok(*opened),
-            Stage::Done(Err(why)) => Err(why),
+        match self.state {
+            State::Done(Ok(opened)) => Ok(*opened),
+            State::Done(Err(why)) => Err(why),
             _ => Err(NotAccepted::Io(unexpected_eof())),
         }
     }

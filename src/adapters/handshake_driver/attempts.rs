@@ -1,10 +1,10 @@
 //! The attempts of a client that reconnects: the state that the blocking and the asynchronous adapter share.
 //!
-//! [`Attempts`] asks the application for the target of each attempt, reports results to the state machine
-//! [`Reconnecting`], and remembers when the next attempt is due and why the last one failed. It draws the random bits, and reads the wall clock for
-//! dates in `Retry-After`. The adapters wait and connect.
+//! [`Attempts`] asks the application for the target of each attempt, and reports results to the state machine
+//! [`Reconnecting`]. It remembers when the next attempt is due, and why the last one failed. It draws the random bits
+//! of the delays, and reads the wall clock for dates in `Retry-After`. The adapters wait and connect.
 //!
-//! Invariant: at most one connection is in use. The request for the next connection ends the previous one.
+//! Invariant: at most one connection counts as open. A request for the next connection counts the previous one as lost.
 
 use core::error::Error;
 use core::fmt;
@@ -71,8 +71,8 @@ impl Target {
         }
     }
 
-    /// Adds a header to the request. It replaces all headers of the client, and of the `http::Request` that the target
-    /// was created from, with the same name. Debug output shows its name only.
+    /// Adds a header to the request. Headers with the same name are replaced, both those of the client and those of the
+    /// `http::Request` of this target. Debug output shows the name only.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.add(name, value);
@@ -121,11 +121,11 @@ impl fmt::Debug for Target {
     }
 }
 
-/// The client does not connect again.
+/// The error of a reconnecting client that does not connect again.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Stopped {
-    /// The reason.
+    /// The reason why the client does not connect again.
     pub reason: GiveUp,
     /// The error of the last attempt. `None` if a connection was open, or if the error was returned before.
     pub error: Option<Box<ConnectError<()>>>,
@@ -188,8 +188,8 @@ const fn tls_failure(error: &TlsError) -> Failure {
 }
 
 impl From<&WebSocketError> for Failure {
-    /// Returns the failure of an open connection whose receiving or sending call has failed. A violation of the
-    /// protocol has the close code of the violation.
+    /// Returns the failure for the error of a call that receives or sends on an open connection. A violation of the
+    /// protocol becomes [`Failure::Closed`] with the close code of the violation.
     fn from(error: &WebSocketError) -> Self {
         match error {
             WebSocketError::Protocol(violation) => Self::Closed(violation.close_code()),
@@ -259,7 +259,7 @@ impl<R, U> Attempts<R, U> {
     /// Returns when the next attempt is due. A connection that is still open counts as lost.
     pub(in crate::adapters) fn due(&mut self, now: Instant) -> Result<Instant, Stopped> {
         if let State::Open = self.state {
-            self.handle(now, &Failure::Network);
+            self.handle_failure(now, &Failure::Network);
         }
         match self.state {
             State::Due(at) => Ok(at),
@@ -298,7 +298,7 @@ impl<R, U> Attempts<R, U> {
 
     /// Records that an attempt has failed.
     pub(in crate::adapters) fn failed<S>(&mut self, now: Instant, error: ConnectError<S>) {
-        self.handle(now, &error.failure());
+        self.handle_failure(now, &error.failure());
         self.error = Some(Box::new(error.without_stream()));
     }
 
@@ -306,11 +306,11 @@ impl<R, U> Attempts<R, U> {
     pub(in crate::adapters) fn closed(&mut self, now: Instant, end: &Result<Outcome, WebSocketError>) {
         if let State::Open = self.state {
             let failure = end.as_ref().map_or_else(Failure::from, |outcome| (*outcome).into());
-            self.handle(now, &failure);
+            self.handle_failure(now, &failure);
         }
     }
 
-    fn handle(&mut self, now: Instant, failure: &Failure) {
+    fn handle_failure(&mut self, now: Instant, failure: &Failure) {
         let mut random = [0; 8];
         // Without entropy, the delay is the longest one.
         let random = getrandom::fill(&mut random).map_or(u64::MAX, |()| u64::from_ne_bytes(random));

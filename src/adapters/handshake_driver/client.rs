@@ -149,8 +149,8 @@ impl<R> Client<R> {
         self
     }
 
-    /// Sets how long opening a WebSocket may take; ten seconds by default. `None` sets no limit, except those of the
-    /// system.
+    /// Sets how long opening a WebSocket may take; ten seconds by default. With `None`, only the timeouts of the
+    /// operating system apply.
     ///
     /// One deadline limits all stages together: name resolution, TCP, the proxy, TLS, and the opening handshake. When
     /// it passes, [`ConnectError::Deadline`] names the stage that was running. A call that takes a connected stream has
@@ -164,10 +164,12 @@ impl<R> Client<R> {
     /// Sets the proxy: a [`Proxy`], or the [`ProxyUrl`](crate::proxy::ProxyUrl) of one proxy. By default the client
     /// uses no proxy, and does not read the environment.
     ///
-    /// The proxy is used by the calls that connect to a URL. Calls that take a connected stream or a path ignore it.
-    /// User and password are sent to the proxy only. TLS to an `https` proxy uses the configuration of `proxy_tls` or
-    /// `proxy_native_tls`. Without it, TLS to the proxy uses the configuration for the server, unless that may have a
-    /// client certificate: then the error is [`ProxyError::ClientCertificate`](crate::proxy::ProxyError).
+    /// The calls that connect to a URL use the proxy. Calls that take a connected stream, or the path of a Unix socket,
+    /// ignore it. User and password are sent to the proxy only.
+    ///
+    /// TLS to an `https` proxy uses the configuration of `proxy_tls` or `proxy_native_tls`. Without such a
+    /// configuration, TLS to the proxy uses the configuration for the server. If that may have a client certificate,
+    /// the call fails with [`ProxyError::ClientCertificate`](crate::proxy::ProxyError).
     ///
     /// A `socks5` proxy gets the first address that the system finds for the server. With `socks5h` the proxy resolves
     /// the name, and can choose among all addresses.
@@ -275,7 +277,7 @@ impl<R> Client<R> {
 
     /// Uses native-tls with this connector for `https` proxies. The last call of this method or of `proxy_tls` decides.
     ///
-    /// If the connector has a client certificate, the proxy gets it when it asks.
+    /// If the connector has a client certificate, the proxy receives the certificate when it asks for one.
     #[cfg(all(feature = "native-tls", any(feature = "net", feature = "tokio", feature = "async-io")))]
     #[cfg_attr(docsrs, doc(cfg(feature = "native-tls")))]
     #[must_use]
@@ -289,8 +291,7 @@ impl<R> Client<R> {
     ///
     /// The client also sends this name in the TLS handshake (RFC 6066 section 3). Use it to connect to an IP address or
     /// a forwarded port of a server whose certificate has another name. The `Host` header still has the host of the
-    /// URL. TLS to a proxy does not use this name, and neither does TLS to another server after a
-    /// [redirect](Self::redirects).
+    /// URL. The name is not used for TLS to a proxy, or for TLS to another server after a [redirect](Self::redirects).
     ///
     /// ```
     /// # #[cfg(feature = "net")] {
@@ -349,8 +350,9 @@ impl<R> Client<R> {
     /// except a [few without credentials](crate::redirect::Redirects::may_send). It gets the origin, and the URL that
     /// the first server has chosen. If the client offers subprotocols, a redirect to another server is refused, unless
     /// [`redirect_subprotocols`](Self::redirect_subprotocols) allows it. If the TLS configuration has a client
-    /// certificate, a redirect to another server over TLS is refused. A connector of native-tls counts as one with a
-    /// certificate, because it does not tell. The module [`redirect`](crate::redirect) has all rules.
+    /// certificate, a redirect to another server over TLS is refused. A connector of native-tls does not tell whether
+    /// it has a certificate, so the client assumes that it has one. The module [`redirect`](crate::redirect) has all
+    /// rules.
     ///
     /// An error after a followed redirect is a [`Redirected`](super::ConnectError::Redirected), which names the server.
     ///
@@ -364,7 +366,8 @@ impl<R> Client<R> {
     /// Sets whether a redirect may send the subprotocols to another server; `false` by default.
     ///
     /// Call this with `true` only if no subprotocol is a secret. With `false`, a redirect to another server is refused
-    /// if the client offers subprotocols: [`RedirectError::Subprotocols`](crate::redirect::RedirectError::Subprotocols).
+    /// if the client offers subprotocols:
+    /// [`RedirectError::Subprotocols`](crate::redirect::RedirectError::Subprotocols).
     #[must_use]
     pub fn redirect_subprotocols(mut self, allowed: bool) -> Self {
         self.redirect_subprotocols = allowed;

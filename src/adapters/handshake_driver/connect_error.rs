@@ -50,21 +50,21 @@ pub enum ConnectError<S> {
     Target(Arc<dyn Error + Send + Sync>),
     /// No connection could be made. The error names the addresses that were tried.
     ///
-    /// If several addresses were tried, the kind is that of the last address that refused the connection, because the
-    /// others may only be unreachable from here. The error of the system, with its
-    /// [`raw_os_error`](io::Error::raw_os_error), is the source of this error.
+    /// If several addresses were tried, the kind is that of the last address that refused or reset the connection. The
+    /// other addresses may only be unreachable from here. The source of this error is the error of the system, with its
+    /// [`raw_os_error`](io::Error::raw_os_error).
     Connect(io::Error),
     /// The WebSocket was not open in time. The error names the stage that was running, for example the name resolution.
     Deadline(DeadlineExceeded),
-    /// The stream failed or ended during a handshake, or the system provides no entropy. The text of the error names the
-    /// [`Stage`], for example the TLS handshake. The [`source`](Error::source) of the error is that of the stream.
+    /// The stream failed or ended during a handshake, or the system provides no entropy. The text of the error names
+    /// the [`Stage`], for example the TLS handshake. The [`source`](Error::source) of the error is that of the stream.
     Io(io::Error),
     /// The response is not valid for a WebSocket handshake.
     Handshake(HandshakeError),
     /// The server answered with a status other than 101.
     Http(ReceivedResponse<S>),
-    /// The server answered with a redirect, and the client follows [redirects](super::Client::redirects) but not this
-    /// one. The error has the reason and the response.
+    /// The server answered with a redirect that the client does not follow, although it follows
+    /// [redirects](super::Client::redirects). The error has the reason and the response.
     Redirect(RedirectError, ReceivedResponse<S>),
     /// The client has followed redirects, and then the last request failed. [`response`](Self::response) and
     /// [`without_redirects`](Self::without_redirects) look into the error of that request.
@@ -475,7 +475,7 @@ impl Tried {
     }
 }
 
-/// Returns whether an error of an attempt to connect comes from the host, and not from the way to it.
+/// Returns whether an error of an attempt to connect comes from the host, and not from the network.
 #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
 fn answered(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset)

@@ -8,8 +8,8 @@
 //! Invariants:
 //! - For each connection, the key of the handshake and the seed of the masking keys come from the system's random
 //!   source (RFC 6455 sections 4.1 and 10.3).
-//! - Bytes that arrived before the request was sent are examined after it, and before the first read. So a server
-//!   behind a proxy that answers too early gets the same error as one that answers in time.
+//! - Bytes that arrived before the request was sent are examined once the request is sent, and before the first read.
+//!   Such bytes can come with the answer of a proxy. So an early response has the same result as one that is in time.
 
 use std::io;
 use std::prelude::v1::*;
@@ -31,8 +31,8 @@ impl<R> Client<R> {
         arrived: Vec<u8>,
     ) -> Result<Connecting<'r>, NotConnected> {
         let (mut nonce, mut seed) = ([0; 16], [0; 32]);
-        entropy(&mut nonce)?;
-        entropy(&mut seed)?;
+        fill_random(&mut nonce)?;
+        fill_random(&mut seed)?;
         let handshake = ClientHandshake::new(request, nonce, self.limits)?;
         Ok(Connecting {
             out: Outgoing::new(handshake.to_vec()),
@@ -55,7 +55,7 @@ fn sent_target(target: &str) -> String {
 }
 
 /// Fills `to` with random bytes from the system.
-fn entropy(to: &mut [u8]) -> io::Result<()> {
+fn fill_random(to: &mut [u8]) -> io::Result<()> {
     getrandom::fill(to).map_err(|error| io::Error::other(std::format!("no entropy from the system: {error}")))
 }
 

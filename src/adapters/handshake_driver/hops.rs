@@ -7,10 +7,10 @@
 //! ```
 //!
 //! `crate::redirect` decides whether a redirect is followed. This file removes the headers that the next server must
-//! not get, and the name that only the first server has. It adds the reason to the error of a refused redirect, and the
-//! server to an error after a redirect. The adapters connect.
+//! not get, and the server name that only the certificate of the first server has. It adds the reason to the error of a
+//! refused redirect, and the server to an error after a redirect. The adapters connect.
 //!
-//! Invariant: if the client follows no redirects, it is neither copied nor changed.
+//! Invariant: a client that follows no redirects is neither copied nor changed.
 
 use std::borrow::Cow;
 use std::prelude::v1::*;
@@ -29,7 +29,7 @@ pub(in crate::adapters) struct Hops<'c, R: Clone> {
 }
 
 impl<R: Clone> Client<R> {
-    /// Starts with `url`.
+    /// Returns the state of a call of `connect` with `url`.
     pub(in crate::adapters) fn hops<'c>(&'c self, url: &'c str) -> Hops<'c, R> {
         let redirects = Redirects::new(self.redirects).subprotocols(self.has_private_subprotocols());
         #[cfg(any(feature = "rustls", feature = "native-tls"))]
@@ -52,7 +52,7 @@ impl<R: Clone> Hops<'_, R> {
     /// Handles the failure of the last request. Returns `Ok` if it was a redirect and the next request must be sent, or
     /// the error for the application.
     pub(in crate::adapters) fn follow<S>(&mut self, error: ConnectError<S>) -> Result<(), ConnectError<S>> {
-        self.follow_redirect(error).map_err(|error| self.name_server(error))
+        self.follow_redirect(error).map_err(|error| self.with_last_server(error))
     }
 
     fn follow_redirect<S>(&mut self, error: ConnectError<S>) -> Result<(), ConnectError<S>> {
@@ -66,7 +66,7 @@ impl<R: Clone> Hops<'_, R> {
                 if !self.client.has_only_headers(|name| redirects.may_send(name)) {
                     self.client.to_mut().keep_headers(|name| redirects.may_send(name));
                 }
-                // The name is that of the first server. Another server must prove its own name.
+                // The server name is that of the first server. Another server must prove its own name.
                 #[cfg(any(feature = "rustls", feature = "native-tls"))]
                 if redirects.has_left_server() && self.client.has_server_name() {
                     self.client.to_mut().forget_server_name();
@@ -78,8 +78,8 @@ impl<R: Clone> Hops<'_, R> {
         }
     }
 
-    /// Returns the error of the last request with the name of its server, if a redirect has led there.
-    fn name_server<S>(&self, error: ConnectError<S>) -> ConnectError<S> {
+    /// Returns the error of the last request. If a redirect has led to its server, host and port are added.
+    fn with_last_server<S>(&self, error: ConnectError<S>) -> ConnectError<S> {
         let redirects = self.redirects.followed();
         match WsUrl::parse(&self.url) {
             // Only host and port are shown, because the query can be a credential.

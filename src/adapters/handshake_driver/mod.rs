@@ -182,7 +182,7 @@ impl Outgoing {
     fn poll_step(&self) -> Step<'_> {
         match self.bytes.get(self.written..) {
             // One write gets at most `MAX_WRITE` bytes. A write to a blocking socket returns only when all its bytes
-            // are written. To a slow peer several megabytes take minutes, and the handshake would see no progress
+            // are written. Several megabytes to a slow peer take minutes, and the handshake would see no progress
             // before its deadline.
             Some(rest) if !rest.is_empty() => Step::Write(rest.get(..MAX_WRITE).unwrap_or(rest)),
             _ => Step::Flush,

@@ -37,8 +37,8 @@ impl PlainRequest {
         Responding::new(now, self.write_timeout, &response.in_reply_to(self.head.method()))
     }
 
-    /// Formats a value of the type `name`, which contains this request. Headers and the query are left out, because they
-    /// may contain secrets.
+    /// Formats a value of the type `name`, which contains this request. Headers and the query are left out, because
+    /// they may contain secrets.
     pub(in crate::adapters) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct(name).field("request", &self.head).finish_non_exhaustive()
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Head ── upgrade ──────────────────────────────▶ Done: Pending
-//!     ├──── a rule was broken, late ──▶ Reject ───▶ Done: the error
+//!     ├──── broken rule, timeout ─────▶ Reject ───▶ Done: the error
 //!     └──── plain HTTP, stream failed ────────────▶ Done: the error
 //! ```
 //!
@@ -38,18 +38,18 @@ impl<R> Server<R> {
         if let Some(timeout) = settings.timeout {
             handshake = handshake.with_timeout(now, timeout);
         }
-        Receiving { settings, stage: Stage::Head { handshake, received: Received::default() } }
+        Receiving { settings, state: State::Head { handshake, received: Received::default() } }
     }
 }
 
 /// The first phase of a server's handshake, as a state machine without I/O.
 pub(in crate::adapters) struct Receiving {
     settings: Arc<Settings>,
-    stage: Stage,
+    state: State,
 }
 
 /// The states of [`Receiving`].
-enum Stage {
+enum State {
     /// Reads the head of the request.
     Head {
         handshake: ServerHandshake,
@@ -87,31 +87,33 @@ impl Pending {
 
 impl HandshakeDriver for Receiving {
     fn poll_step(&mut self) -> Step<'_> {
-        match &mut self.stage {
-            Stage::Head { received, .. } => Step::Read(received.space()),
-            Stage::Reject(rejecting) => rejecting.poll_step(),
-            Stage::Done(_) => Step::Done,
+        match &mut self.state {
+            State::Head { received, .. } => Step::Read(received.space()),
+            State::Reject(rejecting) => rejecting.poll_step(),
+            State::Done(_) => Step::Done,
         }
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        match &self.stage {
-            Stage::Head { handshake, .. } => handshake.poll_timeout(),
-            Stage::Reject(rejecting) => rejecting.poll_timeout(),
-            Stage::Done(_) => None,
+        match &self.state {
+            State::Head { handshake, .. } => handshake.poll_timeout(),
+            State::Reject(rejecting) => rejecting.poll_timeout(),
+            State::Done(_) => None,
         }
     }
 
     fn handle(&mut self, now: Instant, did: io::Result<Did>) {
-        let stage = replace(&mut self.stage, Stage::Done(Err(NotAccepted::Io(unexpected_eof()))));
-        self.stage = match (stage, did) {
-            (Stage::Head { handshake, received }, Ok(did)) => self.read(now, handshake, received, &did),
-            (Stage::Head { .. }, Err(error)) => Stage::Done(Err(NotAccepted::Io(error))),
-            (Stage::Reject(mut rejecting), did) => match rejecting.handle(now, did) {
-                Some(why) => Stage::Done(Err(why)),
-                None => Stage::Reject(rejecting),
+        let state = replace(&mut self.state, State::Done(Err(NotAccepted::Io(unexpected_eof()))));
+        self.state = match (state, did) {
+            (State::Head { handshake, received }, Ok(did)) => {
+                self.handle_head(now, handshake, received, &did)
+            }
+            (State::Head { .. }, Err(error)) => State::Done(Err(NotAccepted::Io(error))),
+            (State::Reject(mut rejecting), did) => match rejecting.handle(now, did) {
+                Some(why) => State::Done(Err(why)),
+                None => State::Reject(rejecting),
             },
-            (done @ Stage::Done(_), _) => done,
+            (done @ State::Done(_), _) => done,
         };
     }
 }
@@ -119,16 +121,22 @@ impl HandshakeDriver for Receiving {
 impl Receiving {
     /// Returns the result, after [`Step::Done`].
     pub(in crate::adapters) fn finish(self) -> Result<Box<Pending>, NotAccepted> {
-        match self.stage {
-            Stage::Done(result) => result,
+        match self.state {
+            State::Done(result) => result,
             _ => Err(NotAccepted::Io(unexpected_eof())),
         }
     }
 
-    /// Handles the result of a step in [`Stage::Head`]: a part of the request was read, or time has passed.
-    fn read(&self, now: Instant, mut handshake: ServerHandshake, mut received: Received, did: &Did) -> Stage {
+    /// Handles the result of a step in [`State::Head`]: a part of the request was read, or time has passed.
+    fn handle_head(
+        &self,
+        now: Instant,
+        mut handshake: ServerHandshake,
+        mut received: Received,
+        did: &Did,
+    ) -> State {
         let polled = match did {
-            Did::Read(0) => return Stage::Done(Err(NotAccepted::Io(unexpected_eof()))),
+            Did::Read(0) => return State::Done(Err(NotAccepted::Io(unexpected_eof()))),
             Did::Read(n) => {
                 received.handle_read(*n);
                 handshake.poll(received.bytes())
@@ -139,19 +147,19 @@ impl Receiving {
             Ok(Some(Incoming::Upgrade(request))) => return self.check_origin(now, request, &received),
             Ok(Some(Incoming::Http(request))) => {
                 let request = PlainRequest::new(request, &received);
-                return Stage::Done(Err(NotAccepted::Http(Box::new(request))));
+                return State::Done(Err(NotAccepted::Http(Box::new(request))));
             }
             Ok(None) => handshake.handle_timeout(now).err(),
             Err(rejection) => Some(rejection),
         };
         match rejection {
             Some(rejection) => self.reject(now, rejection),
-            None => Stage::Head { handshake, received },
+            None => State::Head { handshake, received },
         }
     }
 
     /// Checks the origin of a complete request, and returns the next state.
-    fn check_origin(&self, now: Instant, request: Request<'_>, received: &Received) -> Stage {
+    fn check_origin(&self, now: Instant, request: Request<'_>, received: &Received) -> State {
         if let Some(allowed) = self.settings.allowed_origins() {
             if let Err(rejection) = request.check_origin(&allowed) {
                 return self.reject(now, rejection);
@@ -159,15 +167,15 @@ impl Receiving {
         }
         let after_head = received.bytes().get(request.head_len()..).unwrap_or_default().to_vec();
         let settings = Arc::clone(&self.settings);
-        Stage::Done(Ok(Box::new(Pending { settings, head: request.into(), after_head })))
+        State::Done(Ok(Box::new(Pending { settings, head: request.into(), after_head })))
     }
 
     /// Starts to send the response for a request that broke a rule.
-    fn reject(&self, now: Instant, rejection: Rejection) -> Stage {
+    fn reject(&self, now: Instant, rejection: Rejection) -> State {
         let write_timeout = self.settings.write_timeout();
         match Rejecting::new(now, write_timeout, &rejection.response(), NotAccepted::Rejected(rejection)) {
-            Ok(rejecting) => Stage::Reject(rejecting),
-            Err(why) => Stage::Done(Err(why)),
+            Ok(rejecting) => State::Reject(rejecting),
+            Err(why) => State::Done(Err(why)),
         }
     }
 }

@@ -5,7 +5,7 @@
 //!   `socks5`              proxy, or server     `https`             any proxy  `wss`
 //! ```
 //!
-//! A stage runs only if there is the kind of proxy or of URL that is written below it. [`Route`] is this plan, and has
+//! The second line names the proxy or the scheme of the URL for which a stage runs. [`Route`] contains this plan, and
 //! the deadline over all stages. It does no I/O: the adapter resolves, connects, runs each [`Layer`], and puts TLS over
 //! its stream.
 //!
@@ -49,28 +49,28 @@ pub(in crate::adapters) struct Route<'c> {
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     server_name: &'c str,
     progress: Progress,
-    next: Next,
+    next: NextLayer,
     /// The bytes that arrived, and that no layer has used.
     arrived: Vec<u8>,
 }
 
-/// The layer that comes next, unless the route does not need it.
+/// The layer that is considered next. A layer that the route does not need is skipped.
 #[derive(Clone, Copy)]
-enum Next {
+enum NextLayer {
     ProxyTls,
     Tunnel,
     Tls,
     Nothing,
 }
 
-/// A handshake below that of the WebSocket.
+/// A handshake that runs before the WebSocket handshake: the opening of a tunnel, or TLS.
 pub(in crate::adapters) enum Layer {
     Tunnel(Box<Tunneling>),
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     Tls(Box<TlsHandshake>),
 }
 
-/// A TLS session that the adapter must put over its stream. Without a TLS library there is none.
+/// A TLS session that the adapter must put over its stream. Without a feature for TLS, this type has no variants.
 pub(in crate::adapters) enum Secured {
     /// TLS to the proxy.
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
@@ -92,7 +92,8 @@ impl<R> Client<R> {
         self.checked_route(self.progress(now, Stage::Resolving), url, proxy)
     }
 
-    /// Returns the route to the server of `url`, at the end of a connection that is made without a name and a proxy.
+    /// Returns the route to the server of `url` over a connection that needs no name resolution and no proxy: a Unix
+    /// socket.
     #[cfg(unix)]
     pub(in crate::adapters) fn direct_route<'c, S>(
         &'c self,
@@ -128,16 +129,19 @@ impl<R> Client<R> {
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
             server_name: self.name_for_tls(&url),
             progress,
-            next: Next::ProxyTls,
+            next: NextLayer::ProxyTls,
             arrived: Vec::new(),
         };
         if proxy.is_some() {
-            // RFC 9110 11.7.2: the header is for the proxy. The request goes through the tunnel to the server.
+            // RFC 9110 11.7.2: the header is for the proxy. With the request it would go through the tunnel to the
+            // server.
             if headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("proxy-authorization")) {
                 return Err(ProxyError::AuthorizationHeader.into());
             }
+            // Checks the target. If the client must resolve the name first, the target becomes an address, which needs
+            // no check.
             if route.name_for_proxy().is_none() {
-                route.tunneling::<S>()?;
+                route.start_tunneling::<S>()?;
             }
         }
         #[cfg(any(feature = "rustls", feature = "native-tls"))]
@@ -147,7 +151,7 @@ impl<R> Client<R> {
 }
 
 impl<'c> Route<'c> {
-    /// Checks that certificates can be for the hosts to which TLS is needed.
+    /// Checks that a certificate can be valid for each host to which TLS is needed.
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     fn check_hosts<S>(&self) -> Result<(), ConnectError<S>> {
         if let Some(connector) = &self.tls {
@@ -208,32 +212,32 @@ impl<'c> Route<'c> {
         loop {
             let next = self.next;
             match next {
-                Next::ProxyTls => {
-                    self.next = Next::Tunnel;
+                NextLayer::ProxyTls => {
+                    self.next = NextLayer::Tunnel;
                     #[cfg(any(feature = "rustls", feature = "native-tls"))]
                     if let (Some(proxy), Some(connector)) = (self.proxy, self.proxy_tls.clone()) {
                         self.progress.enter(Stage::ProxyTls);
                         return self
-                            .tls(&connector, proxy.host_for_connect())
+                            .start_tls(&connector, proxy.host_for_connect())
                             .map_err(ConnectError::ProxyTls);
                     }
                 }
-                Next::Tunnel => {
-                    self.next = Next::Tls;
+                NextLayer::Tunnel => {
+                    self.next = NextLayer::Tls;
                     if self.proxy.is_some() {
                         self.progress.enter(Stage::Proxy);
-                        return Ok(Some(Layer::Tunnel(Box::new(self.tunneling()?))));
+                        return Ok(Some(Layer::Tunnel(Box::new(self.start_tunneling()?))));
                     }
                 }
-                Next::Tls => {
-                    self.next = Next::Nothing;
+                NextLayer::Tls => {
+                    self.next = NextLayer::Nothing;
                     #[cfg(any(feature = "rustls", feature = "native-tls"))]
                     if let Some(connector) = self.tls.clone() {
                         self.progress.enter(Stage::Tls);
-                        return Ok(self.tls(&connector, self.server_name)?);
+                        return Ok(self.start_tls(&connector, self.server_name)?);
                     }
                 }
-                Next::Nothing => {
+                NextLayer::Nothing => {
                     self.progress.enter(Stage::Handshake);
                     return Ok(None);
                 }
@@ -243,14 +247,14 @@ impl<'c> Route<'c> {
 
     /// Starts a TLS handshake.
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
-    fn tls(&mut self, connector: &Connector, host: &str) -> Result<Option<Layer>, TlsError> {
+    fn start_tls(&mut self, connector: &Connector, host: &str) -> Result<Option<Layer>, TlsError> {
         let arrived = core::mem::take(&mut self.arrived);
         let handshake = TlsHandshake::client(connector, host, &self.progress, &arrived)?;
         Ok(Some(Layer::Tls(Box::new(handshake))))
     }
 
     /// Starts the opening of the tunnel.
-    fn tunneling<S>(&self) -> Result<Tunneling, ConnectError<S>> {
+    fn start_tunneling<S>(&self) -> Result<Tunneling, ConnectError<S>> {
         let proxy = self.proxy.ok_or(ProxyError::Target)?;
         let target = self.address.map_or_else(|| ProxyTarget::from_url(&self.url), ProxyTarget::from);
         let handshake = ProxyHandshake::new(proxy, target)?.with_head_limits(self.limits);
@@ -297,7 +301,7 @@ impl<'c> Route<'c> {
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     fn not_secured<S>(&self, why: NotSecured, is_proxy: bool) -> ConnectError<S> {
         match why {
-            // The stream below TLS belongs to the proxy. It fails with a TLS error if it is itself TLS to the proxy.
+            // The stream below TLS is the connection to the proxy. If that is a TLS stream, its error is a TLS error.
             NotSecured::Io(error) if self.proxy.is_some() => self.proxy_failed(error),
             why => match why.into_error(&self.progress) {
                 ConnectError::Tls(error) if is_proxy => ConnectError::ProxyTls(error),
@@ -315,7 +319,7 @@ impl<'c> Route<'c> {
                 let text = std::format!("the connection to the proxy has failed: {error}");
                 ConnectError::from_io(Stage::Tls, io::Error::new(error.kind(), text))
             }
-            // The name of the stage has the word "proxy".
+            // The name of the stage, which the error shows, contains the word "proxy" already.
             (stage, ConnectError::Io(error)) => ConnectError::from_io(stage, error),
             (_, error) => error,
         }

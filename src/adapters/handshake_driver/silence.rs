@@ -1,6 +1,6 @@
 //! Connections that fall silent in one of the stages of opening, for the tests of all adapters.
 //!
-//! The adapters run them over streams on virtual time.
+//! The adapters run these connections over streams on virtual time.
 
 use core::time::Duration;
 #[cfg(feature = "rustls-ring")]

@@ -26,7 +26,7 @@ use crate::handshake::WsUrl;
 use crate::tls::{Connector, Session, TlsError};
 
 /// Number of bytes in one read. The first flight of a server often has 2 to 5 KiB.
-const AT_ONCE: usize = 4096;
+const READ_LEN: usize = 4096;
 
 /// The reason why a TLS handshake has failed.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(in crate::adapters) enum NotSecured {
 }
 
 impl NotSecured {
-    /// Returns the public error of a client. `progress` is in the stage of the TLS handshake.
+    /// Returns the public error of a client. The stage of `progress` must be that of the TLS handshake.
     pub(in crate::adapters) fn into_error<S>(self, progress: &Progress) -> ConnectError<S> {
         match self {
             Self::Tls(TlsError::Timeout) => progress.exceeded().into(),
@@ -52,7 +52,7 @@ pub(in crate::adapters) struct TlsHandshake {
     deadline: Option<Instant>,
     space: Vec<u8>,
     out: Outgoing,
-    /// Why the handshake has failed. The alert is then still to be sent.
+    /// The reason why the handshake has failed, until the alert is sent.
     failed: Option<TlsError>,
     result: Option<Result<(), NotSecured>>,
 }
@@ -123,8 +123,8 @@ impl TlsHandshake {
             [] => self.session.handle_eof(),
             ciphertext => self.session.handle_ciphertext(ciphertext),
         }
-        // A handshake that is complete does not fail here, even if the failure came in the same read. The first read of
-        // the adapter returns the failure.
+        // A complete handshake does not fail here, even if bytes of the same read made the session fail. The first read
+        // of the open TLS stream returns that failure.
         if self.session.is_handshaking() {
             self.failed = self.session.failure().cloned();
         }
@@ -172,7 +172,7 @@ impl HandshakeDriver for TlsHandshake {
         if self.result.is_some() {
             Step::Done
         } else if self.out.is_done() {
-            self.space.resize(AT_ONCE, 0);
+            self.space.resize(READ_LEN, 0);
             Step::Read(&mut self.space)
         } else {
             self.out.poll_step()
@@ -191,7 +191,7 @@ impl HandshakeDriver for TlsHandshake {
                 self.space = space;
             }
             Ok(did) => self.out.handle(&did),
-            // The error of the session explains more than the error of the alert.
+            // If the alert could not be sent, the error of the session explains more than that of the stream.
             Err(error) => {
                 let error = self.failed.take().map_or(NotSecured::Io(error), NotSecured::Tls);
                 self.result = Some(Err(error));

@@ -6,10 +6,10 @@
 //!      └───────── a further message ──────────────┘           └──┴── read
 //! ```
 //!
-//! If the proxy refuses the tunnel, its body is read too, for at most [`BODY_LIMIT`].
+//! If the proxy refuses the tunnel, the body of its response is read too, for at most [`BODY_LIMIT`].
 //!
-//! [`Tunneling`] drives a [`ProxyHandshake`], which knows both protocols. It runs on the stream to the proxy, before
-//! TLS to the server and before the WebSocket handshake. `route.rs` decides whether there is a tunnel.
+//! [`Tunneling`] drives a [`ProxyHandshake`], which speaks HTTP CONNECT or SOCKS5. It runs on the stream to the proxy,
+//! before TLS to the server and before the WebSocket handshake. `route.rs` decides whether there is a tunnel.
 //!
 //! Invariants:
 //! - The bytes that arrived after the answer of the proxy are kept for the next handshake, because they belong to the
@@ -26,7 +26,7 @@ use crate::dial::{DeadlineExceeded, Progress};
 use crate::proxy::{ProxyAction, ProxyError, ProxyHandshake};
 
 /// Number of bytes in one read. The answer of a proxy has some hundred bytes, and a refusal has a page for a browser.
-const AT_ONCE: usize = 4096;
+const READ_LEN: usize = 4096;
 
 /// Maximum time for the body of a refusal, after its head has arrived.
 ///
@@ -69,7 +69,7 @@ impl Tunneling {
         }
     }
 
-    /// Returns the bytes that arrived through the tunnel, after [`Step::Done`].
+    /// Returns the bytes that arrived through the tunnel. Call this after [`Step::Done`].
     pub(super) fn finish(self) -> Result<Vec<u8>, NotTunneled> {
         match self.result {
             Some(result) => result.map(|()| self.arrived),
@@ -88,8 +88,8 @@ impl Tunneling {
             }
             Ok(Did::Flushed) => self.flushed = true,
             Ok(Did::HalfClosed(_) | Did::Waited) => {}
-            // The proxy has closed the connection before it has read everything. This is an end like any other. After a
-            // refusal the reason is known, and every error just ends the body.
+            // The proxy has closed the connection before it has read everything. This error counts as the end of the
+            // stream. After a refusal, every error only ends the body, because the refusal is the error to report.
             Err(error) if is_closed(error.kind()) || self.handshake.awaits_body() => {
                 self.handshake.handle_eof()?;
             }
@@ -129,7 +129,7 @@ impl HandshakeDriver for Tunneling {
         } else if !self.flushed {
             Step::Flush
         } else {
-            self.space.resize(AT_ONCE, 0);
+            self.space.resize(READ_LEN, 0);
             Step::Read(&mut self.space)
         }
     }

@@ -1,7 +1,7 @@
 //! Proxies with TLS: to the server inside the tunnel, to the proxy, and both.
 //!
-//! The proxy and the server are one thread: after the tunnel is open, the proxy is the server. The two have
-//! certificates of different authorities.
+//! One thread acts as the proxy, and after the tunnel is open also as the server. Proxy and server have certificates of
+//! different authorities.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -319,11 +319,11 @@ fn a_client_certificate_is_shown_to_the_server_and_not_to_the_proxy() {
             assert!(error.to_string().contains("Client::proxy_tls"), "{error}");
         }
     }
-    // Other proxies see no TLS handshake.
+    // An `http` proxy sees no TLS handshake, so this setting is allowed, and the client tries to connect.
     let http = client.clone().proxy(Proxy::url("http://127.0.0.1:1").unwrap());
     assert!(matches!(http.connect(url), Err(ConnectError::Connect(_))));
 
-    // A proxy that requires a certificate gets none, and another one sees that the client has none.
+    // The client shows a proxy no certificate. So a proxy that requires one opens no tunnel, and any other proxy does.
     let proxies = [
         of_proxy.issue("localhost").server(),
         of_proxy.issue("localhost").server_for_clients_of(&of_clients),
