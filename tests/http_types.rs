@@ -1,6 +1,6 @@
 //! Conversions between this crate and the types of the crate `http`, without a network.
 //!
-//! `tests/net/http_types.rs` and `tests/async_adapters/http_types.rs` have clients that send an `http::Request`.
+//! `tests/net/http_types.rs` has clients that send an `http::Request`.
 #![cfg(feature = "http")]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
 
@@ -21,7 +21,7 @@ fn request(uri: &str, headers: &[(&str, &[u8])]) -> Request<()> {
     headers.iter().fold(builder, add).body(()).unwrap()
 }
 
-/// Returns the lines of the request that the handshake writes, without the first line and the empty one at the end.
+/// Returns the header lines that the handshake writes for `request`.
 fn written(request: &Request<()>) -> Vec<String> {
     let converted = HttpClientRequest::try_from(request).unwrap();
     let handshake = ClientHandshake::new(converted.client_request(), NONCE, HeadLimits::new()).unwrap();
@@ -99,7 +99,7 @@ fn a_request_that_was_built_for_tungstenite_is_accepted() {
     let lines = written(&request("ws://a/", &of_tungstenite));
     assert_eq!(lines[..5], OWN, "the key is a fresh one");
     assert_eq!(lines[5..], ["authorization: Bearer 7f3a"]);
-    // The same as browsers and other libraries write it.
+    // Browsers and other libraries write the same values in these forms.
     for (name, value) in [
         ("host", "A"),
         ("host", "a:80"),

@@ -97,7 +97,7 @@ impl<T: Into<Target>, U: FnMut(u32) -> T> Connections<U> {
     /// lost. The policy measures how long the connection has lasted until that report, or until this call.
     ///
     /// While attempts fail and are retried, the future is pending. For example, a host name that does not exist is a
-    /// retried failure. To report it to the user, put the future into a timeout, and then call
+    /// retried failure. To report such a failure, put the future into a timeout, and then call
     /// [`last_error`](Self::last_error).
     ///
     /// # Errors
