@@ -9,8 +9,8 @@
 //! tunnel 127.0.0.1:2222 ws://127.0.0.1:9001/     on the host of the SSH client, which then connects to port 2222
 //! ```
 //!
-//! If one connection breaks off, the other side must not take the data for complete. So the program then resets TCP, and
-//! closes the WebSocket with a code that means failure.
+//! If one connection breaks off, the other side must not take the data for complete. So the program then resets TCP,
+//! and closes the WebSocket with a code that means failure.
 
 use std::error::Error;
 use std::io;

@@ -58,8 +58,8 @@
 //!
 //! # There is no half-close
 //!
-//! In TCP each direction ends by itself. In a WebSocket the first Close ends both directions. The endpoint that receives
-//! a Close answers with its own Close, and sends nothing after that (RFC 6455 section 5.5.1).
+//! In TCP each direction ends by itself. In a WebSocket the first Close ends both directions. The endpoint that
+//! receives a Close answers with its own Close, and sends nothing after that (RFC 6455 section 5.5.1).
 //!
 //! - After our shutdown, we still read all messages that the peer has queued before it received our Close. Data that
 //!   the application of the peer writes later does not arrive: its write returns `BrokenPipe`.

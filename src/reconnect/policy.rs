@@ -121,8 +121,8 @@ impl ReconnectPolicy {
 
     /// Returns the longest possible delay after `delays` earlier delays.
     ///
-    /// This is the value of [`first_delay`](Self::first_delay), doubled for each earlier delay, and at most the value of
-    /// [`max_delay`](Self::max_delay).
+    /// This is the value of [`first_delay`](Self::first_delay), doubled for each earlier delay, and at most the value
+    /// of [`max_delay`](Self::max_delay).
     #[must_use]
     pub fn window(&self, delays: u32) -> Duration {
         let first = nanos(self.first_delay);

@@ -1,8 +1,8 @@
 //! Converts received heads to the types of the crate `http`, and an `http::Request` to a [`RequestHead`].
 //!
-//! The crate `http` accepts each header that this crate accepts, within two limits. A `HeaderMap` has space for at least
-//! 24,576 headers, and the name of a header has at most 65,535 bytes. Received heads are shorter, unless the application
-//! has raised [`HeadLimits::max_head`](crate::handshake::HeadLimits::max_head).
+//! The crate `http` accepts each header that this crate accepts, within two limits. A `HeaderMap` has space for at
+//! least 24,576 headers, and the name of a header has at most 65,535 bytes. Received heads are shorter, unless the
+//! application has raised [`HeadLimits::max_head`](crate::handshake::HeadLimits::max_head).
 //!
 //! Invariant: no conversion panics. `HeaderMap::append` panics if the map is full, so this file uses `try_append`.
 
@@ -116,8 +116,8 @@ impl RequestHead {
     ///
     /// # Errors
     ///
-    /// [`http::Error`]: the crate `http` does not accept the method or the target. It refuses targets of more than 65,534
-    /// bytes, and targets with some characters, for example `<`.
+    /// [`http::Error`]: the crate `http` does not accept the method or the target. It refuses targets of more than
+    /// 65,534 bytes, and targets with some characters, for example `<`.
     ///
     /// ```
     /// use hybi::handshake::RequestHead;

@@ -46,8 +46,8 @@ use crate::{CloseCode, Delivery, EventIndex, ReadyState};
 /// * A read of 0 bytes means that the data is complete: the peer has closed between two messages, with code 1000 or
 ///   without a code.
 /// * Every other end is an error, and each further read returns the error again. The error contains a
-///   [`ByteStreamError`]. So a connection that breaks off never looks like complete data. If the stream below fails, one
-///   read returns the error of that stream, before the first [`ByteStreamError`].
+///   [`ByteStreamError`]. So a connection that breaks off never looks like complete data. If the stream below fails,
+///   one read returns the error of that stream, before the first [`ByteStreamError`].
 /// * A text message is an error of the kind `InvalidData`, and fails the connection with 1003.
 /// * A read also answers Pings, writes the write queue and runs the timers, like [`WebSocket::recv`]. If the
 ///   application does not read, Pings that lie behind unread data are not answered, and the peer may give up the
@@ -68,8 +68,8 @@ use crate::{CloseCode, Delivery, EventIndex, ReadyState};
 ///
 /// `poll_shutdown` of tokio and `poll_close` of futures-io send a Close with code 1000 after all queued messages, and
 /// write the queue. Then nothing more can be sent, but data is still read until the peer closes.
-/// [`Config::close_timeout`](crate::Config::close_timeout) limits the time for which data is still read. If the peer has
-/// already closed, both calls also wait until the connection has ended, as RFC 6455 section 7.1.1 requires.
+/// [`Config::close_timeout`](crate::Config::close_timeout) limits the time for which data is still read. If the peer
+/// has already closed, both calls also wait until the connection has ended, as RFC 6455 section 7.1.1 requires.
 ///
 /// This is not the half-close of TCP: a WebSocket endpoint that receives a Close answers with its own Close, and sends
 /// no data after that. [`manual::tunnels`](crate::manual::tunnels) describes the consequences.

@@ -1,8 +1,8 @@
 //! The blocking WebSocket as a stream of bytes, for one thread.
 //!
 //! A [`ByteStream`] reads the data of binary messages, and sends each write as a binary message. It reads through
-//! `receive.rs`, which uses the run loop, and writes through `write_driver.rs`. `adapters/byte_stream.rs` decides what a
-//! reader gets for each event. [`ByteStream::split`] makes two halves for two threads (`byte_halves.rs`).
+//! `receive.rs`, which uses the run loop, and writes through `write_driver.rs`. `adapters/byte_stream.rs` decides what
+//! a reader gets for each event. [`ByteStream::split`] makes two halves for two threads (`byte_halves.rs`).
 //!
 //! Invariants:
 //! - No event is decoded while data is held, because the data lies in the inbox.
@@ -36,8 +36,8 @@ use crate::{CloseCode, Delivery, ReadyState};
 /// - A read of 0 bytes means that the data is complete: the peer has closed between two messages, with code 1000 or
 ///   without a code.
 /// - Every other end is an error, and each further read returns the error again. The error contains a
-///   [`ByteStreamError`]. So a connection that breaks off never looks like complete data. If the stream below fails, one
-///   read returns the error of that stream, before the first [`ByteStreamError`].
+///   [`ByteStreamError`]. So a connection that breaks off never looks like complete data. If the stream below fails,
+///   one read returns the error of that stream, before the first [`ByteStreamError`].
 /// - A text message is an error of the kind `InvalidData`, and fails the connection with 1003.
 /// - A read blocks until there is data, or for the time of [`set_read_timeout`](Self::set_read_timeout). It also
 ///   answers Pings, writes the write queue and runs the timers, like [`WebSocket::recv`]. If the application does not
@@ -52,8 +52,8 @@ use crate::{CloseCode, Delivery, ReadyState};
 ///   `BrokenPipe`.
 ///
 /// If the application sets the socket to non-blocking mode, a call that would block returns an error of the kind
-/// `WouldBlock`. A write with this error has sent nothing, and can be repeated. A write that returns a length may leave a
-/// part of its message in the write queue. A flush writes this part.
+/// `WouldBlock`. A write with this error has sent nothing, and can be repeated. A write that returns a length may leave
+/// a part of its message in the write queue. A flush writes this part.
 ///
 /// # Dropping
 ///
