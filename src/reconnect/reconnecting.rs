@@ -21,7 +21,8 @@ use crate::time::Instant;
 /// with [`connected`](Self::connected), and its end with [`closed`](Self::closed). The instants of all calls must have
 /// the same origin.
 ///
-/// `random` must be 64 uniformly distributed bits that differ between clients. They need not be secret.
+/// The argument `random` must be 64 uniformly distributed bits that differ between clients. The bits need not be
+/// secret.
 #[derive(Clone, Debug)]
 pub struct Reconnecting {
     policy: ReconnectPolicy,
