@@ -81,8 +81,8 @@
 //!
 //! A protocol is affected if it ends the sending direction and then waits for an answer, for example `nc -N`. A tunnel
 //! for such a protocol must send the end of a direction as data. Both ends of the tunnel use the messages of the
-//! WebSocket instead of a byte stream, and agree on a message for the end, for example an empty one. They close after
-//! both directions have ended.
+//! WebSocket instead of a byte stream. They agree on a message that means the end, for example an empty one, and close
+//! after both directions have ended.
 //!
 //! # Limits and timers
 //!
