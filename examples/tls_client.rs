@@ -4,7 +4,7 @@
 //! in this file instead. Without the file, the certificate of a private authority is refused, and the error names the
 //! unknown issuer.
 //!
-//! The variables of the environment name the proxy, if there is one: `https_proxy`, `all_proxy`, `no_proxy` and others.
+//! The client connects through the proxy that the environment names: `https_proxy`, `all_proxy`, `no_proxy` and others.
 
 use std::error::Error;
 use std::io::stdin;
@@ -42,8 +42,8 @@ async fn talk() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Connects to `url`, if needed through a proxy. Trusts the authority whose certificate is in `authority`, or those of
-/// the default configuration.
+/// Connects to `url`, through `proxy` if the setting requires it. Trusts the authority whose certificate is in
+/// `authority`, or without a file the authorities of the default configuration.
 ///
 /// # Errors
 ///
@@ -55,13 +55,13 @@ pub async fn connect(
 ) -> Result<WebSocket<ClientStream>, Box<dyn Error>> {
     let mut client = Client::new().proxy(proxy);
     if let Some(authority) = authority {
-        client = client.tls(trusting(authority)?);
+        client = client.tls(config_trusting(authority)?);
     }
     Ok(client.connect(url).await?)
 }
 
 /// Returns a configuration that trusts only the authority whose certificate is in a file.
-fn trusting(authority: &Path) -> Result<Arc<ClientConfig>, Box<dyn Error>> {
+fn config_trusting(authority: &Path) -> Result<Arc<ClientConfig>, Box<dyn Error>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(authority)?)?;
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))

@@ -9,8 +9,8 @@
 //! tunnel 127.0.0.1:2222 ws://127.0.0.1:9001/     on the host of the SSH client, which then connects to port 2222
 //! ```
 //!
-//! If one side breaks off, the other side must not take the data for complete. So TCP is then reset, and the WebSocket
-//! is closed with a code that means failure.
+//! If one connection breaks off, the other side must not take the data for complete. So the program then resets TCP,
+//! and closes the WebSocket with a code that means failure.
 
 use std::error::Error;
 use std::io;
@@ -69,8 +69,8 @@ async fn run(address: &str, target: Arc<str>) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// The numbers of bytes that were forwarded in both directions. `None` if the WebSocket was closed before all bytes of TCP
-/// were forwarded.
+/// The number of bytes that were forwarded in each direction. `None` if the peer closed the WebSocket before all bytes
+/// of TCP were forwarded.
 type Forwarded = Option<(u64, u64)>;
 
 /// Serves one connection. Returns how many bytes were forwarded to the target, and back.
@@ -107,7 +107,8 @@ where
     let copied = copy_bidirectional(&mut bytes, &mut tcp).await;
     if let Err(error) = &copied {
         let mut ws = bytes.into_inner();
-        // There is no half-close: after the peer's Close, nothing more is sent. TCP may have more bytes nevertheless.
+        // A WebSocket has no half-close. If the peer closes while TCP still has bytes, they are dropped, and this is no
+        // failure.
         let is_normal = |code: Option<CloseCode>| code.is_none_or(|code| code == CloseCode::NORMAL);
         if error.kind() == io::ErrorKind::BrokenPipe
             && ws.peer_close().is_some_and(|close| is_normal(close.code))

@@ -101,7 +101,7 @@
 //! The crate implements all of RFC 6455 for both roles, and RFC 7692 with the feature `deflate`. With the feature
 //! `rustls` or `native-tls`, the adapters use TLS. The crate does not implement HTTP beyond the handshake and CONNECT,
 //! or connection pools. Only the functions `connect` of the adapters resolve host names. The modules [`dial`] and
-//! [`reconnect`] decide which address to connect to, and when to connect again. Each `connect` uses `dial`, and the
+//! [`reconnect`] decide which address to connect to, and when to connect again. Each `connect` uses `dial` and the
 //! proxy of the client. `Client::reconnecting` of `net` and `tokio` uses `reconnect` as well. The module `redirect`
 //! decides about redirects, which `connect` follows on request.
 //!

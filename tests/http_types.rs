@@ -1,6 +1,6 @@
 //! Conversions between this crate and the types of the crate `http`, without a network.
 //!
-//! `tests/net/http_types.rs` and `tests/async_adapters/http_types.rs` have clients that send an `http::Request`.
+//! `tests/net/http_types.rs` has clients that send an `http::Request`.
 #![cfg(feature = "http")]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
 
@@ -21,8 +21,8 @@ fn request(uri: &str, headers: &[(&str, &[u8])]) -> Request<()> {
     headers.iter().fold(builder, add).body(()).unwrap()
 }
 
-/// Returns the lines of the request that the handshake writes, without the first line and the empty one at the end.
-fn written(request: &Request<()>) -> Vec<String> {
+/// Returns the header lines that the handshake writes for `request`.
+fn header_lines(request: &Request<()>) -> Vec<String> {
     let converted = HttpClientRequest::try_from(request).unwrap();
     let handshake = ClientHandshake::new(converted.client_request(), NONCE, HeadLimits::new()).unwrap();
     let text = String::from_utf8(handshake.to_vec()).unwrap();
@@ -55,7 +55,7 @@ fn s4_1_headers_of_the_application_are_sent_in_their_order() {
         ("Cookie", b"b=2"),
         ("X-Empty", b""),
     ];
-    let lines = written(&request("ws://a/x?y", &headers));
+    let lines = header_lines(&request("ws://a/x?y", &headers));
     assert_eq!(lines[..5], OWN);
     let values: Vec<&str> = lines[5..].iter().map(String::as_str).collect();
     // The crate `http` groups headers of the same name.
@@ -96,10 +96,10 @@ fn a_request_that_was_built_for_tungstenite_is_accepted() {
         ("Sec-WebSocket-Key", b"AAAAAAAAAAAAAAAAAAAAAA=="),
         ("Authorization", b"Bearer 7f3a"),
     ];
-    let lines = written(&request("ws://a/", &of_tungstenite));
+    let lines = header_lines(&request("ws://a/", &of_tungstenite));
     assert_eq!(lines[..5], OWN, "the key is a fresh one");
     assert_eq!(lines[5..], ["authorization: Bearer 7f3a"]);
-    // The same as browsers and other libraries write it.
+    // Browsers and other libraries write the same values in these forms.
     for (name, value) in [
         ("host", "A"),
         ("host", "a:80"),
@@ -107,7 +107,7 @@ fn a_request_that_was_built_for_tungstenite_is_accepted() {
         ("connection", "upgrade"),
         ("upgrade", "WebSocket"),
     ] {
-        assert_eq!(written(&request("ws://a/", &[(name, value.as_bytes())])), OWN, "{name}: {value}");
+        assert_eq!(header_lines(&request("ws://a/", &[(name, value.as_bytes())])), OWN, "{name}: {value}");
     }
 }
 
@@ -152,7 +152,7 @@ fn s4_1_a_request_that_cannot_be_sent_is_an_error() {
         assert_eq!(error(&built), expected, "{uri}");
     }
     // `http::Uri` drops a fragment itself.
-    assert_eq!(written(&request("ws://a/#top", &[])), OWN);
+    assert_eq!(header_lines(&request("ws://a/#top", &[])), OWN);
 
     let mut post = request("ws://a/", &[]);
     *post.method_mut() = Method::POST;

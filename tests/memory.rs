@@ -85,7 +85,7 @@ fn connections_and_adapters_hold_bounded_memory() {
     #[cfg(feature = "net")]
     net::memory();
     #[cfg(all(feature = "net", feature = "tokio"))]
-    // In a thread of its own, so that the pool of this thread stays empty.
+    // A thread of its own keeps the pool of this thread empty.
     std::thread::spawn(bytes::memory).join().unwrap();
     #[cfg(feature = "tokio")]
     async_adapters::memory();

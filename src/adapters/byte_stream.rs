@@ -16,7 +16,7 @@
 //! ```
 //!
 //! Invariants:
-//! - Data is held until the reader has consumed it. The adapter decodes no further event meanwhile, because the data
+//! - Data is held until the reader has consumed it. Until then the adapter decodes no further event, because the data
 //!   lies in the inbox.
 //! - `Eof` and `Failed` are final. A connection that ended without a Close from the peer never leads to `Eof`.
 
@@ -38,8 +38,7 @@ pub(super) const MAX_WRITE: usize = 64 << 10;
 
 /// The reason why a byte stream returned no more data: the inner error of an [`io::Error`] of a byte stream.
 ///
-/// `ByteStream` of each adapter returns this error when it is read. The kind of the [`io::Error`] is in the last
-/// column:
+/// A read from a `ByteStream` returns this error. The last column has the kind of the [`io::Error`]:
 ///
 /// | variant | when | kind |
 /// | --- | --- | --- |
@@ -48,6 +47,7 @@ pub(super) const MAX_WRITE: usize = 64 << 10;
 /// | [`InMessage`](Self::InMessage) | the peer closed with 1000 or without a code, before the end of a message | `UnexpectedEof` |
 /// | [`Ended`](Self::Ended) | the stream ended without a Close | `UnexpectedEof` |
 /// | [`Ended`](Self::Ended) | a timer ended the connection | `ConnectionAborted` |
+/// | [`Ended`](Self::Ended) | a violation had ended the connection before it became a byte stream | `InvalidData` |
 /// | [`Unknown`](Self::Unknown) | an earlier owner of the connection got the outcome | `NotConnected` |
 ///
 /// ```
@@ -95,7 +95,7 @@ impl ByteStreamError {
         match self {
             Self::Protocol(_) | Self::Ended(Outcome::Failed(_)) => ErrorKind::InvalidData,
             Self::Ended(Outcome::Abnormal(_)) | Self::InMessage(_) => ErrorKind::UnexpectedEof,
-            // Not `TimedOut`, because a read with a timeout returns this kind, and can then be repeated.
+            // A read with a timeout returns `TimedOut`, and can then be repeated. So a final end has another kind.
             Self::Closed(_) | Self::Ended(_) => ErrorKind::ConnectionAborted,
             Self::Unknown => ErrorKind::NotConnected,
         }
@@ -165,7 +165,7 @@ impl ByteInput {
     pub(super) fn new(peer_close: Option<CloseFrame>) -> Self {
         let mut input = Self { held: None, in_message: false, end: End::Open };
         if let Some(close) = peer_close {
-            input.close(close);
+            input.handle_close(close);
         }
         input
     }
@@ -210,7 +210,7 @@ impl ByteInput {
             // The core refuses text, so these events do not occur. If one did, its data must not be lost silently.
             Event::Text(_) | Event::Chunk { .. } => self.fail(ProtocolError::TextNotAccepted),
             Event::CloseReceived { code, reason } => {
-                self.close(CloseFrame { code, reason: CloseReason::truncated(reason) });
+                self.handle_close(CloseFrame { code, reason: CloseReason::truncated(reason) });
                 return true;
             }
             Event::Closed(outcome) => self.end(Some(outcome)),
@@ -220,8 +220,8 @@ impl ByteInput {
     }
 
     /// Handles the peer's Close.
-    fn close(&mut self, close: CloseFrame) {
-        self.finish(match close.code {
+    fn handle_close(&mut self, close: CloseFrame) {
+        self.store_end(match close.code {
             None | Some(CloseCode::NORMAL | CloseCode::NO_STATUS) if self.in_message => {
                 End::Failed(Box::new(ByteStreamError::InMessage(close)))
             }
@@ -233,16 +233,18 @@ impl ByteInput {
 
     /// Handles a violation of the protocol.
     pub(super) fn fail(&mut self, error: ProtocolError) {
-        self.finish(End::Failed(Box::new(ByteStreamError::Protocol(error))));
+        self.store_end(End::Failed(Box::new(ByteStreamError::Protocol(error))));
     }
 
     /// Handles the end of the connection. `outcome` is `None` if an earlier owner of the connection got the outcome.
     pub(super) fn end(&mut self, outcome: Option<Outcome>) {
-        self.finish(End::Failed(Box::new(outcome.map_or(ByteStreamError::Unknown, ByteStreamError::Ended))));
+        self.store_end(End::Failed(Box::new(
+            outcome.map_or(ByteStreamError::Unknown, ByteStreamError::Ended),
+        )));
     }
 
     /// Stores the end, unless there is an earlier one.
-    fn finish(&mut self, end: End) {
+    fn store_end(&mut self, end: End) {
         if matches!(self.end, End::Open) {
             self.end = end;
         }

@@ -35,7 +35,7 @@ pub(super) struct PendingReplies {
     /// The kind of input that has arrived since the sending half last applied the replies: [`NO_INPUT`], [`CONTROL`] or
     /// [`DATA`].
     new_input: AtomicU8,
-    /// True if the receiving half has decoded everything that it has read, and the sending half does not know it yet.
+    /// True if the receiving half has decoded everything that it has read, and has stored the replies.
     decoded_all: AtomicBool,
 }
 
@@ -83,8 +83,8 @@ impl PendingReplies {
         self.decoded_all.store(decoded_all, Ordering::Release);
     }
 
-    /// Returns whether the receiving half has decoded everything that it has read. If so, [`apply`](Self::apply) then
-    /// passes on the replies to all of this input.
+    /// Returns whether the receiving half has decoded everything that it has read. If so, the next
+    /// [`apply`](Self::apply) passes on the replies to all of this input.
     pub(super) fn decoded_all(&self) -> bool {
         self.decoded_all.load(Ordering::Acquire)
     }

@@ -528,14 +528,15 @@ mod tests {
     fn s5_5_3_undecoded_bytes_behind_others_may_hold_the_pong() {
         let config = Config::new().idle_timeout(Some(SECOND * 100));
         let mut timers = timers_with_a_ping_sent();
-        // Bytes are received at 59 and decoded in part. The rest may contain the Pong, but does not count as data.
         timers.received(at(59), false);
+        // A rest that was received before the Ping was written cannot contain its Pong.
         timers.received_undecoded_rest(at(29));
         assert_eq!(timers.next(&config), (at(89), Due::Expired(TimerKind::Pong)));
+        // A rest that was received after the Ping may contain the Pong, but does not count as data.
         timers.received_undecoded_rest(at(59));
         assert_eq!(timers.next(&config), (at(89), Due::Ping));
         assert_eq!(timers.data, Instant::ZERO);
-        // The next Ping was written after the bytes arrived.
+        // The next Ping is written after the rest was received, so the rest cannot contain its Pong.
         timers.next_ping(at(89));
         timers.pings_written(at(89), 0);
         timers.received_undecoded_rest(at(59));

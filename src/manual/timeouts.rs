@@ -31,9 +31,9 @@
 //!   Pong before the end of this frame.
 //! - Bytes that are still in the socket have no effect. So a driver that writes for a long time must also read from
 //!   time to time, as the adapters do.
-//! - If nobody reads, the Pong of a live peer waits in the socket. While the application calls no method that receives,
-//!   the peer of a blocking WebSocket counts as alive, as long as the transport takes what is written. This also holds
-//!   for a `Reader` in a busy thread, and after the `Reader` was dropped.
+//! - If nobody reads, the Pong of a live peer waits in the socket. So the peer of a blocking WebSocket counts as alive
+//!   while the application calls no method that receives, and the transport takes what is written. This also holds if
+//!   the thread of the `Reader` is busy, and after the `Reader` was dropped.
 //! - If the transport was full and accepts bytes again, the peer reads. These writes extend the timeout too, but in all
 //!   by at most three times the pong timeout.
 //! - A Ping waits while a frame of ours is partly written. During this wait, each successful write restarts the

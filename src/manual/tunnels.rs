@@ -52,24 +52,26 @@
 //! | is silent for too long | `ConnectionAborted` | `BrokenPipe` |
 //! | sends text, or breaks the protocol | `InvalidData` | `BrokenPipe` |
 //!
-//! All data that the peer sent before is returned first. To tell the peer that data is incomplete, close with another
-//! code than 1000: call `close` of the WebSocket that `into_inner` returns. Dropping the byte stream also tells this.
+//! All data that arrived before the end is returned first. To tell the peer that data is incomplete, close with another
+//! code than 1000: call `close` of the WebSocket that `into_inner` returns. If you drop the byte stream without a
+//! shutdown, the peer also gets an error.
 //!
 //! # There is no half-close
 //!
-//! In TCP each direction ends by itself. In a WebSocket the first Close ends both directions: the endpoint that
-//! receives it answers with its own Close, and sends nothing after that (RFC 6455 section 5.5.1).
+//! In TCP each direction ends by itself. In a WebSocket the first Close ends both directions. The endpoint that
+//! receives a Close answers with its own Close, and sends nothing after that (RFC 6455 section 5.5.1).
 //!
 //! - After our shutdown, we still read all messages that the peer has queued before it received our Close. Data that
-//!   the application of the peer writes later is refused there (`BrokenPipe`), and does not arrive.
+//!   the application of the peer writes later does not arrive: its write returns `BrokenPipe`.
 //! - After the peer's Close, data that we have queued is normally written before the answer. If the peer does not read
 //!   fast enough, queued data is dropped. A flush then returns `BrokenPipe`.
-//! - So if the service goes on sending after the peer's Close with 1000, a write returns `BrokenPipe` although nothing has
-//!   failed, and `copy_bidirectional` returns this error. `peer_close` of the WebSocket tells the two cases apart, as in
-//!   `examples/tunnel.rs`.
-//! - A copy in both directions ends only after both directions have ended. If the service neither sends nor closes after
-//!   the end of its input, the copy waits for ever. A tunnel should then end it after a time limit, for example with
-//!   `tokio::time::timeout` around the rest of the copy. A limit around the whole copy also ends tunnels that are in use.
+//! - A service may go on sending after the peer's Close with 1000. Then a write returns `BrokenPipe` although nothing
+//!   has failed, and `copy_bidirectional` returns this error. `peer_close` of the WebSocket tells whether the peer has
+//!   closed normally, as in `examples/tunnel.rs`.
+//! - A copy in both directions ends only after both directions have ended. If the service neither sends nor closes
+//!   after the end of its input, the copy never ends. So limit the time of the second direction, for example with
+//!   `tokio::time::timeout` around the rest of the copy. A limit around the whole copy would also end tunnels that are
+//!   in use.
 //! - The time between the first Close and the end of the connection is limited by
 //!   [`Config::close_timeout`](crate::Config::close_timeout).
 //!
@@ -77,9 +79,9 @@
 //! These are MQTT, NATS, SSH, VNC and most database protocols. Other tunnels, for example websockify, behave in the
 //! same way.
 //!
-//! A protocol is affected if it ends the sending direction and then waits for an answer, for example `nc -N`.
-//! Such a tunnel must send the end of a direction as data. Both ends use the messages
-//! of the WebSocket instead of a byte stream, and agree on a message for the end, for example an empty one. They close
+//! A protocol is affected if it ends the sending direction and then waits for an answer, for example `nc -N`. A tunnel
+//! for such a protocol must send the end of a direction as data. Both ends of the tunnel use the messages of the
+//! WebSocket instead of a byte stream. They agree on a message that means the end, for example an empty one, and close
 //! after both directions have ended.
 //!
 //! # Limits and timers
@@ -90,4 +92,4 @@
 //! - Backpressure works in both directions. A write waits at [`Config::high_water`](crate::Config::high_water). While
 //!   the application does not read, the peer cannot send, and Pings that lie behind unread data are not answered. If an
 //!   application may stop reading for a long time, the peer needs a long pong timeout.
-//! - Data that is encrypted, as in SSH, becomes no shorter by compression. Do not offer permessage-deflate for it.
+//! - Compression does not shorten encrypted data, as in SSH. Do not offer permessage-deflate for such data.

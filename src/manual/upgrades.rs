@@ -32,8 +32,8 @@
 //! }
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-//! // With hyper: `request.headers().iter()`, each with its name as a text and its value as bytes. With the feature
-//! // `http`, `RequestHead::try_from(&request)` copies all parts.
+//! // With hyper: `request.headers().iter()`, with the name as text and the value as bytes. With the feature `http`,
+//! // `RequestHead::try_from(&request)` replaces this code.
 //! let mut head = RequestHead::new("GET", "/chat");
 //! for (name, value) in [
 //!     ("host", "example.com"),

@@ -1,6 +1,6 @@
 //! [`Failure`]: the reason why a client has no connection, and whether another attempt can help.
 //!
-//! This file classifies. It computes no delay and keeps no state.
+//! This file classifies failures. It computes no delay and keeps no state.
 //!
 //! Invariant: a failure contains no text, no header and no URL, so it can be logged.
 
@@ -41,7 +41,7 @@ pub enum Failure {
     /// The TLS handshake failed for another reason: the server or the proxy has sent an alert, does not speak TLS, or
     /// has no parameters in common with the client.
     Tls,
-    /// The application had no target for the attempt, for example because it could not get a token.
+    /// The application had no URL or no headers for the attempt, for example because it could not get a token.
     Target,
     /// The URL, the request, the proxy setting or the TLS configuration cannot be used, so no attempt was made.
     Request,
@@ -66,14 +66,14 @@ impl Failure {
     /// ```
     #[must_use]
     pub fn response(status: u16, headers: Headers<'_>, unix_time: Option<Duration>) -> Self {
-        Self::Response { status, retry_after: wait(headers, unix_time) }
+        Self::Response { status, retry_after: retry_after_of(headers, unix_time) }
     }
 
     /// Creates the failure for a proxy's response with a status other than 2xx. The arguments are those of
     /// [`response`](Self::response).
     #[must_use]
     pub fn proxy(status: u16, headers: Headers<'_>, unix_time: Option<Duration>) -> Self {
-        Self::Proxy { status, retry_after: wait(headers, unix_time) }
+        Self::Proxy { status, retry_after: retry_after_of(headers, unix_time) }
     }
 
     /// Returns whether another attempt with the same request can succeed. This is the default choice of
@@ -121,7 +121,7 @@ impl Failure {
 }
 
 /// Returns the time that the header `Retry-After` asks the client to wait.
-fn wait(headers: Headers<'_>, unix_time: Option<Duration>) -> Option<Duration> {
+fn retry_after_of(headers: Headers<'_>, unix_time: Option<Duration>) -> Option<Duration> {
     headers.get("retry-after").and_then(|value| retry_after(value, unix_time))
 }
 

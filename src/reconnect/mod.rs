@@ -1,8 +1,8 @@
 //! The policy of reconnecting, without I/O: whether and when a client connects again after a failure.
 //!
-//! A server that restarts loses all its clients at once. If they all come back at once, they overload it again. So a
-//! client waits for a random time before each attempt, and the range of this time grows with each failure (RFC 6455
-//! section 7.2.3). The delay is "full jitter": any delay from zero to the end of the range is equally likely.
+//! A server that restarts loses all its clients at once. If all clients come back at the same moment, they overload the
+//! server again. So a client waits for a random delay before it tries again. Any delay from zero to the end of a window
+//! is equally likely ("full jitter"). The window grows with each failure (RFC 6455 section 7.2.3).
 //!
 //! [`ReconnectPolicy`] has the settings. [`Reconnecting`] is the state machine of one client. [`Failure`] is the reason
 //! why the client has no connection. This module connects nothing. The caller passes the time and the random bits to
@@ -18,7 +18,7 @@
 //! ```
 //!
 //! Invariants:
-//! - A delay is never longer than [`ReconnectPolicy::window`], plus the time that the server asked for.
+//! - A delay is at most [`ReconnectPolicy::window`], plus the time that the server asked for.
 //! - The window grows until a connection has lasted for [`ReconnectPolicy::min_uptime`]. So a server that accepts
 //!   connections and closes them at once does not cause an endless loop without delays.
 //! - Nothing is buffered or sent again. A new connection starts without the messages of the previous one.
@@ -32,7 +32,7 @@
 //! let at = |seconds| Instant::from_origin(Duration::from_secs(seconds));
 //! let random = u64::MAX / 2;                        // use 64 random bits, so that all clients differ
 //!
-//! // No connection could be made. The next attempt is half of the window away, because `random` is half of its range.
+//! // The attempt failed. `random` is half of its range, so the client waits for half of the window.
 //! let Next::RetryAt(when) = reconnecting.failed(at(0), &Failure::Network, random) else { panic!() };
 //! assert_eq!(when, Instant::from_origin(Duration::from_secs(2)));
 //!

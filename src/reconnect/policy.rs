@@ -3,7 +3,8 @@
 //! This file computes the window of a delay and chooses a delay from the window. The state machine in `reconnecting.rs`
 //! counts the failures.
 //!
-//! Invariant: no value of a setting causes a panic or an overflow. Values that exceed a range are limited to it.
+//! Invariant: no value of a setting causes a panic or an overflow. A result that is too large becomes the largest
+//! possible value.
 
 use core::fmt;
 use core::time::Duration;
@@ -11,7 +12,7 @@ use core::time::Duration;
 use super::failure::Failure;
 use crate::time::{Instant, nanos};
 
-/// The settings of reconnecting: delays, most attempts, and which failures to retry.
+/// The settings of reconnecting: delays, the maximum number of attempts, and which failures to retry.
 ///
 /// The value has no state. One policy can serve many clients, and it can be a `static`.
 ///
@@ -64,8 +65,8 @@ impl ReconnectPolicy {
     /// Sets the longest delay after the first failure; 5 seconds by default, as RFC 6455 section 7.2.3 suggests. The
     /// longest delay doubles with each further failure.
     ///
-    /// The delay is chosen at random between zero and the longest delay. So the mean delay is half of it. With zero,
-    /// every attempt follows at once: set this only in tests.
+    /// The delay is chosen at random between zero and the longest delay. So the mean delay is half of the longest one.
+    /// If `delay` is zero, every attempt follows at once. Set zero only in tests.
     #[must_use]
     pub const fn first_delay(mut self, delay: Duration) -> Self {
         self.first_delay = delay;
@@ -80,10 +81,10 @@ impl ReconnectPolicy {
     }
 
     /// Sets the limit for the time that a server can ask for with `Retry-After`; 3600 seconds by default. If a server
-    /// asks for more, the client waits for this time.
+    /// asks for more, `limit` is used instead.
     ///
-    /// The header is honoured with the statuses 429 and 503. The random delay is added to it. Otherwise all clients
-    /// that received the same header would come back at the same moment.
+    /// The client obeys the header of responses with status 429 or 503. It adds the random delay to the time of the
+    /// header. Otherwise all clients that received the same header would come back at the same moment.
     #[must_use]
     pub const fn max_retry_after(mut self, limit: Duration) -> Self {
         self.max_retry_after = limit;
@@ -118,8 +119,10 @@ impl ReconnectPolicy {
         self
     }
 
-    /// Returns the longest delay after `delays` earlier delays: the first delay, doubled for each earlier delay, and at
-    /// most the largest delay.
+    /// Returns the longest possible delay after `delays` earlier delays.
+    ///
+    /// This is the value of [`first_delay`](Self::first_delay), doubled for each earlier delay, and at most the value
+    /// of [`max_delay`](Self::max_delay).
     #[must_use]
     pub fn window(&self, delays: u32) -> Duration {
         let first = nanos(self.first_delay);
@@ -137,7 +140,7 @@ impl ReconnectPolicy {
 /// Returns a duration from zero to `window`. If `random` is uniformly distributed, so is the result.
 fn select(window: Duration, random: u64) -> Duration {
     let window = nanos(window);
-    // A multiplication instead of a remainder. The remainder would make short delays more likely.
+    // Multiply, because a remainder (`random % window`) would make short delays more likely.
     let product = u128::from(random) * (u128::from(window) + 1);
     Duration::from_nanos(u64::try_from(product >> 64).unwrap_or(window))
 }

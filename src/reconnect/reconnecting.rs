@@ -21,14 +21,15 @@ use crate::time::Instant;
 /// with [`connected`](Self::connected), and its end with [`closed`](Self::closed). The instants of all calls must have
 /// the same origin.
 ///
-/// `random` must be 64 uniformly distributed bits that differ between clients. They need not be secret.
+/// The argument `random` must be 64 uniformly distributed bits that differ between clients. The bits need not be
+/// secret.
 #[derive(Clone, Debug)]
 pub struct Reconnecting {
     policy: ReconnectPolicy,
     /// The number of attempts in a row that led to no lasting connection.
     failed_attempts: u32,
-    /// The number of delays since the last lasting connection. It is one more than `failed_attempts` after a lasting
-    /// connection has ended, because this end caused a delay but was no failed attempt.
+    /// The number of delays since a lasting connection ended, the delay after this end included. The end is no failed
+    /// attempt, so this number can be one more than `failed_attempts`.
     delays: u32,
     /// When the current connection was opened; `None` without a connection.
     opened_at: Option<Instant>,
@@ -85,17 +86,17 @@ impl Reconnecting {
 
     /// Records that an open connection has ended, and returns what to do next.
     ///
-    /// This call is [`failed`](Self::failed) with the close code of `outcome`. A receiving call can also fail with an
-    /// I/O error and without an outcome. Then call `failed` with [`Failure::Network`].
+    /// This method calls [`failed`](Self::failed) with the [`Failure`] that `outcome` converts to. A receiving call can
+    /// also fail with an I/O error and without an outcome. Then call `failed` with [`Failure::Network`].
     pub fn closed(&mut self, now: Instant, outcome: Outcome, random: u64) -> Next {
         self.failed(now, &outcome.into(), random)
     }
 
     /// Records that an attempt has failed or that an open connection has ended, and returns what to do next.
     pub fn failed(&mut self, now: Instant, failure: &Failure, random: u64) -> Next {
-        let least = self.policy.min_uptime;
+        let min_uptime = self.policy.min_uptime;
         let opened_at = self.opened_at.take();
-        if opened_at.is_some_and(|opened_at| now.saturating_duration_since(opened_at) >= least) {
+        if opened_at.is_some_and(|opened_at| now.saturating_duration_since(opened_at) >= min_uptime) {
             self.reset();
         } else {
             self.failed_attempts = self.failed_attempts.saturating_add(1);
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn s7_2_3_the_longest_delay_doubles_up_to_the_largest() {
+    fn s7_2_3_the_longest_delay_doubles_up_to_max_delay() {
         let mut reconnecting = reconnecting();
         for seconds in [5, 10, 20, 40, 60, 60, 60] {
             let failed = reconnecting.clone().failed(at(3), &Failure::Network, 0);
@@ -311,7 +312,7 @@ mod tests {
         let failure = Failure::Response { status: 503, retry_after: Some(Duration::MAX) };
         let mut reconnecting = Reconnecting::new(largest);
         for now in [Instant::ZERO, Instant::LAST, Instant::NEVER] {
-            // The next attempt is never `NEVER`, which would mean that there is none.
+            // The result is never `Instant::NEVER`, which would mean that no attempt follows.
             assert_eq!(reconnecting.failed(now, &failure, u64::MAX), Next::RetryAt(Instant::LAST));
         }
         let mut reconnecting = Reconnecting::new(ReconnectPolicy::new().first_delay(Duration::ZERO));
@@ -332,7 +333,7 @@ mod tests {
         (mean, variance.sqrt())
     }
 
-    /// The figures of `docs/decisions/0047-delays-have-full-jitter.md`.
+    /// Prints and checks the figures of `docs/decisions/0047-delays-have-full-jitter.md`.
     #[test]
     fn s7_2_3_delays_are_spread_evenly_over_the_window() {
         let (mut random, mut reconnecting) = (Random(1), reconnecting());
@@ -407,7 +408,7 @@ mod tests {
         for client in 0..CLIENTS {
             retry(&mut attempts, client, at(0), Failure::Closed(CloseCode::ABNORMAL));
         }
-        // The time at which the server can accept the next client, and all attempts after the server came back.
+        // The time at which the server can accept the next client, and the times of all attempts while it is up.
         let (mut free_at, mut seen) = (at(DOWN), Vec::new());
         while let Some((now, client)) = attempts.pop_first() {
             if now < at(DOWN) {

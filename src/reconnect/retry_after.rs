@@ -1,7 +1,7 @@
 //! The value of the header `Retry-After` (RFC 9110 section 10.2.3): a number of seconds, or a date.
 //!
-//! A date has one of the three formats of RFC 9110 section 5.6.7. The date becomes a duration, for which the caller
-//! passes the wall-clock time.
+//! A date has one of the three formats of RFC 9110 section 5.6.7. The caller passes the wall-clock time. The
+//! result is the duration from this time to the date.
 //!
 //! Invariant: every input gives a duration or `None`. A number that is too large gives the longest duration.
 

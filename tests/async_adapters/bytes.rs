@@ -1,8 +1,8 @@
 //! A WebSocket as a stream of bytes, with the traits of futures-io and of tokio.
 //!
-//! The tests check what is read and written for any sizes of messages, reads and writes. They check which ends are the
-//! end of the data and which are errors, backpressure, shutdown, and two tasks. `tests/net/bytes.rs` has the tests of
-//! the blocking adapter, and `tests/memory/bytes.rs` measures memory.
+//! The tests check that messages, reads and writes of any size carry the same bytes. They check which end of a
+//! connection is the end of the data, and which is an error. They also check backpressure, shutdown, and two tasks.
+//! `tests/net/bytes.rs` has the tests of the blocking adapter, and `tests/memory/bytes.rs` measures memory.
 
 use std::io::{ErrorKind, IoSlice};
 use std::pin::{Pin, pin};
@@ -67,8 +67,8 @@ fn send_in_messages(peer: &mut Peer, mut data: &[u8], random: &mut Random) {
     peer.say();
 }
 
-/// Runs two tasks, the second one only if there is one, while the peer reads at most `most` bytes in each millisecond.
-/// Returns the result of the first task.
+/// Runs `first`, and `second` if there is one, while the peer reads at most `most` bytes in each millisecond. Returns
+/// the result of `first`.
 fn run_with_peer<T>(
     clock: &Clock,
     peer: &mut Peer,
@@ -169,7 +169,7 @@ fn s7692_7_compressed_messages_give_the_same_bytes() {
 fn any_writes_arrive_as_the_same_bytes() {
     for seed in 1..200 {
         let mut random = Random(seed);
-        // A stream that hesitates wakes its task each time. If it were also full, time would not move.
+        // A stream that hesitates wakes its task each time. If the stream were also full, time would not move.
         let hesitant = random.below(2) == 0;
         let behavior = Behavior {
             piece: [30 + random.len(), usize::MAX][random.below(2)],
@@ -254,7 +254,7 @@ fn small_messages_that_have_arrived_are_returned_by_one_read() {
     assert!(poll_once(bytes.read(&mut to)).is_pending());
     peer.pump();
     assert_eq!(peer.heard.iter().filter(|heard| matches!(heard, Heard::Pong(_))).count(), 4);
-    // An empty buffer is no reason to wait.
+    // A read into an empty buffer returns at once.
     assert!(matches!(poll_once(bytes.read(&mut [])), Poll::Ready(Ok(0))));
 }
 
@@ -365,7 +365,7 @@ fn data_before_an_abnormal_end_is_returned() {
 }
 
 #[test]
-fn s5_5_2_a_dead_peer_is_an_error_and_not_a_timeout_of_a_call() {
+fn s5_5_2_a_silent_peer_is_an_error_that_is_no_timeout_of_a_call() {
     let (clock, mut bytes, _peer) = bytes_pair(Role::Server, Behavior::default(), Config::new());
     let (kind, error) = end_of(&clock, &mut bytes);
     assert_eq!(kind, ErrorKind::ConnectionAborted);
@@ -582,7 +582,8 @@ async fn write_until_error(stream: &mut (impl AsyncWrite + Unpin)) -> ErrorKind 
     panic!("the stream takes everything")
 }
 
-/// The reading task waits, and the writing task learns from it that the peer has closed, and the other way round.
+/// The reading task sees the peer's Close, and the waiting write then fails. In the second part a timer of the waiting
+/// write ends the connection, and the waiting read then fails.
 #[test]
 fn two_tasks_learn_of_the_end_from_each_other() {
     for role in ROLES {
@@ -602,7 +603,7 @@ fn two_tasks_learn_of_the_end_from_each_other() {
         let error = run(&clock, sending, &mut [receiving.as_mut(), closing.as_mut()]);
         assert_eq!(error, ErrorKind::BrokenPipe);
 
-        // The Pong timer of a waiting write ends the connection.
+        // The peer is silent, so the Pong timer ends the connection.
         let (clock, bytes, _peer) = bytes_pair(role, behavior, Config::new().high_water(100));
         let (mut reading, mut writing) = smol::io::split(bytes);
         let mut sending = pin!(async {
@@ -613,11 +614,11 @@ fn two_tasks_learn_of_the_end_from_each_other() {
     }
 }
 
-/// A stream whose writes fail, and that still has input.
+/// A stream whose writes fail, although it still has input.
 #[derive(Debug)]
-struct OneWay(End);
+struct BrokenOutput(End);
 
-impl AsyncRead for OneWay {
+impl AsyncRead for BrokenOutput {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -627,7 +628,7 @@ impl AsyncRead for OneWay {
     }
 }
 
-impl AsyncWrite for OneWay {
+impl AsyncWrite for BrokenOutput {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<std::io::Result<usize>> {
         Poll::Ready(Err(ErrorKind::BrokenPipe.into()))
     }
@@ -645,7 +646,7 @@ impl AsyncWrite for OneWay {
 fn a_failed_write_does_not_end_the_reading() {
     let (clock, end) = (Clock::default(), End::new(Behavior::default()));
     let ws = WebSocket::from_parts(
-        OneWay(end.clone()),
+        BrokenOutput(end.clone()),
         clock.clone(),
         connection(Role::Client, patient()),
         Inbox::empty(),
@@ -676,7 +677,7 @@ fn a_stream_that_reports_too_many_bytes_is_an_error_of_both_halves() {
                 assert!(has_bug(&error), "{error}");
                 let error = block_on(&clock, reading.read(&mut [0; 10])).unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
-                // The stream takes what is written. It may also be closed.
+                // The result depends on whether the connection has ended. The stream itself takes all bytes.
                 let _ = block_on(&clock, writing.write(b"late"));
             } else {
                 // Large data is written without a copy.
@@ -697,7 +698,7 @@ fn a_stream_that_reports_too_many_bytes_is_an_error_of_both_halves() {
 }
 
 #[test]
-fn the_websocket_returns_from_a_byte_stream() {
+fn into_inner_returns_a_websocket_that_works() {
     let (clock, bytes, mut peer) = bytes_pair(Role::Server, Behavior::default(), patient());
     peer.connection.send_text("text").unwrap();
     peer.connection.send_binary(b"bytes").unwrap();
@@ -714,7 +715,7 @@ fn the_websocket_returns_from_a_byte_stream() {
 }
 
 #[test]
-fn a_websocket_that_has_ended_gives_no_data() {
+fn a_byte_stream_of_an_ended_websocket_returns_its_end() {
     let end = |close: Option<u16>| {
         let (clock, mut ws, mut peer) = pair(Role::Client, Behavior::default(), patient());
         if let Some(code) = close {
@@ -731,9 +732,9 @@ fn a_websocket_that_has_ended_gives_no_data() {
     assert_eq!(end(None), Err(ErrorKind::UnexpectedEof));
 }
 
-/// A task that joins both directions must be woken for each of them.
+/// A task that reads and writes at the same time must be woken for both.
 #[test]
-fn both_directions_in_one_task_progress() {
+fn one_task_can_read_and_write_at_the_same_time() {
     let behavior = Behavior { capacity: 20, ..Behavior::default() };
     let (clock, bytes, mut peer) = bytes_pair(Role::Server, behavior, patient().high_water(100));
     let (mut reading, mut writing) = smol::io::split(bytes);
@@ -815,7 +816,8 @@ mod over_tcp {
         let (mut from, mut to) = TcpStream::connect(client_address).await.unwrap().into_split();
         let data = Random(3).bytes(3_000_000);
         let sent = data.clone();
-        // The application reads all answers before it ends its direction, because a WebSocket has no half-close.
+        // The application reads all answers before it ends its sending direction, because a WebSocket has no
+        // half-close.
         let sending = tokio::spawn(async move {
             to.write_all(&sent).await.unwrap();
             to

@@ -17,7 +17,8 @@ fn policy() -> ReconnectPolicy {
     ReconnectPolicy::new().first_delay(Duration::from_millis(1)).max_delay(Duration::from_millis(10))
 }
 
-/// Starts a server that sends its number on each of `count` connections, and then dies. It listens anew each time.
+/// Starts a server that accepts `count` connections one after the other. The server sends the number of the connection,
+/// drops it without a Close, and listens again.
 async fn restarting_server(count: usize) -> String {
     let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -48,7 +49,7 @@ async fn a_client_comes_back_after_each_of_twenty_restarts() {
 }
 
 #[tokio::test]
-async fn connections_are_a_stream_that_ends_after_the_reason() {
+async fn connections_are_a_stream_that_ends_after_the_first_error() {
     let url = restarting_server(3).await;
     let mut feed = Client::new().reconnecting(policy().max_attempts(Some(3)), move |_| url.clone());
     for number in 0..3 {

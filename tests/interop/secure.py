@@ -11,14 +11,13 @@ The script makes a private authority with openssl, and a certificate for localho
   without the certificate of the authority;
 - the same example through tinyproxy and microsocks, which the environment names, with right and wrong passwords;
 - openssl s_client against a server of hybi;
-- messages in both directions at once between hybi and itself, websockets, and ws, where hybi has a thread for each
-  direction;
-- a client that connects again each time when its server is killed and started again.
+- messages in both directions at once, between hybi and itself, websockets, or ws. hybi uses two threads;
+- a client that connects again whenever its server is killed and started again.
 
 The exit status is 0 if everything passed, 1 if the last printed test failed, and 2 if nothing could be run.
 
-The script needs Linux, openssl, nginx, tinyproxy and microsocks, and the programs that interop.py needs. --programs names
-a folder with programs that are not installed. All connections use 127.0.0.1.
+The script needs Linux, openssl, nginx, tinyproxy and microsocks, and the programs that interop.py needs. The option
+--programs names a folder with those that are not installed. All connections use 127.0.0.1.
 
 The program of hybi is secure.rs. The other programs are secure_peer.py and secure_peer.mjs. Each is called as
 
@@ -49,7 +48,7 @@ CONVERSATIONS = [
     ("hybi", "ws", 200_000),
 ]
 RESTARTS = 20
-LIMIT = 150  # maximum seconds for one test; the longest one takes about 30
+TIME_LIMIT = 150  # maximum seconds for one test; the longest one takes about 30
 USER, PASSWORD = "user", "s3cr3t"
 
 
@@ -65,9 +64,10 @@ class Tests:
             "ws": [node, HERE / "secure_peer.mjs", modules],
         }
         self.ca, self.certificate, self.key = (self.dir / name for name in ("ca.pem", "server.pem", "server.key"))
-        self.certify()
+        self.make_certificates()
 
     def program(self, name):
+        """Returns the path of a program, from the folder of --programs or from the system."""
         folders = [self.options.programs] if self.options.programs else []
         path = os.pathsep.join([str(f / bin) for f in folders for bin in ("usr/bin", "usr/sbin")]
                                + [os.environ["PATH"], "/usr/sbin"])
@@ -76,7 +76,7 @@ class Tests:
             raise Error("the program %s is not installed" % name)
         return found
 
-    def certify(self):
+    def make_certificates(self):
         """Makes the certificates of the authority and of localhost."""
         openssl, ca_key, request = self.program("openssl"), self.dir / "ca.key", self.dir / "server.csr"
         new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
@@ -100,47 +100,51 @@ class Tests:
             child.stop()
             self.children.remove(child)
 
-    def listening(self, name, command, port):
+    def start_listening(self, name, command, port):
+        """Starts a program, and waits until it listens at a port."""
         child = self.start(name, command)
         child.await_port(port, 20)
         return child
 
-    def peer(self, name, role, *arguments):
+    def start_peer(self, name, role, *arguments):
         return self.start("%s %s" % (name, role), [*self.peers[name], role, *arguments])
 
-    def server(self, name, count, *arguments):
+    def start_server(self, name, count, *arguments):
         """Starts a server over TLS. Returns it and its port."""
-        server = self.peer(name, "server", self.certificate, self.key, count, LIMIT, *arguments)
+        server = self.start_peer(name, "server", self.certificate, self.key, count, TIME_LIMIT, *arguments)
         return server, await_port(server, time.monotonic() + 20)
 
-    def example(self, port, trusted=True, **environment):
+    def run_example(self, port, trusted=True, **environment):
         """Sends a line with the example tls_client. Returns its status and its output."""
         command = [self.options.examples / "tls_client", "wss://localhost:%s/" % port]
-        done = subprocess.run(command + [self.ca] * trusted, input="hello\n", timeout=LIMIT, text=True,
+        done = subprocess.run(command + [self.ca] * trusted, input="hello\n", timeout=TIME_LIMIT, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
         check(PASSWORD not in done.stdout, "the output has the password:\n" + tail(done.stdout))
         return done.returncode, done.stdout
 
-    def opens(self, port, **environment):
-        status, output = self.example(port, **environment)
+    def check_opens(self, port, **environment):
+        """Checks that tls_client opens a WebSocket, receives an echo, and closes."""
+        status, output = self.run_example(port, **environment)
         check(status == 0 and "hello" in output and "1000" in output, "tls_client failed:\n" + tail(output))
 
-    def fails(self, port, expected, trusted=True, **environment):
-        status, output = self.example(port, trusted, **environment)
+    def check_fails(self, port, expected, trusted=True, **environment):
+        """Checks that tls_client fails, and that its error has all parts of `expected`."""
+        status, output = self.run_example(port, trusted, **environment)
         check(status == 1 and all(part in output for part in expected),
               "tls_client ended with %s, and its error does not have %s:\n%s" % (status, expected, tail(output)))
 
     # --- the tests ---
 
     def private_authority(self):
-        server, port = self.server("websockets", 0)
-        self.opens(port)
-        self.fails(port, ["unknown authority"], trusted=False)
+        server, port = self.start_server("websockets", 0)
+        self.check_opens(port)
+        self.check_fails(port, ["unknown authority"], trusted=False)
         self.stop(server)
 
     def nginx(self):
         port, behind = free_port(), free_port()
-        echo = self.listening("echo_server", [self.options.examples / "echo_server", "127.0.0.1:%d" % behind], behind)
+        echo_server = [self.options.examples / "echo_server", "127.0.0.1:%d" % behind]
+        echo = self.start_listening("echo_server", echo_server, behind)
         temporary = "".join("%s_temp_path %s/temp;\n" % (kind, self.dir)
                             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         (self.dir / "nginx.conf").write_text("""
@@ -164,28 +168,29 @@ class Tests:
             }
             """ % {"dir": self.dir, "temporary": temporary, "port": port, "behind": behind,
                    "certificate": self.certificate, "key": self.key})
-        nginx = self.listening("nginx", [self.program("nginx"), "-e", "stderr", "-p", self.dir,
-                                         "-c", self.dir / "nginx.conf"], port)
-        self.opens(port)
-        self.fails(port, ["unknown authority"], trusted=False)
+        nginx = self.start_listening("nginx", [self.program("nginx"), "-e", "stderr", "-p", self.dir,
+                                               "-c", self.dir / "nginx.conf"], port)
+        self.check_opens(port)
+        self.check_fails(port, ["unknown authority"], trusted=False)
         self.stop(echo)
-        self.fails(port, ["502"])
+        self.check_fails(port, ["502"])
         self.stop(nginx)
 
     def s_server(self):
         """The server speaks TLS, but no WebSocket: it answers each request with a page."""
         for version in ("-tls1_2", "-tls1_3"):
             port = free_port()
-            server = self.listening("s_server", [self.program("openssl"), "s_server", "-accept", "127.0.0.1:%d" % port,
-                                                 "-cert", self.certificate, "-key", self.key, version, "-www"], port)
-            self.fails(port, ["200"])
-            self.fails(port, ["unknown authority"], trusted=False)
+            s_server = [self.program("openssl"), "s_server", "-accept", "127.0.0.1:%d" % port,
+                        "-cert", self.certificate, "-key", self.key, version, "-www"]
+            server = self.start_listening("s_server", s_server, port)
+            self.check_fails(port, ["200"])
+            self.check_fails(port, ["unknown authority"], trusted=False)
             self.stop(server)
 
     def s_client(self):
-        """A client without WebSocket sends the request."""
+        """s_client speaks TLS, but no WebSocket, so the test writes the request and reads the frame."""
         for version in ("-tls1_2", "-tls1_3"):
-            server, port = self.server("hybi", 1)
+            server, port = self.start_server("hybi", 1)
             request = ("GET / HTTP/1.1\r\nHost: localhost:%s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n" % port)
             client = subprocess.Popen(
@@ -204,47 +209,49 @@ class Tests:
             self.stop(server)
 
     def http_proxy(self):
-        server, target = self.server("websockets", 0)
+        server, target = self.start_server("websockets", 0)
         port = free_port()
         (self.dir / "tinyproxy.conf").write_text(
             "Port %d\nListen 127.0.0.1\nTimeout 60\nMaxClients 10\nLogLevel Connect\nBasicAuth %s %s\n"
             % (port, USER, PASSWORD))
-        proxy = self.listening("tinyproxy", [self.program("tinyproxy"), "-d", "-c", self.dir / "tinyproxy.conf"], port)
+        tinyproxy = [self.program("tinyproxy"), "-d", "-c", self.dir / "tinyproxy.conf"]
+        proxy = self.start_listening("tinyproxy", tinyproxy, port)
         address = "http://%s:%s@localhost:%d" % (USER, PASSWORD, port)
         request = "CONNECT localhost:%s" % target
         for variable in ("https_proxy", "HTTPS_PROXY", "wss_proxy", "all_proxy"):
             before = proxy.output().count(request)
-            self.opens(target, **{variable: address})
+            self.check_opens(target, **{variable: address})
             check(proxy.output().count(request) == before + 1, "%s has no effect" % variable)
-        self.fails(target, ["unknown authority"], trusted=False, https_proxy=address)
-        self.fails(target, ["407"], https_proxy="http://localhost:%d" % port)
+        self.check_fails(target, ["unknown authority"], trusted=False, https_proxy=address)
+        self.check_fails(target, ["407"], https_proxy="http://localhost:%d" % port)
         # tinyproxy answers a wrong password with status 401.
-        self.fails(target, ["401", "user and password"], https_proxy="http://%s:wrong@localhost:%d" % (USER, port))
-        # The proxy finds nothing at this port.
-        self.fails(free_port(), ["proxy"], https_proxy=address)
-        # No proxy listens at this port, but none is needed.
-        self.opens(target, https_proxy="http://localhost:1", no_proxy="localhost")
+        wrong_password = "http://%s:wrong@localhost:%d" % (USER, port)
+        self.check_fails(target, ["401", "user and password"], https_proxy=wrong_password)
+        # Nothing listens at this port, so the proxy cannot connect.
+        self.check_fails(free_port(), ["proxy"], https_proxy=address)
+        # No proxy listens at port 1, but `no_proxy` names the host, so no proxy is needed.
+        self.check_opens(target, https_proxy="http://localhost:1", no_proxy="localhost")
         self.stop(proxy, server)
 
     def socks_proxy(self):
-        server, target = self.server("websockets", 0)
+        server, target = self.start_server("websockets", 0)
         port = free_port()
-        proxy = self.listening("microsocks", [self.program("microsocks"), "-i", "127.0.0.1", "-p", port, "-u", USER,
-                                              "-P", PASSWORD], port)
+        microsocks = [self.program("microsocks"), "-i", "127.0.0.1", "-p", port, "-u", USER, "-P", PASSWORD]
+        proxy = self.start_listening("microsocks", microsocks, port)
         for scheme in ("socks5h", "socks5"):
             address = "%s://%s:%s@localhost:%d" % (scheme, USER, PASSWORD, port)
-            self.opens(target, all_proxy=address)
-            self.fails(target, ["unknown authority"], trusted=False, all_proxy=address)
-            self.fails(free_port(), ["proxy"], all_proxy=address)
+            self.check_opens(target, all_proxy=address)
+            self.check_fails(target, ["unknown authority"], trusted=False, all_proxy=address)
+            self.check_fails(free_port(), ["proxy"], all_proxy=address)
         check("connected to" in proxy.output(), "the proxy was not used:\n" + tail(proxy.output()))
-        self.fails(target, ["proxy"], all_proxy="socks5h://%s:wrong@localhost:%d" % (USER, port))
-        self.fails(target, ["proxy"], all_proxy="socks5h://localhost:%d" % port)
+        self.check_fails(target, ["proxy"], all_proxy="socks5h://%s:wrong@localhost:%d" % (USER, port))
+        self.check_fails(target, ["proxy"], all_proxy="socks5h://localhost:%d" % port)
         self.stop(proxy, server)
 
     def both_directions(self, server_name, client_name, count):
-        server, port = self.server(server_name, count)
-        client = self.peer(client_name, "client", "wss://localhost:%s/" % port, self.ca, count, LIMIT)
-        deadline = time.monotonic() + LIMIT
+        server, port = self.start_server(server_name, count)
+        client = self.start_peer(client_name, "client", "wss://localhost:%s/" % port, self.ca, count, TIME_LIMIT)
+        deadline = time.monotonic() + TIME_LIMIT
         for child in (client, server):
             check(child.wait(deadline), "the %s does not end:\n%s" % (child.name, tail(child.output())))
             status = child.stop()
@@ -253,18 +260,18 @@ class Tests:
             self.children.remove(child)
 
     def restarts(self):
-        server, port = self.server("websockets", 0)
-        client = self.peer("hybi", "reconnect", "wss://localhost:%s/" % port, self.ca, RESTARTS + 1, LIMIT)
+        server, port = self.start_server("websockets", 0)
+        client = self.start_peer("hybi", "reconnect", "wss://localhost:%s/" % port, self.ca, RESTARTS + 1, TIME_LIMIT)
         for n in range(1, RESTARTS + 2):
             deadline = time.monotonic() + 20
             while "open %d\n" % n not in client.output():
                 check(not client.exited() and time.monotonic() < deadline,
-                      "the client has not connected the time %d:\n%s" % (n, tail(client.output())))
+                      "the client has not opened connection %d:\n%s" % (n, tail(client.output())))
                 time.sleep(0.01)
             if n <= RESTARTS:
                 os.killpg(server.process.pid, signal.SIGKILL)
                 self.stop(server)
-                server, _ = self.server("websockets", 0, port)
+                server, _ = self.start_server("websockets", 0, port)
         check(client.wait(time.monotonic() + 20), "the client does not end")
         check(client.stop() == 0, "the client failed:\n" + tail(client.output()))
         self.children.remove(client)

@@ -39,21 +39,21 @@ fn main() -> Result<(), Failure> {
     });
     match role.as_str() {
         "server" => {
-            let config = serving(first, second)?;
+            let config = server_config(first, second)?;
             let listener = TcpListener::bind("127.0.0.1:0")?;
             println!("port {}", listener.local_addr()?.port());
             let accepted = Server::new().accept_tls(config, listener.accept()?.0);
             talk(accepted.map_err(|error| error.to_string())?, false, count)?;
         }
-        "client" => talk(Client::new().tls(trusting(second)?).connect(first)?, true, count)?,
-        _ => reconnect(first, &Client::new().tls(trusting(second)?), count)?,
+        "client" => talk(Client::new().tls(client_config(second)?).connect(first)?, true, count)?,
+        _ => reconnect(first, &Client::new().tls(client_config(second)?), count)?,
     }
     println!("done");
     Ok(())
 }
 
 /// Returns the configuration of a server with the certificate and the key in two files.
-fn serving(certificate: &str, key: &str) -> Result<Arc<ServerConfig>, Failure> {
+fn server_config(certificate: &str, key: &str) -> Result<Arc<ServerConfig>, Failure> {
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
@@ -65,7 +65,7 @@ fn serving(certificate: &str, key: &str) -> Result<Arc<ServerConfig>, Failure> {
 }
 
 /// Returns the configuration of a client that trusts the authority in a file.
-fn trusting(authority: &str) -> Result<Arc<ClientConfig>, Failure> {
+fn client_config(authority: &str) -> Result<Arc<ClientConfig>, Failure> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(authority)?)?;
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -76,14 +76,14 @@ fn trusting(authority: &str) -> Result<Arc<ClientConfig>, Failure> {
 }
 
 /// Sends and receives `count` messages at once, in two threads. A client then closes.
-fn talk<S: Stream + Send + 'static>(ws: WebSocket<S>, client: bool, count: u32) -> Result<(), Failure> {
+fn talk<S: Stream + Send + 'static>(ws: WebSocket<S>, is_client: bool, count: u32) -> Result<(), Failure> {
     let (mut reader, mut writer) = ws.split()?;
     let (received, all_received) = channel();
     let sending = thread::spawn(move || -> Result<(), Failure> {
         for n in 0..count {
             writer.send_text(&format!("message {n}"))?;
         }
-        if client {
+        if is_client {
             all_received.recv()?;
             writer.close(CloseCode::NORMAL, "")?;
         }
@@ -95,7 +95,7 @@ fn talk<S: Stream + Send + 'static>(ws: WebSocket<S>, client: bool, count: u32) 
             other => return Err(format!("{other:?} instead of message {n}").into()),
         }
     }
-    // The thread of a server does not wait for this.
+    // The sending thread of a client waits for this. That of a server may have ended, so an error is ignored.
     let _ = received.send(());
     if let Some(message) = reader.recv()? {
         return Err(format!("{message:?} after the last message").into());
@@ -107,7 +107,8 @@ fn talk<S: Stream + Send + 'static>(ws: WebSocket<S>, client: bool, count: u32) 
     }
 }
 
-/// Opens `count` connections one after the other. Each one ends when the server is killed.
+/// Opens `count` connections one after the other. The client closes the last one. All others end because the server is
+/// killed.
 fn reconnect(url: &str, client: &Client, count: u32) -> Result<(), Failure> {
     let policy =
         ReconnectPolicy::new().first_delay(Duration::from_millis(20)).max_delay(Duration::from_millis(200));
@@ -122,7 +123,7 @@ fn reconnect(url: &str, client: &Client, count: u32) -> Result<(), Failure> {
         if n == count {
             ws.close(CloseCode::NORMAL, "")?;
         }
-        // The kill of the server is an error, an abnormal end, or both.
+        // When the server is killed, `recv` returns an error, or the outcome is an abnormal end, or both.
         while matches!(ws.recv(), Ok(Some(_))) {}
         if let Some(outcome) = ws.outcome() {
             connections.closed(Ok(outcome));

@@ -1,4 +1,4 @@
-//! Memory of a byte stream while a message of 64 MiB passes through it, in both adapters.
+//! Memory of a byte stream while a message of 64 MiB is read from it, in the blocking and in the tokio adapter.
 //!
 //! The streams have no memory of their own: their input is computed, and their output is discarded.
 
@@ -89,7 +89,7 @@ fn connection() -> Connection {
     Connection::server(Instant::ZERO, config, Outbox::new())
 }
 
-/// Runs a future whose task yields, and never waits for anything else.
+/// Runs a future that may yield, but never waits for an event.
 fn finish<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     loop {

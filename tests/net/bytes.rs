@@ -97,8 +97,8 @@ fn halves_in_two_threads_carry_the_same_bytes_both_ways() {
                         (n, sending, receiving, other)
                     })
                     .collect();
-            // After a Close the other endpoint can send nothing more. So each thread has sent everything before the
-            // first endpoint closes.
+            // An endpoint that receives a Close can send nothing more. So both endpoints have sent everything before
+            // one of them closes.
             let mut open = Vec::new();
             for (n, sending, receiving, other) in threads {
                 sending.join().unwrap();
@@ -192,7 +192,8 @@ fn one_write_is_one_message_of_at_most_64_kib() {
     });
 }
 
-/// Reads to the end, whole or with the half that reads. Returns the data, and the kind and the error of the end.
+/// Reads to the end, with the whole byte stream or with its reading half. Returns the data, and the kind and the error
+/// of the end.
 fn end_of(bytes: ByteStream<TcpStream>, halves: bool) -> (Vec<u8>, Option<(ErrorKind, ByteStreamError)>) {
     fn read(bytes: &mut impl Read) -> (Vec<u8>, Option<(ErrorKind, ByteStreamError)>) {
         let mut all = Vec::new();
@@ -299,7 +300,7 @@ fn data_is_read_after_the_shutdown_until_the_peer_closes() {
     });
 }
 
-/// Returns a stream whose peer sends `bytes` after a time, and calls `script` each time when it acts.
+/// Returns a stream whose peer sends `bytes` at `time`. The peer calls `script` whenever it acts.
 fn sending_after(
     time: Duration,
     bytes: Vec<u8>,
@@ -338,7 +339,7 @@ fn a_write_that_would_block_has_sent_nothing() {
     for halves in [false, true] {
         let stream = Virtual::with_idle_peer(1000);
         let mut bytes = stream.server(patient().high_water(5000)).into_byte_stream();
-        // The halves use the same socket.
+        // The mode belongs to the socket, which the halves share.
         let mut socket = stream.clone();
         Stream::set_nonblocking(&mut socket, true).unwrap();
         let mut sent = Vec::new();
@@ -378,7 +379,7 @@ fn a_write_that_would_block_has_sent_nothing() {
 }
 
 #[test]
-fn the_websocket_returns_from_a_byte_stream() {
+fn into_inner_returns_a_websocket_that_works() {
     timed(|| {
         let (mut bytes, mut raw) = served(patient());
         raw.send(0x02, b"one message");
@@ -401,7 +402,7 @@ fn the_websocket_returns_from_a_byte_stream() {
 
 #[test]
 fn a_failed_write_does_not_end_the_reading() {
-    // The Pong cannot be written. The data comes later.
+    // The Pong cannot be written. The data arrives a second later.
     let data = [frame(0x82, true, b"data"), frame(0x88, true, &close_body(1000, ""))].concat();
     let mut pings = true;
     let stream = sending_after(Duration::from_secs(1), data, move |peer| {
@@ -418,8 +419,8 @@ fn a_failed_write_does_not_end_the_reading() {
     stream.drop_script();
 }
 
-/// A stream that reports one byte more than it was given, in one direction, after a number of correct calls. Its input
-/// are binary messages without end.
+/// A stream that reports one byte too many, in one direction, after a number of correct calls. Its input is an endless
+/// series of binary messages.
 #[derive(Clone, Debug)]
 struct WrongCounts {
     reads: bool,

@@ -69,7 +69,7 @@ fn a_close_on_purpose_ends_the_connections() {
     });
 }
 
-/// Answers one request with a status, and returns the head of the request.
+/// Answers one request with `response`, and returns the head of the request.
 fn answer(stream: TcpStream, response: &str) -> String {
     let mut raw = Raw::new(stream, false);
     let head = raw.head();
@@ -105,7 +105,7 @@ fn each_attempt_has_its_own_token_and_a_refusal_is_reported() {
 }
 
 #[test]
-fn a_connection_whose_end_is_not_reported_counts_as_lost() {
+fn a_connection_counts_as_lost_if_its_end_is_not_reported() {
     timed(|| {
         let (listener, address) = listen();
         let server = thread::spawn(move || {
@@ -179,7 +179,7 @@ fn a_retried_failure_can_be_seen_and_reset_ends_its_delay() {
             // A further call does not begin an attempt before its time.
             assert!(feed.next_connection_timeout(ms(1)).unwrap().is_none());
             assert_eq!(feed.state().failed_attempts(), attempt);
-            // Only the delay is ended here, so that the third attempt is the last.
+            // The reset forgets the failure and ends the delay, so the next call makes an attempt at once.
             if attempt == 1 {
                 feed.reset();
                 assert_eq!(feed.state().failed_attempts(), 0);
@@ -198,7 +198,7 @@ fn a_retried_failure_can_be_seen_and_reset_ends_its_delay() {
 }
 
 #[test]
-fn a_reset_starts_a_client_again_that_had_stopped() {
+fn a_reset_starts_a_stopped_client_again() {
     timed(|| {
         let (listener, address) = listen();
         let mut usable = false;
@@ -216,7 +216,7 @@ fn a_reset_starts_a_client_again_that_had_stopped() {
 }
 
 #[test]
-fn a_target_that_the_application_does_not_have_is_asked_for_again() {
+fn the_client_asks_again_for_a_target_that_the_application_could_not_return() {
     timed(|| {
         let (listener, address) = listen();
         let server = thread::spawn(move || drop(net::accept(listener.accept().unwrap().0).unwrap()));
@@ -260,9 +260,9 @@ fn a_header_of_the_target_replaces_that_of_the_client() {
 #[test]
 fn a_url_that_cannot_be_used_is_not_tried_again() {
     // Without TLS, a `wss` URL cannot be used either.
-    let more =
+    let wss_without_tls =
         if cfg!(any(feature = "rustls", feature = "native-tls")) { None } else { Some("wss://localhost/") };
-    for url in ["ftp://localhost/", "ws://"].into_iter().chain(more) {
+    for url in ["ftp://localhost/", "ws://"].into_iter().chain(wss_without_tls) {
         let mut feed = Client::new().reconnecting(policy(), |_| url);
         let stopped = feed.next_connection().unwrap_err();
         assert_eq!(stopped.reason, GiveUp::NotRetried(Failure::Request), "{url}");

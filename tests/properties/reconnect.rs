@@ -158,7 +158,7 @@ fn check(
 ) -> Result<(), TestCaseError> {
     let mut before = reconnecting.clone();
     let next = report(reconnecting, random);
-    // Whether the failure is followed by a delay does not change the count before it.
+    // The delay that may follow this failure is not counted yet.
     history.0.push(Record::Ended { at: now, delayed: false });
     let (failed, delays) = history.count(settings.min_uptime);
     prop_assert_eq!(reconnecting.failed_attempts(), failed);
@@ -177,13 +177,13 @@ fn check(
             prop_assert!(failure.is_transient());
             prop_assert!(settings.max_attempts.is_none_or(|most| failed < most.max(1)));
             *last = Record::Ended { at: now, delayed: true };
-            // The last instant of the clock is kept free: it means that there is no deadline.
+            // The last instant of the clock is never returned, because it means that no deadline is set.
             let end = u128::from(u64::MAX) - 1;
             let start = (now.since_origin().as_nanos() + requested(settings, &failure)).min(end);
             let longest = (start + window(settings, delays)).min(end);
             let at = instant.since_origin().as_nanos();
             prop_assert!((start..=longest).contains(&at), "{start} {at} {longest}");
-            // The random bits select the whole window, and more bits never give a shorter delay.
+            // The random bits select any delay of the window, and a larger number never gives a shorter delay.
             let first = report(&mut before.clone(), 0);
             prop_assert_eq!(first, Next::RetryAt(Instant::from_origin(Duration::from_nanos(start as u64))));
             let longest = Instant::from_origin(Duration::from_nanos(longest as u64));

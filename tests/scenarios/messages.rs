@@ -639,7 +639,7 @@ fn s7_4_1_delivery_of_bytes_refuses_a_text_message_at_its_header() {
             assert_eq!(end.flush(), [format!("close 1003 {reason}")]);
             assert_eq!(end.receive(Opcode::Binary, "more"), []);
         }
-        // Control frames are no messages.
+        // The text in the payload of a Ping is no text message.
         let mut end = open();
         end.receive_part(Opcode::Binary, false, "a");
         assert_eq!(end.receive(Opcode::Ping, "text"), [Seen::Ping(b"text".into())]);

@@ -57,6 +57,6 @@ impl<S, R: Transport<S>> AsyncWrite for ByteStream<S, R> {
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().poll_end(cx)
+        self.get_mut().poll_shut_down(cx)
     }
 }

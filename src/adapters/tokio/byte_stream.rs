@@ -46,7 +46,7 @@ impl<S, R: Transport<S>> AsyncWrite for ByteStream<S, R> {
         self.get_mut().poll_send(cx, from)
     }
 
-    /// Returns `true`: the slices are joined to one message. A pending write keeps no bytes.
+    /// Returns `true`: a vectored write joins its slices to one message.
     fn is_write_vectored(&self) -> bool {
         true
     }
@@ -56,6 +56,6 @@ impl<S, R: Transport<S>> AsyncWrite for ByteStream<S, R> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().poll_end(cx)
+        self.get_mut().poll_shut_down(cx)
     }
 }

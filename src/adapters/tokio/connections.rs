@@ -4,8 +4,8 @@
 //!
 //! Invariants:
 //! - A connection is never opened before its delay has passed.
-//! - A future of [`Connections::next_connection`] holds no state, so it can be dropped at any time. The attempt is a
-//!   task, so it goes on meanwhile. [`Connections`] aborts it when it is dropped.
+//! - A future of [`Connections::next_connection`] holds no state, so it can be dropped at any time. The attempt runs in
+//!   a task of its own and goes on. Dropping [`Connections`] aborts this task.
 
 use core::fmt;
 use core::future::Future;
@@ -25,11 +25,11 @@ use crate::adapters::handshake_driver::{Attempts, Stopped, Target};
 use crate::reconnect::Failure;
 use crate::reconnect::{ReconnectPolicy, Reconnecting};
 
-/// The attempt that is running, in a task. If a future of the application made the attempt, the deadline of the attempt
-/// would pass while nobody polls that future.
-struct Connecting(JoinHandle<Result<WebSocket<ClientStream>, ConnectError<ClientStream>>>);
+/// The task of the running attempt. If a future of the application made the attempt, the deadline of the attempt could
+/// pass while nobody polls that future.
+struct AttemptTask(JoinHandle<Result<WebSocket<ClientStream>, ConnectError<ClientStream>>>);
 
-impl Drop for Connecting {
+impl Drop for AttemptTask {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -37,12 +37,12 @@ impl Drop for Connecting {
 
 /// WebSockets to the same service, one after the other. [`Client::reconnecting`] creates it.
 ///
-/// As a [`Stream`], it ends after the first error. A poll of the stream asks for the next connection, so the connection
-/// that is open then counts as lost. So do not use adapters that poll early, such as `buffered` and `peekable`.
+/// As a [`Stream`], it ends after the first error. Each poll of the stream asks for the next connection, so the open
+/// connection counts as lost. Do not use stream adapters that poll early, such as `buffered` and `peekable`.
 pub struct Connections<U> {
     attempts: Attempts<Tokio, U>,
     runtime: Tokio,
-    connecting: Option<Connecting>,
+    running: Option<AttemptTask>,
     /// Whether the stream has returned an error.
     has_ended: bool,
 }
@@ -54,8 +54,7 @@ impl Client {
     /// in a row that have failed. So each attempt can have a fresh token. If `target` returns `Err`, the attempt has
     /// failed, and the policy decides about [`Failure::Target`].
     ///
-    /// `target` must not block. If a token has to be fetched, let another task do so, and return `Err` while it has no
-    /// token.
+    /// `target` must not block. Let another task fetch the token, and return `Err` until the token is available.
     ///
     /// Messages are neither buffered nor sent again. After each connection, the application restores its own state, for
     /// example its subscriptions.
@@ -74,7 +73,7 @@ impl Client {
     ///     while let Ok(Some(message)) = ws.recv().await {
     ///         println!("{} bytes", message.as_bytes().len());
     ///     }
-    ///     // A server that breaks the protocol has the same effect as one that closes with the code of the violation.
+    ///     // A violation of the protocol counts like a Close with the code of the violation.
     ///     feed.closed(ws.wait_closed().await);
     /// }
     /// # }
@@ -86,7 +85,7 @@ impl Client {
         target: U,
     ) -> Connections<U> {
         let attempts = Attempts::new(self.clone(), policy, target);
-        Connections { attempts, runtime: self.runtime().clone(), connecting: None, has_ended: false }
+        Connections { attempts, runtime: self.runtime().clone(), running: None, has_ended: false }
     }
 }
 
@@ -97,8 +96,8 @@ impl<T: Into<Target>, U: FnMut(u32) -> T> Connections<U> {
     /// has not reported the end of the previous connection with [`closed`](Self::closed), the connection counts as
     /// lost. The policy measures how long the connection has lasted until that report, or until this call.
     ///
-    /// While attempts fail and are retried, the future is pending. If the application must report such failures, for
-    /// example of a host name that does not exist, put the future into a timeout, and then call
+    /// While attempts fail and are retried, the future is pending. For example, a host name that does not exist is a
+    /// retried failure. To report such a failure, put the future into a timeout, and then call
     /// [`last_error`](Self::last_error).
     ///
     /// # Errors
@@ -108,7 +107,7 @@ impl<T: Into<Target>, U: FnMut(u32) -> T> Connections<U> {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the attempt goes on in a task, and the delay goes on. The next call returns the result.
+    /// If the future is dropped, the running attempt or the delay goes on. The next call returns the result.
     pub async fn next_connection(&mut self) -> Result<WebSocket<ClientStream>, Stopped> {
         poll_fn(|cx| self.poll_next_connection(cx)).await
     }
@@ -118,9 +117,9 @@ impl<T: Into<Target>, U: FnMut(u32) -> T> Connections<U> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<WebSocket<ClientStream>, Stopped>> {
         loop {
-            if let Some(connecting) = &mut self.connecting {
-                let result = ready!(Pin::new(&mut connecting.0).poll(cx));
-                self.connecting = None;
+            if let Some(attempt) = &mut self.running {
+                let result = ready!(Pin::new(&mut attempt.0).poll(cx));
+                self.running = None;
                 let error = match result {
                     Ok(Ok(ws)) => {
                         self.attempts.connected(self.runtime.now());
@@ -135,11 +134,12 @@ impl<T: Into<Target>, U: FnMut(u32) -> T> Connections<U> {
             let now = self.runtime.now();
             let due = self.attempts.due(now)?;
             if due > now {
-                // The timer of tokio waits for up to a millisecond, also if the time has passed.
+                // The timer of tokio waits up to a millisecond too long, even for an instant in the past. So an
+                // attempt that is due does not use the timer.
                 ready!(self.runtime.poll_at(cx, due));
             }
             let begun = self.attempts.begin();
-            self.connecting = Some(Connecting(spawn(async move {
+            self.running = Some(AttemptTask(spawn(async move {
                 let (client, url) = begun?;
                 client.connect(&url).await
             })));
@@ -148,14 +148,15 @@ impl<T: Into<Target>, U: FnMut(u32) -> T> Connections<U> {
 }
 
 impl<U> Connections<U> {
-    /// Reports how the connection has ended. Pass the result of `wait_closed` of the WebSocket, or `Ok` with its outcome.
+    /// Reports how the connection has ended. Pass the result of `wait_closed` of the WebSocket, or `Ok` with its
+    /// outcome.
     ///
     /// The close code decides whether [`next_connection`](Self::next_connection) connects again, and the delay begins
     /// now. The close code of [`Error::Protocol`] is that of the violation. Other errors count as a failure of the
     /// network.
     ///
-    /// If the application leaves a connection that is still open, `wait_closed` would wait for the peer. Close the
-    /// connection first.
+    /// On an open connection, `wait_closed` waits until the peer closes. So close the connection first, if the
+    /// application no longer needs it.
     pub fn closed(&mut self, end: Result<Outcome, Error>) {
         let now = self.runtime.now();
         self.attempts.closed(now, &end);
@@ -171,15 +172,15 @@ impl<U> Connections<U> {
         self.has_ended = false;
     }
 
-    /// Returns the error of the last attempt. Returns `None` if this attempt has opened a connection, or after the error
-    /// was returned in [`Stopped`].
+    /// Returns the error of the last attempt. Returns `None` if this attempt has opened a connection, or after
+    /// [`Stopped`] has returned the error.
     #[must_use]
     pub fn last_error(&self) -> Option<&ConnectError<()>> {
         self.attempts.last_error()
     }
 
-    /// Returns how long it takes until the next attempt is due; zero if it is due now. Returns `None` while a connection
-    /// is open, and after the client has stopped.
+    /// Returns how long it takes until the next attempt is due; zero if it is due now. Returns `None` while a
+    /// connection is open, and after the client has stopped.
     #[must_use]
     pub fn next_attempt_in(&self) -> Option<Duration> {
         Some(self.attempts.next_at()?.saturating_duration_since(self.runtime.now()))

@@ -37,8 +37,8 @@ impl Receiver {
     pub fn set_delivery(&mut self, delivery: Delivery) {
         self.delivery = delivery;
         let Config { limits, .. } = &*self.config;
-        // The fast path does not count fragments. If no fragment is allowed at all, the slow path reports the
-        // violation.
+        // The fast path does not count fragments. If no fragment is allowed at all, the fast path is off, so that the
+        // slow path reports the violation.
         self.fast_below = if delivery == Delivery::Whole && limits.max_fragments > 0 {
             let most = limits.max_frame.min(limits.max_message);
             u16::try_from(most).unwrap_or(u16::MAX).saturating_add(1)

@@ -1,8 +1,11 @@
-//! From an `http::Request` to a [`ClientRequest`].
+//! Converts an `http::Request` to a [`ClientRequest`].
 //!
-//! The handshake writes some headers itself. [`HttpClientRequest`] sorts the headers of the `http::Request`: some
-//! become settings of the [`ClientRequest`], some are left out because the handshake writes the same value, and those
-//! with another value are refused. All other headers are sent as they are, in their order, also if they are repeated.
+//! The handshake writes some headers itself, so [`HttpClientRequest`] sorts the headers of the `http::Request`:
+//!
+//! - Subprotocols and the origin become settings of the [`ClientRequest`].
+//! - A header that the handshake writes is left out if it has the same value. Otherwise the request is refused. A key
+//!   is always left out.
+//! - All other headers are sent unchanged, in their order, also if they are repeated.
 //!
 //! Invariant: an [`HttpClientRequest`] exists only for a request that `ClientRequest::check` accepts.
 
@@ -57,7 +60,8 @@ pub struct HttpClientRequest<'r> {
 }
 
 impl fmt::Debug for HttpClientRequest<'_> {
-    /// Shows only the number of subprotocols and the names of headers. All of them can be credentials.
+    /// Shows the number of subprotocols, and only the names of headers, because subprotocols and values can be
+    /// credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpClientRequest")
             .field("url", &self.url)
@@ -113,7 +117,7 @@ impl<'r> HttpClientRequest<'r> {
             .headers(&self.headers.0)
     }
 
-    /// Adds a header of the `http::Request`. Its name is in lower case.
+    /// Adds a header of the `http::Request`. `name` is in lower case.
     fn add(&mut self, name: &'r str, value: &'r str) -> Result<(), HttpRequestError> {
         let written_by_handshake = match name {
             "host" => self.is_host(value),
@@ -151,8 +155,8 @@ impl<'r> HttpClientRequest<'r> {
     }
 }
 
-/// Returns whether `Connection` has the option "upgrade", and at most "keep-alive" besides. HTTP/1.1 connections are
-/// kept alive without this option, so it can be left out.
+/// Returns whether the value of `Connection` has the option "upgrade", and no other option than "keep-alive". HTTP/1.1
+/// connections are kept alive without "keep-alive", so that option can be left out.
 fn is_upgrade(connection: &str) -> bool {
     let is = |option: &[u8], name: &str| option.eq_ignore_ascii_case(name.as_bytes());
     let mut options = list_elements(connection.as_bytes());
@@ -200,7 +204,7 @@ impl<'r, B> TryFrom<&'r Request<B>> for HttpClientRequest<'r> {
     }
 }
 
-/// Returns the URL in the parts of `uri`.
+/// Creates a WebSocket URL from the parts of `uri`.
 fn url_of(uri: &::http::Uri) -> Result<WsUrl<'_>, HttpRequestError> {
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
         return Err(HttpRequestError::NotAbsolute);

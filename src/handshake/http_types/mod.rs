@@ -1,9 +1,10 @@
 //! Conversions between this crate and the types of the crate `http`: feature `http`.
 //!
-//! - [`HttpClientRequest`] (in `client_request`) checks an `http::Request`, and makes a [`ClientRequest`] of it.
-//! - `received` has the methods that make `http` types of received heads.
+//! - [`HttpClientRequest`] (in `client_request`) checks an `http::Request`, and converts it to a [`ClientRequest`].
+//! - `received` has the methods that convert received heads to `http` types, and a request to a `RequestHead`.
 //!
-//! The rest of the crate does not use `http` types. A conversion allocates only when it is called.
+//! Only these conversions, and the methods of the adapters that call them, use `http` types. The memory for an `http`
+//! type is allocated when a conversion is called.
 //!
 //! [`ClientRequest`]: super::ClientRequest
 

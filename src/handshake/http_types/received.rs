@@ -1,7 +1,7 @@
-//! From received heads to the types of the crate `http`, and from an `http::Request` to a [`RequestHead`].
+//! Converts received heads to the types of the crate `http`, and an `http::Request` to a [`RequestHead`].
 //!
-//! The crate `http` accepts each header that this crate accepts, within the limits of the crate: a `HeaderMap` has at
-//! least 24,576 headers, and the name of a header at most 65,535 bytes. Received heads are shorter, unless the
+//! The crate `http` accepts each header that this crate accepts, within two limits. A `HeaderMap` has space for at
+//! least 24,576 headers, and the name of a header has at most 65,535 bytes. Received heads are shorter, unless the
 //! application has raised [`HeadLimits::max_head`](crate::handshake::HeadLimits::max_head).
 //!
 //! Invariant: no conversion panics. `HeaderMap::append` panics if the map is full, so this file uses `try_append`.
@@ -19,8 +19,8 @@ use super::super::write::HeaderError;
 impl Headers<'_> {
     /// Returns the headers as a map. Repeated headers keep their order.
     ///
-    /// A header that exceeds a limit of the crate `http` is left out: a name of more than 65,535 bytes, and headers
-    /// after at least 24,576 others.
+    /// Headers beyond the limits of the crate `http` are left out. These are headers whose name has more than 65,535
+    /// bytes, and headers for which the map has no space. The map has space for at least 24,576 headers.
     ///
     /// ```
     /// use hybi::handshake::Headers;
@@ -78,7 +78,7 @@ impl HttpReply<'_> {
     /// ```
     #[must_use]
     pub fn to_http_response(&self) -> Response<()> {
-        // The status of a response has three digits, the first of which is not 0.
+        // The status of a response is 200 to 999, so `from_u16` accepts it.
         let status = StatusCode::from_u16(self.status()).unwrap_or(StatusCode::BAD_GATEWAY);
         let version = if self.minor_version() == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
         response(status, version, self.headers())
@@ -86,11 +86,11 @@ impl HttpReply<'_> {
 }
 
 impl HandshakeInfo {
-    /// Returns the response that opened the connection, for a client: its status is 101.
+    /// Returns the response that opened the connection of a client. Its status is 101.
     ///
-    /// Returns `None` if the headers are not those of such a response, which always has `Sec-WebSocket-Accept` (RFC 6455
-    /// section 4.2.2 (5)). On a server they are the headers of the request. After
-    /// [`forget_headers`](Self::forget_headers) there are none.
+    /// Returns `None` on a server, which keeps the headers of the request, and after
+    /// [`forget_headers`](Self::forget_headers). The method recognizes the response by its header
+    /// `Sec-WebSocket-Accept` (RFC 6455 section 4.2.2 (5)).
     ///
     /// ```
     /// use hybi::handshake::{HandshakeInfo, Headers};
@@ -116,8 +116,8 @@ impl RequestHead {
     ///
     /// # Errors
     ///
-    /// [`http::Error`]: the target is not a URI for the crate `http`, because it is longer than 65,534 bytes or has a
-    /// character such as `<`, which the crate refuses.
+    /// [`http::Error`]: the crate `http` does not accept the method or the target. It refuses targets of more than
+    /// 65,534 bytes, and targets with some characters, for example `<`.
     ///
     /// ```
     /// use hybi::handshake::RequestHead;

@@ -1,20 +1,20 @@
 //! The asynchronous WebSocket as a stream of bytes.
 //!
-//! A [`ByteStream`] reads the data of binary messages, and sends each write as a binary message. This file has the
-//! polls. `tokio/byte_stream.rs` and `futures_io/byte_stream.rs` implement the traits of the runtimes with them, and
-//! `adapters/byte_stream.rs` decides what a reader gets for each event.
+//! A [`ByteStream`] reads the data of binary messages, and sends each write as a binary message. This file has the poll
+//! functions. `tokio/byte_stream.rs` and `futures_io/byte_stream.rs` implement the traits of the runtimes with these
+//! functions. `adapters/byte_stream.rs` decides what a reader gets for each event.
 //!
 //! ```text
 //!   poll_fill:      data is held? ──no──▶ decode the inbox ──no event──▶ run loop: read, write, timers, wait
-//!   poll_write:     queue below the high-water mark? ──no──▶ wait       ──yes──▶ queue the message, write, do not wait
-//!   poll_shutdown:  queue a Close ──▶ write all ──▶ if the peer has closed: run loop, up to the end of the connection
+//!   poll_send:      queue below the high-water mark? ──no──▶ wait       ──yes──▶ queue the message, write, do not wait
+//!   poll_shut_down: queue a Close ──▶ write all ──▶ if the peer has closed: run loop, up to the end of the connection
 //! ```
 //!
 //! Invariants:
 //! - Each poll that reads polls as [`Side::Reader`], and each poll that writes as [`Side::Writer`]. So one task can
 //!   read while another one writes.
-//! - No event is decoded while data is held, because the data lies in the inbox. For the same reason, the inbox is not
-//!   returned to the pool meanwhile.
+//! - While data is held, no event is decoded and the inbox is not returned to the pool, because the data lies in the
+//!   inbox.
 //! - A failed write does not end reading: data that has arrived is still returned.
 
 use std::io::{self, IoSlice};
@@ -43,10 +43,11 @@ use crate::{CloseCode, Delivery, EventIndex, ReadyState};
 /// * Data is returned as it arrives, also in the middle of a message. So a message of any length needs no memory beyond
 ///   the read buffer. The limits of [`Config`](crate::Config) still apply. `AsyncBufRead` returns the data in place,
 ///   and `AsyncRead` copies it once, into the buffer of the caller.
-/// * The data ends (a read of 0 bytes) where the peer has closed with code 1000 or without a code.
-/// * Every other end is an error, and each further read returns it again. The error contains a [`ByteStreamError`]. A
-///   connection that breaks off is never returned as the end of the data. The first read after a failed read of the
-///   stream returns the error of the stream.
+/// * A read of 0 bytes means that the data is complete: the peer has closed between two messages, with code 1000 or
+///   without a code.
+/// * Every other end is an error, and each further read returns the error again. The error contains a
+///   [`ByteStreamError`]. So a connection that breaks off never looks like complete data. If the stream below fails,
+///   one read returns the error of that stream, before the first [`ByteStreamError`].
 /// * A text message is an error of the kind `InvalidData`, and fails the connection with 1003.
 /// * A read also answers Pings, writes the write queue and runs the timers, like [`WebSocket::recv`]. If the
 ///   application does not read, Pings that lie behind unread data are not answered, and the peer may give up the
@@ -56,18 +57,19 @@ use crate::{CloseCode, Delivery, EventIndex, ReadyState};
 ///
 /// * Each write sends a binary message, of at most 64 KiB. A vectored write joins its slices to one message. To send
 ///   few large messages instead of many small ones, put a `BufWriter` in front.
-/// * A write is pending while the write queue has reached [`Config::high_water`](crate::Config::high_water). Then it
-///   queues its message, and writes as much as the stream takes now. The rest is written by the next write, flush or
-///   shutdown, or while a read waits. So a program that only writes must flush, as with every buffered stream.
-/// * After the peer has closed, or after a shutdown, a write is an error of the kind `BrokenPipe`. A flush returns this
-///   error if queued messages were dropped, because the peer has closed or the connection has ended.
+/// * While the write queue has reached [`Config::high_water`](crate::Config::high_water), a write is pending. When the
+///   queue is shorter, the write queues its message, and writes as much as the stream takes now. The rest is written by
+///   the next write, flush or shutdown, or while a read waits. So a program that only writes must flush, as with every
+///   buffered stream.
+/// * After the peer has closed, or after a shutdown, a write returns an error of the kind `BrokenPipe`. A flush returns
+///   this error if queued messages were dropped, because the peer has closed or the connection has ended.
 ///
 /// # Shutdown
 ///
 /// `poll_shutdown` of tokio and `poll_close` of futures-io send a Close with code 1000 after all queued messages, and
 /// write the queue. Then nothing more can be sent, but data is still read until the peer closes.
-/// [`Config::close_timeout`](crate::Config::close_timeout) limits this time. If the peer has already closed, they also
-/// wait until the connection has ended, as RFC 6455 section 7.1.1 requires.
+/// [`Config::close_timeout`](crate::Config::close_timeout) limits the time for which data is still read. If the peer
+/// has already closed, both calls also wait until the connection has ended, as RFC 6455 section 7.1.1 requires.
 ///
 /// This is not the half-close of TCP: a WebSocket endpoint that receives a Close answers with its own Close, and sends
 /// no data after that. [`manual::tunnels`](crate::manual::tunnels) describes the consequences.
@@ -90,7 +92,7 @@ impl<S, R> WebSocket<S, R> {
     /// Turns the WebSocket into a stream of bytes, for example to tunnel another protocol.
     ///
     /// If a part of a binary message has arrived already, the whole message is collected before its data is read. All
-    /// further messages are read in pieces. Finish a message that you send in fragments before you call this.
+    /// further messages are read in pieces. If you are sending a message in fragments, send its last fragment first.
     ///
     /// ```
     /// # #[cfg(feature = "tokio")]
@@ -199,6 +201,7 @@ impl<S, R: Transport<S>> ByteStream<S, R> {
                 break;
             }
         }
+        // Returns an empty inbox to the pool.
         self.consume_data(0);
         Poll::Ready(Ok(()))
     }
@@ -219,8 +222,8 @@ impl<S, R: Transport<S>> ByteStream<S, R> {
     }
 
     /// Sends a Close and writes the whole write queue. If the peer has closed, waits for the end of the connection.
-    pub(in crate::adapters) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        poll_as(&mut *self.ws.inner, Side::Writer, cx, Inner::poll_end_bytes).map_err(write_error)
+    pub(in crate::adapters) fn poll_shut_down(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        poll_as(&mut *self.ws.inner, Side::Writer, cx, Inner::poll_shut_down).map_err(write_error)
     }
 }
 
@@ -244,7 +247,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
         }
     }
 
-    /// Decodes the input that has arrived until `input` has data. Returns whether it has. Does not read.
+    /// Decodes the input that has arrived until `input` has data. Returns whether `input` has data. Does not read from
+    /// the stream.
     fn decode_data(&mut self, cx: &mut Context<'_>, input: &mut ByteInput) -> bool {
         while input.ready().is_none() && !self.turn.is_over(self.connection.received()) {
             let Some(polled) = self.poll_event() else { return false };
@@ -257,8 +261,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
         matches!(input.ready(), Some(Ok(())))
     }
 
-    /// Handles an event. If the peer has closed, writes as much of the answer as the stream takes now, because the
-    /// application may not read again.
+    /// Handles an event. If the event is the peer's Close, writes as much of the answer as the stream takes now. The
+    /// application may never read again.
     fn handle_event(&mut self, cx: &mut Context<'_>, input: &mut ByteInput, index: EventIndex) {
         if input.handle(index, self.inbox.event(index)) {
             // The driver stores an error of this write. The next write returns it.
@@ -277,30 +281,31 @@ impl<S, R: Transport<S>> Inner<S, R> {
         // Wait for space first, so that the slices are joined only once.
         let space = wire.poll_feed(stream, connection, cx, |connection| connection.can_send());
         if let Poll::Ready(Err(_)) = space {
-            // The answer to a Close may be in the queue, and nobody may read any more.
+            // The answer to the peer's Close may still be in the queue. It is written here, because the application
+            // may never read again.
             let _ = wire.poll_write(stream, connection, cx);
         }
         ready!(space)?;
         let message = message_of(from);
         let len = message.len();
         ready!(Responder::new(stream, wire, connection).poll_send_binary(cx, &mut false, &message))?;
-        // This also runs timers that are due, for a program that only writes. If the stream takes no more, the call
-        // does not wait: the message is in the queue.
+        // `poll_flush` also runs the timers, for a program that only writes. If the stream takes no more, this call
+        // does not wait, because the message is in the queue.
         match self.poll_flush(cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             _ => Poll::Ready(Ok(len)),
         }
     }
 
-    /// Queues a Close and writes the queue. If nothing more is received, waits for the end of the connection.
-    fn poll_end_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    /// Queues a Close and writes the queue. If the receiving half is done, waits for the end of the connection.
+    fn poll_shut_down(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if self.connection.ready_state() == ReadyState::Open {
             let now = self.wire.clock().read_clock();
             self.connection.close(now, CloseCode::NORMAL, "")?;
         }
         ready!(self.poll_flush(cx))?;
         if self.connection.receiver().is_done() {
-            // Both endpoints have sent all that they have to send. How the stream ends does not matter any more.
+            // Both endpoints have sent everything, so an error at the end of the stream is ignored.
             let _ = ready!(self.poll_closed(cx));
         }
         Poll::Ready(Ok(()))

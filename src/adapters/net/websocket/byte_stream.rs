@@ -1,8 +1,8 @@
 //! The blocking WebSocket as a stream of bytes, for one thread.
 //!
-//! A [`ByteStream`] reads the data of binary messages, and sends each write as a binary message. `receive.rs` has the
-//! reading, which the run loop performs, and `write_driver.rs` the writing. `adapters/byte_stream.rs` decides what a
-//! reader gets for each event. [`ByteStream::split`] makes two halves for two threads (`byte_halves.rs`).
+//! A [`ByteStream`] reads the data of binary messages, and sends each write as a binary message. It reads through
+//! `receive.rs`, which uses the run loop, and writes through `write_driver.rs`. `adapters/byte_stream.rs` decides what
+//! a reader gets for each event. [`ByteStream::split`] makes two halves for two threads (`byte_halves.rs`).
 //!
 //! Invariants:
 //! - No event is decoded while data is held, because the data lies in the inbox.
@@ -33,10 +33,11 @@ use crate::{CloseCode, Delivery, ReadyState};
 /// - Data is returned as it arrives, also in the middle of a message. So a message of any length needs no memory beyond
 ///   the read buffer. The limits of [`Config`](crate::Config) still apply. [`BufRead`] returns the data in place, and
 ///   [`Read`] copies it once, into the buffer of the caller.
-/// - The data ends (a read of 0 bytes) where the peer has closed with code 1000 or without a code.
-/// - Every other end is an error, and each further read returns it again. The error contains a [`ByteStreamError`]. A
-///   connection that breaks off is never returned as the end of the data. The first read after a failed read of the
-///   stream returns the error of the stream.
+/// - A read of 0 bytes means that the data is complete: the peer has closed between two messages, with code 1000 or
+///   without a code.
+/// - Every other end is an error, and each further read returns the error again. The error contains a
+///   [`ByteStreamError`]. So a connection that breaks off never looks like complete data. If the stream below fails,
+///   one read returns the error of that stream, before the first [`ByteStreamError`].
 /// - A text message is an error of the kind `InvalidData`, and fails the connection with 1003.
 /// - A read blocks until there is data, or for the time of [`set_read_timeout`](Self::set_read_timeout). It also
 ///   answers Pings, writes the write queue and runs the timers, like [`WebSocket::recv`]. If the application does not
@@ -47,11 +48,12 @@ use crate::{CloseCode, Delivery, ReadyState};
 /// - Each write sends a binary message, of at most 64 KiB, and blocks until the stream has taken it. A vectored write
 ///   joins its slices to one message. To send few large messages instead of many small ones, use a
 ///   [`BufWriter`](std::io::BufWriter).
-/// - After the peer has closed, or after [`shutdown`](Self::shutdown), a write is an error of the kind `BrokenPipe`.
+/// - After the peer has closed, or after [`shutdown`](Self::shutdown), a write returns an error of the kind
+///   `BrokenPipe`.
 ///
 /// If the application sets the socket to non-blocking mode, a call that would block returns an error of the kind
-/// `WouldBlock`. Such a write has sent nothing, and can be repeated. A write that returns a length may have queued a
-/// part of its message. Flush to write this part.
+/// `WouldBlock`. A write with this error has sent nothing, and can be repeated. A write that returns a length may leave
+/// a part of its message in the write queue. A flush writes this part.
 ///
 /// # Dropping
 ///
@@ -70,7 +72,7 @@ impl<S> WebSocket<S> {
     /// Turns the WebSocket into a stream of bytes, for example to tunnel another protocol.
     ///
     /// If a part of a binary message has arrived already, the whole message is collected before its data is read. All
-    /// further messages are read in pieces. Finish a message that you send in fragments before you call this.
+    /// further messages are read in pieces. If you are sending a message in fragments, send its last fragment first.
     ///
     /// ```
     /// use std::io::{Read, Write};
@@ -130,8 +132,8 @@ impl<S> ByteStream<S> {
         }
         out.flush().map_err(write_error)?;
         if self.ws.run.connection().receiver().is_done() {
-            // Both endpoints have sent all that they have to send. How the stream ends does not matter any more, so
-            // other errors are ignored.
+            // Both endpoints have sent everything. So all errors at the end of the stream are ignored, except
+            // `WouldBlock`.
             if let Err(Error::Io(error)) = self.ws.run.run_to_end() {
                 if error.kind() == io::ErrorKind::WouldBlock {
                     return Err(error);
@@ -219,8 +221,8 @@ impl<S> Write for ByteStream<S> {
         out.keep_time().map_err(write_error)?;
         out.queue(|connection| connection.send_binary(&message)).map_err(write_error)?;
         match out.flush() {
-            // The message is queued, so the write has succeeded.
             Err(error) if !would_block(&error) => Err(write_error(error)),
+            // After `WouldBlock` too, the message is in the queue, so the write has succeeded.
             _ => Ok(message.len()),
         }
     }
