@@ -75,7 +75,7 @@ impl NativeSession {
         Self::new(acceptor.accept(pipe.clone()), pipe, max_kept)
     }
 
-    fn new(begun: Handshake, pipe: Pipe, max_kept: usize) -> Result<Self, TlsError> {
+    fn new(begun: HandshakeResult, pipe: Pipe, max_kept: usize) -> Result<Self, TlsError> {
         let state = match begun {
             Ok(stream) => State::Open(stream),
             Err(HandshakeError::WouldBlock(handshake)) => State::Handshaking(handshake),
@@ -275,7 +275,7 @@ impl NativeSession {
 }
 
 /// The result of a call that continues a handshake.
-type Handshake = Result<TlsStream<Pipe>, HandshakeError<Pipe>>;
+type HandshakeResult = Result<TlsStream<Pipe>, HandshakeError<Pipe>>;
 
 /// Returns whether the library needs more ciphertext of the peer.
 fn is_waiting(error: &io::Error) -> bool {

@@ -12,7 +12,7 @@
 //! Invariants:
 //! - A write that returns `Pending` has encrypted nothing: it first writes the ciphertext of earlier writes, and only
 //!   then encrypts. So the next write can begin with other bytes, for example with a Ping.
-//! - The session has the ciphertext of one write at most. That is 64 KiB of plaintext, and the overhead of its records.
+//! - The session has at most the ciphertext of 64 KiB of plaintext.
 
 use core::cell::Cell;
 use core::fmt;
@@ -103,7 +103,7 @@ impl<S> TlsStream<S> {
                 let _ = SPACE.try_with(|kept| kept.set(space));
                 polled
             }
-            Err(failure) => Poll::Ready(Err(self.failed::<R>(cx, failure))),
+            Err(failure) => Poll::Ready(Err(self.fail_with_alert::<R>(cx, failure))),
         }
     }
 
@@ -125,7 +125,7 @@ impl<S> TlsStream<S> {
             match self.poll_plaintext::<R>(cx, to) {
                 Ok(Some(n)) => return Poll::Ready(Ok(n)),
                 Ok(None) => {}
-                Err(failure) => return Poll::Ready(Err(self.failed::<R>(cx, failure))),
+                Err(failure) => return Poll::Ready(Err(self.fail_with_alert::<R>(cx, failure))),
             }
         }
         R::yield_turn(cx);
@@ -173,7 +173,7 @@ impl<S> TlsStream<S> {
 
     /// Writes the alert that tells the peer why the session has failed, if the stream takes it now. Returns the error.
     #[cold]
-    fn failed<R: Transport<S>>(&mut self, cx: &mut Context<'_>, failure: TlsError) -> io::Error {
+    fn fail_with_alert<R: Transport<S>>(&mut self, cx: &mut Context<'_>, failure: TlsError) -> io::Error {
         let _ = self.poll_drain::<R>(cx);
         failure.into()
     }

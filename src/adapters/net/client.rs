@@ -479,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn time_before_the_first_handshake_counts() {
+    fn time_before_the_first_handshake_counts_towards_the_deadline() {
         for silence in Silence::all() {
             let client = silence.client(Client::new());
             let route = client.route::<()>(Instant::ZERO, silence.url).unwrap();

@@ -297,10 +297,10 @@ fn a_client_that_only_receives_answers_a_renegotiation() {
 }
 
 /// The length of a message that is longer than the 64 KiB that a session keeps.
-const LEN: usize = 200_000;
+const MESSAGE_LEN: usize = 200_000;
 
 /// Calls `send` with the URL of a server. `send` receives for a second, in which the renegotiation begins, and then
-/// sends a message of [`LEN`] bytes. The server continues half a second later.
+/// sends a message of [`MESSAGE_LEN`] bytes. The server continues half a second later.
 fn send_during_a_renegotiation(authority: &Authority, name: &str, send: impl FnOnce(&str)) {
     let OpensslServer { mut process, url, types, go_on, _files } =
         OpensslServer::start(authority, name, true);
@@ -315,7 +315,7 @@ fn send_during_a_renegotiation(authority: &Authority, name: &str, send: impl FnO
     let records = continuing.join().unwrap();
     process.kill().unwrap();
     process.wait().unwrap();
-    assert!(records >= LEN / (16 << 10), "{records}");
+    assert!(records >= MESSAGE_LEN / (16 << 10), "{records}");
 }
 
 #[test]
@@ -329,7 +329,7 @@ fn a_message_that_is_sent_during_a_renegotiation_arrives_after_it() {
         let mut ws = Client::new().native_tls(connector.clone()).connect(url).unwrap();
         ws.recv_timeout(second).unwrap_err();
         let start = std::time::Instant::now();
-        ws.send(vec![7; LEN]).unwrap();
+        ws.send(vec![7; MESSAGE_LEN]).unwrap();
         assert!(start.elapsed() < limit);
     });
     send_during_a_renegotiation(&authority, "split-sends", |url| {
@@ -337,7 +337,7 @@ fn a_message_that_is_sent_during_a_renegotiation_arrives_after_it() {
         let (mut reader, mut writer) = ws.split().unwrap();
         reader.recv_timeout(second).unwrap_err();
         let receiving = thread::spawn(move || drop(reader.recv_timeout(limit)));
-        writer.send(vec![7; LEN]).unwrap();
+        writer.send(vec![7; MESSAGE_LEN]).unwrap();
         receiving.join().unwrap();
     });
     send_during_a_renegotiation(&authority, "tokio-sends", |url| {
@@ -346,7 +346,10 @@ fn a_message_that_is_sent_during_a_renegotiation_arrives_after_it() {
             let client = on_tokio::Client::new().native_tls(connector.clone());
             let mut ws = client.connect(url).await.unwrap();
             ::tokio::time::timeout(second, ws.recv()).await.unwrap_err();
-            ::tokio::time::timeout(limit, ws.send(vec![7; LEN])).await.expect("does not end").unwrap();
+            ::tokio::time::timeout(limit, ws.send(vec![7; MESSAGE_LEN]))
+                .await
+                .expect("does not end")
+                .unwrap();
         });
     });
 }

@@ -49,19 +49,19 @@ static CONFIGS: LazyLock<Configs> = LazyLock::new(|| {
 });
 
 /// A connection that may be cut: after `left` bytes in the direction of the client, it ends or falls silent.
-struct Cut {
+struct CutStream {
     socket: TcpStream,
     left: usize,
     falls_silent: bool,
 }
 
-impl Read for Cut {
+impl Read for CutStream {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         self.socket.read(to)
     }
 }
 
-impl Write for Cut {
+impl Write for CutStream {
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
         let n = from.len().min(self.left);
         self.left -= n;
@@ -87,7 +87,7 @@ trait Io: Read + Write + Send {
     fn close_write(&mut self) -> io::Result<()>;
 }
 
-impl Io for Cut {
+impl Io for CutStream {
     fn close_write(&mut self) -> io::Result<()> {
         self.socket.shutdown(Shutdown::Write)
     }
@@ -181,7 +181,7 @@ impl Way {
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(Duration::from_secs(30)))?;
         let below = socket.try_clone()?;
-        let mut tunnel: Box<dyn Io> = Box::new(Cut { socket: below, left, falls_silent });
+        let mut tunnel: Box<dyn Io> = Box::new(CutStream { socket: below, left, falls_silent });
         if self.proxy == "https" {
             tunnel = over_tls(&CONFIGS.proxy, tunnel);
         }
