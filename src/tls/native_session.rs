@@ -339,8 +339,8 @@ impl FirstBytes {
         }
     }
 
-    /// Returns whether the bytes can begin a TLS record (RFC 8446 section 5.1): its type is a number from 20
-    /// (`change_cipher_spec`) to 23 (`application_data`), and its major version is 3.
+    /// Returns whether the bytes can begin a TLS record (RFC 8446 section 5.1). The type of a record is a number from
+    /// 20 (`change_cipher_spec`) to 23 (`application_data`), and its major version is 3.
     const fn is_tls(&self) -> bool {
         matches!(self.bytes, [None | Some(20..=23), None | Some(3)])
     }

@@ -77,8 +77,8 @@ impl RustlsSession {
         self.check_end();
     }
 
-    /// Fails the session if the stream has ended without `close_notify` of the peer. Waits until all ciphertext is
-    /// processed, because the rest may contain `close_notify`.
+    /// Fails the session if the stream has ended without `close_notify` of the peer. Does nothing while ciphertext
+    /// is unprocessed, because this ciphertext may contain `close_notify`.
     fn check_end(&mut self) {
         if self.has_ended && self.unprocessed.is_empty() && !self.peer_closed {
             self.failure.get_or_insert(TlsError::Truncated);

@@ -1,8 +1,8 @@
 //! One TLS session, as a state machine without I/O.
 //!
 //! [`Session`] is a session of one of two libraries: rustls (`rustls_session.rs`) or native-tls (`native_session.rs`).
-//! Both accept any amount of ciphertext, keep the failure of the session until the plaintext before it was read, and
-//! distinguish a close from a truncation. This file describes their common methods, and calls the library.
+//! Both accept any amount of ciphertext, and distinguish a close from a truncation. Both report a failure only after
+//! the plaintext before it was read. This file describes their common methods, and calls the library.
 //!
 //! ```text
 //!   handshake ──▶ open ──▶ the peer has closed: poll_plaintext returns 0

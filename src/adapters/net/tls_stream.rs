@@ -174,7 +174,7 @@ impl<S: Stream> TlsStream<S> {
     }
 
     /// Sends the alert that tells the peer why the session has failed. Does nothing if another thread writes, or if the
-    /// socket was full at the last write: the alert is then sent by the next write, if there is one.
+    /// socket was full at the last write. A later write or flush then sends the alert.
     ///
     /// The session has failed, so no later write needs the timeout that this method changes.
     #[cold]

@@ -234,7 +234,8 @@ const HANDSHAKE: u8 = 22;
 const DATA: u8 = 23;
 
 /// Copies bytes between a client and the server at `address`. After the first record with data, sends the types of the
-/// client's records to `types`. If there is `held`, the answers of the server in a renegotiation wait for its message.
+/// client's records to `types`. If `held` is `Some`, the answers of the server in a renegotiation wait for a message on
+/// it.
 fn forward(listener: &TcpListener, address: &str, types: &Sender<u8>, mut held: Option<Receiver<()>>) {
     let mut client = listener.accept().unwrap().0;
     let mut server = TcpStream::connect(address).unwrap();
