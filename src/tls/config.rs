@@ -16,15 +16,17 @@ use rustls::{ConfigBuilder, WantsVerifier};
 
 use super::error::TlsError;
 
-/// The configuration that was created last. A process that installs its default provider later gets another one.
+/// The configuration that was created last. If the process then installs a default provider, the next call creates
+/// another configuration.
 static SHARED: Mutex<Option<Arc<ClientConfig>>> = Mutex::new(None);
 
 /// Returns the configuration that clients use by default. All calls share one configuration.
 ///
 /// - The provider of cryptography is the [default of the process](CryptoProvider::get_default), otherwise that of the
 ///   feature `rustls-aws-lc-rs` or `rustls-ring`.
-/// - The trusted roots are those of the feature `platform-verifier`, otherwise those of `webpki-roots`. If the system
-///   has no roots, for example in a container without the files of `ca-certificates`, those of `webpki-roots` are used.
+/// - The trusted roots are those of the feature `platform-verifier`, otherwise those of `webpki-roots`. If both
+///   features are enabled, and the system has no roots, the client uses those of `webpki-roots`. A container without
+///   the files of `ca-certificates` is an example.
 /// - The client has no certificate, and offers the application protocol `http/1.1` (RFC 7301).
 ///
 /// To change a setting, clone the configuration and pass the clone to `Client::tls`.
@@ -41,7 +43,7 @@ pub fn client_config() -> Result<Arc<ClientConfig>, TlsError> {
     if let Some(config) = shared.as_ref().filter(|config| Arc::ptr_eq(config.crypto_provider(), &provider)) {
         return Ok(Arc::clone(config));
     }
-    let config = Arc::new(create(provider)?);
+    let config = Arc::new(create_config(provider)?);
     *shared = Some(Arc::clone(&config));
     Ok(config)
 }
@@ -74,13 +76,13 @@ pub fn crypto_provider() -> Result<Arc<CryptoProvider>, TlsError> {
     if let Some(provider) = CryptoProvider::get_default() {
         return Ok(Arc::clone(provider));
     }
-    of_feature().ok_or(TlsError::NoProvider)
+    feature_provider().ok_or(TlsError::NoProvider)
 }
 
 /// Returns the provider of a feature. All calls return the same one.
 #[cfg(any(feature = "rustls-ring", feature = "rustls-aws-lc-rs"))]
-#[allow(clippy::unnecessary_wraps, reason = "there is none without the features")]
-fn of_feature() -> Option<Arc<CryptoProvider>> {
+#[allow(clippy::unnecessary_wraps, reason = "without the features there is no provider")]
+fn feature_provider() -> Option<Arc<CryptoProvider>> {
     #[cfg(feature = "rustls-aws-lc-rs")]
     use rustls::crypto::aws_lc_rs as selected;
     #[cfg(not(feature = "rustls-aws-lc-rs"))]
@@ -92,13 +94,13 @@ fn of_feature() -> Option<Arc<CryptoProvider>> {
 }
 
 #[cfg(not(any(feature = "rustls-ring", feature = "rustls-aws-lc-rs")))]
-const fn of_feature() -> Option<Arc<CryptoProvider>> {
+const fn feature_provider() -> Option<Arc<CryptoProvider>> {
     None
 }
 
 /// Creates a configuration with the roots of a feature.
 #[cfg(any(feature = "webpki-roots", feature = "platform-verifier"))]
-fn create(provider: Arc<CryptoProvider>) -> Result<ClientConfig, TlsError> {
+fn create_config(provider: Arc<CryptoProvider>) -> Result<ClientConfig, TlsError> {
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let mut config = with_roots(builder.map_err(|error| TlsError::Config(error.into()))?)?;
     config.alpn_protocols = Vec::from([b"http/1.1".to_vec()]);
@@ -106,7 +108,7 @@ fn create(provider: Arc<CryptoProvider>) -> Result<ClientConfig, TlsError> {
 }
 
 #[cfg(not(any(feature = "webpki-roots", feature = "platform-verifier")))]
-fn create(_: Arc<CryptoProvider>) -> Result<ClientConfig, TlsError> {
+fn create_config(_: Arc<CryptoProvider>) -> Result<ClientConfig, TlsError> {
     Err(TlsError::NoRoots(None))
 }
 
@@ -114,7 +116,7 @@ fn create(_: Arc<CryptoProvider>) -> Result<ClientConfig, TlsError> {
 fn with_roots(builder: ConfigBuilder<ClientConfig, WantsVerifier>) -> Result<ClientConfig, TlsError> {
     use rustls_platform_verifier::BuilderVerifierExt;
 
-    // The builder is consumed by a failure, and the roots of `webpki-roots` need one.
+    // A failure consumes the builder. The fallback to the roots of `webpki-roots` needs another one.
     #[cfg(feature = "webpki-roots")]
     let fallback = builder.clone();
     match builder.with_platform_verifier() {

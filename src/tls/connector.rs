@@ -55,8 +55,9 @@ impl Connector {
     ///
     /// # Errors
     ///
-    /// - [`TlsError::NoProvider`] and [`TlsError::NoRoots`]: features for rustls are missing, and `native-tls` too; or
-    ///   the roots of the operating system cannot be loaded.
+    /// - [`TlsError::NoProvider`]: rustls has no provider, and the feature `native-tls` is not enabled.
+    /// - [`TlsError::NoRoots`]: no feature selects roots for rustls, and the feature `native-tls` is not enabled. The
+    ///   error is also returned if the roots of the operating system cannot be loaded.
     /// - [`TlsError::Config`]: the library refuses the default configuration.
     pub fn by_default() -> Result<Self, TlsError> {
         default_connector()
@@ -66,7 +67,8 @@ impl Connector {
     ///
     /// # Errors
     ///
-    /// [`TlsError::HostName`]: `host` is neither a DNS name nor an IP address.
+    /// [`TlsError::HostName`]: `host` is neither a DNS name nor an IP address. With native-tls, this call refuses only
+    /// an empty host, white space and control characters.
     pub fn check_host(&self, host: &str) -> Result<(), TlsError> {
         match self {
             #[cfg(feature = "rustls")]
@@ -92,7 +94,7 @@ impl Connector {
     ///
     /// # Errors
     ///
-    /// - [`TlsError::HostName`]: `host` is neither a DNS name nor an IP address.
+    /// - [`TlsError::HostName`]: [`check_host`](Self::check_host) refuses `host`.
     /// - [`TlsError::Config`]: the library refuses the configuration.
     pub fn session(&self, host: &str) -> Result<Session, TlsError> {
         match self {

@@ -1,7 +1,8 @@
 //! The reasons why TLS fails, as a typed error with advice.
 //!
-//! A TLS library has about a hundred errors. [`TlsError`] names those that an application or its user can act on, most
-//! of all problems of the peer's certificate. Each variant keeps the error of the library, as a [`LibraryError`].
+//! A TLS library has about a hundred errors. [`TlsError`] names those that an application or its user can act on,
+//! mainly problems of the peer's certificate. If the library has reported the problem, the variant contains the error
+//! of the library as a [`LibraryError`].
 //!
 //! `rustls_session.rs` and `native_session.rs` choose the variant for an error of their library.
 
@@ -12,7 +13,7 @@ use std::prelude::v1::*;
 #[cfg(feature = "native-tls")]
 use std::sync::Arc;
 
-/// The text of the error for data after `close_notify`.
+/// The text of the error for data that is sent after our `close_notify`.
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 pub(super) const AFTER_CLOSE: &str = "no data can be sent after close_notify";
 
@@ -22,15 +23,15 @@ pub(super) const AFTER_CLOSE: &str = "no data can be sent after close_notify";
 pub enum TlsError {
     /// There is no provider of cryptography: the process has no default provider, and no feature selects a provider.
     NoProvider,
-    /// A client has no root certificates: neither the feature `webpki-roots` nor `platform-verifier` is enabled, or the
-    /// roots of the operating system could not be loaded and `webpki-roots` is not enabled. With the feature
-    /// `native-tls`, the system has the roots.
+    /// A client with rustls has no root certificates, because neither the feature `webpki-roots` nor
+    /// `platform-verifier` is enabled. The error is also returned if the roots of the operating system could not be
+    /// loaded, and `webpki-roots` is not enabled.
     NoRoots(Option<LibraryError>),
     /// The configuration is not valid, for example because the provider supports no version of TLS.
     Config(LibraryError),
     /// The host of the URL can be neither the name nor the address in a certificate.
     HostName(String),
-    /// The certificate of the peer has expired, or another certificate in its chain.
+    /// The certificate of the peer, or another certificate in its chain, has expired.
     Expired(LibraryError),
     /// The certificate of the peer is not valid yet. The local clock may be wrong.
     NotValidYet(LibraryError),
@@ -188,10 +189,10 @@ impl Error for TlsError {
 
 /// The error of a TLS library: of rustls, or of native-tls.
 #[derive(Clone)]
-pub struct LibraryError(Kind);
+pub struct LibraryError(AnyError);
 
 #[derive(Clone)]
-enum Kind {
+enum AnyError {
     #[cfg(feature = "rustls")]
     Rustls(rustls::Error),
     /// An error of native-tls, or an I/O error that one of its streams has returned.
@@ -202,18 +203,18 @@ enum Kind {
 impl LibraryError {
     #[cfg(feature = "native-tls")]
     pub(super) fn native(error: impl Error + Send + Sync + 'static) -> Self {
-        Self(Kind::Native(Arc::new(error)))
+        Self(AnyError::Native(Arc::new(error)))
     }
 
-    /// Returns the error of rustls, or `None` if it is of another library.
+    /// Returns the error of rustls, or `None` for an error of another library.
     #[cfg(feature = "rustls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     #[must_use]
     pub const fn rustls(&self) -> Option<&rustls::Error> {
         match &self.0 {
-            Kind::Rustls(error) => Some(error),
+            AnyError::Rustls(error) => Some(error),
             #[cfg(feature = "native-tls")]
-            Kind::Native(_) => None,
+            AnyError::Native(_) => None,
         }
     }
 
@@ -222,9 +223,9 @@ impl LibraryError {
     pub fn get(&self) -> &(dyn Error + 'static) {
         match &self.0 {
             #[cfg(feature = "rustls")]
-            Kind::Rustls(error) => error,
+            AnyError::Rustls(error) => error,
             #[cfg(feature = "native-tls")]
-            Kind::Native(error) => &**error,
+            AnyError::Native(error) => &**error,
         }
     }
 
@@ -232,12 +233,12 @@ impl LibraryError {
     fn alert(&self) -> Option<u8> {
         match &self.0 {
             #[cfg(feature = "rustls")]
-            Kind::Rustls(rustls::Error::AlertReceived(alert)) => Some(u8::from(*alert)),
+            AnyError::Rustls(rustls::Error::AlertReceived(alert)) => Some(u8::from(*alert)),
             #[cfg(feature = "rustls")]
-            Kind::Rustls(_) => None,
-            // OpenSSL ends its text with this number. The other libraries of native-tls do not tell it.
+            AnyError::Rustls(_) => None,
+            // The text of OpenSSL ends with this number. The other libraries of native-tls do not report the number.
             #[cfg(feature = "native-tls")]
-            Kind::Native(error) => {
+            AnyError::Native(error) => {
                 let text = error.to_string();
                 let (_, number) = text.split_once("SSL alert number ")?;
                 let digits = number.split(|c: char| !c.is_ascii_digit()).next()?;
@@ -250,7 +251,7 @@ impl LibraryError {
 #[cfg(feature = "rustls")]
 impl From<rustls::Error> for LibraryError {
     fn from(error: rustls::Error) -> Self {
-        Self(Kind::Rustls(error))
+        Self(AnyError::Rustls(error))
     }
 }
 
@@ -259,9 +260,9 @@ impl PartialEq for LibraryError {
     fn eq(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             #[cfg(feature = "rustls")]
-            (Kind::Rustls(one), Kind::Rustls(two)) => one == two,
+            (AnyError::Rustls(one), AnyError::Rustls(two)) => one == two,
             #[cfg(feature = "native-tls")]
-            (Kind::Native(one), Kind::Native(two)) => one.to_string() == two.to_string(),
+            (AnyError::Native(one), AnyError::Native(two)) => one.to_string() == two.to_string(),
             #[cfg(all(feature = "rustls", feature = "native-tls"))]
             _ => false,
         }

@@ -24,11 +24,11 @@
 //! With a provider and roots, or with `native-tls`, `connect("wss://…")` needs no configuration. If several of the
 //! features are enabled, these rules apply:
 //!
-//! - The default provider of the process comes first, then aws-lc-rs, then ring. So rustls never panics because it
-//!   cannot choose a provider.
+//! - The default provider of the process comes first, then aws-lc-rs, then ring. rustls panics if it has to choose a
+//!   provider and cannot. hybi applies this order itself, so rustls never has to choose.
 //! - `platform-verifier` comes before `webpki-roots`.
-//! - rustls comes before native-tls, if it has a provider and roots. `Client::tls` and `Client::native_tls` choose one
-//!   of the two, and `Server::accept_tls` and `Server::accept_native_tls` as well.
+//! - rustls comes before native-tls, if it has a provider and roots. A client chooses one of the two with `Client::tls`
+//!   or `Client::native_tls`, and a server with `Server::accept_tls` or `Server::accept_native_tls`.
 //!
 //! `client_config` and `native_connector` describe the default configurations.
 //!
@@ -45,7 +45,7 @@
 //!
 //! # Builds with debug assertions
 //!
-//! rustls 0.23 can panic because of a peer, if it is compiled with debug assertions: see [`Session::close`].
+//! If rustls 0.23 is compiled with debug assertions, a peer can cause a panic: see [`Session::close`].
 //!
 //! # Debugging
 //!

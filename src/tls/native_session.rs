@@ -12,12 +12,12 @@
 //!
 //! Invariants:
 //! - The pipe never reports the end of the stream to the library: a read without ciphertext is `WouldBlock`. OpenSSL
-//!   1.1 and Secure Transport report the end of a stream like `close_notify`. Here the end that they report is always
-//!   `close_notify`.
-//! - The pipe takes all ciphertext that the library writes. So the library never keeps a write to repeat it.
+//!   1.1 and Secure Transport report the end of a stream like `close_notify`. With this pipe, every end that they
+//!   report is `close_notify`.
+//! - The pipe takes all ciphertext that the library writes. So the library never has to repeat a write.
 //! - `unencrypted` is empty, unless the peer of a TLS 1.2 session renegotiates at this moment.
-//! - `outgoing` has a limit. The library answers messages of the peer without being asked, for example key updates. A
-//!   peer that sends them and does not read the answers fails the session.
+//! - `outgoing` has a limit. The library itself answers some messages of the peer, for example key updates. If the peer
+//!   sends such messages and does not read the answers, the session fails.
 
 use core::error::Error;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -31,21 +31,22 @@ use super::error::{AFTER_CLOSE, LibraryError, TlsError};
 /// Maximum number of bytes in a TLS record.
 const RECORD_LEN: usize = 16 << 10;
 /// An empty buffer is kept if its memory is at most this large, in bytes.
-const KEPT: usize = 4096;
+const MAX_KEPT_CAPACITY: usize = 4096;
 
 pub(super) struct NativeSession {
     state: State,
-    /// The pipe of the stream in `state`. It has the alert after the library has dropped its stream.
+    /// The pipe of the stream in `state`. After a failed handshake the library has dropped its stream, and the alert is
+    /// still in this pipe.
     pipe: Pipe,
     /// Plaintext that was taken, and that the library could not encrypt yet.
     unencrypted: Vec<u8>,
-    /// Maximum number of bytes that the session takes before their ciphertext has left it.
-    most_kept: usize,
+    /// Maximum number of bytes that the session has taken, and whose ciphertext is still in the session.
+    max_kept: usize,
     /// The first bytes of the peer.
-    start: Start,
+    start: FirstBytes,
     /// Whether `close_notify` of the peer has arrived.
     peer_closed: bool,
-    /// Whether `close_notify` was queued.
+    /// Whether our `close_notify` was queued.
     has_closed: bool,
     /// Whether the stream has ended.
     has_ended: bool,
@@ -61,20 +62,20 @@ enum State {
 }
 
 impl NativeSession {
-    pub(super) fn client(connector: &TlsConnector, host: &str, most_kept: usize) -> Result<Self, TlsError> {
+    pub(super) fn client(connector: &TlsConnector, host: &str, max_kept: usize) -> Result<Self, TlsError> {
         let pipe = Pipe::default();
         // A trailing dot makes a DNS name absolute. It belongs neither in the name that the client sends (RFC 6066
         // section 3) nor in a certificate. rustls removes it, and OpenSSL does not.
         let host = host.strip_suffix('.').unwrap_or(host);
-        Self::new(connector.connect(host, pipe.clone()), pipe, most_kept)
+        Self::new(connector.connect(host, pipe.clone()), pipe, max_kept)
     }
 
-    pub(super) fn server(acceptor: &TlsAcceptor, most_kept: usize) -> Result<Self, TlsError> {
+    pub(super) fn server(acceptor: &TlsAcceptor, max_kept: usize) -> Result<Self, TlsError> {
         let pipe = Pipe::default();
-        Self::new(acceptor.accept(pipe.clone()), pipe, most_kept)
+        Self::new(acceptor.accept(pipe.clone()), pipe, max_kept)
     }
 
-    fn new(begun: Handshake, pipe: Pipe, most_kept: usize) -> Result<Self, TlsError> {
+    fn new(begun: HandshakeResult, pipe: Pipe, max_kept: usize) -> Result<Self, TlsError> {
         let state = match begun {
             Ok(stream) => State::Open(stream),
             Err(HandshakeError::WouldBlock(handshake)) => State::Handshaking(handshake),
@@ -84,8 +85,8 @@ impl NativeSession {
             state,
             pipe,
             unencrypted: Vec::new(),
-            most_kept,
-            start: Start::default(),
+            max_kept,
+            start: FirstBytes::default(),
             peer_closed: false,
             has_closed: false,
             has_ended: false,
@@ -121,12 +122,12 @@ impl NativeSession {
         self.start.extend(bytes);
         self.pipe.lock().incoming.push(bytes);
         if self.is_handshaking() {
-            self.go_on();
+            self.continue_handshake();
         }
     }
 
-    /// Continues the handshake.
-    fn go_on(&mut self) {
+    /// Continues the handshake with the ciphertext in the pipe.
+    fn continue_handshake(&mut self) {
         self.state = match core::mem::replace(&mut self.state, State::Failed) {
             State::Handshaking(handshake) => match handshake.handshake() {
                 Ok(stream) => State::Open(stream),
@@ -142,7 +143,7 @@ impl NativeSession {
 
     pub(super) fn handle_eof(&mut self) {
         self.has_ended = true;
-        // An open session may have ciphertext that the library has not read yet. It may contain `close_notify`.
+        // An open session may have ciphertext that the library has not read yet, which may contain `close_notify`.
         if self.is_handshaking() {
             self.failure.get_or_insert(TlsError::Truncated);
         }
@@ -177,10 +178,11 @@ impl NativeSession {
         }
     }
 
-    /// Fails after a read if the session has more output than it may keep, or plaintext that it can never encrypt.
+    /// Fails the session if it has more output than it may keep, or plaintext that it can never encrypt. Called after
+    /// each read.
     fn check_output(&mut self) {
-        // The ciphertext of `most_kept` bytes is a little longer than they are.
-        let text = if self.pipe.lock().outgoing.rest().len() > self.most_kept + RECORD_LEN {
+        // Ciphertext is a little longer than its plaintext, so the limit is increased by `RECORD_LEN`.
+        let text = if self.pipe.lock().outgoing.rest().len() > self.max_kept + RECORD_LEN {
             "the peer requests key updates and does not read the answers"
         } else if self.peer_closed && self.has_unencrypted() {
             "the peer has closed the session during a renegotiation"
@@ -210,7 +212,7 @@ impl NativeSession {
             return Err(TlsError::Failed(LibraryError::native(error)));
         }
         let kept = self.unencrypted.len() + self.pipe.lock().outgoing.rest().len();
-        let (mut space, mut taken) = (self.most_kept.saturating_sub(kept), 0);
+        let (mut space, mut taken) = (self.max_kept.saturating_sub(kept), 0);
         for slice in slices {
             let part = slice.get(..space.min(slice.len())).unwrap_or_default();
             self.unencrypted.extend_from_slice(part);
@@ -235,7 +237,7 @@ impl NativeSession {
                     self.failure.get_or_insert(classify(error, true));
                     break;
                 }
-                // A renegotiation needs a message of the peer first.
+                // During a renegotiation the library first needs a message of the peer.
                 Ok(_) | Err(_) => break,
             }
         }
@@ -247,7 +249,8 @@ impl NativeSession {
         let has_failed = self.failure.as_ref().is_some_and(|failure| *failure != TlsError::Truncated);
         if let (State::Open(stream), false, false) = (&mut self.state, self.has_closed, has_failed) {
             self.has_closed = true;
-            // The library queues `close_notify`. It then may look for that of the peer, which is `WouldBlock`.
+            // The library queues `close_notify`. Then it may try to read `close_notify` of the peer. If the peer has
+            // not sent it, the result is `WouldBlock`, which is not a failure.
             let _ = stream.shutdown();
         }
     }
@@ -272,7 +275,7 @@ impl NativeSession {
 }
 
 /// The result of a call that continues a handshake.
-type Handshake = Result<TlsStream<Pipe>, HandshakeError<Pipe>>;
+type HandshakeResult = Result<TlsStream<Pipe>, HandshakeError<Pipe>>;
 
 /// Returns whether the library needs more ciphertext of the peer.
 fn is_waiting(error: &io::Error) -> bool {
@@ -290,8 +293,8 @@ type Variant = fn(LibraryError) -> TlsError;
 /// - Windows: the number of the error (`CERT_E_EXPIRED`, `SEC_E_CERT_EXPIRED`, `CERT_E_CN_NO_MATCH`,
 ///   `SEC_E_WRONG_PRINCIPAL`, `CERT_E_UNTRUSTEDROOT`, `CERT_E_CHAINING`, `SEC_E_UNTRUSTED_ROOT`), because its text is
 ///   translated.
-const MARKS: &[(&str, Variant)] = &[
-    // The first, because a result of the verification can follow.
+const ERROR_TEXTS: &[(&str, Variant)] = &[
+    // This text comes first, because the result of a verification can follow it in the same error.
     ("ssl alert number", TlsError::Alert),
     ("certificate has expired", TlsError::Expired),
     ("certificate is not yet valid", TlsError::NotValidYet),
@@ -318,17 +321,17 @@ fn classify(error: impl Error + Send + Sync + 'static, is_tls: bool) -> TlsError
     if !is_tls {
         return TlsError::NotTls(error);
     }
-    let variant = MARKS.iter().find(|(mark, _)| text.contains(mark)).map(|(_, variant)| *variant);
+    let variant = ERROR_TEXTS.iter().find(|(part, _)| text.contains(part)).map(|(_, variant)| *variant);
     variant.unwrap_or(TlsError::Failed)(error)
 }
 
 /// The first two bytes that the peer has sent: the content type and the major version of its first record.
 #[derive(Default)]
-struct Start {
+struct FirstBytes {
     bytes: [Option<u8>; 2],
 }
 
-impl Start {
+impl FirstBytes {
     fn extend(&mut self, bytes: &[u8]) {
         let mut bytes = bytes.iter();
         for place in self.bytes.iter_mut().filter(|place| place.is_none()) {
@@ -336,8 +339,8 @@ impl Start {
         }
     }
 
-    /// Returns whether the bytes can begin a TLS record (RFC 8446 section 5.1): its type is a number from 20
-    /// (`change_cipher_spec`) to 23 (`application_data`), and its major version is 3.
+    /// Returns whether the bytes can begin a TLS record (RFC 8446 section 5.1). The type of a record is a number from
+    /// 20 (`change_cipher_spec`) to 23 (`application_data`), and its major version is 3.
     const fn is_tls(&self) -> bool {
         matches!(self.bytes, [None | Some(20..=23), None | Some(3)])
     }
@@ -354,7 +357,8 @@ struct Ciphertext {
 }
 
 impl Pipe {
-    /// No thread waits here: the clone in the library is only used during calls of it.
+    /// Locks the content. No thread waits for this lock, because the library uses its clone only while the session
+    /// calls the library.
     fn lock(&self) -> MutexGuard<'_, Ciphertext> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -411,7 +415,7 @@ impl Queue {
 }
 
 impl core::fmt::Debug for Queue {
-    // Written by hand, because the bytes are not for a log.
+    // Written by hand, because the bytes must not appear in a log.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Queue").field("len", &self.rest().len()).finish()
     }
@@ -419,7 +423,7 @@ impl core::fmt::Debug for Queue {
 
 /// Frees the memory of an empty buffer if it is large.
 fn free(buffer: &mut Vec<u8>) {
-    if buffer.is_empty() && buffer.capacity() > KEPT {
+    if buffer.is_empty() && buffer.capacity() > MAX_KEPT_CAPACITY {
         *buffer = Vec::new();
     }
 }

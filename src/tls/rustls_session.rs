@@ -2,9 +2,9 @@
 //!
 //! [`RustlsSession`] wraps a [`Connection`] of rustls, and has the methods of [`Session`](super::Session).
 //!
-//! It uses the buffered interface of rustls. The unbuffered interface of rustls 0.23 allocates the same memory for each
-//! record, copies each encrypted record once more, and encrypts only contiguous memory. The buffered interface encrypts
-//! up to 16 KiB from many slices as one record.
+//! The session uses the buffered interface of rustls, which encrypts up to 16 KiB from many slices as one record. The
+//! unbuffered interface of rustls 0.23 has no advantage. It also allocates memory for each record, copies each
+//! encrypted record once more, and encrypts only contiguous memory.
 
 use std::io::{self, BufRead, IoSlice, Read, Write};
 use std::prelude::v1::*;
@@ -15,11 +15,11 @@ use super::error::{AFTER_CLOSE, TlsError};
 
 pub(super) struct RustlsSession {
     connection: Connection,
-    /// Ciphertext that rustls has not accepted yet, because it keeps little plaintext that nobody has read.
+    /// Ciphertext that rustls has not accepted yet. rustls accepts none while it keeps too much unread plaintext.
     unprocessed: Vec<u8>,
     /// Whether `close_notify` of the peer has arrived.
     peer_closed: bool,
-    /// Whether `close_notify` was queued.
+    /// Whether our `close_notify` was queued.
     has_closed: bool,
     /// Whether the stream has ended.
     has_ended: bool,
@@ -28,9 +28,9 @@ pub(super) struct RustlsSession {
 }
 
 impl RustlsSession {
-    /// Returns a session that takes at most `most_kept` bytes before their ciphertext has left it.
-    pub(super) fn new(mut connection: Connection, most_kept: usize) -> Self {
-        connection.set_buffer_limit(Some(most_kept));
+    /// Returns a session that keeps the ciphertext of at most `max_kept` bytes.
+    pub(super) fn new(mut connection: Connection, max_kept: usize) -> Self {
+        connection.set_buffer_limit(Some(max_kept));
         Self {
             connection,
             unprocessed: Vec::new(),
@@ -77,7 +77,8 @@ impl RustlsSession {
         self.check_end();
     }
 
-    /// Fails if the stream has ended without `close_notify`. Ciphertext that is not processed yet may contain it.
+    /// Fails the session if the stream has ended without `close_notify` of the peer. Does nothing while ciphertext
+    /// is unprocessed, because this ciphertext may contain `close_notify`.
     fn check_end(&mut self) {
         if self.has_ended && self.unprocessed.is_empty() && !self.peer_closed {
             self.failure.get_or_insert(TlsError::Truncated);
@@ -112,12 +113,12 @@ impl RustlsSession {
     fn process(&mut self, bytes: &[u8]) -> usize {
         let mut rest = bytes;
         while !rest.is_empty() && self.failure.is_none() && !self.peer_closed {
-            // rustls takes 4 KiB at most, and refuses more while it keeps more than 16 KiB of plaintext.
+            // One call takes 4 KiB at most. The call fails while rustls keeps more than 16 KiB of plaintext.
             if let Err(error) = self.connection.read_tls(&mut rest) {
                 if matches!(self.connection.reader().fill_buf(), Ok([_, ..])) {
                     return bytes.len() - rest.len();
                 }
-                self.failure = Some(general(&error));
+                self.failure = Some(io_failure(&error));
                 break;
             }
             let is_first = self.connection.protocol_version().is_none();
@@ -142,7 +143,7 @@ impl RustlsSession {
         if self.has_closed {
             return Err(TlsError::Failed(rustls::Error::General(AFTER_CLOSE.into()).into()));
         }
-        self.connection.writer().write_vectored(slices).map_err(|error| general(&error))
+        self.connection.writer().write_vectored(slices).map_err(|error| io_failure(&error))
     }
 
     pub(super) fn close(&mut self) {
@@ -168,12 +169,12 @@ impl RustlsSession {
         &mut self,
         write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        self.connection.write_tls(&mut Sink(write))
+        self.connection.write_tls(&mut ClosureWriter(write))
     }
 }
 
-/// Returns the failure for an I/O error of rustls, which does no I/O here.
-fn general(error: &io::Error) -> TlsError {
+/// Returns the failure for an error that rustls reports as an I/O error, although it does no I/O here.
+fn io_failure(error: &io::Error) -> TlsError {
     TlsError::Failed(rustls::Error::General(error.to_string()).into())
 }
 
@@ -189,7 +190,7 @@ fn classify(error: rustls::Error, first: bool) -> TlsError {
                 TlsError::OtherHost
             }
             CertificateError::UnknownIssuer => TlsError::UnknownIssuer,
-            // webpki reports a self-signed certificate that claims to be an authority with this text.
+            // webpki uses this text for a self-signed certificate that claims to be an authority.
             CertificateError::Other(other) if std::format!("{other:?}").contains("CaUsedAsEndEntity") => {
                 TlsError::UnknownIssuer
             }
@@ -204,10 +205,10 @@ fn classify(error: rustls::Error, first: bool) -> TlsError {
     variant(error.into())
 }
 
-/// A closure as [`Write`], which rustls expects.
-struct Sink<F>(F);
+/// A closure that implements [`Write`], because rustls writes to a [`Write`].
+struct ClosureWriter<F>(F);
 
-impl<F: FnMut(&[IoSlice<'_>]) -> io::Result<usize>> Write for Sink<F> {
+impl<F: FnMut(&[IoSlice<'_>]) -> io::Result<usize>> Write for ClosureWriter<F> {
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
         (self.0)(&[IoSlice::new(from)])
     }

@@ -1,8 +1,8 @@
 //! One TLS session, as a state machine without I/O.
 //!
 //! [`Session`] is a session of one of two libraries: rustls (`rustls_session.rs`) or native-tls (`native_session.rs`).
-//! Both accept any amount of ciphertext, keep the failure of the session until the plaintext before it was read, and
-//! distinguish a close from a truncation. This file describes their common methods, and calls the library.
+//! Both accept any amount of ciphertext, and distinguish a close from a truncation. Both report a failure only after
+//! the plaintext before it was read. This file describes their common methods, and calls the library.
 //!
 //! ```text
 //!   handshake ──▶ open ──▶ the peer has closed: poll_plaintext returns 0
@@ -13,7 +13,8 @@
 //! Invariants:
 //! - Ciphertext leaves the session in the order in which it was produced: handshake, data, key updates and alerts.
 //! - Plaintext that arrived before a close or a failure is returned before it.
-//! - A failure is final: after it nothing is encrypted, and only the alert that reports it leaves the session.
+//! - A failure is final: nothing is encrypted after it, and only the alert that reports it leaves the session. A
+//!   truncation ends only the receiving direction, so a truncated session can still send.
 
 use core::fmt;
 use std::io::{self, IoSlice};
@@ -32,7 +33,7 @@ use super::native_session::NativeSession;
 #[cfg(feature = "rustls")]
 use super::rustls_session::RustlsSession;
 
-/// Maximum number of bytes that a session takes before their ciphertext has left it.
+/// Maximum number of bytes that a session has taken, and whose ciphertext is still in the session.
 const MAX_KEPT: usize = 64 << 10;
 
 /// A TLS session without I/O.
@@ -77,10 +78,10 @@ const MAX_KEPT: usize = 64 << 10;
 /// # }
 /// # }
 /// ```
-pub struct Session(Kind);
+pub struct Session(AnySession);
 
-// On the heap, because a session of rustls has more than a kilobyte, and streams are moved.
-enum Kind {
+// The sessions are on the heap, because a session of rustls has more than a kilobyte, and streams are moved.
+enum AnySession {
     #[cfg(feature = "rustls")]
     Rustls(Box<RustlsSession>),
     #[cfg(feature = "native-tls")]
@@ -92,17 +93,17 @@ macro_rules! delegate {
     ($self:ident.$method:ident($($argument:expr),*)) => {
         match &$self.0 {
             #[cfg(feature = "rustls")]
-            Kind::Rustls(session) => session.$method($($argument),*),
+            AnySession::Rustls(session) => session.$method($($argument),*),
             #[cfg(feature = "native-tls")]
-            Kind::Native(session) => session.$method($($argument),*),
+            AnySession::Native(session) => session.$method($($argument),*),
         }
     };
     (mut $self:ident.$method:ident($($argument:expr),*)) => {
         match &mut $self.0 {
             #[cfg(feature = "rustls")]
-            Kind::Rustls(session) => session.$method($($argument),*),
+            AnySession::Rustls(session) => session.$method($($argument),*),
             #[cfg(feature = "native-tls")]
-            Kind::Native(session) => session.$method($($argument),*),
+            AnySession::Native(session) => session.$method($($argument),*),
         }
     };
 }
@@ -140,18 +141,18 @@ impl Session {
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     #[must_use]
     pub fn new(connection: impl Into<Connection>) -> Self {
-        Self(Kind::Rustls(Box::new(RustlsSession::new(connection.into(), MAX_KEPT))))
+        Self(AnySession::Rustls(Box::new(RustlsSession::new(connection.into(), MAX_KEPT))))
     }
 
-    /// Returns the connection of rustls, for example to read the version of TLS. `None` if the session is one of
+    /// Returns the connection of rustls, for example to read the version of TLS. Returns `None` for a session of
     /// native-tls.
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     #[must_use]
     pub const fn rustls(&self) -> Option<&Connection> {
         match &self.0 {
-            Kind::Rustls(session) => Some(session.connection()),
+            AnySession::Rustls(session) => Some(session.connection()),
             #[cfg(feature = "native-tls")]
-            Kind::Native(_) => None,
+            AnySession::Native(_) => None,
         }
     }
 }
@@ -168,7 +169,7 @@ impl Session {
     #[cfg_attr(docsrs, doc(cfg(feature = "native-tls")))]
     pub fn native_client(connector: &native_tls::TlsConnector, host: &str) -> Result<Self, TlsError> {
         check_characters(host)?;
-        Ok(Self(Kind::Native(Box::new(NativeSession::client(connector, host, MAX_KEPT)?))))
+        Ok(Self(AnySession::Native(Box::new(NativeSession::client(connector, host, MAX_KEPT)?))))
     }
 
     /// Returns a session of native-tls for a server.
@@ -178,7 +179,7 @@ impl Session {
     /// [`TlsError::Config`]: the library refuses the configuration.
     #[cfg_attr(docsrs, doc(cfg(feature = "native-tls")))]
     pub fn native_server(acceptor: &native_tls::TlsAcceptor) -> Result<Self, TlsError> {
-        Ok(Self(Kind::Native(Box::new(NativeSession::server(acceptor, MAX_KEPT)?))))
+        Ok(Self(AnySession::Native(Box::new(NativeSession::server(acceptor, MAX_KEPT)?))))
     }
 }
 
@@ -225,7 +226,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The reason why the session has failed. The plaintext that arrived before the failure was returned before.
+    /// The reason why the session has failed. Earlier calls have returned the plaintext that arrived before the
+    /// failure.
     pub fn poll_plaintext(&mut self, to: &mut [u8]) -> Result<Option<usize>, TlsError> {
         delegate!(mut self.poll_plaintext(to))
     }
@@ -235,25 +237,26 @@ impl Session {
     /// Encrypts the bytes of `slices`, and returns how many of them were taken. The bytes of one call share as few
     /// records as possible: up to 16 KiB in each.
     ///
-    /// The session keeps at most 64 KiB. Before [`poll_ciphertext`](Self::poll_ciphertext) has returned enough of them,
-    /// the result can be less than the number of bytes, or 0.
+    /// The session keeps at most 64 KiB. If it is full, this call takes only a part of the bytes, or none, until
+    /// [`poll_ciphertext`](Self::poll_ciphertext) has removed ciphertext.
     ///
     /// # Errors
     ///
-    /// - The reason why the session has failed.
+    /// - The reason why the session has failed. After [`TlsError::Truncated`] the session can still encrypt.
     /// - [`TlsError::Failed`]: the TLS handshake is not complete, or [`close`](Self::close) was called. The session has
     ///   not failed, so it can still receive.
     pub fn encrypt(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, TlsError> {
         delegate!(mut self.encrypt(slices))
     }
 
-    /// Queues `close_notify`: no data follows. Does nothing if it was queued before, or if the session has failed. The
-    /// session can still receive (RFC 8446 section 6.1).
+    /// Queues `close_notify`: no data follows. Does nothing if `close_notify` was queued before, or if the session has
+    /// failed. A truncated session can still close. After the call the session can still receive (RFC 8446 section
+    /// 6.1).
     ///
     /// # Debug assertions
     ///
-    /// rustls 0.23 has a debug assertion that a peer can violate: a bad record after our `close_notify` panics, if
-    /// rustls is compiled with debug assertions. Without them, which is the default in the release profile, the
+    /// A peer can violate a debug assertion of rustls 0.23. If rustls is compiled with debug assertions, a bad record
+    /// after our `close_notify` causes a panic. Without debug assertions, as in the release profile by default, the
     /// session fails as usual. For other profiles, add this to the `Cargo.toml` of the program:
     ///
     /// ```toml
@@ -264,9 +267,9 @@ impl Session {
         delegate!(mut self.close());
     }
 
-    /// Returns whether the session keeps plaintext that [`encrypt`](Self::encrypt) has taken, and that it can encrypt
-    /// only after it has received more ciphertext. This is the case while the peer of a TLS 1.2 session of native-tls
-    /// renegotiates. Data is not sent before the result is `false`.
+    /// Returns whether the session keeps plaintext that [`encrypt`](Self::encrypt) has taken and not encrypted yet. The
+    /// session must first receive more ciphertext. This is the case while the peer of a TLS 1.2 session of native-tls
+    /// renegotiates. The plaintext is sent after the result has become `false`.
     #[must_use]
     pub fn has_unencrypted(&self) -> bool {
         delegate!(self.has_unencrypted())
@@ -274,8 +277,8 @@ impl Session {
 
     /// Returns whether there is ciphertext to write.
     ///
-    /// Received ciphertext can also be the reason: the session answers a renegotiation or a request for a key update,
-    /// and the peer may wait for this answer. So ask after each read, too.
+    /// Receiving can also produce ciphertext: the session answers a renegotiation or a request for a key update, and
+    /// the peer may wait for this answer. So call this method after each read, too.
     #[must_use]
     pub fn has_ciphertext(&self) -> bool {
         delegate!(self.has_ciphertext())

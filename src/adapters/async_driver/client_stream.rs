@@ -1,7 +1,7 @@
 //! The stream of a client: a stream of the runtime, and TLS over it if it is needed.
 //!
 //! `Client::connect` takes `ws://` and `wss://` URLs, and its result has one type. So the type of the stream must not
-//! depend on the URL, on the proxy, nor on the features of this crate. [`ClientStream`] hides which layers there are.
+//! depend on the URL, the proxy, or the features of this crate. [`ClientStream`] hides which layers there are.
 //! Without a feature for TLS it is always the stream of the runtime.
 //!
 //! Invariant: TLS over TLS occurs only through an `https` proxy. The inner session is the one with the server.
@@ -16,7 +16,7 @@ use crate::adapters::handshake_driver::Secured;
 use crate::tls::rustls;
 
 /// The stream of a WebSocket that `Client::connect` has opened: a socket `S` for `ws://`, and TLS over the socket for
-/// `wss://`. The socket leads to the server or to a proxy.
+/// `wss://`. The socket leads to the server or to a proxy. An `https` proxy adds TLS to the proxy.
 ///
 /// ```
 /// # #[cfg(feature = "tokio")]
@@ -36,10 +36,10 @@ use crate::tls::rustls;
 /// # #[cfg(not(feature = "tokio"))]
 /// # fn main() {}
 /// ```
-pub struct ClientStream<S>(pub(in crate::adapters) Kind<S>);
+pub struct ClientStream<S>(pub(in crate::adapters) Layers<S>);
 
-/// The kinds of streams. The adapters of the runtimes read and write them.
-pub(in crate::adapters) enum Kind<S> {
+/// The socket with the TLS sessions over it. The adapters of the runtimes implement the stream traits with it.
+pub(in crate::adapters) enum Layers<S> {
     Plain(S),
     /// TLS to the server.
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
@@ -57,11 +57,11 @@ impl<S> ClientStream<S> {
     #[must_use]
     pub const fn socket(&self) -> &S {
         match &self.0 {
-            Kind::Plain(socket) => socket,
+            Layers::Plain(socket) => socket,
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
-            Kind::Tls(tls) | Kind::TlsToProxy(tls) => tls.get_ref(),
+            Layers::Tls(tls) | Layers::TlsToProxy(tls) => tls.get_ref(),
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
-            Kind::TlsInTls(tls) => tls.get_ref().get_ref(),
+            Layers::TlsInTls(tls) => tls.get_ref().get_ref(),
         }
     }
 
@@ -71,9 +71,9 @@ impl<S> ClientStream<S> {
     #[must_use]
     pub fn peer_certificate(&self) -> Option<Vec<u8>> {
         match &self.0 {
-            Kind::Plain(_) | Kind::TlsToProxy(_) => None,
-            Kind::Tls(tls) => tls.peer_certificate(),
-            Kind::TlsInTls(tls) => tls.peer_certificate(),
+            Layers::Plain(_) | Layers::TlsToProxy(_) => None,
+            Layers::Tls(tls) => tls.peer_certificate(),
+            Layers::TlsInTls(tls) => tls.peer_certificate(),
         }
     }
 
@@ -84,9 +84,9 @@ impl<S> ClientStream<S> {
     #[must_use]
     pub fn rustls(&self) -> Option<&rustls::Connection> {
         match &self.0 {
-            Kind::Plain(_) | Kind::TlsToProxy(_) => None,
-            Kind::Tls(tls) => tls.rustls(),
-            Kind::TlsInTls(tls) => tls.rustls(),
+            Layers::Plain(_) | Layers::TlsToProxy(_) => None,
+            Layers::Tls(tls) => tls.rustls(),
+            Layers::TlsInTls(tls) => tls.rustls(),
         }
     }
 
@@ -97,7 +97,7 @@ impl<S> ClientStream<S> {
     /// The stream itself, if it uses TLS to the server or to a proxy.
     pub fn into_socket(self) -> Result<S, Self> {
         match self.0 {
-            Kind::Plain(socket) => Ok(socket),
+            Layers::Plain(socket) => Ok(socket),
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
             tls => Err(Self(tls)),
         }
@@ -107,19 +107,19 @@ impl<S> ClientStream<S> {
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     pub(super) fn secure(self, secured: Secured) -> Self {
         Self(match (self.0, secured) {
-            (Kind::Plain(socket), Secured::Proxy(session)) => {
-                Kind::TlsToProxy(TlsStream::new(socket, session))
+            (Layers::Plain(socket), Secured::Proxy(session)) => {
+                Layers::TlsToProxy(TlsStream::new(socket, session))
             }
-            (Kind::Plain(socket), Secured::Server(session)) => Kind::Tls(TlsStream::new(socket, session)),
-            (Kind::TlsToProxy(proxy), Secured::Server(session)) => {
-                Kind::TlsInTls(Box::new(TlsStream::new(proxy, session)))
+            (Layers::Plain(socket), Secured::Server(session)) => Layers::Tls(TlsStream::new(socket, session)),
+            (Layers::TlsToProxy(proxy), Secured::Server(session)) => {
+                Layers::TlsInTls(Box::new(TlsStream::new(proxy, session)))
             }
-            // A route has each session once at most, and that of the proxy first.
+            // A route has at most one session with the proxy, and then at most one with the server.
             (tls, _) => tls,
         })
     }
 
-    /// Returns the stream with a TLS session over it.
+    /// Is never called: without a feature for TLS, no value of [`Secured`] exists.
     #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
     pub(super) fn secure(self, secured: Secured) -> Self {
         match secured {}
@@ -128,18 +128,18 @@ impl<S> ClientStream<S> {
 
 impl<S> From<S> for ClientStream<S> {
     fn from(socket: S) -> Self {
-        Self(Kind::Plain(socket))
+        Self(Layers::Plain(socket))
     }
 }
 
 impl<S: fmt::Debug> fmt::Debug for ClientStream<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Plain(socket) => fmt::Debug::fmt(socket, f),
+            Layers::Plain(socket) => fmt::Debug::fmt(socket, f),
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
-            Kind::Tls(tls) | Kind::TlsToProxy(tls) => fmt::Debug::fmt(tls, f),
+            Layers::Tls(tls) | Layers::TlsToProxy(tls) => fmt::Debug::fmt(tls, f),
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
-            Kind::TlsInTls(tls) => fmt::Debug::fmt(tls, f),
+            Layers::TlsInTls(tls) => fmt::Debug::fmt(tls, f),
         }
     }
 }

@@ -186,7 +186,7 @@ mod tests {
         Hangs,
     }
 
-    /// What [`connect`] did.
+    /// The result of [`connect`], with the attempts that it has made.
     struct Dialed {
         result: Result<u16, ConnectError<()>>,
         /// The time of the result, in milliseconds.
@@ -234,7 +234,7 @@ mod tests {
             clock.0.0.set(now);
         };
         drop(dialing);
-        // Only the handle of this function is left, so all attempts were dropped.
+        // Each attempt that was not dropped holds a clone of `dropped`. This function holds one more.
         let left = Rc::strong_count(&dropped) - 1;
         Dialed { result, time: clock.0.0.get(), starts: starts.into_inner(), left }
     }

@@ -92,7 +92,7 @@ impl<R: Timer + Clone> Server<R> {
     {
         let opening = self.start_receiving(stream, self.runtime().now());
         let (stream, runtime, receiving) = opening.await;
-        self.received(stream, runtime, receiving)
+        self.finish_receiving(stream, runtime, receiving)
     }
 
     /// Runs the TLS handshake over a connected stream, and then accepts a WebSocket like [`accept`](Self::accept).
@@ -147,7 +147,7 @@ impl<R: Timer + Clone> Server<R> {
     where
         R: Transport<S> + Transport<TlsStream<S>>,
     {
-        Box::pin(self.receive_over(Session::server(config)?, stream)).await
+        Box::pin(self.receive_over_tls(Session::server(config)?, stream)).await
     }
 
     /// Runs the TLS handshake with native-tls over a connected stream, and then accepts a WebSocket like
@@ -204,12 +204,12 @@ impl<R: Timer + Clone> Server<R> {
     where
         R: Transport<S> + Transport<TlsStream<S>>,
     {
-        Box::pin(self.receive_over(Session::native_server(acceptor)?, stream)).await
+        Box::pin(self.receive_over_tls(Session::native_server(acceptor)?, stream)).await
     }
 
     /// Runs the TLS handshake, and receives a request.
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
-    async fn receive_over<S>(
+    async fn receive_over_tls<S>(
         &self,
         session: Session,
         stream: S,
@@ -222,11 +222,11 @@ impl<R: Timer + Clone> Server<R> {
         let (stream, _, securing) = open(stream, self.runtime().clone(), securing).await;
         let opening = self.start_receiving(TlsStream::new(stream, securing.finish()?), start);
         let (stream, runtime, receiving) = opening.await;
-        self.received(stream, runtime, receiving)
+        self.finish_receiving(stream, runtime, receiving)
     }
 
     /// Starts to receive a request. The time limit began at `start`.
-    // This function and `received` are not one asynchronous function, because the future of the caller would then
+    // This function and `finish_receiving` are not one asynchronous function. The future of the caller would then
     // contain the future of that function, and reserve memory for the stream twice.
     fn start_receiving<S>(
         &self,
@@ -239,8 +239,8 @@ impl<R: Timer + Clone> Server<R> {
         open(stream, self.runtime().clone(), self.receiving(start))
     }
 
-    /// Returns the result of [`Self::start_receiving`].
-    fn received<S>(
+    /// Converts the output of the future of [`Self::start_receiving`] to a request or an error.
+    fn finish_receiving<S>(
         &self,
         stream: S,
         runtime: R,

@@ -12,7 +12,7 @@
 //! Invariants:
 //! - A write that returns `Pending` has encrypted nothing: it first writes the ciphertext of earlier writes, and only
 //!   then encrypts. So the next write can begin with other bytes, for example with a Ping.
-//! - The session has the ciphertext of one write at most. That is 64 KiB of plaintext, and the overhead of its records.
+//! - The session has at most the ciphertext of 64 KiB of plaintext.
 
 use core::cell::Cell;
 use core::fmt;
@@ -28,15 +28,15 @@ use crate::tls::{Session, TlsError};
 
 /// Number of bytes in one read from the stream below: the longest record, and a little more.
 const SPACE_LEN: usize = 17 << 10;
-/// Slices that are at least this long are encrypted without those that follow them.
-const LONG: usize = 16 << 10;
+/// If the rest of a slice is at least this long, it is encrypted without the slices that follow it.
+const MIN_ALONE: usize = 16 << 10;
 /// Maximum number of reads in one call that return no plaintext. The task then yields, because a peer could send empty
 /// records without end.
 const MAX_READS: usize = 8;
 
 std::thread_local! {
-    /// Space for ciphertext, used during one call. The memory stays in the processor's cache, other than the memory of
-    /// a large message, and connections that wait need none.
+    /// Space for ciphertext, used during one call. This memory stays in the processor's cache. The memory of a large
+    /// message would not. Connections that wait hold no such memory.
     static SPACE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
@@ -103,11 +103,11 @@ impl<S> TlsStream<S> {
                 let _ = SPACE.try_with(|kept| kept.set(space));
                 polled
             }
-            Err(failure) => Poll::Ready(Err(self.failed::<R>(cx, failure))),
+            Err(failure) => Poll::Ready(Err(self.fail_with_alert::<R>(cx, failure))),
         }
     }
 
-    /// Reads ciphertext into `space` until it contains plaintext.
+    /// Reads ciphertext into `space` until the session has plaintext, and moves the plaintext to `to`.
     fn poll_ciphertext<R: Transport<S>>(
         &mut self,
         cx: &mut Context<'_>,
@@ -125,14 +125,14 @@ impl<S> TlsStream<S> {
             match self.poll_plaintext::<R>(cx, to) {
                 Ok(Some(n)) => return Poll::Ready(Ok(n)),
                 Ok(None) => {}
-                Err(failure) => return Poll::Ready(Err(self.failed::<R>(cx, failure))),
+                Err(failure) => return Poll::Ready(Err(self.fail_with_alert::<R>(cx, failure))),
             }
         }
         R::yield_turn(cx);
         Poll::Pending
     }
 
-    /// Returns plaintext of the session. Writes the ciphertext that this has produced.
+    /// Moves plaintext of the session to `to`. Writes the ciphertext that reading has produced.
     fn poll_plaintext<R: Transport<S>>(
         &mut self,
         cx: &mut Context<'_>,
@@ -149,7 +149,7 @@ impl<S> TlsStream<S> {
     }
 
     /// Writes the ciphertext that a read has produced, for example the answer to a renegotiation. The peer may wait for
-    /// it. If the stream is full, the next read continues, and the task is woken for it.
+    /// this answer. If the stream is full, it wakes the task when it has space, and the next read writes the rest.
     fn write_output_of_reads<R: Transport<S>>(&mut self, cx: &mut Context<'_>) {
         if self.has_output_of_reads {
             let polled = self.poll_drain::<R>(cx);
@@ -173,7 +173,7 @@ impl<S> TlsStream<S> {
 
     /// Writes the alert that tells the peer why the session has failed, if the stream takes it now. Returns the error.
     #[cold]
-    fn failed<R: Transport<S>>(&mut self, cx: &mut Context<'_>, failure: TlsError) -> io::Error {
+    fn fail_with_alert<R: Transport<S>>(&mut self, cx: &mut Context<'_>, failure: TlsError) -> io::Error {
         let _ = self.poll_drain::<R>(cx);
         failure.into()
     }
@@ -204,7 +204,7 @@ impl<S> TlsStream<S> {
                 _ => return Poll::Ready(Ok(taken)),
             }
             // Short slices are left to the next call, which puts several of them in one record.
-            let rest = rest_of_slice(from, taken).filter(|rest| rest.len() >= LONG);
+            let rest = rest_of_slice(from, taken).filter(|rest| rest.len() >= MIN_ALONE);
             match rest.map(|rest| self.session.encrypt(&[IoSlice::new(rest)])) {
                 Some(Ok(n @ 1..)) => taken += n,
                 _ => return Poll::Ready(Ok(taken)),
@@ -228,7 +228,8 @@ impl<S> TlsStream<S> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         ready!(self.poll_drain::<R>(cx))?;
-        // The library sends no `close_notify` during a renegotiation. A session that has failed cannot send it either.
+        // The library sends no `close_notify` during a renegotiation, so wait for its end. A failed session would never
+        // reach this end.
         if self.session.failure().is_none() {
             ready!(self.poll_encrypted(cx))?;
         }

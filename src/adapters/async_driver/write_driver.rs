@@ -43,8 +43,8 @@ pub(super) struct WriteDriver<R> {
     error: Option<ErrorKind>,
     /// Bytes that were read while a call waited to send.
     read_ahead: ReadAhead,
-    /// When the input was received that is not decoded completely, because a receiving call returned an event first.
-    /// `None` if all input is decoded, or if the timers know of the rest.
+    /// The time of the last read with input, while a part of this input is not decoded because a receiving call
+    /// returned an event first. `None` if all input is decoded, or if the undecoded rest was reported to the timers.
     undecoded_since: Option<Instant>,
 }
 
@@ -98,8 +98,8 @@ impl<R: Timer> WriteDriver<R> {
         self.undecoded_since = None;
     }
 
-    /// Reports the input that is not decoded to the timers of `half`. Called before a timer runs, and when the WebSocket
-    /// is taken apart.
+    /// Reports to the timers of `half` that a part of the input is not decoded yet. Called before a timer runs, and
+    /// when the WebSocket is taken apart.
     pub(super) fn report_undecoded(&mut self, half: &mut impl SendingHalf) {
         if let Some(at) = self.undecoded_since.take() {
             half.apply(at, PendingReply::Undecoded);

@@ -7,17 +7,17 @@ use std::task::{Context, Poll};
 use ::futures_io::{AsyncRead, AsyncWrite};
 
 use crate::adapters::async_driver::ClientStream;
-use crate::adapters::async_driver::client_stream::Kind;
+use crate::adapters::async_driver::client_stream::Layers;
 
 /// Calls the same method of the stream inside a [`ClientStream`].
 macro_rules! delegate {
     ($self:ident, $method:ident($($argument:expr),*)) => {
         match &mut $self.get_mut().0 {
-            Kind::Plain(stream) => Pin::new(stream).$method($($argument),*),
+            Layers::Plain(stream) => Pin::new(stream).$method($($argument),*),
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
-            Kind::Tls(stream) | Kind::TlsToProxy(stream) => Pin::new(stream).$method($($argument),*),
+            Layers::Tls(stream) | Layers::TlsToProxy(stream) => Pin::new(stream).$method($($argument),*),
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
-            Kind::TlsInTls(stream) => Pin::new(&mut **stream).$method($($argument),*),
+            Layers::TlsInTls(stream) => Pin::new(&mut **stream).$method($($argument),*),
         }
     };
 }

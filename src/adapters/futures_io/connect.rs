@@ -61,9 +61,9 @@ impl Client<AsyncIo> {
     /// If the client has a [proxy](handshake_driver::Client::proxy) for this URL, it connects to the proxy, and opens a
     /// tunnel to the server ([`proxy`](crate::proxy)).
     ///
-    /// A `wss://` URL and an `https` proxy need the feature `rustls` or `native-tls`. The TLS configuration is that of
-    /// the methods `tls` or `native_tls` of [`Client`](handshake_driver::Client), or the default. That for an `https`
-    /// proxy is set with `proxy_tls` or `proxy_native_tls`.
+    /// A `wss://` URL and an `https` proxy need the feature `rustls` or `native-tls`. The methods
+    /// `tls` and `native_tls` of [`Client`](handshake_driver::Client) replace the default TLS configuration. For an
+    /// `https` proxy, `proxy_tls` and `proxy_native_tls` do so.
     ///
     /// # Errors
     ///
@@ -106,8 +106,9 @@ impl Client<AsyncIo> {
 
     /// Connects to the URL of an `http::Request`, and opens a WebSocket.
     ///
-    /// The body of the request is ignored. Headers, subprotocols and the origin of the request replace those of the client.
-    /// [`HttpClientRequest`](crate::handshake::HttpClientRequest) lists the headers that the handshake writes itself.
+    /// The body of the request is ignored. Headers, subprotocols and the origin of the request replace those of the
+    /// client. [`HttpClientRequest`](crate::handshake::HttpClientRequest) lists the headers that the handshake writes
+    /// itself.
     ///
     /// # Errors
     ///
@@ -139,8 +140,8 @@ impl Client<AsyncIo> {
         let connect = |address: SocketAddr| async move {
             let socket = Async::<TcpStream>::connect(address).await?;
             // Without `TCP_NODELAY` the system delays small writes to send them together. The delay saves nothing here,
-            // because queued frames are already written together. A failure is part of the attempt, so the error names
-            // the address.
+            // because queued frames are already written together. If this call fails, the attempt fails, so the error
+            // names the address.
             socket.get_ref().set_nodelay(true)?;
             Ok(socket)
         };
@@ -196,11 +197,11 @@ async fn resolve(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
         return Ok(Vec::from([SocketAddr::new(address, port)]));
     }
     let answer = Arc::new(Mutex::new(Answer::default()));
-    let theirs = Arc::clone(&answer);
+    let answer_of_thread = Arc::clone(&answer);
     thread::Builder::new().name("hybi-resolve".into()).spawn(move || {
         let addresses = (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
         let waker = {
-            let mut answer = lock(&theirs);
+            let mut answer = lock(&answer_of_thread);
             answer.addresses = Some(addresses);
             answer.waker.take()
         };

@@ -10,8 +10,8 @@ use super::{FuturesIo, Timer};
 use crate::Instant;
 use crate::adapters::async_driver::TlsStream;
 
-/// A timer that does not exist. A stream is polled without a timer, and the functions of
-/// [`Transport`](super::Transport) take none.
+/// A timer type without values. [`FuturesIo`] needs a type for its timer, but the functions of
+/// [`Transport`](super::Transport) take no timer.
 enum NoTimer {}
 
 impl Timer for NoTimer {
@@ -24,17 +24,18 @@ impl Timer for NoTimer {
     }
 }
 
-type Streams = FuturesIo<NoTimer>;
+/// The runtime whose [`Transport`](super::Transport) reads and writes the stream below TLS.
+type WithoutTimer = FuturesIo<NoTimer>;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>> {
-        TlsStream::poll_read::<Streams>(self.get_mut(), cx, to)
+        TlsStream::poll_read::<WithoutTimer>(self.get_mut(), cx, to)
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
-        TlsStream::poll_write::<Streams>(self.get_mut(), cx, &[IoSlice::new(from)])
+        TlsStream::poll_write::<WithoutTimer>(self.get_mut(), cx, &[IoSlice::new(from)])
     }
 
     fn poll_write_vectored(
@@ -42,14 +43,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
         cx: &mut Context<'_>,
         from: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        TlsStream::poll_write::<Streams>(self.get_mut(), cx, from)
+        TlsStream::poll_write::<WithoutTimer>(self.get_mut(), cx, from)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        TlsStream::poll_flush::<Streams>(self.get_mut(), cx)
+        TlsStream::poll_flush::<WithoutTimer>(self.get_mut(), cx)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        TlsStream::poll_close::<Streams>(self.get_mut(), cx)
+        TlsStream::poll_close::<WithoutTimer>(self.get_mut(), cx)
     }
 }

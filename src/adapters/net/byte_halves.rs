@@ -87,8 +87,8 @@ impl BufRead for ByteReader {
 /// The writing half of a byte stream, made by [`ByteStream::split`](super::ByteStream::split). Clones share the
 /// connection.
 ///
-/// It implements [`Write`], as [`ByteStream`](super::ByteStream) describes. A write of another clone never mixes with a
-/// write: each write is a message.
+/// It implements [`Write`], as [`ByteStream`](super::ByteStream) describes. Each write is a message, so the bytes of
+/// two clones never mix within a write.
 #[derive(Clone, Debug)]
 pub struct ByteWriter {
     writer: Writer,
@@ -110,7 +110,7 @@ impl ByteWriter {
     /// - Another kind: a write failed.
     pub fn shutdown(&mut self) -> io::Result<()> {
         match self.writer.close(CloseCode::NORMAL, "") {
-            // Closing had begun before. The flush returns whether messages were dropped.
+            // Closing had begun before this call. The flush returns an error if messages were dropped.
             Err(Error::Send(SendError::Closed)) => self.flush(),
             closed => closed.map_err(write_error),
         }

@@ -72,9 +72,9 @@ impl Client {
     /// If the client has a [proxy](handshake_driver::Client::proxy) for this URL, it connects to the proxy, and opens a
     /// tunnel to the server ([`proxy`](crate::proxy)).
     ///
-    /// A `wss://` URL and an `https` proxy need the feature `rustls` or `native-tls`. The TLS configuration is that of
-    /// the methods `tls` or `native_tls` of [`Client`](handshake_driver::Client), or the default. That for an `https`
-    /// proxy is set with `proxy_tls` or `proxy_native_tls`.
+    /// A `wss://` URL and an `https` proxy need the feature `rustls` or `native-tls`. The methods
+    /// `tls` and `native_tls` of [`Client`](handshake_driver::Client) replace the default TLS configuration. For an
+    /// `https` proxy, `proxy_tls` and `proxy_native_tls` do so.
     ///
     /// Blocks until the handshakes are done.
     ///
@@ -111,8 +111,9 @@ impl Client {
 
     /// Connects to the URL of an `http::Request`, and opens a WebSocket. Blocks until the handshakes are done.
     ///
-    /// The body of the request is ignored. Headers, subprotocols and the origin of the request replace those of the client.
-    /// [`HttpClientRequest`](crate::handshake::HttpClientRequest) lists the headers that the handshake writes itself.
+    /// The body of the request is ignored. Headers, subprotocols and the origin of the request replace those of the
+    /// client. [`HttpClientRequest`](crate::handshake::HttpClientRequest) lists the headers that the handshake writes
+    /// itself.
     ///
     /// ```
     /// use hybi::adapters::net::{Client, Server};
@@ -398,7 +399,7 @@ mod tests {
         }
     }
 
-    /// A silent stream that reports the time at its end in milliseconds.
+    /// A silent stream that stores the time at which it is dropped, in milliseconds.
     struct Reporting {
         silent: Silent,
         ended: Arc<AtomicUsize>,
@@ -478,12 +479,12 @@ mod tests {
     }
 
     #[test]
-    fn time_before_the_first_handshake_counts() {
+    fn time_before_the_first_handshake_counts_towards_the_deadline() {
         for silence in Silence::all() {
             let client = silence.client(Client::new());
             let route = client.route::<()>(Instant::ZERO, silence.url).unwrap();
             let stream = Silent { arrives: &[], now: Instant::ZERO, timeout: None };
-            // Connecting has taken longer than the limit. The first handshake makes no call that waits.
+            // Connecting has taken longer than the limit. So the first handshake must make no call that waits.
             let now = Instant::ZERO + Silence::LIMIT;
             let error = client.run_route(stream, now, route).map(drop).unwrap_err();
             assert!(matches!(error, ConnectError::Deadline(_)), "{error:?}");
@@ -565,7 +566,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_arrive_one_a_second_do_not_move_the_deadline() {
+    fn bytes_that_arrive_one_by_one_do_not_move_the_deadline() {
         for (millis, expected) in [(1000, Some(Stage::Proxy)), (100, Some(Stage::Handshake)), (10, None)] {
             let each_read = Duration::from_millis(millis);
             let stream = Answering { each_read, jump_at: usize::MAX, ..Answering::default() };

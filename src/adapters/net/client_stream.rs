@@ -1,8 +1,8 @@
 //! The stream of a client: a socket, and TLS over it if it is needed.
 //!
 //! [`Client::connect`](super::Client::connect) takes `ws://` and `wss://` URLs, and its result has one type. So the
-//! type of the stream must not depend on the URL, on the proxy, nor on the features of this crate. [`ClientStream`]
-//! hides which layers there are. Without a feature for TLS it is always the socket.
+//! type of the stream must not depend on the URL, the proxy, or the features of this crate. [`ClientStream`] hides
+//! which layers there are. Without a feature for TLS it is always the socket.
 //!
 //! Invariant: TLS over TLS occurs only through an `https` proxy. The inner session is the one with the server.
 
@@ -21,7 +21,8 @@ use crate::adapters::handshake_driver::Secured;
 use crate::tls::rustls;
 
 /// The stream of a WebSocket that [`Client::connect`](super::Client::connect) has opened: a socket `S` for `ws://`, and
-/// TLS over the socket for `wss://`. The socket leads to the server or to a proxy.
+/// TLS over the socket for `wss://`. The socket leads to the server or to a proxy. An `https` proxy adds TLS to the
+/// proxy.
 ///
 /// ```
 /// use hybi::adapters::net;
@@ -36,9 +37,10 @@ use crate::tls::rustls;
 /// # Ok(())
 /// # }
 /// ```
-pub struct ClientStream<S = TcpStream>(Kind<S>);
+pub struct ClientStream<S = TcpStream>(Layers<S>);
 
-enum Kind<S> {
+/// The socket with the TLS sessions over it.
+enum Layers<S> {
     Plain(S),
     /// TLS to the server.
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
@@ -56,11 +58,11 @@ impl<S> ClientStream<S> {
     #[must_use]
     pub const fn socket(&self) -> &S {
         match &self.0 {
-            Kind::Plain(socket) => socket,
+            Layers::Plain(socket) => socket,
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
-            Kind::Tls(tls) | Kind::TlsToProxy(tls) => tls.get_ref(),
+            Layers::Tls(tls) | Layers::TlsToProxy(tls) => tls.get_ref(),
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
-            Kind::TlsInTls(tls) => tls.get_ref().get_ref(),
+            Layers::TlsInTls(tls) => tls.get_ref().get_ref(),
         }
     }
 
@@ -70,9 +72,9 @@ impl<S> ClientStream<S> {
     #[must_use]
     pub fn peer_certificate(&self) -> Option<Vec<u8>> {
         match &self.0 {
-            Kind::Plain(_) | Kind::TlsToProxy(_) => None,
-            Kind::Tls(tls) => tls.peer_certificate(),
-            Kind::TlsInTls(tls) => tls.peer_certificate(),
+            Layers::Plain(_) | Layers::TlsToProxy(_) => None,
+            Layers::Tls(tls) => tls.peer_certificate(),
+            Layers::TlsInTls(tls) => tls.peer_certificate(),
         }
     }
 
@@ -84,9 +86,9 @@ impl<S> ClientStream<S> {
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     pub fn with_rustls<T>(&self, look: impl FnOnce(&rustls::Connection) -> T) -> Option<T> {
         match &self.0 {
-            Kind::Plain(_) | Kind::TlsToProxy(_) => None,
-            Kind::Tls(tls) => tls.with_rustls(look),
-            Kind::TlsInTls(tls) => tls.with_rustls(look),
+            Layers::Plain(_) | Layers::TlsToProxy(_) => None,
+            Layers::Tls(tls) => tls.with_rustls(look),
+            Layers::TlsInTls(tls) => tls.with_rustls(look),
         }
     }
 
@@ -97,7 +99,7 @@ impl<S> ClientStream<S> {
     /// The stream itself, if it uses TLS to the server or to a proxy.
     pub fn into_socket(self) -> Result<S, Self> {
         match self.0 {
-            Kind::Plain(socket) => Ok(socket),
+            Layers::Plain(socket) => Ok(socket),
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
             tls => Err(Self(tls)),
         }
@@ -107,21 +109,21 @@ impl<S> ClientStream<S> {
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     pub(super) fn secure(self, secured: Secured) -> Self {
         Self(match (self.0, secured) {
-            (Kind::Plain(socket), Secured::Proxy(session)) => {
-                Kind::TlsToProxy(Box::new(TlsStream::new(socket, session)))
+            (Layers::Plain(socket), Secured::Proxy(session)) => {
+                Layers::TlsToProxy(Box::new(TlsStream::new(socket, session)))
             }
-            (Kind::Plain(socket), Secured::Server(session)) => {
-                Kind::Tls(Box::new(TlsStream::new(socket, session)))
+            (Layers::Plain(socket), Secured::Server(session)) => {
+                Layers::Tls(Box::new(TlsStream::new(socket, session)))
             }
-            (Kind::TlsToProxy(proxy), Secured::Server(session)) => {
-                Kind::TlsInTls(Box::new(TlsStream::new(*proxy, session)))
+            (Layers::TlsToProxy(proxy), Secured::Server(session)) => {
+                Layers::TlsInTls(Box::new(TlsStream::new(*proxy, session)))
             }
-            // A route has each session once at most, and that of the proxy first.
+            // A route has at most one session with the proxy, and then at most one with the server.
             (tls, _) => tls,
         })
     }
 
-    /// Returns the stream with a TLS session over it.
+    /// Is never called: without a feature for TLS, no value of [`Secured`] exists.
     #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
     pub(super) const fn secure(self, secured: Secured) -> Self {
         match secured {}
@@ -129,103 +131,103 @@ impl<S> ClientStream<S> {
 }
 
 impl<S: Stream> ClientStream<S> {
-    fn get(&self) -> &dyn Stream {
+    fn as_stream(&self) -> &dyn Stream {
         match &self.0 {
-            Kind::Plain(socket) => socket,
+            Layers::Plain(socket) => socket,
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
-            Kind::Tls(tls) | Kind::TlsToProxy(tls) => &**tls,
+            Layers::Tls(tls) | Layers::TlsToProxy(tls) => &**tls,
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
-            Kind::TlsInTls(tls) => &**tls,
+            Layers::TlsInTls(tls) => &**tls,
         }
     }
 
-    fn get_mut(&mut self) -> &mut dyn Stream {
+    fn as_stream_mut(&mut self) -> &mut dyn Stream {
         match &mut self.0 {
-            Kind::Plain(socket) => socket,
+            Layers::Plain(socket) => socket,
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
-            Kind::Tls(tls) | Kind::TlsToProxy(tls) => &mut **tls,
+            Layers::Tls(tls) | Layers::TlsToProxy(tls) => &mut **tls,
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
-            Kind::TlsInTls(tls) => &mut **tls,
+            Layers::TlsInTls(tls) => &mut **tls,
         }
     }
 }
 
 impl<S> From<S> for ClientStream<S> {
     fn from(socket: S) -> Self {
-        Self(Kind::Plain(socket))
+        Self(Layers::Plain(socket))
     }
 }
 
 impl<S: Stream> Read for ClientStream<S> {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        self.get_mut().read(to)
+        self.as_stream_mut().read(to)
     }
 }
 
 impl<S: Stream> Write for ClientStream<S> {
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
-        self.get_mut().write(from)
+        self.as_stream_mut().write(from)
     }
 
     fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.get_mut().write_vectored(from)
+        self.as_stream_mut().write_vectored(from)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.get_mut().flush()
+        self.as_stream_mut().flush()
     }
 }
 
 impl<S: Stream> Stream for ClientStream<S> {
     fn close_write(&mut self) -> io::Result<()> {
-        self.get_mut().close_write()
+        self.as_stream_mut().close_write()
     }
 
     fn abort(&mut self) {
-        self.get_mut().abort();
+        self.as_stream_mut().abort();
     }
 
     fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
-        self.get_mut().set_read_timeout(timeout)
+        self.as_stream_mut().set_read_timeout(timeout)
     }
 
     fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
-        self.get_mut().set_write_timeout(timeout)
+        self.as_stream_mut().set_write_timeout(timeout)
     }
 
     fn set_nonblocking(&mut self, on: bool) -> io::Result<bool> {
-        self.get_mut().set_nonblocking(on)
+        self.as_stream_mut().set_nonblocking(on)
     }
 
     fn keeps_refused_bytes(&self) -> bool {
-        self.get().keeps_refused_bytes()
+        self.as_stream().keeps_refused_bytes()
     }
 
     fn has_unflushed_bytes(&self) -> bool {
-        self.get().has_unflushed_bytes()
+        self.as_stream().has_unflushed_bytes()
     }
 
     fn needs_flush_after_read(&self) -> bool {
-        self.get().needs_flush_after_read()
+        self.as_stream().needs_flush_after_read()
     }
 
     fn try_clone(&self) -> io::Result<Box<dyn Stream + Send>> {
-        self.get().try_clone()
+        self.as_stream().try_clone()
     }
 
     fn clock(&self) -> Option<Instant> {
-        self.get().clock()
+        self.as_stream().clock()
     }
 }
 
 impl<S: fmt::Debug> fmt::Debug for ClientStream<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Plain(socket) => fmt::Debug::fmt(socket, f),
+            Layers::Plain(socket) => fmt::Debug::fmt(socket, f),
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
-            Kind::Tls(tls) | Kind::TlsToProxy(tls) => fmt::Debug::fmt(tls, f),
+            Layers::Tls(tls) | Layers::TlsToProxy(tls) => fmt::Debug::fmt(tls, f),
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
-            Kind::TlsInTls(tls) => fmt::Debug::fmt(tls, f),
+            Layers::TlsInTls(tls) => fmt::Debug::fmt(tls, f),
         }
     }
 }

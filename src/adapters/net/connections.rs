@@ -27,9 +27,9 @@ pub struct Connections<U> {
 impl Client {
     /// Returns a source of connections, which connects again when the application asks for the next connection.
     ///
-    /// `target` returns the URL of each attempt, or a [`Target`] with headers. Its argument is the number of attempts
-    /// in a row that have failed. So each attempt can have a fresh token. If `target` returns `Err`, the attempt has
-    /// failed, and the policy decides about [`Failure::Target`].
+    /// `target` is called for each attempt, so each attempt can have a fresh token. It returns the URL, or a [`Target`]
+    /// with headers. Its argument is the number of attempts in a row that have failed. If `target` returns `Err`, the
+    /// attempt has failed, and the policy decides about [`Failure::Target`].
     ///
     /// Messages are neither buffered nor sent again. After each connection, the application restores its own state, for
     /// example its subscriptions.
@@ -143,7 +143,8 @@ impl<T: Into<Target>, U: FnMut(u32) -> T> Connections<U> {
 }
 
 impl<U> Connections<U> {
-    /// Reports how the connection has ended. Pass the result of `wait_closed` of the WebSocket, or `Ok` with its outcome.
+    /// Reports how the connection has ended. Pass the result of `wait_closed` of the WebSocket, or `Ok` with its
+    /// outcome.
     ///
     /// The close code decides whether [`next_connection`](Self::next_connection) connects again, and the delay begins
     /// now. The close code of [`Error::Protocol`] is that of the violation. Other errors count as a failure of the
@@ -165,15 +166,15 @@ impl<U> Connections<U> {
         self.attempts.reset(now);
     }
 
-    /// Returns the error of the last attempt. Returns `None` if this attempt has opened a connection, or after the error
-    /// was returned in [`Stopped`].
+    /// Returns the error of the last attempt. Returns `None` if this attempt has opened a connection, or after the
+    /// error was returned in [`Stopped`].
     #[must_use]
     pub fn last_error(&self) -> Option<&ConnectError<()>> {
         self.attempts.last_error()
     }
 
-    /// Returns how long it takes until the next attempt is due; zero if it is due now. Returns `None` while a connection
-    /// is open, and after the client has stopped.
+    /// Returns how long it takes until the next attempt is due; zero if it is due now. Returns `None` while a
+    /// connection is open, and after the client has stopped.
     #[must_use]
     pub fn next_attempt_in(&self) -> Option<Duration> {
         Some(self.attempts.next_at()?.saturating_duration_since(self.now()))

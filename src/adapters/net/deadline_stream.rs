@@ -48,8 +48,8 @@ pub(super) struct DeadlineStream<S> {
     ahead: ReadAhead,
     /// When the newest of the bytes in `ahead` were read.
     ahead_at: Instant,
-    /// When the input was received that is not decoded completely, because a receiving call returned an event first.
-    /// `None` if all input is decoded, or if the timers know of the rest.
+    /// The time of the last read with input, while a part of this input is not decoded because a receiving call
+    /// returned an event first. `None` if all input is decoded, or if the undecoded rest was reported to the timers.
     undecoded_since: Option<Instant>,
     /// See [`Stream::keeps_refused_bytes`].
     keeps_refused_bytes: bool,
@@ -307,13 +307,13 @@ impl<S> DeadlineStream<S> {
         read
     }
 
-    /// Returns when the input was received that is not decoded completely, and forgets this time. Called when all input
-    /// is decoded, and before the timers run.
+    /// Returns the time of the last read with input, if a part of this input may still be undecoded. Forgets this time.
+    /// Called when all input is decoded, and before the timers run.
     pub(super) const fn take_undecoded_since(&mut self) -> Option<Instant> {
         self.undecoded_since.take()
     }
 
-    /// Reads once, as [`read`](Self::read) does.
+    /// Reads for [`read`](Self::read). Does not change `undecoded_since`.
     fn read_once(&mut self, to: &mut [u8], deadline: Option<Instant>) -> io::Result<Option<usize>> {
         self.read_clock();
         if let Some(read) = self.ahead.take(to) {

@@ -2,8 +2,8 @@
 //!
 //! [`Dialing`] decides when each attempt starts (RFC 8305). Connecting blocks, so each attempt runs in a thread of its
 //! own and sends its result over a channel. The calling thread waits for the results. If no other attempt can follow,
-//! the attempt runs in the calling thread instead. The system resolves names, which blocks too, so this also runs in a
-//! thread if there is a deadline.
+//! the attempt runs in the calling thread instead. Name resolution blocks too, so it runs in a thread of its own if
+//! there is a deadline.
 //!
 //! Invariants:
 //! - One call has at most [`MAX_THREADS`] attempts at a time.
@@ -47,8 +47,8 @@ pub(super) fn connect<S>(route: &mut Route<'_>, clock: Clock) -> Result<TcpStrea
             Some(remaining) => TcpStream::connect_timeout(&address, remaining),
             None => TcpStream::connect(address),
         }?;
-        // Queued frames are already written together, so Nagle's algorithm would delay them without any benefit. A
-        // failure is part of the attempt, so the error names the address.
+        // Queued frames are already written together, so Nagle's algorithm would delay them without any benefit. If
+        // this call fails, the attempt fails, so the error names the address.
         socket.set_nodelay(true)?;
         Ok(socket)
     })
@@ -133,14 +133,15 @@ fn race<T: Send + 'static, S>(
                     let run = move || results.send((index, attempt(address, remaining)));
                     let is_last = running == 0 && index + 1 == addresses.len();
                     if is_last || spawn(run.clone()).is_err() {
-                        // The receiver lives, so the result arrives.
+                        // The receiver still exists, so sending the result cannot fail.
                         let _: Result<(), _> = run();
                     }
                     continue;
                 }
                 Action::Wait(until) => until,
                 Action::Connected(_) | Action::Failed(_) => {
-                    // Other successes are returned below. An attempt in this thread may have used all of the time.
+                    // An attempt in this thread may have succeeded, but only after the deadline. Its result is still in
+                    // the channel. All other successes are returned below.
                     if let Some(stream) = results.try_iter().find_map(|(_, result)| result.ok()) {
                         return Ok(stream);
                     }
@@ -188,7 +189,7 @@ mod tests {
         Err(io::ErrorKind::ConnectionRefused.into())
     }
 
-    /// Runs the attempts with a short stagger. Returns the result.
+    /// Runs the attempts with the shortest stagger. Returns the result.
     fn connect_with(
         count: u16,
         limit: Option<Duration>,
@@ -259,7 +260,7 @@ mod tests {
     #[test]
     fn an_attempt_that_used_all_of_the_time_and_succeeded_wins() {
         let result = connect_with(1, Some(Duration::from_millis(20)), |port| {
-            // Spends the time, as a call of the system that returns late.
+            // Takes longer than the limit, like a call of the system that returns late.
             let start = std::time::Instant::now();
             while start.elapsed() < Duration::from_millis(30) {
                 thread::yield_now();

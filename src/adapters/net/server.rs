@@ -214,7 +214,7 @@ impl Server {
         stream: TcpStream,
     ) -> Result<PendingRequest<TlsStream<TcpStream>>, AcceptError<TlsStream<TcpStream>>> {
         let session = Session::server(config)?;
-        self.receive_over(session, DeadlineStream::tcp(stream, false)?)
+        self.receive_over_tls(session, DeadlineStream::tcp(stream, false)?)
     }
 
     /// Accepts a WebSocket over TLS like [`accept_tls`](Self::accept_tls), over any [`Stream`]. The blocking mode of
@@ -247,7 +247,7 @@ impl Server {
         stream: S,
     ) -> Result<PendingRequest<TlsStream<S>>, AcceptError<TlsStream<S>>> {
         let session = Session::server(config)?;
-        self.receive_over(session, DeadlineStream::new(stream.into(), Instant::ZERO))
+        self.receive_over_tls(session, DeadlineStream::new(stream.into(), Instant::ZERO))
     }
 
     /// Accepts a WebSocket over TLS like `accept_tls`, but with native-tls.
@@ -286,7 +286,7 @@ impl Server {
         stream: TcpStream,
     ) -> Result<PendingRequest<TlsStream<TcpStream>>, AcceptError<TlsStream<TcpStream>>> {
         let session = Session::native_server(acceptor)?;
-        self.receive_over(session, DeadlineStream::tcp(stream, false)?)
+        self.receive_over_tls(session, DeadlineStream::tcp(stream, false)?)
     }
 
     /// Accepts a WebSocket over TLS like [`accept_native_tls`](Self::accept_native_tls), over any [`Stream`]. The
@@ -319,12 +319,12 @@ impl Server {
         stream: S,
     ) -> Result<PendingRequest<TlsStream<S>>, AcceptError<TlsStream<S>>> {
         let session = Session::native_server(acceptor)?;
-        self.receive_over(session, DeadlineStream::new(stream.into(), Instant::ZERO))
+        self.receive_over_tls(session, DeadlineStream::new(stream.into(), Instant::ZERO))
     }
 
     /// Runs the TLS handshake, and receives a request.
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
-    fn receive_over<S: Stream>(
+    fn receive_over_tls<S: Stream>(
         &self,
         session: Session,
         mut link: DeadlineStream<S>,

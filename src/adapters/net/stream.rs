@@ -141,21 +141,21 @@ pub trait Stream: Read + Write {
         true
     }
 
-    /// Returns whether the stream may have bytes in its own buffer that only a flush writes. The adapter asks after
-    /// each write, and flushes the stream before the next write if the answer is `true`. The default is the answer of
-    /// [`keeps_refused_bytes`](Self::keeps_refused_bytes).
+    /// Returns whether the stream may have bytes in its own buffer that only a flush writes. The adapter calls this
+    /// method after each write, and flushes the stream before the next write if the result is `true`. The default is
+    /// the result of [`keeps_refused_bytes`](Self::keeps_refused_bytes).
     ///
-    /// A stream that never refuses bytes that it has encrypted returns `false` from `keeps_refused_bytes`, but may
-    /// still keep the ciphertext of bytes that a write has taken.
+    /// A TLS stream may encrypt only the bytes that it takes. Such a stream returns `false` from `keeps_refused_bytes`.
+    /// But it may keep ciphertext of bytes that a write has taken, and then returns `true` from this method.
     fn has_unflushed_bytes(&self) -> bool {
         self.keeps_refused_bytes()
     }
 
-    /// Returns whether a read has produced bytes that only a flush writes. The adapter asks after each read, and
-    /// flushes the stream before it reads again. The default is `false`.
+    /// Returns whether a read has produced bytes that only a flush writes. The adapter calls this method after each
+    /// read, and flushes the stream before it reads again if the result is `true`. The default is `false`.
     ///
-    /// A TLS stream returns `true` after the peer has asked for an answer, for example to a renegotiation. The peer may
-    /// send nothing before it gets this answer.
+    /// A TLS stream returns `true` if it must answer the peer, for example in a renegotiation. The peer may send
+    /// nothing before it gets this answer.
     fn needs_flush_after_read(&self) -> bool {
         false
     }

@@ -87,7 +87,7 @@ impl Deref for ThreadReplies {
 
 impl ThreadReplies {
     /// Creates the state for the halves of the connection that `sender` belongs to. `read_at` is the time when input
-    /// was last read. `has_undecoded` says whether a part of this input may not be decoded.
+    /// was last read. `has_undecoded` says whether a part of this input may still be undecoded.
     pub(super) fn new(sender: &Sender<Outbox>, read_at: Instant, has_undecoded: bool) -> Self {
         let max_block_time = sender.shortest_timeout().map(|time| time.max(SHORTEST_NAP));
         Self {
@@ -134,8 +134,8 @@ impl ThreadReplies {
         (reads.ended_at, reads.began_at) = (at, None);
     }
 
-    /// Returns for how long nobody has read from the stream: the Pong of a live peer may have waited there for this
-    /// time. Returns zero if the receiving half reads now.
+    /// Returns for how long nobody has read from the stream. The Pong of a live peer may have waited in the stream for
+    /// this time. Returns zero if the receiving half reads now.
     ///
     /// A read that has just begun may not have reached the stream yet. So it counts only after [`SHORTEST_NAP`].
     pub(super) fn unread_for(&self, now: Instant) -> Duration {
@@ -146,8 +146,8 @@ impl ThreadReplies {
         }
     }
 
-    /// Returns when the input was received that the receiving half has not decoded completely, because it returned an
-    /// event first. Returns `Some` at most once after each read.
+    /// Returns the time of the last read with input, if the receiving half has returned an event before it decoded all
+    /// of this input. Returns `Some` at most once after each read.
     pub(super) fn take_undecoded_since(&self) -> Option<Instant> {
         let is_new = self.has_undecoded.swap(false, Ordering::AcqRel);
         (is_new && !self.pending.decoded_all()).then(|| lock(&self.reads).input_at)

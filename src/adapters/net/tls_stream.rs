@@ -8,7 +8,9 @@
 //!   read:   socket ──▶ ciphertext ──▶ [ session: decrypt ] ──▶ plaintext
 //!
 //!   write:  { outgoing: the rest of earlier writes ──▶ socket
-//!             plaintext ──▶ [ session: encrypt ] ──▶ outgoing ──▶ socket }       [ ], { }: under this lock
+//!             plaintext ──▶ [ session: encrypt ] ──▶ outgoing ──▶ socket }
+//!
+//!   [ ]: the session is locked      { }: the outgoing ciphertext is locked
 //! ```
 //!
 //! The session produces ciphertext in the order in which the peer must get it. The lock of [`Outgoing`] keeps this
@@ -24,8 +26,7 @@
 //! - No thread holds the lock of the session while it calls the socket.
 //! - A write that fails with `WouldBlock` or `TimedOut` has encrypted nothing: it first writes the rest of earlier
 //!   writes, and only then encrypts. So the next write can begin with other bytes, for example with a Ping.
-//! - [`Outgoing`] has the ciphertext of one write at most. That is 64 KiB of plaintext, and the overhead of its
-//!   records.
+//! - [`Outgoing`] has at most the ciphertext of one write. A write takes at most 64 KiB of plaintext.
 
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -45,16 +46,16 @@ use crate::tls::{Session, TlsError};
 
 /// Maximum number of bytes in one read from the socket. A longer read would move the ciphertext out of the processor's
 /// first cache before it is decrypted.
-const MAX_AT_ONCE: usize = 16 << 10;
+const MAX_READ: usize = 16 << 10;
 /// Buffers smaller than this are not used for ciphertext. A read into a small buffer would need many system calls.
-const SMALL: usize = 2048;
+const MIN_READ_BUFFER: usize = 2048;
 /// The memory for outgoing ciphertext is kept after a write if it is at most this large, in bytes.
-const KEPT: usize = 4096;
-/// How long a call waits while the session can encrypt nothing, because the peer renegotiates. The caller repeats the
-/// call.
-const NAP: Duration = Duration::from_millis(1);
+const MAX_KEPT_CAPACITY: usize = 4096;
+/// How long a call sleeps if the session can encrypt nothing, because the peer renegotiates. The caller then repeats
+/// the call.
+const RENEGOTIATION_PAUSE: Duration = Duration::from_millis(1);
 /// How long the thread that reads may block to send an alert after the session has failed.
-const ALERT_TIME: Duration = Duration::from_millis(10);
+const ALERT_TIMEOUT: Duration = Duration::from_millis(10);
 
 /// A TLS session over a blocking stream `S`, for example a [`TcpStream`](std::net::TcpStream).
 ///
@@ -64,9 +65,9 @@ const ALERT_TIME: Duration = Duration::from_millis(10);
 /// [`try_clone`](Stream::try_clone) is supported, so [`WebSocket::split`](super::WebSocket::split) works: one thread
 /// reads while another thread writes, and neither waits for the other one's socket call.
 ///
-/// Each call reads from the socket, or writes ciphertext to the socket, once for each timeout that it waits. A read
-/// returns [`ErrorKind::Interrupted`] after a part of a TLS record has arrived, and a flush after the socket has taken
-/// a part of the ciphertext. Call it again, as [`Read::read_exact`] does for a read.
+/// A call returns after the socket has delivered or taken only a part, so that the caller can check its deadline. A
+/// read then returns [`ErrorKind::Interrupted`] if there is no plaintext yet. A flush returns this error if ciphertext
+/// is left. Repeat the call, as [`Read::read_exact`] does for a read.
 ///
 /// A read may produce ciphertext that the peer waits for, for example in a renegotiation. A WebSocket flushes it. If
 /// you use the stream directly, flush it when [`needs_flush_after_read`](Stream::needs_flush_after_read) returns
@@ -132,8 +133,8 @@ impl<S> TlsStream<S> {
 }
 
 impl<S: Stream> TlsStream<S> {
-    /// Returns plaintext of the session, or `None` if the session needs more ciphertext.
-    fn plaintext(&mut self, to: &mut [u8]) -> io::Result<Option<usize>> {
+    /// Moves plaintext of the session to `to`. Returns `None` if the session needs more ciphertext.
+    fn read_plaintext(&mut self, to: &mut [u8]) -> io::Result<Option<usize>> {
         let polled = self.shared.poll_plaintext(&mut lock(&self.shared.session), to);
         polled.map_err(|error| {
             self.send_alert();
@@ -143,15 +144,15 @@ impl<S: Stream> TlsStream<S> {
 
     /// Reads ciphertext once, and returns the plaintext in it.
     ///
-    /// A peer can send a record in any number of pieces, and records without plaintext. The caller must see the time
-    /// between two pieces, because its timers must run. So without plaintext the result is `Interrupted`, and the
-    /// caller repeats the call unless its deadline has passed.
+    /// A peer can send a record in any number of pieces, and records without plaintext. The caller must run its timers
+    /// between two pieces. So without plaintext the result is `Interrupted`, and the caller repeats the call unless its
+    /// deadline has passed.
     ///
-    /// `buffer` gets ciphertext. Without a buffer, `to` is used for both: the session keeps the ciphertext, so the
-    /// plaintext can overwrite it.
+    /// The ciphertext is read into `buffer`. Without a buffer, it is read into `to`: the session copies the ciphertext,
+    /// so the plaintext can overwrite it.
     fn read_ciphertext(&mut self, to: &mut [u8], buffer: Option<&mut [u8]>) -> io::Result<usize> {
         let space = buffer.unwrap_or(&mut *to);
-        let most = space.len().min(MAX_AT_ONCE);
+        let most = space.len().min(MAX_READ);
         let space = space.get_mut(..most).unwrap_or_default();
         let n = check_read(self.socket.read(space)?, most)?;
         let polled = {
@@ -173,7 +174,7 @@ impl<S: Stream> TlsStream<S> {
     }
 
     /// Sends the alert that tells the peer why the session has failed. Does nothing if another thread writes, or if the
-    /// socket was full at the last write: the alert is then sent by the next write, if there is one.
+    /// socket was full at the last write. A later write or flush then sends the alert.
     ///
     /// The session has failed, so no later write needs the timeout that this method changes.
     #[cold]
@@ -181,7 +182,7 @@ impl<S: Stream> TlsStream<S> {
         let Some(mut outgoing) = try_lock(&self.shared.outgoing) else { return };
         if outgoing.is_empty() && lock(&self.shared.session).has_ciphertext() {
             // The error of the session is reported. An error of this write adds nothing to it.
-            let _ = self.socket.set_write_timeout(Some(ALERT_TIME));
+            let _ = self.socket.set_write_timeout(Some(ALERT_TIMEOUT));
             outgoing.fill(&mut lock(&self.shared.session));
             self.shared.has_output_of_reads.store(false, Ordering::Relaxed);
             let _ = outgoing.write_to(&mut self.socket);
@@ -194,13 +195,13 @@ impl<S: Stream> Read for TlsStream<S> {
         if to.is_empty() {
             return Ok(0);
         }
-        if let Some(n) = self.plaintext(to)? {
+        if let Some(n) = self.read_plaintext(to)? {
             return Ok(n);
         }
-        if to.len() >= SMALL {
+        if to.len() >= MIN_READ_BUFFER {
             return self.read_ciphertext(to, None);
         }
-        self.read_ciphertext(to, Some(&mut [0; SMALL]))
+        self.read_ciphertext(to, Some(&mut [0; MIN_READ_BUFFER]))
     }
 }
 
@@ -223,14 +224,14 @@ impl<S: Stream> Write for TlsStream<S> {
         let (taken, waits) = {
             let mut session = lock(&shared.session);
             let taken = session.encrypt(from);
-            (taken, shared.take(&mut session, &mut outgoing))
+            (taken, shared.take_ciphertext(&mut session, &mut outgoing))
         };
         let written = outgoing.write_to(&mut self.socket);
         shared.has_rest.store(waits || !outgoing.is_empty(), Ordering::Relaxed);
         match (taken, written) {
             (Err(failure), _) => Err(failure.into()),
             (Ok(_), Err(error)) if !is_full(&error) => Err(error),
-            (Ok(0), _) if from.iter().any(|slice| !slice.is_empty()) => Err(waits_for_peer()),
+            (Ok(0), _) if from.iter().any(|slice| !slice.is_empty()) => Err(pause_for_peer()),
             (Ok(n), _) => Ok(n),
         }
     }
@@ -242,27 +243,27 @@ impl<S: Stream> Write for TlsStream<S> {
         outgoing.write_to(&mut self.socket)?;
         let (waits, failure) = {
             let mut session = lock(&shared.session);
-            (shared.take(&mut session, &mut outgoing), session.failure().cloned())
+            (shared.take_ciphertext(&mut session, &mut outgoing), session.failure().cloned())
         };
         let written = outgoing.write_to(&mut self.socket);
         shared.has_rest.store(waits || !outgoing.is_empty(), Ordering::Relaxed);
         written?;
         match failure {
             Some(failure) if waits => return Err(failure.into()),
-            None if waits => return Err(waits_for_peer()),
+            None if waits => return Err(pause_for_peer()),
             _ => {}
         }
         if self.socket.has_unflushed_bytes() { self.socket.flush() } else { Ok(()) }
     }
 }
 
-/// Waits for a moment, and returns the error of a call that cannot continue before a read has received ciphertext.
+/// Sleeps for a moment, and returns the error of a call that cannot continue before a read has received ciphertext.
 ///
-/// The socket is not the reason, so no timeout of the socket can limit the call. `WouldBlock` would mean that the
-/// stream is in non-blocking mode.
+/// The call does not wait for the socket, so no timeout of the socket would limit a longer wait. The error is not
+/// `WouldBlock`, because this kind would mean that the stream is in non-blocking mode.
 #[cold]
-fn waits_for_peer() -> io::Error {
-    std::thread::sleep(NAP);
+fn pause_for_peer() -> io::Error {
+    std::thread::sleep(RENEGOTIATION_PAUSE);
     ErrorKind::Interrupted.into()
 }
 
@@ -278,7 +279,7 @@ impl Shared {
 
     /// Moves all ciphertext of the session to `outgoing`, which must be empty. Returns whether the session keeps
     /// plaintext that it cannot encrypt now.
-    fn take(&self, session: &mut Session, outgoing: &mut Outgoing) -> bool {
+    fn take_ciphertext(&self, session: &mut Session, outgoing: &mut Outgoing) -> bool {
         outgoing.fill(session);
         self.has_output_of_reads.store(false, Ordering::Relaxed);
         session.has_unencrypted()
@@ -292,7 +293,7 @@ fn is_full(error: &io::Error) -> bool {
 
 impl<S: Stream> Stream for TlsStream<S> {
     fn close_write(&mut self) -> io::Result<()> {
-        // The rest of earlier writes must leave first. `Outgoing` has no space for more than one write.
+        // `Outgoing` has space for one write only. So the rest of earlier writes must leave before `close_notify`.
         self.flush()?;
         lock(&self.shared.session).close();
         self.flush()?;
@@ -379,7 +380,7 @@ impl Outgoing {
             }
         }
         self.written = 0;
-        if self.bytes.capacity() > KEPT {
+        if self.bytes.capacity() > MAX_KEPT_CAPACITY {
             self.bytes = Vec::new();
         }
         self.bytes.clear();

@@ -326,7 +326,8 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
     /// Returns the deadline for the next call on the stream.
     fn deadline(&self, limit: Option<Instant>) -> Option<Instant> {
         let slice = Some(self.link.now() + WRITE_TIME_SLICE);
-        // In a split WebSocket, a timer that is due can wait for the reader. It must not make each write end at once.
+        // In a split WebSocket, a timer that is due can wait for the reader. Such a timer must not end each write at
+        // once.
         let due = self.half.sender().poll_timeout();
         let due = due.filter(|due| self.pending.is_none() || *due > self.link.now());
         [due, slice, limit].into_iter().flatten().min()
@@ -400,9 +401,9 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
     ///
     /// - The read-ahead buffer is full. No Ping is then sent.
     /// - The reader of a split WebSocket does not read. Pings are still sent. If the reader has read a short time ago,
-    ///   it will soon read again, and then runs the timers itself, with the time of that read. So this call does
-    ///   nothing if `can_wait` is true. If it counted the peer as alive each time, a peer that answers no Ping would
-    ///   never be given up.
+    ///   it will soon read again, and then runs the timers itself, with the time of that read. So this call then does
+    ///   nothing if `can_wait` is true. If this call counted the peer as alive each time, a peer that answers no Ping
+    ///   would never be detected.
     fn handle_due(&mut self, took: bool, can_wait: bool) -> bool {
         self.apply();
         if !self.is_due() {

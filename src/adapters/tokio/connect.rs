@@ -53,9 +53,9 @@ impl Client {
     /// If the client has a [proxy](handshake_driver::Client::proxy) for this URL, it connects to the proxy, and opens a
     /// tunnel to the server ([`proxy`](crate::proxy)).
     ///
-    /// A `wss://` URL and an `https` proxy need the feature `rustls` or `native-tls`. The TLS configuration is that of
-    /// the methods `tls` or `native_tls` of [`Client`](handshake_driver::Client), or the default. That for an `https`
-    /// proxy is set with `proxy_tls` or `proxy_native_tls`.
+    /// A `wss://` URL and an `https` proxy need the feature `rustls` or `native-tls`. The methods
+    /// `tls` and `native_tls` of [`Client`](handshake_driver::Client) replace the default TLS configuration. For an
+    /// `https` proxy, `proxy_tls` and `proxy_native_tls` do so.
     ///
     /// # Errors
     ///
@@ -98,8 +98,9 @@ impl Client {
 
     /// Connects to the URL of an `http::Request`, and opens a WebSocket.
     ///
-    /// The body of the request is ignored. Headers, subprotocols and the origin of the request replace those of the client.
-    /// [`HttpClientRequest`](crate::handshake::HttpClientRequest) lists the headers that the handshake writes itself.
+    /// The body of the request is ignored. Headers, subprotocols and the origin of the request replace those of the
+    /// client. [`HttpClientRequest`](crate::handshake::HttpClientRequest) lists the headers that the handshake writes
+    /// itself.
     ///
     /// ```
     /// use hybi::adapters::tokio::{Client, accept};
@@ -153,8 +154,8 @@ impl Client {
         let connect = |address: SocketAddr| async move {
             let socket = TcpStream::connect(address).await?;
             // Without `TCP_NODELAY` the system delays small writes to send them together. The delay saves nothing here,
-            // because queued frames are already written together. A failure is part of the attempt, so the error names
-            // the address.
+            // because queued frames are already written together. If this call fails, the attempt fails, so the error
+            // names the address.
             socket.set_nodelay(true)?;
             Ok(socket)
         };
@@ -275,7 +276,7 @@ mod tests {
 
         fn begin(&self, cx: &mut Context<'_>) {
             if self.calls.get() == self.jump_at {
-                // The first poll moves the clock.
+                // The first poll of `advance` moves the clock.
                 let _ = pin!(time::advance(Duration::from_secs(3600))).poll(cx);
             }
             self.calls.set(self.calls.get() + 1);
@@ -338,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_arrive_one_a_second_do_not_move_the_deadline() {
+    fn bytes_that_arrive_one_by_one_do_not_move_the_deadline() {
         for (millis, expected) in [(1000, Some(Stage::Proxy)), (100, Some(Stage::Handshake)), (10, None)] {
             assert_eq!(Answering::new(Duration::from_millis(millis), usize::MAX).open().0, expected);
         }

@@ -15,10 +15,10 @@ use hybi::adapters::{futures_io, tokio as on_tokio};
 use hybi::tls::{Session, TlsError};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::child::File;
+use crate::child::TempFile;
 use crate::identity::Authority;
 
-/// Returns the response to the head of a request, with a message after it.
+/// Returns the response to the request with this head.
 fn response(head: &str) -> String {
     let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
     let accept = hybi::handshake::accept_key(key.trim_end().as_bytes());
@@ -29,8 +29,8 @@ fn response(head: &str) -> String {
     )
 }
 
-/// Accepts a client, requests key updates before and in a message, and waits for an answer. Returns the URL.
-fn updating(config: Arc<ServerConfig>) -> (String, thread::JoinHandle<TcpStream>) {
+/// Starts a server that requests key updates before a message and within it, and waits for an answer. Returns the URL.
+fn serve_key_updates(config: Arc<ServerConfig>) -> (String, thread::JoinHandle<TcpStream>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("wss://localhost:{}/", listener.local_addr().unwrap().port());
     let serving = thread::spawn(move || {
@@ -49,7 +49,7 @@ fn updating(config: Arc<ServerConfig>) -> (String, thread::JoinHandle<TcpStream>
         tls.conn.refresh_traffic_keys().unwrap();
         tls.write_all(b"\x01a").unwrap();
         tls.flush().unwrap();
-        // The client sends nothing but the answer.
+        // The client sends only the answer.
         tls.sock.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let mut header = [0; 5];
         tls.sock.read_exact(&mut header).expect("the answer does not arrive");
@@ -65,15 +65,15 @@ fn a_client_that_only_receives_answers_key_updates() {
     let config = authority.issue("localhost").server();
     let connector = authority.connector();
 
-    let (url, serving) = updating(Arc::clone(&config));
+    let (url, serving) = serve_key_updates(Arc::clone(&config));
     let mut ws = Client::new().native_tls(connector.clone()).connect(&url).unwrap();
     assert_eq!(ws.recv().unwrap(), Some("a".into()));
-    // The loop writes when it has decoded everything.
+    // The loop of a receiving call writes the answer when it has decoded all input.
     let receiving = thread::spawn(move || drop(ws.recv()));
     drop(serving.join().unwrap());
     receiving.join().unwrap();
 
-    let (url, serving) = updating(Arc::clone(&config));
+    let (url, serving) = serve_key_updates(Arc::clone(&config));
     let ws = Client::new().native_tls(connector.clone()).connect(&url).unwrap();
     let (mut reader, writer) = ws.split().unwrap();
     assert_eq!(reader.recv().unwrap(), Some("a".into()));
@@ -82,7 +82,7 @@ fn a_client_that_only_receives_answers_key_updates() {
     receiving.join().unwrap();
     drop(writer);
 
-    let (url, serving) = updating(Arc::clone(&config));
+    let (url, serving) = serve_key_updates(Arc::clone(&config));
     let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let client = on_tokio::Client::new().native_tls(connector.clone());
@@ -91,7 +91,7 @@ fn a_client_that_only_receives_answers_key_updates() {
         drop(serving.join().unwrap());
     });
 
-    let (url, serving) = updating(config);
+    let (url, serving) = serve_key_updates(config);
     smol::block_on(async {
         let mut ws = futures_io::Client::new().native_tls(connector).connect(&url).await.unwrap();
         assert_eq!(ws.recv().await.unwrap(), Some("a".into()));
@@ -100,7 +100,7 @@ fn a_client_that_only_receives_answers_key_updates() {
 }
 
 #[test]
-fn a_peer_that_requests_key_updates_without_end_fails_the_session() {
+fn a_session_fails_if_the_peer_requests_key_updates_without_end() {
     let authority = Authority::new();
     let mut client = Session::native_client(&authority.connector(), "localhost").unwrap();
     let mut server = ServerConnection::new(authority.issue("localhost").server()).unwrap();
@@ -142,28 +142,28 @@ fn a_peer_that_requests_key_updates_without_end_fails_the_session() {
     };
     assert!(matches!(&error, TlsError::Failed(_)), "{error:?}");
     assert!(error.to_string().contains("key updates"), "{error}");
-    // Few of them are answered without a limit of their own.
+    // The session answers many requests before it fails.
     assert!(sent > 1000, "{sent}");
 }
 
-/// The server of OpenSSL's command line, behind a connection that records what the client sends.
-struct CommandLine {
+/// The program `openssl s_server`, behind a forwarder that records the types of the client's records.
+struct OpensslServer {
     process: Child,
     url: String,
     /// The types of the records that the client sends after its request.
     types: Receiver<u8>,
-    /// Lets the server continue a renegotiation.
+    /// Lets the forwarder send the answers of the server in a renegotiation.
     go_on: Sender<()>,
-    _files: [File; 2],
+    _files: [TempFile; 2],
 }
 
-impl CommandLine {
-    /// With `holds`, the answers of the server in a renegotiation wait.
+impl OpensslServer {
+    /// If `holds` is true, the forwarder holds back the answers of the server in a renegotiation until `go_on` is used.
     fn start(authority: &Authority, name: &str, holds: bool) -> Self {
         let [certificate, key] = authority.issue("localhost").pem();
         let files = [
-            File::new(&format!("{name}-certificate"), Some(&certificate)),
-            File::new(&format!("{name}-key"), Some(&key)),
+            TempFile::new(&format!("{name}-certificate"), Some(&certificate)),
+            TempFile::new(&format!("{name}-key"), Some(&key)),
         ];
         let mut process = Command::new("openssl")
             .args(["s_server", "-accept", "127.0.0.1:0", "-tls1_2", "-naccept", "1", "-cert"])
@@ -202,10 +202,11 @@ impl CommandLine {
                 }
             }
             input.write_all(response(&head).as_bytes()).unwrap();
-            // The server takes the first byte of what it reads at once as a command. `r` is to renegotiate.
+            // The server treats the first byte of each read from its input as a command. So a pause must separate the
+            // response from `r`, which makes the server renegotiate.
             thread::sleep(Duration::from_millis(300));
             input.write_all(b"r\n").unwrap();
-            // The server ends when its input ends.
+            // Keep the input open, because the server ends when its input ends.
             thread::sleep(Duration::from_secs(10));
         });
         Self { process, url, types, go_on, _files: files }
@@ -219,7 +220,7 @@ impl CommandLine {
                 other => assert_eq!(other, DATA),
             }
         }
-        // The last message of the client in the second handshake.
+        // The client sends this message near the end of the second handshake.
         while self.types.recv_timeout(Duration::from_secs(5)).expect("the handshake stops")
             != CHANGE_CIPHER_SPEC
         {}
@@ -232,8 +233,9 @@ const CHANGE_CIPHER_SPEC: u8 = 20;
 const HANDSHAKE: u8 = 22;
 const DATA: u8 = 23;
 
-/// Copies bytes between a client and the server at `address`. Sends the types of the client's records after the first
-/// record with data. With `held`, the answers in a renegotiation wait.
+/// Copies bytes between a client and the server at `address`. After the first record with data, sends the types of the
+/// client's records to `types`. If `held` is `Some`, the answers of the server in a renegotiation wait for a message on
+/// it.
 fn forward(listener: &TcpListener, address: &str, types: &Sender<u8>, mut held: Option<Receiver<()>>) {
     let mut client = listener.accept().unwrap().0;
     let mut server = TcpStream::connect(address).unwrap();
@@ -270,13 +272,13 @@ fn a_client_that_only_receives_answers_a_renegotiation() {
     let authority = Authority::new();
     let connector = authority.connector();
 
-    let server = CommandLine::start(&authority, "net", false);
+    let server = OpensslServer::start(&authority, "net", false);
     let mut ws = Client::new().native_tls(connector.clone()).connect(&server.url).unwrap();
     let receiving = thread::spawn(move || drop(ws.recv()));
     server.check_renegotiation();
     receiving.join().unwrap();
 
-    let server = CommandLine::start(&authority, "split", false);
+    let server = OpensslServer::start(&authority, "split", false);
     let ws = Client::new().native_tls(connector.clone()).connect(&server.url).unwrap();
     let (mut reader, writer) = ws.split().unwrap();
     let receiving = thread::spawn(move || drop(reader.recv()));
@@ -284,7 +286,7 @@ fn a_client_that_only_receives_answers_a_renegotiation() {
     receiving.join().unwrap();
     drop(writer);
 
-    let server = CommandLine::start(&authority, "tokio", false);
+    let server = OpensslServer::start(&authority, "tokio", false);
     let url = server.url.clone();
     let client = on_tokio::Client::new().native_tls(connector.clone());
     let receiving = thread::spawn(move || {
@@ -295,13 +297,14 @@ fn a_client_that_only_receives_answers_a_renegotiation() {
     receiving.join().unwrap();
 }
 
-/// A message of this length needs more than 64 KiB in a session.
-const LEN: usize = 200_000;
+/// The length of a message that is longer than the 64 KiB that a session keeps.
+const MESSAGE_LEN: usize = 200_000;
 
 /// Calls `send` with the URL of a server. `send` receives for a second, in which the renegotiation begins, and then
-/// sends a message of [`LEN`] bytes. The server continues half a second later.
+/// sends a message of [`MESSAGE_LEN`] bytes. The server continues half a second later.
 fn send_during_a_renegotiation(authority: &Authority, name: &str, send: impl FnOnce(&str)) {
-    let CommandLine { mut process, url, types, go_on, _files } = CommandLine::start(authority, name, true);
+    let OpensslServer { mut process, url, types, go_on, _files } =
+        OpensslServer::start(authority, name, true);
     let continuing = thread::spawn(move || {
         while types.recv_timeout(Duration::from_secs(5)).expect("the client does not answer") != HANDSHAKE {}
         thread::sleep(Duration::from_millis(1500));
@@ -313,7 +316,7 @@ fn send_during_a_renegotiation(authority: &Authority, name: &str, send: impl FnO
     let records = continuing.join().unwrap();
     process.kill().unwrap();
     process.wait().unwrap();
-    assert!(records >= LEN / (16 << 10), "{records}");
+    assert!(records >= MESSAGE_LEN / (16 << 10), "{records}");
 }
 
 #[test]
@@ -327,7 +330,7 @@ fn a_message_that_is_sent_during_a_renegotiation_arrives_after_it() {
         let mut ws = Client::new().native_tls(connector.clone()).connect(url).unwrap();
         ws.recv_timeout(second).unwrap_err();
         let start = std::time::Instant::now();
-        ws.send(vec![7; LEN]).unwrap();
+        ws.send(vec![7; MESSAGE_LEN]).unwrap();
         assert!(start.elapsed() < limit);
     });
     send_during_a_renegotiation(&authority, "split-sends", |url| {
@@ -335,7 +338,7 @@ fn a_message_that_is_sent_during_a_renegotiation_arrives_after_it() {
         let (mut reader, mut writer) = ws.split().unwrap();
         reader.recv_timeout(second).unwrap_err();
         let receiving = thread::spawn(move || drop(reader.recv_timeout(limit)));
-        writer.send(vec![7; LEN]).unwrap();
+        writer.send(vec![7; MESSAGE_LEN]).unwrap();
         receiving.join().unwrap();
     });
     send_during_a_renegotiation(&authority, "tokio-sends", |url| {
@@ -344,7 +347,10 @@ fn a_message_that_is_sent_during_a_renegotiation_arrives_after_it() {
             let client = on_tokio::Client::new().native_tls(connector.clone());
             let mut ws = client.connect(url).await.unwrap();
             ::tokio::time::timeout(second, ws.recv()).await.unwrap_err();
-            ::tokio::time::timeout(limit, ws.send(vec![7; LEN])).await.expect("does not end").unwrap();
+            ::tokio::time::timeout(limit, ws.send(vec![7; MESSAGE_LEN]))
+                .await
+                .expect("does not end")
+                .unwrap();
         });
     });
 }

@@ -36,8 +36,8 @@ struct Case {
     clients: fn(&Authority) -> [Tls; 2],
     /// The variants of [`TlsError`] that the clients with rustls and with native-tls return.
     expected: [&'static str; 2],
-    /// The variant that the server returns. Empty if it is not a server of hybi. `any` if the client closes without an
-    /// alert, because the connection may then be reset.
+    /// The variant that the server returns. The text is empty if the server is not one of hybi. It is `any` if the
+    /// client closes without an alert, because the connection may then be reset.
     server: &'static str,
     /// A part of the error's text.
     text: &'static str,
@@ -390,7 +390,7 @@ fn check(case: &Case) {
 }
 
 #[test]
-fn a_server_that_is_refused_gets_the_error_that_the_table_names() {
+fn both_ends_return_the_errors_that_the_table_names() {
     assert!(CASES.len() >= 30);
     thread::scope(|scope| {
         for case in CASES {
@@ -487,7 +487,7 @@ fn both_ends_can_read_the_certificate_of_the_peer() {
 }
 
 #[test]
-fn a_client_that_does_not_speak_tls_is_named() {
+fn a_server_reports_a_client_that_does_not_speak_tls() {
     let (port, serving) = serve(Peer::Tls(localhost().1), 1);
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();

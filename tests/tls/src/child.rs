@@ -24,9 +24,9 @@ pub fn variable(name: &str) -> String {
 }
 
 /// A file that is removed at the end of the test.
-pub struct File(PathBuf);
+pub struct TempFile(PathBuf);
 
-impl File {
+impl TempFile {
     /// Returns the file with this content. With `None` there is no file yet.
     pub fn new(name: &str, content: Option<&str>) -> Self {
         let path = std::env::temp_dir().join(format!("hybi-tls-{}-{name}", std::process::id()));
@@ -46,7 +46,7 @@ impl File {
     }
 }
 
-impl Drop for File {
+impl Drop for TempFile {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }

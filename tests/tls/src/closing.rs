@@ -1,5 +1,5 @@
 //! How connections over TLS end: with `close_notify`, without it, and after violations of TLS. The clients use both
-//! libraries. The peers are plain streams of rustls.
+//! libraries. The peers use the streams of rustls.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -17,13 +17,13 @@ use crate::identity::{Tls, both_on_localhost};
 
 const CLEAN: Outcome = Outcome::Clean { code: CloseCode::NORMAL };
 
-/// The server's side of a TLS connection, without hybi.
-type Plain = rustls::StreamOwned<ServerConnection, TcpStream>;
+/// The server's side of a TLS connection, as a stream of rustls.
+type ServerTls = rustls::StreamOwned<ServerConnection, TcpStream>;
 
 /// Starts a server that accepts one connection, answers the request of a WebSocket, and calls `serve`.
 fn server<T: Send + 'static>(
     config: Arc<ServerConfig>,
-    serve: impl FnOnce(Plain) -> T + Send + 'static,
+    serve: impl FnOnce(ServerTls) -> T + Send + 'static,
 ) -> (String, thread::JoinHandle<T>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("wss://localhost:{}/", listener.local_addr().unwrap().port());
@@ -56,7 +56,7 @@ fn connect(tls: &Tls, url: &str) -> WebSocket<ClientStream> {
 }
 
 /// Answers the Close of a client, and reads up to the end of the stream. Returns the result of the last read.
-fn answer_close(mut tls: Plain) -> std::io::Result<usize> {
+fn answer_close(mut tls: ServerTls) -> std::io::Result<usize> {
     let mut close = [0; 8];
     tls.read_exact(&mut close).unwrap();
     assert_eq!(close[..2], *b"\x88\x82");
@@ -249,7 +249,7 @@ fn a_stream_in_non_blocking_mode_reports_that_it_is_not_ready() {
     ws.stream().socket().set_nonblocking(true).unwrap();
     let interest = ws.recv().unwrap_err().interest().unwrap();
     assert!(interest.readable && !interest.writable);
-    // The server does not read, so the client cannot write at some point.
+    // The server does not read, so at some point the client can write no more.
     let interest = loop {
         if let Err(error) = ws.send(vec![0; 100_000]) {
             break error.interest().unwrap();

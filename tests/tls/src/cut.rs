@@ -1,4 +1,4 @@
-//! Connections that are cut at each byte of the opening, or that fall silent there.
+//! Connections that are cut, or fall silent, at each byte of the opening.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -15,8 +15,8 @@ use rustls::ServerConfig;
 
 use crate::identity::{Authority, Tls, both_on_localhost};
 
-/// Copies bytes from one socket to the other. Stops after `most` bytes, and then closes the direction, unless it must
-/// fall silent. Returns the number of bytes.
+/// Copies bytes from one socket to the other, and stops after `most` bytes. Then closes the direction, unless
+/// `falls_silent` is true. Returns the number of bytes.
 fn copy(mut from: TcpStream, mut to: TcpStream, most: usize, falls_silent: bool) -> usize {
     let (mut copied, mut buffer) = (0, [0; 4096]);
     while copied < most {
@@ -42,8 +42,8 @@ struct Cut {
 }
 
 impl Cut {
-    /// Calls `connect` with the URL of a server with rustls. Returns its result, that of the server, and the numbers of
-    /// bytes that the client and the server have sent.
+    /// Calls `connect` with the URL of a server with rustls. Returns the result of `connect`, the error of the server,
+    /// and the numbers of bytes that the client and the server have sent.
     fn run<T>(
         &self,
         config: Arc<ServerConfig>,
@@ -52,7 +52,7 @@ impl Cut {
         self.run_with(|server, stream| server.accept_tls(config, stream), connect)
     }
 
-    /// Calls `accept` with a server and a connection of it, and `connect` like [`run`](Self::run).
+    /// Does the same as [`run`](Self::run), but calls `accept` with the server and its connection.
     fn run_with<T>(
         &self,
         accept: impl FnOnce(Server, TcpStream) -> Accepted + Send,
@@ -81,7 +81,8 @@ impl Cut {
                 })
             });
             let connected = connect(&format!("wss://localhost:{}/", front.port()));
-            // A client that has reached its deadline early has made no connection. The thread must not wait for one.
+            // If the client has reached its deadline before it connected, the thread still waits for a connection. This
+            // connection ends the wait.
             drop(TcpStream::connect(front));
             (connected, serving.join().unwrap(), forwarding.join().unwrap())
         })
@@ -99,14 +100,14 @@ fn blocking(tls: &Tls, timeout: Duration) -> impl FnOnce(&str) -> Option<Connect
 }
 
 const LONG: Duration = Duration::from_secs(10);
-const WHOLE: Cut = Cut { most: [usize::MAX; 2], falls_silent: false };
+const NO_CUT: Cut = Cut { most: [usize::MAX; 2], falls_silent: false };
 
 #[test]
 fn a_cut_at_any_byte_that_the_server_sends_is_a_typed_error_of_the_client() {
     for (client, server) in both_on_localhost() {
-        let (error, _, [_, sent]) = WHOLE.run(Arc::clone(&server), blocking(&client, LONG));
+        let (error, _, [_, sent]) = NO_CUT.run(Arc::clone(&server), blocking(&client, LONG));
         assert!(error.is_none(), "{error:?}");
-        // Tickets and the response to the request are included. After them comes the end of the connection.
+        // `sent` also counts the session tickets, the response, and the end of the connection.
         for most in (0..sent - 100).step_by(if cfg!(debug_assertions) { 3 } else { 1 }) {
             let cut = Cut { most: [usize::MAX, most], falls_silent: false };
             let (error, _, _) = cut.run(Arc::clone(&server), blocking(&client, LONG));
@@ -123,7 +124,7 @@ fn a_cut_at_any_byte_that_the_server_sends_is_a_typed_error_of_the_client() {
 #[test]
 fn a_cut_at_any_byte_that_the_client_sends_is_a_typed_error_of_the_server() {
     for (client, server) in both_on_localhost() {
-        let (error, _, [sent, _]) = WHOLE.run(Arc::clone(&server), blocking(&client, LONG));
+        let (error, _, [sent, _]) = NO_CUT.run(Arc::clone(&server), blocking(&client, LONG));
         assert!(error.is_none(), "{error:?}");
         for most in (0..sent - 100).step_by(if cfg!(debug_assertions) { 3 } else { 1 }) {
             let cut = Cut { most: [most, usize::MAX], falls_silent: false };
@@ -158,7 +159,7 @@ fn a_cut_is_a_typed_error_on_tokio_and_smol() {
 }
 
 #[test]
-fn a_peer_that_falls_silent_is_a_typed_error_in_time() {
+fn a_peer_that_falls_silent_causes_a_typed_error_in_time() {
     for (client, server) in both_on_localhost() {
         for most in [0, 1, 5, 100, 300, 600] {
             let cut = Cut { most: [usize::MAX, most], falls_silent: true };
@@ -185,7 +186,7 @@ fn a_cut_at_any_byte_is_a_typed_error_of_a_server_with_native_tls() {
     let (identity, [_, client]) = (authority.issue("localhost"), authority.both());
     let acceptor = &identity.acceptor();
     let accept = |server: Server, stream| server.accept_native_tls(acceptor, stream);
-    let (error, _, [sent, _]) = WHOLE.run_with(accept, blocking(&client, LONG));
+    let (error, _, [sent, _]) = NO_CUT.run_with(accept, blocking(&client, LONG));
     assert!(error.is_none(), "{error:?}");
     for most in (0..sent - 100).step_by(if cfg!(debug_assertions) { 3 } else { 1 }) {
         let cut = Cut { most: [most, usize::MAX], falls_silent: false };

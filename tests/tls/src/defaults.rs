@@ -10,7 +10,7 @@ use hybi::adapters::net::{self, Server};
 #[cfg(any(not(feature = "rustls"), feature = "platform-verifier"))]
 use hybi::adapters::{futures_io, tokio as on_tokio};
 
-use crate::child::{self, File};
+use crate::child::{self, TempFile};
 use crate::identity::Authority;
 
 /// Starts a server for `connections` clients, whose certificate `authority` has issued. Returns its URL, and how many
@@ -37,7 +37,7 @@ fn serve_with(
 fn native_tls_trusts_the_roots_of_the_system() {
     let authority = Authority::new();
     let (url, serving) = serve(&authority, 1);
-    let roots = File::new("native-roots", Some(&authority.pem()));
+    let roots = TempFile::new("native-roots", Some(&authority.pem()));
     child::run(
         "defaults::connects_with_native_tls",
         &[("URL", url.as_ref()), ("SSL_CERT_FILE", roots.path())],
@@ -58,7 +58,7 @@ fn connects_with_native_tls() {
 fn a_client_without_a_configuration_trusts_the_roots_of_the_system() {
     let authority = Authority::new();
     let (url, serving) = serve(&authority, 3);
-    let roots = File::new("roots", Some(&authority.pem()));
+    let roots = TempFile::new("roots", Some(&authority.pem()));
     child::run("defaults::connects_by_default", &[("URL", url.as_ref()), ("SSL_CERT_FILE", roots.path())]);
     assert_eq!(serving.join().unwrap(), 3);
 }
@@ -82,7 +82,7 @@ fn connects_by_default() {
 #[cfg(feature = "platform-verifier")]
 #[test]
 fn a_client_on_a_system_without_roots_trusts_the_roots_of_webpki_roots() {
-    let empty = File::new("no-roots", Some(""));
+    let empty = TempFile::new("no-roots", Some(""));
     child::run("defaults::finds_no_roots", &[("SSL_CERT_FILE", empty.path())]);
 }
 
@@ -92,7 +92,7 @@ fn a_client_on_a_system_without_roots_trusts_the_roots_of_webpki_roots() {
 fn finds_no_roots() {
     // The roots are compiled into the program.
     drop(hybi::tls::client_config().unwrap());
-    // Without them it is an error, which names the ways out.
+    // Without these roots, the client would return this error, which says what to do.
     let error = rustls::Error::General("no roots".into());
     let error = hybi::tls::TlsError::NoRoots(Some(error.into())).to_string();
     assert!(error.contains("feature webpki-roots") && error.contains("Client::tls"), "{error}");
@@ -109,7 +109,7 @@ mod with_rustls {
     use rustls::crypto::{CryptoProvider, ring};
     use rustls::pki_types::{CertificateDer, pem::PemObject};
 
-    use super::{Authority, File, Server, child, serve_with};
+    use super::{Authority, Server, TempFile, child, serve_with};
 
     #[test]
     fn the_provider_of_a_feature_is_used_and_a_default_provider_of_the_process_comes_first() {
@@ -121,7 +121,7 @@ mod with_rustls {
     fn installs_a_provider() {
         assert!(CryptoProvider::get_default().is_none());
         let of_feature = crypto_provider().unwrap();
-        // With both features it is aws-lc-rs. In such a program, `ClientConfig::builder` panics.
+        // If both features are enabled, the provider is aws-lc-rs. In such a program, `ClientConfig::builder` panics.
         let name = if cfg!(feature = "two-providers") { "AwsLcRs" } else { "Ring" };
         assert!(format!("{of_feature:?}").contains(name), "{of_feature:?}");
         let first = client_config().unwrap();
@@ -142,8 +142,8 @@ mod with_rustls {
     #[test]
     fn a_key_log_has_the_secrets_of_a_session_and_is_off_by_default() {
         let authority = Authority::new();
-        let roots = File::new("key-log-roots", Some(&authority.pem()));
-        for (log, file) in [("", File::new("no-key-log", None)), ("on", File::new("key-log", None))] {
+        let roots = TempFile::new("key-log-roots", Some(&authority.pem()));
+        for (log, file) in [("", TempFile::new("no-key-log", None)), ("on", TempFile::new("key-log", None))] {
             // Servers with native-tls do not have TLS 1.3.
             let config = authority.issue("localhost").server();
             let (url, serving) = serve_with(2, move |stream| {
@@ -167,7 +167,8 @@ mod with_rustls {
             let labels: Vec<_> = content.lines().map(|line| line.split(' ').next().unwrap()).collect();
             let handshake = ["CLIENT_HANDSHAKE_TRAFFIC_SECRET", "SERVER_HANDSHAKE_TRAFFIC_SECRET"];
             let data = ["CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0", "EXPORTER_SECRET"];
-            // The certificate is checked when the secrets of the handshake are known.
+            // The client checks the certificate when it already knows the secrets of the handshake. So the session that
+            // it refused has also logged them.
             let refused = labels.iter().filter(|label| handshake.contains(label)).count();
             assert_eq!(refused, 4, "{labels:?}");
             assert!(data.iter().all(|label| labels.contains(label)), "{labels:?}");

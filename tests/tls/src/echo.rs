@@ -87,7 +87,7 @@ fn a_websocket_that_is_made_from_its_parts_continues() {
     for n in 0..4000_u32 {
         assert_eq!(ws.recv().unwrap().unwrap().as_bytes(), n.to_le_bytes());
         if n % 10 == 0 {
-            // The session has decrypted messages that the inbox has not, and the inbox has some too.
+            // At this moment the session and the inbox both contain messages that were not received.
             let (stream, connection, inbox) = ws.into_parts();
             ws = WebSocket::from_stream(stream, connection, inbox);
         }

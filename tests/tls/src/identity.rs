@@ -14,7 +14,7 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 
-/// The number of authorities that were made. It makes their names different.
+/// The number of authorities that were made. The names of the authorities contain it, so that they differ.
 static MADE: AtomicUsize = AtomicUsize::new(0);
 
 /// A certificate authority.
@@ -77,7 +77,7 @@ impl Authority {
         }
     }
 
-    /// Issues a certificate for `host`, which `change` can change.
+    /// Issues a certificate for `host`. `change` can change its parameters.
     pub fn issue_with(&self, host: &str, change: impl FnOnce(&mut CertificateParams)) -> Identity {
         let mut params = CertificateParams::new([host.to_owned()]).unwrap();
         change(&mut params);
@@ -205,7 +205,7 @@ impl Identity {
         Arc::new(builder.with_single_cert(self.chain, self.key).unwrap())
     }
 
-    /// Returns the configuration of a client with this certificate, which trusts `authority`.
+    /// Returns the configuration of a client that has this certificate and trusts `authority`.
     pub fn client_of(self, authority: &Authority) -> Arc<ClientConfig> {
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
         let builder = builder.with_safe_default_protocol_versions().unwrap();

@@ -1,5 +1,5 @@
-//! WebSockets over the streams of TLS libraries, as applications use them with [`Over`]: `native-tls` on OpenSSL, and
-//! the streams of `rustls` itself.
+//! WebSockets over the streams of TLS libraries, as applications use them with [`WrappedStream`]: `native-tls` on
+//! OpenSSL, and the streams of `rustls` itself.
 //!
 //! OpenSSL encrypts the bytes of a write before it finds that the socket is full. The next write must then have the
 //! same bytes. Both libraries report an end of the stream without `close_notify` as an error. `tests/net/streams.rs`

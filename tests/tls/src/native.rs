@@ -121,12 +121,12 @@ fn two_threads_send_and_receive_at_once_although_both_directions_are_congested()
     halves::in_time(|| halves::exchange(connection(), 1000, 4));
 }
 
-/// The server's side of a connection, without hybi.
-type Plain = native_tls::TlsStream<TcpStream>;
+/// The server's side of a TLS connection, as a stream of native-tls.
+type ServerTls = native_tls::TlsStream<TcpStream>;
 
 /// Connects a client of hybi to a server that answers the request of a WebSocket, and then calls `serve`.
 fn client_of<T: Send + 'static>(
-    serve: impl FnOnce(Plain) -> T + Send + 'static,
+    serve: impl FnOnce(ServerTls) -> T + Send + 'static,
 ) -> (WebSocket<ClientStream>, thread::JoinHandle<T>) {
     let (connector, acceptor) = localhost();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,7 +1,7 @@
 //! Proxies with TLS: to the server inside the tunnel, to the proxy, and both.
 //!
-//! One thread acts as the proxy, and after the tunnel is open also as the server. Proxy and server have certificates of
-//! different authorities.
+//! The proxy and the server are one thread: after the tunnel is open, the proxy is the server. The two have
+//! certificates of different authorities.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::Duration;
 
-use hybi::adapters::handshake_driver::Client as Handshakes;
+use hybi::adapters::handshake_driver::Client as AnyClient;
 use hybi::adapters::net::{self, Client, ConnectError, Server, Stream};
 use hybi::adapters::{futures_io, tokio as on_tokio};
 use hybi::dial::Stage;
@@ -20,8 +20,8 @@ use hybi::tls::{ClientConfig, ServerConfig, TlsError};
 use crate::cut::ends_in;
 use crate::identity::{Authority, Identity, Tls};
 
-/// The configurations of the proxy, the server, and clients that trust both, only the proxy, or only the server. The
-/// clients have rustls and native-tls.
+/// The configurations of the proxy, of the server, and of clients with rustls and with native-tls. The clients trust
+/// both, only the proxy, or only the server.
 struct Configs {
     proxy: Arc<ServerConfig>,
     server: Arc<ServerConfig>,
@@ -49,19 +49,19 @@ static CONFIGS: LazyLock<Configs> = LazyLock::new(|| {
 });
 
 /// A connection that may be cut: after `left` bytes in the direction of the client, it ends or falls silent.
-struct Cut {
+struct CutStream {
     socket: TcpStream,
     left: usize,
     falls_silent: bool,
 }
 
-impl Read for Cut {
+impl Read for CutStream {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         self.socket.read(to)
     }
 }
 
-impl Write for Cut {
+impl Write for CutStream {
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
         let n = from.len().min(self.left);
         self.left -= n;
@@ -87,7 +87,7 @@ trait Io: Read + Write + Send {
     fn close_write(&mut self) -> io::Result<()>;
 }
 
-impl Io for Cut {
+impl Io for CutStream {
     fn close_write(&mut self) -> io::Result<()> {
         self.socket.shutdown(Shutdown::Write)
     }
@@ -143,7 +143,7 @@ impl Stream for Tunnel {
 }
 
 /// Returns a client that uses `tls` for the server and for the proxy.
-fn both<R>(tls: &Tls, client: Handshakes<R>) -> Handshakes<R> {
+fn both<R>(tls: &Tls, client: AnyClient<R>) -> AnyClient<R> {
     tls.configure_proxy(tls.configure(client))
 }
 
@@ -167,7 +167,7 @@ const TLS_IN_TLS: Way = WAYS[2];
 /// Sends messages and compares the answers, also one that is longer than a TLS record.
 macro_rules! talk {
     ($ws:ident, $way:ident, $left:ident $(, $wait:ident)?) => {
-        // A connection that is cut may still open.
+        // A connection that will be cut may open, but sends no messages.
         let lengths: &[usize] = if $left == usize::MAX { &[0, 5, 100_000] } else { &[] };
         for len in lengths.iter().copied() {
             $ws.send(vec![7; len])$(.$wait)?.unwrap();
@@ -181,7 +181,7 @@ impl Way {
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(Duration::from_secs(30)))?;
         let below = socket.try_clone()?;
-        let mut tunnel: Box<dyn Io> = Box::new(Cut { socket: below, left, falls_silent });
+        let mut tunnel: Box<dyn Io> = Box::new(CutStream { socket: below, left, falls_silent });
         if self.proxy == "https" {
             tunnel = over_tls(&CONFIGS.proxy, tunnel);
         }
@@ -220,7 +220,8 @@ impl Way {
             let to_listener = listener.local_addr().unwrap();
             scope.spawn(move || self.serve(listener.accept().unwrap().0, left, falls_silent));
             let connected = connect(ProxyUrl::parse(&address).unwrap().into());
-            // A client that has reached its deadline early has made no connection. The thread must not wait for one.
+            // If the client has reached its deadline before it connected, the thread still waits for a connection. This
+            // connection ends the wait.
             drop(TcpStream::connect(to_listener));
             connected
         })
@@ -319,11 +320,11 @@ fn a_client_certificate_is_shown_to_the_server_and_not_to_the_proxy() {
             assert!(error.to_string().contains("Client::proxy_tls"), "{error}");
         }
     }
-    // An `http` proxy sees no TLS handshake, so this setting is allowed, and the client tries to connect.
+    // Other proxies see no TLS handshake.
     let http = client.clone().proxy(Proxy::url("http://127.0.0.1:1").unwrap());
     assert!(matches!(http.connect(url), Err(ConnectError::Connect(_))));
 
-    // The client shows a proxy no certificate. So a proxy that requires one opens no tunnel, and any other proxy does.
+    // The first proxy accepts clients without a certificate, and the second proxy requires one. Both get none.
     let proxies = [
         of_proxy.issue("localhost").server(),
         of_proxy.issue("localhost").server_for_clients_of(&of_clients),
@@ -415,7 +416,7 @@ fn halves_for_threads_work_over_tls_in_tls() {
 fn a_cut_at_any_byte_of_tls_is_a_typed_error() {
     let step = if cfg!(debug_assertions) { 41 } else { 7 };
     for way in WAYS {
-        // No opening handshake sends more bytes than the two certificates and the response.
+        // This range contains the whole opening: two certificates and the response.
         for left in (0..500).step_by(step).chain((500..4000).step_by(step * 7)) {
             let errors = CONFIGS.trusts_both.iter().flat_map(|tls| way.connect_all(tls, left, None));
             for error in errors.flatten() {

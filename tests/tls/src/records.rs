@@ -84,7 +84,8 @@ fn messages_that_are_written_together_share_a_record() {
             ws.flush().unwrap();
             records(&written.lock().unwrap())
         };
-        // A frame of a client has a header of 6 bytes, or of 8 from 126 bytes on. A record adds 17 bytes.
+        // A frame of a client has a header of 6 bytes, or of 8 bytes if the payload has at least 126 bytes. A record
+        // adds 17 bytes.
         assert_eq!(sent(1, 10), [33]);
         assert_eq!(sent(100, 10), [1617]);
         assert_eq!(sent(4, 4000), [4 * 4008 + 17]);
@@ -159,7 +160,7 @@ fn the_split_of_the_ciphertext_does_not_matter() {
 }
 
 #[test]
-fn all_plaintext_is_returned_before_the_end_although_it_was_not_read_before_the_end() {
+fn plaintext_that_nobody_has_read_is_returned_before_the_end_of_the_stream() {
     for closes in [true, false] {
         for (mut client, mut server) in sessions() {
             open(&mut client, &mut server, usize::MAX);
@@ -199,7 +200,7 @@ fn a_session_takes_at_most_64_kib_before_its_ciphertext_has_left_it() {
         assert!(client.encrypt(&slices).unwrap() < 4096);
         transfer(&mut client, &mut server, usize::MAX);
         assert_eq!(client.encrypt(&slices[..1]), Ok(40_000));
-        // Nothing is encrypted after `close_notify` of the peer and an end, except in the other direction.
+        // After `close_notify` of the peer, the client can still send.
         server.close();
         transfer(&mut server, &mut client, usize::MAX);
         assert_eq!(client.poll_plaintext(&mut [0; 10]), Ok(Some(0)));

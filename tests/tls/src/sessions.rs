@@ -1,4 +1,5 @@
-//! Rules of [`Session`] that hold for both libraries, and how a session ends that no WebSocket can use.
+//! Rules of [`Session`] that hold for both libraries. Sessions that are closed because they have agreed on an
+//! application protocol that no WebSocket can use.
 
 use std::io::{IoSlice, Read};
 use std::net::{TcpListener, TcpStream};
@@ -104,7 +105,7 @@ fn with_h2() -> (Authority, Arc<ClientConfig>, Arc<ServerConfig>) {
     let mut server = ServerConfig::clone(&authority.issue("localhost").server());
     client.alpn_protocols = vec![b"h2".to_vec()];
     server.alpn_protocols = vec![b"h2".to_vec()];
-    // The client does not read them, so they would reset the connection.
+    // These clients never read session tickets, and unread bytes would reset the connection.
     server.send_tls13_tickets = 0;
     (authority, Arc::new(client), Arc::new(server))
 }
@@ -123,7 +124,7 @@ fn a_client_closes_a_session_whose_application_protocol_it_cannot_use() {
         });
         let error = client.configure(Client::new()).connect(&url).unwrap_err();
         assert!(matches!(error, ConnectError::Tls(TlsError::Protocol(_))), "{error:?}");
-        // Without `close_notify` this is an error.
+        // Without `close_notify` this read would fail.
         assert_eq!(serving.join().unwrap().unwrap(), 0);
     }
 }

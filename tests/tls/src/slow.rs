@@ -14,20 +14,20 @@ use crate::identity::both_on_localhost;
 
 /// The limit of the socket for one write, while it is slow.
 const PIECE: usize = 2048;
-/// The times that each piece takes, while the socket is slow: to read and to write.
-const EACH: [Duration; 2] = [Duration::from_secs(9), Duration::from_millis(90)];
+/// The times to read and to write each piece, while the socket is slow.
+const PIECE_TIMES: [Duration; 2] = [Duration::from_secs(9), Duration::from_millis(90)];
 
 /// A server with rustls at the other end of a socket on virtual time.
 struct Peer {
     tls: ServerConnection,
-    /// What the client has sent, decrypted.
+    /// The decrypted bytes that the client has sent.
     received: Vec<u8>,
     /// Bytes that the client can read.
     arrives: VecDeque<u8>,
-    /// Whether each piece takes the time in [`EACH`].
+    /// Whether each piece takes the time in [`PIECE_TIMES`].
     is_slow: bool,
     now: Instant,
-    /// The time that the next piece has waited until now.
+    /// How long the calls have waited for the next piece until now.
     waited: Duration,
     timeouts: [Option<Duration>; 2],
     /// The number of reads and of writes.
@@ -37,8 +37,8 @@ struct Peer {
 }
 
 impl Peer {
-    /// Encrypts what the session has to send.
-    fn push(&mut self) {
+    /// Moves the ciphertext of the session to `arrives`.
+    fn send_ciphertext(&mut self) {
         let mut bytes = Vec::new();
         while self.tls.wants_write() {
             self.tls.write_tls(&mut bytes).unwrap();
@@ -73,7 +73,7 @@ impl Peer {
         if !self.is_slow {
             return Ok(());
         }
-        let left = EACH[direction] - self.waited;
+        let left = PIECE_TIMES[direction] - self.waited;
         let timeout = self.timeouts[direction].unwrap_or(Duration::MAX);
         if timeout < left {
             (self.now, self.waited) = (self.now + timeout, self.waited + timeout);
@@ -120,7 +120,7 @@ impl Write for Socket {
             peer.tls.process_new_packets().unwrap();
         }
         peer.respond();
-        peer.push();
+        peer.send_ciphertext();
         Ok(from.len())
     }
 
@@ -185,7 +185,7 @@ fn a_record_that_arrives_in_slow_pieces_does_not_move_a_deadline() {
             let mut message = b"\x82\x7e\x3f\x00".to_vec();
             message.resize(4 + 0x3f00, 7);
             peer.tls.writer().write_all(&message).unwrap();
-            peer.push();
+            peer.send_ciphertext();
             peer.now
         };
         let limit = Duration::from_secs(10);
@@ -207,7 +207,7 @@ fn one_read_of_the_stream_is_one_read_of_the_socket() {
             let mut peer = peer.lock().unwrap();
             // Records that fill the buffer of each read to its end.
             peer.tls.writer().write_all(&[7; 64 << 10]).unwrap();
-            peer.push();
+            peer.send_ciphertext();
         }
         let mut received = 0;
         while received < 64 << 10 {

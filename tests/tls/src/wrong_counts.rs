@@ -1,7 +1,7 @@
 //! TLS over a stream that reports more bytes than it was given.
 //!
-//! The session would get ciphertext that never arrived, or lose ciphertext that was not written. The adapters find the
-//! wrong count before the session sees it.
+//! With such a wrong count, the session would get ciphertext that never arrived, or lose ciphertext that was not
+//! written. The adapters find the wrong count before the session sees it.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -133,7 +133,7 @@ macro_rules! error_of {
     }};
 }
 
-/// Connects to a server that echoes. The server may fail when the client does.
+/// Calls `client` with a connection to a server that echoes. The server may fail when the client fails.
 fn with_server<T>(server: &Arc<ServerConfig>, client: impl FnOnce(TcpStream) -> T) -> T {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
