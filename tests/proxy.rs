@@ -67,7 +67,7 @@ fn drive(mut handshake: ProxyHandshake, input: &[u8], cuts: &Cuts, write_len: us
             Ok(ProxyAction::Send) => {
                 let len = handshake.bytes_to_send().len().min(write_len);
                 sent.extend_from_slice(&handshake.bytes_to_send()[..len]);
-                handshake.advance(len);
+                handshake.transmitted(len);
             }
             Ok(ProxyAction::Receive) => {
                 assert!(arrived.is_empty(), "all input was consumed");

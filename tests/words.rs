@@ -120,7 +120,7 @@ fn an_error_of_a_byte_stream_says_that_data_may_be_missing() {
     ];
     let other =
         [ByteStreamError::Protocol(ProtocolError::TextNotAccepted), ByteStreamError::Protocol(PROTOCOL[0])];
-    let unknown = [ByteStreamError::Unknown];
+    let unknown = [ByteStreamError::AlreadyEnded];
     let errors: Vec<_> =
         missing.iter().chain(&other).chain(&unknown).map(|error| error as &dyn Error).collect();
     let texts = distinct_texts(&errors);

@@ -181,7 +181,7 @@ fn tunnel() {
     let mut sent = 0;
     while handshake.receive(&mut input).unwrap() == ProxyAction::Send {
         sent += handshake.bytes_to_send().len();
-        handshake.advance(usize::MAX);
+        handshake.transmitted(usize::MAX);
     }
     assert_eq!(handshake.action(), ProxyAction::Open);
     say!("client: a tunnel is open after {sent} bytes");

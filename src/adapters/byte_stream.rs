@@ -44,11 +44,11 @@ pub(super) const MAX_WRITE: usize = 64 << 10;
 /// | --- | --- | --- |
 /// | [`Protocol`](Self::Protocol) | the peer sent a text message, or broke the protocol in another way | `InvalidData` |
 /// | [`Closed`](Self::Closed) | the peer closed with another code than 1000 | `ConnectionAborted` |
-/// | [`InMessage`](Self::InMessage) | the peer closed with 1000 or without a code, before the end of a message | `UnexpectedEof` |
+/// | [`ClosedInMessage`](Self::ClosedInMessage) | the peer closed with 1000 or without a code, before the end of a message | `UnexpectedEof` |
 /// | [`Ended`](Self::Ended) | the stream ended without a Close | `UnexpectedEof` |
 /// | [`Ended`](Self::Ended) | a timer ended the connection | `ConnectionAborted` |
 /// | [`Ended`](Self::Ended) | a violation had ended the connection before it became a byte stream | `InvalidData` |
-/// | [`Unknown`](Self::Unknown) | an earlier owner of the connection got the outcome | `NotConnected` |
+/// | [`AlreadyEnded`](Self::AlreadyEnded) | an earlier owner of the connection got the outcome | `NotConnected` |
 ///
 /// ```
 /// # #[cfg(feature = "net")] {
@@ -81,12 +81,12 @@ pub enum ByteStreamError {
     Closed(CloseFrame),
     /// The peer closed with 1000 or without a code, but it had sent only a part of a message. The rest of this message
     /// is missing.
-    InMessage(CloseFrame),
+    ClosedInMessage(CloseFrame),
     /// The connection ended without a Close from the peer. Data may be missing.
     Ended(Outcome),
     /// The connection had already ended when the WebSocket was created from it. The outcome was returned to an earlier
     /// owner of the connection.
-    Unknown,
+    AlreadyEnded,
 }
 
 impl ByteStreamError {
@@ -94,10 +94,10 @@ impl ByteStreamError {
     const fn kind(&self) -> ErrorKind {
         match self {
             Self::Protocol(_) | Self::Ended(Outcome::Failed(_)) => ErrorKind::InvalidData,
-            Self::Ended(Outcome::Abnormal(_)) | Self::InMessage(_) => ErrorKind::UnexpectedEof,
+            Self::Ended(Outcome::Abnormal(_)) | Self::ClosedInMessage(_) => ErrorKind::UnexpectedEof,
             // A read with a timeout returns `TimedOut`, and can then be repeated. So a final end has another kind.
             Self::Closed(_) | Self::Ended(_) => ErrorKind::ConnectionAborted,
-            Self::Unknown => ErrorKind::NotConnected,
+            Self::AlreadyEnded => ErrorKind::NotConnected,
         }
     }
 }
@@ -115,11 +115,11 @@ impl fmt::Display for ByteStreamError {
                     reason => write!(f, " and the reason {reason:?}"),
                 }
             }
-            Self::InMessage(_) => {
+            Self::ClosedInMessage(_) => {
                 f.write_str("data is missing: the peer closed before the end of a message (RFC 6455 5.4)")
             }
             Self::Ended(outcome) => write!(f, "data may be missing: {outcome}"),
-            Self::Unknown => f.write_str(
+            Self::AlreadyEnded => f.write_str(
                 "the connection had ended before it became a byte stream: open a new connection to receive data",
             ),
         }
@@ -223,7 +223,7 @@ impl ByteInput {
     fn handle_close(&mut self, close: CloseFrame) {
         self.store_end(match close.code {
             None | Some(CloseCode::NORMAL | CloseCode::NO_STATUS) if self.in_message => {
-                End::Failed(Box::new(ByteStreamError::InMessage(close)))
+                End::Failed(Box::new(ByteStreamError::ClosedInMessage(close)))
             }
             // A Close without a code is what `close()` in a browser sends.
             None | Some(CloseCode::NORMAL | CloseCode::NO_STATUS) => End::Eof,
@@ -239,7 +239,7 @@ impl ByteInput {
     /// Handles the end of the connection. `outcome` is `None` if an earlier owner of the connection got the outcome.
     pub(super) fn end(&mut self, outcome: Option<Outcome>) {
         self.store_end(End::Failed(Box::new(
-            outcome.map_or(ByteStreamError::Unknown, ByteStreamError::Ended),
+            outcome.map_or(ByteStreamError::AlreadyEnded, ByteStreamError::Ended),
         )));
     }
 

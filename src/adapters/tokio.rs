@@ -68,7 +68,9 @@ use ::tokio::time::{self, Sleep};
 
 pub use super::byte_stream::ByteStreamError;
 pub use super::error::Error;
-pub use super::handshake_driver::{Acceptance, ConnectError, ReceivedResponse, Stopped, Target};
+pub use super::handshake_driver::{
+    Acceptance, ConnectError, ReceivedResponse, ReconnectStopped, ReconnectTarget,
+};
 use super::{async_driver, handshake_driver};
 use crate::handshake::ClientRequest;
 use crate::{Connection, Inbox, Instant};

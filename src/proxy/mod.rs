@@ -15,7 +15,7 @@
 //!    ProxyUrl: connect to the proxy, with TLS if `secure`; for `socks5`, resolve the server's name
 //!       │
 //!       ▼
-//!  ProxyHandshake::new ─▶ Send: write `bytes_to_send`, call `advance` ◀┐
+//!  ProxyHandshake::new ─▶ Send: write `bytes_to_send`, call `transmitted` ◀┐
 //!                         Receive: read, call `receive` ───────────────┤
 //!                         Open: the rest of the input is the tunnel's ◀┘
 //!                         ProxyError: drop the connection
@@ -45,7 +45,7 @@
 //!         ProxyAction::Send => {
 //!             let bytes = handshake.bytes_to_send(); // write some of them to the stream
 //!             written.extend_from_slice(bytes);
-//!             handshake.advance(bytes.len());
+//!             handshake.transmitted(bytes.len());
 //!         }
 //!         ProxyAction::Receive => panic!("read from the stream, and call `handle_eof` at its end"),
 //!         ProxyAction::Open => break,

@@ -4,7 +4,7 @@
 //! send, and the outcome.
 //!
 //! ```text
-//!  Send ── advance: all sent ──▶ Receive ── receive: answer complete ──▶ Send or Open
+//!  Send ── transmitted: all sent ──▶ Receive ── receive: answer complete ──▶ Send or Open
 //!    └───────────────┬──────────────┘
 //!                    ├── handle_eof, an invalid answer, a refusal ──▶ failed
 //! ```
@@ -108,7 +108,7 @@ impl ProxyHandshake {
     }
 
     /// Records that the first `len` of the [`bytes_to_send`](Self::bytes_to_send) were written.
-    pub fn advance(&mut self, len: usize) {
+    pub fn transmitted(&mut self, len: usize) {
         self.sent = self.out.len().min(self.sent.saturating_add(len));
         if self.sent == self.out.len() {
             self.replace_message(Vec::new());

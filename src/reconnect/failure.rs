@@ -7,7 +7,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use super::retry_after::retry_after;
+use super::retry_after::parse_retry_after;
 use crate::close::CloseCode;
 use crate::connection::Outcome;
 use crate::handshake::Headers;
@@ -122,7 +122,7 @@ impl Failure {
 
 /// Returns the time that the header `Retry-After` asks the client to wait.
 fn retry_after_of(headers: Headers<'_>, unix_time: Option<Duration>) -> Option<Duration> {
-    headers.get("retry-after").and_then(|value| retry_after(value, unix_time))
+    headers.get("retry-after").and_then(|value| parse_retry_after(value, unix_time))
 }
 
 impl From<Outcome> for Failure {

@@ -4,9 +4,9 @@
 //! server again. So a client waits for a random delay before it tries again. Any delay from zero to the end of a window
 //! is equally likely ("full jitter"). The window grows with each failure (RFC 6455 section 7.2.3).
 //!
-//! [`ReconnectPolicy`] has the settings. [`Reconnecting`] is the state machine of one client. [`Failure`] is the reason
-//! why the client has no connection. This module connects nothing. The caller passes the time and the random bits to
-//! each call, waits, and makes the next attempt.
+//! [`ReconnectPolicy`] has the settings. [`ReconnectState`] is the state machine of one client. [`Failure`] is the
+//! reason why the client has no connection. This module connects nothing. The caller passes the time and the random
+//! bits to each call, waits, and makes the next attempt.
 //!
 //! ```text
 //!            ┌──────────────── connected ◀───────────────┐
@@ -25,35 +25,35 @@
 //!
 //! ```
 //! use core::time::Duration;
-//! use hybi::reconnect::{Failure, GiveUp, Next, ReconnectPolicy, Reconnecting};
+//! use hybi::reconnect::{Failure, GiveUp, Decision, ReconnectPolicy, ReconnectState};
 //! use hybi::{CloseCode, Instant, Outcome};
 //!
-//! let mut reconnecting = Reconnecting::new(ReconnectPolicy::new().first_delay(Duration::from_secs(4)));
+//! let mut reconnecting = ReconnectState::new(ReconnectPolicy::new().first_delay(Duration::from_secs(4)));
 //! let at = |seconds| Instant::from_origin(Duration::from_secs(seconds));
 //! let random = u64::MAX / 2;                        // use 64 random bits, so that all clients differ
 //!
 //! // The attempt failed. `random` is half of its range, so the client waits for half of the window.
-//! let Next::RetryAt(when) = reconnecting.failed(at(0), &Failure::Network, random) else { panic!() };
+//! let Decision::RetryAt(when) = reconnecting.failed(at(0), &Failure::Network, random) else { panic!() };
 //! assert_eq!(when, Instant::from_origin(Duration::from_secs(2)));
 //!
 //! // The connection was opened, lasted for an hour, and was closed by a server that restarts.
 //! reconnecting.connected(at(2));
 //! let restarted = Outcome::Clean { code: CloseCode::SERVICE_RESTART };
-//! assert!(matches!(reconnecting.closed(at(3602), restarted, random), Next::RetryAt(_)));
+//! assert!(matches!(reconnecting.closed(at(3602), restarted, random), Decision::RetryAt(_)));
 //!
 //! // The next connection was closed on purpose.
 //! reconnecting.connected(at(3604));
 //! let ended = Outcome::Clean { code: CloseCode::NORMAL };
 //! let reason = GiveUp::NotRetried(Failure::Closed(CloseCode::NORMAL));
-//! assert_eq!(reconnecting.closed(at(3700), ended, random), Next::GiveUp(reason));
+//! assert_eq!(reconnecting.closed(at(3700), ended, random), Decision::GiveUp(reason));
 //! ```
 
 mod failure;
 mod policy;
-mod reconnecting;
 mod retry_after;
+mod state;
 
 pub use failure::Failure;
 pub use policy::ReconnectPolicy;
-pub use reconnecting::{GiveUp, Next, Reconnecting};
-pub use retry_after::retry_after;
+pub use retry_after::parse_retry_after;
+pub use state::{Decision, GiveUp, ReconnectState};

@@ -1,6 +1,6 @@
 //! [`ReconnectPolicy`]: the settings of reconnecting, and the delays that follow from them.
 //!
-//! This file computes the window of a delay and chooses a delay from the window. The state machine in `reconnecting.rs`
+//! This file computes the window of a delay and chooses a delay from the window. The state machine in `state.rs`
 //! counts the failures.
 //!
 //! Invariant: no value of a setting causes a panic or an overflow. A result that is too large becomes the largest

@@ -14,15 +14,15 @@ use core::time::Duration;
 ///
 /// ```
 /// use core::time::Duration;
-/// use hybi::reconnect::retry_after;
+/// use hybi::reconnect::parse_retry_after;
 ///
 /// let (wait, now) = (Duration::from_secs(37), Duration::from_secs(784_111_740));
-/// assert_eq!(retry_after(b"37", None), Some(wait));
-/// assert_eq!(retry_after(b"Sun, 06 Nov 1994 08:49:37 GMT", Some(now)), Some(wait));
-/// assert_eq!(retry_after(b"tomorrow", Some(now)), None);
+/// assert_eq!(parse_retry_after(b"37", None), Some(wait));
+/// assert_eq!(parse_retry_after(b"Sun, 06 Nov 1994 08:49:37 GMT", Some(now)), Some(wait));
+/// assert_eq!(parse_retry_after(b"tomorrow", Some(now)), None);
 /// ```
 #[must_use]
-pub fn retry_after(value: &[u8], unix_time: Option<Duration>) -> Option<Duration> {
+pub fn parse_retry_after(value: &[u8], unix_time: Option<Duration>) -> Option<Duration> {
     let value = value.trim_ascii();
     if !value.is_empty() && value.iter().all(u8::is_ascii_digit) {
         let seconds = value.iter().fold(0_u64, |seconds, digit| {
@@ -163,7 +163,7 @@ mod tests {
 
     /// Returns the seconds since the Unix epoch of a date in any format.
     fn seconds(date: &str) -> Option<u64> {
-        retry_after(date.as_bytes(), Some(Duration::ZERO)).map(|wait| wait.as_secs())
+        parse_retry_after(date.as_bytes(), Some(Duration::ZERO)).map(|wait| wait.as_secs())
     }
 
     #[test]
@@ -185,7 +185,7 @@ mod tests {
             (b"\xff", None),
         ] {
             let value_text = value.escape_ascii();
-            assert_eq!(retry_after(value, None), expected.map(Duration::from_secs), "{value_text}");
+            assert_eq!(parse_retry_after(value, None), expected.map(Duration::from_secs), "{value_text}");
         }
     }
 
@@ -195,8 +195,8 @@ mod tests {
         for value in
             ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"]
         {
-            assert_eq!(retry_after(value.as_bytes(), now), Some(SECOND * 77), "{value}");
-            assert_eq!(retry_after(value.as_bytes(), None), None, "{value}");
+            assert_eq!(parse_retry_after(value.as_bytes(), now), Some(SECOND * 77), "{value}");
+            assert_eq!(parse_retry_after(value.as_bytes(), None), None, "{value}");
         }
         // The obsolete format of `asctime` has two digits or a space before the day.
         assert_eq!(seconds("Wed Nov 16 08:49:37 1994"), Some(784_975_777));
@@ -205,8 +205,8 @@ mod tests {
     #[test]
     fn a_date_in_the_past_asks_for_no_wait() {
         let value = b"Sun, 06 Nov 1994 08:49:37 GMT";
-        assert_eq!(retry_after(value, Some(SECOND * 784_111_777)), Some(Duration::ZERO));
-        assert_eq!(retry_after(value, Some(SECOND * 1_800_000_000)), Some(Duration::ZERO));
+        assert_eq!(parse_retry_after(value, Some(SECOND * 784_111_777)), Some(Duration::ZERO));
+        assert_eq!(parse_retry_after(value, Some(SECOND * 1_800_000_000)), Some(Duration::ZERO));
         assert_eq!(
             seconds("Fri, 31 Dec 1969 23:59:59 GMT"),
             Some(86_399),
@@ -287,7 +287,7 @@ mod tests {
         }
         // A clock that is far off causes no panic.
         let value = b"Monday, 02-Jan-99 00:00:00 GMT";
-        assert_eq!(retry_after(value, Some(Duration::MAX)), Some(Duration::ZERO));
+        assert_eq!(parse_retry_after(value, Some(Duration::MAX)), Some(Duration::ZERO));
     }
 
     #[test]
@@ -300,7 +300,7 @@ mod tests {
                 for byte in 0..=255 {
                     let mut changed = date.as_bytes().to_vec();
                     changed[end] = byte;
-                    let _: Option<Duration> = retry_after(&changed, Some(SECOND * 1_700_000_000));
+                    let _: Option<Duration> = parse_retry_after(&changed, Some(SECOND * 1_700_000_000));
                 }
             }
         }

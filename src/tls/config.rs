@@ -36,8 +36,8 @@ static SHARED: Mutex<Option<Arc<ClientConfig>>> = Mutex::new(None);
 /// - [`TlsError::NoProvider`]: the process has no default provider, and no feature selects one.
 /// - [`TlsError::NoRoots`]: no feature selects roots, or the roots of the operating system cannot be loaded and
 ///   `webpki-roots` is not enabled.
-/// - [`TlsError::Config`]: the provider supports no version of TLS that rustls allows by default.
-pub fn client_config() -> Result<Arc<ClientConfig>, TlsError> {
+/// - [`TlsError::InvalidConfig`]: the provider supports no version of TLS that rustls allows by default.
+pub fn default_client_config() -> Result<Arc<ClientConfig>, TlsError> {
     let provider = crypto_provider()?;
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(config) = shared.as_ref().filter(|config| Arc::ptr_eq(config.crypto_provider(), &provider)) {
@@ -102,7 +102,7 @@ const fn feature_provider() -> Option<Arc<CryptoProvider>> {
 #[cfg(any(feature = "webpki-roots", feature = "platform-verifier"))]
 fn create_config(provider: Arc<CryptoProvider>) -> Result<ClientConfig, TlsError> {
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let mut config = with_roots(builder.map_err(|error| TlsError::Config(error.into()))?)?;
+    let mut config = with_roots(builder.map_err(|error| TlsError::InvalidConfig(error.into()))?)?;
     config.alpn_protocols = Vec::from([b"http/1.1".to_vec()]);
     Ok(config)
 }

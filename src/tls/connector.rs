@@ -15,7 +15,7 @@ use native_tls::TlsConnector;
 use rustls::ClientConfig;
 
 #[cfg(feature = "rustls")]
-use super::config::client_config;
+use super::config::default_client_config;
 use super::error::TlsError;
 use super::session::Session;
 
@@ -50,15 +50,15 @@ pub enum Connector {
 impl Connector {
     /// Returns the connector that clients use by default.
     ///
-    /// It is rustls with `client_config`. If the features for that configuration are missing, and the feature
-    /// `native-tls` is enabled, it is native-tls with `native_connector`.
+    /// It is rustls with `default_client_config`. If the features for that configuration are missing, and the feature
+    /// `native-tls` is enabled, it is native-tls with `default_native_connector`.
     ///
     /// # Errors
     ///
     /// - [`TlsError::NoProvider`]: rustls has no provider, and the feature `native-tls` is not enabled.
     /// - [`TlsError::NoRoots`]: no feature selects roots for rustls, and the feature `native-tls` is not enabled. The
     ///   error is also returned if the roots of the operating system cannot be loaded.
-    /// - [`TlsError::Config`]: the library refuses the default configuration.
+    /// - [`TlsError::InvalidConfig`]: the library refuses the default configuration.
     pub fn by_default() -> Result<Self, TlsError> {
         default_connector()
     }
@@ -81,7 +81,7 @@ impl Connector {
     /// Returns whether the client may have a certificate. The result is `true` for every connector of native-tls,
     /// because a connector does not tell whether it has one.
     #[must_use]
-    pub fn may_have_certificate(&self) -> bool {
+    pub fn may_have_client_certificate(&self) -> bool {
         match self {
             #[cfg(feature = "rustls")]
             Self::Rustls(config) => config.client_auth_cert_resolver.has_certs(),
@@ -95,7 +95,7 @@ impl Connector {
     /// # Errors
     ///
     /// - [`TlsError::HostName`]: [`check_host`](Self::check_host) refuses `host`.
-    /// - [`TlsError::Config`]: the library refuses the configuration.
+    /// - [`TlsError::InvalidConfig`]: the library refuses the configuration.
     pub fn session(&self, host: &str) -> Result<Session, TlsError> {
         match self {
             #[cfg(feature = "rustls")]
@@ -108,18 +108,20 @@ impl Connector {
 
 #[cfg(feature = "rustls")]
 fn default_connector() -> Result<Connector, TlsError> {
-    match client_config() {
+    match default_client_config() {
         // Another crate in the program may enable `rustls` for its own configuration. The default of a crate that
         // enables only `native-tls` must still work.
         #[cfg(feature = "native-tls")]
-        Err(TlsError::NoProvider | TlsError::NoRoots(None)) => native_connector().map(Connector::Native),
+        Err(TlsError::NoProvider | TlsError::NoRoots(None)) => {
+            default_native_connector().map(Connector::Native)
+        }
         config => config.map(Connector::Rustls),
     }
 }
 
 #[cfg(not(feature = "rustls"))]
 fn default_connector() -> Result<Connector, TlsError> {
-    native_connector().map(Connector::Native)
+    default_native_connector().map(Connector::Native)
 }
 
 /// Returns the connector of native-tls that clients use by default. All calls share one connector.
@@ -133,10 +135,10 @@ fn default_connector() -> Result<Connector, TlsError> {
 ///
 /// # Errors
 ///
-/// [`TlsError::Config`]: the library refuses this configuration.
+/// [`TlsError::InvalidConfig`]: the library refuses this configuration.
 #[cfg(feature = "native-tls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "native-tls")))]
-pub fn native_connector() -> Result<TlsConnector, TlsError> {
+pub fn default_native_connector() -> Result<TlsConnector, TlsError> {
     use super::error::LibraryError;
 
     static SHARED: Mutex<Option<TlsConnector>> = Mutex::new(None);
@@ -146,7 +148,7 @@ pub fn native_connector() -> Result<TlsConnector, TlsError> {
         return Ok(connector.clone());
     }
     let connector = TlsConnector::builder().request_alpns(&["http/1.1"]).build();
-    let connector = connector.map_err(|error| TlsError::Config(LibraryError::native(error)))?;
+    let connector = connector.map_err(|error| TlsError::InvalidConfig(LibraryError::native(error)))?;
     *shared = Some(connector.clone());
     Ok(connector)
 }

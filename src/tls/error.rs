@@ -28,7 +28,7 @@ pub enum TlsError {
     /// loaded, and `webpki-roots` is not enabled.
     NoRoots(Option<LibraryError>),
     /// The configuration is not valid, for example because the provider supports no version of TLS.
-    Config(LibraryError),
+    InvalidConfig(LibraryError),
     /// The host of the URL can be neither the name nor the address in a certificate.
     HostName(String),
     /// The certificate of the peer, or another certificate in its chain, has expired.
@@ -40,13 +40,13 @@ pub enum TlsError {
     /// The certificate of the peer was not issued by a trusted authority. It may be self-signed.
     UnknownIssuer(LibraryError),
     /// The certificate of the peer is invalid for another reason, for example because it was revoked.
-    Certificate(LibraryError),
+    InvalidCertificate(LibraryError),
     /// The peer has sent a fatal alert, for example because it requires a certificate.
     Alert(LibraryError),
     /// The peer does not speak TLS.
     NotTls(LibraryError),
     /// The peer has selected an application protocol (ALPN) over which no WebSocket handshake is possible.
-    Protocol(Vec<u8>),
+    AlpnProtocol(Vec<u8>),
     /// The peer broke the rules of TLS, or has no parameters in common with this endpoint.
     Failed(LibraryError),
     /// The stream ended without `close_notify`. An attacker may have cut off data.
@@ -68,19 +68,21 @@ impl TlsError {
     #[must_use]
     pub const fn library_error(&self) -> Option<&LibraryError> {
         match self {
-            Self::Config(error)
+            Self::InvalidConfig(error)
             | Self::Expired(error)
             | Self::NotValidYet(error)
             | Self::OtherHost(error)
             | Self::UnknownIssuer(error)
-            | Self::Certificate(error)
+            | Self::InvalidCertificate(error)
             | Self::Alert(error)
             | Self::NotTls(error)
             | Self::Failed(error) => Some(error),
             Self::NoRoots(error) => error.as_ref(),
-            Self::NoProvider | Self::HostName(_) | Self::Protocol(_) | Self::Truncated | Self::Timeout => {
-                None
-            }
+            Self::NoProvider
+            | Self::HostName(_)
+            | Self::AlpnProtocol(_)
+            | Self::Truncated
+            | Self::Timeout => None,
         }
     }
 
@@ -88,7 +90,7 @@ impl TlsError {
         match self {
             Self::Truncated => io::ErrorKind::UnexpectedEof,
             Self::Timeout => io::ErrorKind::TimedOut,
-            Self::NoProvider | Self::NoRoots(_) | Self::Config(_) | Self::HostName(_) => {
+            Self::NoProvider | Self::NoRoots(_) | Self::InvalidConfig(_) | Self::HostName(_) => {
                 io::ErrorKind::InvalidInput
             }
             _ => io::ErrorKind::InvalidData,
@@ -114,7 +116,7 @@ impl fmt::Display for TlsError {
                      webpki-roots of hybi, or pass a configuration to Client::tls"
                 )
             }
-            Self::Config(error) => write!(f, "the TLS configuration is not valid: {error}"),
+            Self::InvalidConfig(error) => write!(f, "the TLS configuration is not valid: {error}"),
             Self::HostName(host) => {
                 write!(f, "no certificate can be for the host {host:?}: use a DNS name or an IP address")
             }
@@ -135,7 +137,7 @@ impl fmt::Display for TlsError {
                 "the certificate of the peer was issued by an unknown authority: if it is a private one, add its \
                  certificate to the roots of the configuration for Client::tls: {error}"
             ),
-            Self::Certificate(error) => write!(f, "the certificate of the peer is not accepted: {error}"),
+            Self::InvalidCertificate(error) => write!(f, "the certificate of the peer is not accepted: {error}"),
             Self::Alert(error) => match error.alert().and_then(alert_advice) {
                 Some(advice) => write!(f, "the peer has ended TLS: {advice}: {error}"),
                 None => write!(f, "the peer has ended TLS: {error}"),
@@ -144,7 +146,7 @@ impl fmt::Display for TlsError {
                 f,
                 "the peer does not speak TLS: check the port, or use ws:// instead of wss://: {error}"
             ),
-            Self::Protocol(name) => write!(
+            Self::AlpnProtocol(name) => write!(
                 f,
                 "the peer selected the application protocol {:?}: offer only http/1.1 with ALPN",
                 String::from_utf8_lossy(name)
@@ -183,7 +185,7 @@ const fn alert_advice(alert: u8) -> Option<&'static str> {
 impl Error for TlsError {
     /// Returns the error of the library, for example a `rustls::Error`. [`Display`](fmt::Display) shows it as well.
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.library_error().map(LibraryError::get)
+        self.library_error().map(LibraryError::as_error)
     }
 }
 
@@ -220,7 +222,7 @@ impl LibraryError {
 
     /// Returns the error with the type that the library gave it.
     #[must_use]
-    pub fn get(&self) -> &(dyn Error + 'static) {
+    pub fn as_error(&self) -> &(dyn Error + 'static) {
         match &self.0 {
             #[cfg(feature = "rustls")]
             AnyError::Rustls(error) => error,
@@ -271,19 +273,19 @@ impl PartialEq for LibraryError {
 
 impl fmt::Display for LibraryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self.get(), f)
+        fmt::Display::fmt(self.as_error(), f)
     }
 }
 
 impl fmt::Debug for LibraryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self.get(), f)
+        fmt::Debug::fmt(self.as_error(), f)
     }
 }
 
 impl Error for LibraryError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.get().source()
+        self.as_error().source()
     }
 }
 

@@ -30,7 +30,7 @@
 //! - rustls comes before native-tls, if it has a provider and roots. A client chooses one of the two with `Client::tls`
 //!   or `Client::native_tls`, and a server with `Server::accept_tls` or `Server::accept_native_tls`.
 //!
-//! `client_config` and `native_connector` describe the default configurations.
+//! `default_client_config` and `default_native_connector` describe the default configurations.
 //!
 //! # native-tls
 //!
@@ -59,7 +59,7 @@
 //! use hybi::tls::rustls::KeyLogFile;
 //!
 //! # fn main() -> Result<(), hybi::tls::TlsError> {
-//! let mut config = hybi::tls::ClientConfig::clone(&*hybi::tls::client_config()?);
+//! let mut config = hybi::tls::ClientConfig::clone(&*hybi::tls::default_client_config()?);
 //! config.key_log = Arc::new(KeyLogFile::new());
 //! let config = Arc::new(config); // for `Client::tls`
 //! # Ok(())
@@ -83,11 +83,11 @@ mod session;
 
 #[cfg(feature = "rustls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
-pub use config::{client_config, crypto_provider};
+pub use config::{crypto_provider, default_client_config};
 pub use connector::Connector;
 #[cfg(feature = "native-tls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "native-tls")))]
-pub use connector::native_connector;
+pub use connector::default_native_connector;
 pub use error::{LibraryError, TlsError};
 #[cfg(feature = "native-tls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "native-tls")))]

@@ -79,7 +79,9 @@ impl NativeSession {
         let state = match begun {
             Ok(stream) => State::Open(stream),
             Err(HandshakeError::WouldBlock(handshake)) => State::Handshaking(handshake),
-            Err(HandshakeError::Failure(error)) => return Err(TlsError::Config(LibraryError::native(error))),
+            Err(HandshakeError::Failure(error)) => {
+                return Err(TlsError::InvalidConfig(LibraryError::native(error)));
+            }
         };
         Ok(Self {
             state,
@@ -184,7 +186,7 @@ impl NativeSession {
         // Ciphertext is a little longer than its plaintext, so the limit is increased by `RECORD_LEN`.
         let text = if self.pipe.lock().outgoing.rest().len() > self.max_kept + RECORD_LEN {
             "the peer requests key updates and does not read the answers"
-        } else if self.peer_closed && self.has_unencrypted() {
+        } else if self.peer_closed && self.has_pending_plaintext() {
             "the peer has closed the session during a renegotiation"
         } else {
             return;
@@ -195,7 +197,7 @@ impl NativeSession {
 
     // --- sending ---
 
-    pub(super) fn has_unencrypted(&self) -> bool {
+    pub(super) fn has_pending_plaintext(&self) -> bool {
         !self.unencrypted.is_empty()
     }
 
@@ -304,7 +306,7 @@ const ERROR_TEXTS: &[(&str, Variant)] = &[
     ("self signed certificate", TlsError::UnknownIssuer),
     ("issuer certificate", TlsError::UnknownIssuer),
     ("unable to verify the first certificate", TlsError::UnknownIssuer),
-    ("certificate verify failed", TlsError::Certificate),
+    ("certificate verify failed", TlsError::InvalidCertificate),
     ("os error -2146762495", TlsError::Expired),
     ("os error -2146893016", TlsError::Expired),
     ("os error -2146762481", TlsError::OtherHost),

@@ -157,7 +157,7 @@ impl RustlsSession {
         clippy::missing_const_for_fn,
         reason = "sessions of both libraries have the same methods"
     )]
-    pub(super) fn has_unencrypted(&self) -> bool {
+    pub(super) fn has_pending_plaintext(&self) -> bool {
         false
     }
 
@@ -194,7 +194,7 @@ fn classify(error: rustls::Error, first: bool) -> TlsError {
             CertificateError::Other(other) if std::format!("{other:?}").contains("CaUsedAsEndEntity") => {
                 TlsError::UnknownIssuer
             }
-            _ => TlsError::Certificate,
+            _ => TlsError::InvalidCertificate,
         },
         rustls::Error::AlertReceived(_) => TlsError::Alert,
         rustls::Error::InvalidMessage(

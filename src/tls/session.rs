@@ -115,7 +115,7 @@ impl Session {
     /// # Errors
     ///
     /// - [`TlsError::HostName`]: `host` is neither a DNS name nor an IP address.
-    /// - [`TlsError::Config`]: rustls refuses the configuration.
+    /// - [`TlsError::InvalidConfig`]: rustls refuses the configuration.
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     pub fn client(config: Arc<ClientConfig>, host: &str) -> Result<Self, TlsError> {
         let name = server_name(host)?.to_owned();
@@ -126,8 +126,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`TlsError::Config`]: rustls refuses the configuration, or `max_early_data_size` is not 0. A session does not
-    /// return early data (0-RTT), which an attacker can replay (RFC 8446 section 8).
+    /// [`TlsError::InvalidConfig`]: rustls refuses the configuration, or `max_early_data_size` is not 0. A session does
+    /// not return early data (0-RTT), which an attacker can replay (RFC 8446 section 8).
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     pub fn server(config: Arc<ServerConfig>) -> Result<Self, TlsError> {
         if config.max_early_data_size > 0 {
@@ -165,7 +165,7 @@ impl Session {
     /// # Errors
     ///
     /// - [`TlsError::HostName`]: `host` is empty, or has white space or control characters.
-    /// - [`TlsError::Config`]: the library refuses the configuration.
+    /// - [`TlsError::InvalidConfig`]: the library refuses the configuration.
     #[cfg_attr(docsrs, doc(cfg(feature = "native-tls")))]
     pub fn native_client(connector: &native_tls::TlsConnector, host: &str) -> Result<Self, TlsError> {
         check_characters(host)?;
@@ -176,7 +176,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`TlsError::Config`]: the library refuses the configuration.
+    /// [`TlsError::InvalidConfig`]: the library refuses the configuration.
     #[cfg_attr(docsrs, doc(cfg(feature = "native-tls")))]
     pub fn native_server(acceptor: &native_tls::TlsAcceptor) -> Result<Self, TlsError> {
         Ok(Self(AnySession::Native(Box::new(NativeSession::server(acceptor, MAX_KEPT)?))))
@@ -271,8 +271,8 @@ impl Session {
     /// session must first receive more ciphertext. This is the case while the peer of a TLS 1.2 session of native-tls
     /// renegotiates. The plaintext is sent after the result has become `false`.
     #[must_use]
-    pub fn has_unencrypted(&self) -> bool {
-        delegate!(self.has_unencrypted())
+    pub fn has_pending_plaintext(&self) -> bool {
+        delegate!(self.has_pending_plaintext())
     }
 
     /// Returns whether there is ciphertext to write.
@@ -300,7 +300,7 @@ impl Session {
 
 #[cfg(feature = "rustls")]
 fn config_error(error: rustls::Error) -> TlsError {
-    TlsError::Config(error.into())
+    TlsError::InvalidConfig(error.into())
 }
 
 /// Returns the name that a certificate for `host` must have.

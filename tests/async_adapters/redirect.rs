@@ -85,7 +85,7 @@ mod on_tokio {
         let (first, first_thread) = server(vec!["/two".into(), format!("http://{other}/three")]);
         // The last request lets the first server end.
         let client = Client::new().header("Authorization", "Bearer 7f3a").header("User-Agent", "hybi");
-        let ws = client.clone().redirects(2).connect(&format!("ws://{first}/one")).await.unwrap();
+        let ws = client.clone().max_redirects(2).connect(&format!("ws://{first}/one")).await.unwrap();
         assert_eq!(ws.target(), "/three");
         client.connect(&format!("ws://{first}/last")).await.unwrap();
         check(&first_thread.join().unwrap(), &other_thread.join().unwrap());
@@ -95,7 +95,7 @@ mod on_tokio {
     async fn a_refused_redirect_has_its_reason_and_its_response() {
         let (address, thread) = server(vec!["/a".into(), "/b".into()]);
         let url = format!("ws://{address}/");
-        let error = Client::new().redirects(1).connect(&url).await.unwrap_err();
+        let error = Client::new().max_redirects(1).connect(&url).await.unwrap_err();
         assert_eq!(error.response().unwrap().headers().get("location"), Some(&b"/b"[..]));
         assert!(error.to_string().starts_with(&format!("after a redirect to {address}: ")), "{error}");
         let error = error.without_redirects();
@@ -107,7 +107,7 @@ mod on_tokio {
     #[test]
     fn one_deadline_limits_all_requests_of_a_chain_of_redirects() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let client = Client::new().redirects(u32::MAX).open_timeout(Some(LIMIT));
+        let client = Client::new().max_redirects(u32::MAX).open_timeout(Some(LIMIT));
         let error = redirecting(|url| {
             runtime.block_on(client.connect(url)).map(drop).unwrap_err().without_redirects()
         });
@@ -122,7 +122,7 @@ mod on_tokio {
         let uri = format!("ws://{first}/one");
         let request =
             http::Request::get(uri).header("X-Key", "7f3a").header("User-Agent", "hybi").body(()).unwrap();
-        let ws = Client::new().redirects(2).connect_request(&request).await.unwrap();
+        let ws = Client::new().max_redirects(2).connect_request(&request).await.unwrap();
         assert_eq!(ws.handshake().to_http_response().unwrap().headers()["upgrade"], "websocket");
         let (client, url) = Client::new().with_request(&request).unwrap();
         client.connect(&url).await.unwrap();
@@ -144,7 +144,7 @@ mod on_smol {
         let (other, other_thread) = server(vec![]);
         let (first, first_thread) = server(vec!["/two".into(), format!("http://{other}/three")]);
         let client = Client::new().header("Authorization", "Bearer 7f3a").header("User-Agent", "hybi");
-        let (following, url) = (client.clone().redirects(2), format!("ws://{first}/one"));
+        let (following, url) = (client.clone().max_redirects(2), format!("ws://{first}/one"));
         let ws = smol::block_on(following.connect(&url)).unwrap();
         assert_eq!(ws.target(), "/three");
         smol::block_on(client.connect(&format!("ws://{first}/last"))).unwrap();
@@ -153,7 +153,7 @@ mod on_smol {
 
     #[test]
     fn one_deadline_limits_all_requests_of_a_chain_of_redirects() {
-        let client = Client::new().redirects(u32::MAX).open_timeout(Some(LIMIT));
+        let client = Client::new().max_redirects(u32::MAX).open_timeout(Some(LIMIT));
         let error =
             redirecting(|url| smol::block_on(client.connect(url)).map(drop).unwrap_err().without_redirects());
         assert!(matches!(&error, ConnectError::Deadline(error) if error.limit() == LIMIT), "{error}");

@@ -128,7 +128,7 @@ const URL: &str = "ws://server.example/";
 fn a_dropped_future_of_tokio_closes_its_connection_in_each_stage() {
     let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     drop_after_each_poll(|address, most| {
-        let client = on_tokio::Client::new().proxy(proxy_url(address)).redirects(1);
+        let client = on_tokio::Client::new().proxy(proxy_url(address)).max_redirects(1);
         let opened = runtime.block_on(poll_times(most, client.connect(URL)));
         opened.map(Result::unwrap).is_some_and(|ws| ws.target() == "/second")
     });
@@ -137,7 +137,7 @@ fn a_dropped_future_of_tokio_closes_its_connection_in_each_stage() {
 #[test]
 fn a_dropped_future_of_smol_closes_its_connection_in_each_stage() {
     drop_after_each_poll(|address, most| {
-        let client = futures_io::Client::new().proxy(proxy_url(address)).redirects(1);
+        let client = futures_io::Client::new().proxy(proxy_url(address)).max_redirects(1);
         let opened = smol::block_on(poll_times(most, client.connect(URL)));
         opened.map(Result::unwrap).is_some_and(|ws| ws.target() == "/second")
     });

@@ -90,7 +90,7 @@ fn responses_and_redirects_hide_what_the_server_sends() {
         for redirects in [0, 1] {
             // The second connection of a client that follows the redirect is refused, because nobody listens.
             let (address, thread) = server(vec![format!("HTTP/1.1 {status}\r\n{location}{cookie}")]);
-            let error = client(None).redirects(redirects).connect(&url(address)).unwrap_err();
+            let error = client(None).max_redirects(redirects).connect(&url(address)).unwrap_err();
             let is_redirect = matches!(&error, ConnectError::Redirect(..));
             assert_eq!(is_redirect, redirects > 0 && location.contains("://"), "{location} {error:?}");
             error_hides(&error.without_stream());

@@ -246,7 +246,7 @@ fn s7_1_5_only_a_normal_close_is_the_end_of_the_data() {
                 let (data, end) = end_of(bytes, halves);
                 assert_eq!(data, b"onetwo");
                 assert!(
-                    matches!(end, Some((ErrorKind::UnexpectedEof, ByteStreamError::InMessage(_)))),
+                    matches!(end, Some((ErrorKind::UnexpectedEof, ByteStreamError::ClosedInMessage(_)))),
                     "{end:?}"
                 );
                 // The last fragment ends the message.

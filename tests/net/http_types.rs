@@ -3,7 +3,7 @@
 //! `tests/http_types.rs` tests the conversions.
 
 use http::{Request, Version};
-use hybi::adapters::net::{Client, ConnectError, Server, Target, WrappedStream};
+use hybi::adapters::net::{Client, ConnectError, ReconnectTarget, Server, WrappedStream};
 use hybi::handshake::{HeaderError, HttpRequestError, HttpResponse, RequestError, UrlError};
 use hybi::reconnect::{Failure, GiveUp, ReconnectPolicy};
 
@@ -149,8 +149,9 @@ fn each_attempt_of_a_client_that_reconnects_can_have_its_own_request() {
         };
         let policy = ReconnectPolicy::new().first_delay(ms(1)).max_delay(ms(2));
         let client = Client::new().header("x-token", "replaced");
-        let mut feed =
-            client.reconnecting(policy, move |attempt| Target::from(request(attempt)).header("X-More", "1"));
+        let mut feed = client.reconnecting(policy, move |attempt| {
+            ReconnectTarget::from(request(attempt)).header("X-More", "1")
+        });
         let stopped = feed.next_connection().unwrap_err();
         assert_eq!(stopped.reason, GiveUp::NotRetried(Failure::Request));
         let error = *stopped.error.unwrap();

@@ -1000,8 +1000,8 @@ fn s5_5_2_a_pong_that_waits_behind_a_message_counts_as_received() {
 
 #[test]
 fn s5_5_3_a_ping_that_was_sent_after_the_last_input_is_overdue_in_time() {
-    // The peer sends two messages and then nothing, and reads nothing. Only the application sends a Ping. The input that
-    // was read before the Ping cannot contain the Pong.
+    // The peer sends two messages and then nothing, and reads nothing. Only the application sends a Ping. The input
+    // that was read before the Ping cannot contain the Pong.
     let config = || patient().pong_timeout(Some(ms(700))).close_timeout(Some(ms(100)));
     let peer = || {
         Virtual::new(1000, |peer| {

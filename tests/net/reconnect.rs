@@ -1,4 +1,4 @@
-//! Reconnecting over loopback: servers that restart, refuse, or close on purpose.
+//! ReconnectState over loopback: servers that restart, refuse, or close on purpose.
 //!
 //! `tests/properties/reconnect.rs` tests the policy in virtual time. The delays here are at most some milliseconds.
 
@@ -8,7 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::channel;
 use std::thread;
 
-use hybi::adapters::net::{self, Client, ConnectError, Target};
+use hybi::adapters::net::{self, Client, ConnectError, ReconnectTarget};
 use hybi::reconnect::{Failure, GiveUp, ReconnectPolicy};
 use hybi::{CloseCode, Message};
 
@@ -89,7 +89,8 @@ fn each_attempt_has_its_own_token_and_a_refusal_is_reported() {
             ];
             responses.map(|response| answer(listener.accept().unwrap().0, response))
         });
-        let target = |attempt| Target::new(url(address)).header("X-Token", format!("token {attempt}"));
+        let target =
+            |attempt| ReconnectTarget::new(url(address)).header("X-Token", format!("token {attempt}"));
         let mut feed = Client::new().reconnecting(policy().max_retry_after(ms(2)), target);
         let stopped = feed.next_connection().unwrap_err();
         let failure = Failure::Response { status: 401, retry_after: None };
@@ -246,7 +247,10 @@ fn a_header_of_the_target_replaces_that_of_the_client() {
             serve(|stream| answer(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"));
         let client = Client::new().header("authorization", "old").header("X-Other", "kept");
         let target = |_| {
-            Target::new(url(address)).header("Authorization", "new").header("X-Two", "1").header("X-Two", "2")
+            ReconnectTarget::new(url(address))
+                .header("Authorization", "new")
+                .header("X-Two", "1")
+                .header("X-Two", "2")
         };
         client.reconnecting(policy(), target).next_connection().unwrap_err();
         let head = server.join().unwrap();
@@ -299,7 +303,7 @@ fn failures_of_a_proxy_have_the_kind_that_the_policy_needs() {
     let refusal = |head: &str| {
         let proxy = ProxyUrl::parse("http://a").unwrap();
         let mut handshake = ProxyHandshake::new(&proxy, ProxyTarget::new("b", 80).unwrap()).unwrap();
-        handshake.advance(handshake.bytes_to_send().len());
+        handshake.transmitted(handshake.bytes_to_send().len());
         assert!(handshake.receive(&mut head.as_bytes()).is_ok() && handshake.awaits_body());
         let error = handshake.handle_eof().unwrap_err();
         ConnectError::<()>::Proxy(error).failure()
@@ -332,8 +336,8 @@ fn failures_of_tls_have_the_kind_that_the_policy_needs() {
         (TlsError::NoRoots(None), Failure::Request),
         (TlsError::HostName("a b".into()), Failure::Request),
         (TlsError::Expired(refused.clone().into()), Failure::Certificate),
-        (TlsError::Certificate(refused.into()), Failure::Certificate),
-        (TlsError::Protocol(b"h2".into()), Failure::Tls),
+        (TlsError::InvalidCertificate(refused.into()), Failure::Certificate),
+        (TlsError::AlpnProtocol(b"h2".into()), Failure::Tls),
         (
             TlsError::Alert(rustls::Error::AlertReceived(rustls::AlertDescription::InternalError).into()),
             Failure::Tls,

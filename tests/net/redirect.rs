@@ -50,7 +50,8 @@ fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
 fn s4_1_a_client_follows_redirects_up_to_the_number_that_it_was_given() {
     timed(|| {
         let (address, thread) = server(&["/two?x=1", "three", "?y=2#top"], true);
-        let client = Client::new().redirects(3).header("Authorization", "Bearer 7f3a").subprotocols(["chat"]);
+        let client =
+            Client::new().max_redirects(3).header("Authorization", "Bearer 7f3a").subprotocols(["chat"]);
         let ws = client.connect(&format!("ws://{address}/one/")).unwrap();
         assert_eq!(ws.target(), "/three?y=2");
         let heads = thread.join().unwrap();
@@ -77,7 +78,7 @@ fn s9110_15_4_another_server_gets_no_credentials() {
         let back = format!("Location: ws://{first}/back\r\n");
         let other_thread = redirecting(other_listener, vec![back], false);
         let client = Client::new()
-            .redirects(5)
+            .max_redirects(5)
             .header("Authorization", "Bearer 7f3a")
             .header("cookie", "id=7")
             .header("X-Api-Key", "7")
@@ -103,7 +104,7 @@ fn s9110_15_4_another_server_gets_subprotocols_only_if_they_may_be_sent_there() 
         // Nobody listens at the second address.
         let gone = listen().1;
         let (address, thread) = server(&[&url(gone)], false);
-        let client = Client::new().redirects(5).subprotocols(["chat", "token.7f3a"]);
+        let client = Client::new().max_redirects(5).subprotocols(["chat", "token.7f3a"]);
         for text in [format!("{client:?}"), format!("{client:#?}")] {
             assert!(!text.contains("7f3a") && text.contains('2'), "{text}");
         }
@@ -137,7 +138,7 @@ fn a_redirect_that_is_not_followed_is_an_error_with_the_reason_and_the_response(
                 _ => vec![location.to_owned()],
             };
             let thread = redirecting(listener, lines, false);
-            let error = Client::new().redirects(most).connect(&url(address)).unwrap_err();
+            let error = Client::new().max_redirects(most).connect(&url(address)).unwrap_err();
             let text = error.to_string();
             let Some(response) = error.response() else { panic!("{text}") };
             assert_eq!((response.status, response.headers().get("content-length")), (302, Some(&b"2"[..])));
@@ -173,11 +174,11 @@ fn redirects_are_reported_by_default_and_other_responses_always() {
             raw.head();
             raw.write(b"HTTP/1.1 300 Multiple Choices\r\nLocation: /a\r\nContent-Length: 0\r\n\r\n");
         });
-        let error = Client::new().redirects(5).connect(&url(address)).unwrap_err();
+        let error = Client::new().max_redirects(5).connect(&url(address)).unwrap_err();
         assert!(matches!(&error, ConnectError::Http(response) if response.status == 300), "{error}");
         thread.join().unwrap();
 
-        let error = Client::new().redirects(5).connect("ws://").unwrap_err();
+        let error = Client::new().max_redirects(5).connect("ws://").unwrap_err();
         assert!(matches!(error, ConnectError::Url(UrlError::Host)) && error.response().is_none());
     });
 }
@@ -188,7 +189,7 @@ fn an_error_after_a_redirect_is_that_of_the_last_server() {
         // Nobody listens at the second address.
         let gone = listen().1;
         let (address, thread) = server(&[&url(gone)], false);
-        let error = Client::new().redirects(1).connect(&url(address)).unwrap_err().without_stream();
+        let error = Client::new().max_redirects(1).connect(&url(address)).unwrap_err().without_stream();
         let text = error.to_string();
         assert!(text.starts_with(&format!("after a redirect to {gone}: cannot connect: ")), "{text}");
         assert_eq!((error.failure(), error.response().is_none()), (Failure::Network, true));
@@ -198,7 +199,7 @@ fn an_error_after_a_redirect_is_that_of_the_last_server() {
 
         // The query of the URL can be a credential.
         let (address, thread) = server(&["/a?key=7f3a", "//user:7f3a@b/"], false);
-        let error = Client::new().redirects(5).connect(&url(address)).unwrap_err().without_stream();
+        let error = Client::new().max_redirects(5).connect(&url(address)).unwrap_err().without_stream();
         let ConnectError::Redirected { redirects: 1, server: last_server, error: last } = &error else {
             panic!("{error}")
         };
@@ -208,7 +209,7 @@ fn an_error_after_a_redirect_is_that_of_the_last_server() {
         thread.join().unwrap();
 
         let (address, thread) = server(&["/a", "/b", "/c"], false);
-        let error = Client::new().redirects(2).connect(&url(address)).unwrap_err();
+        let error = Client::new().max_redirects(2).connect(&url(address)).unwrap_err();
         let start = format!("after 2 redirects, the last one to {address}: ");
         assert!(error.to_string().starts_with(&start), "{error}");
         thread.join().unwrap();
@@ -230,7 +231,7 @@ fn one_deadline_limits_all_requests_of_a_chain_of_redirects() {
                 let _ = raw.stream.write_all(b"HTTP/1.1 302 T\r\nLocation: /\r\nContent-Length: 0\r\n\r\n");
             }
         });
-        let client = Client::new().redirects(u32::MAX).open_timeout(Some(ms(300)));
+        let client = Client::new().max_redirects(u32::MAX).open_timeout(Some(ms(300)));
         let error = client.connect(&url(address)).unwrap_err().without_redirects();
         assert!(matches!(&error, ConnectError::Deadline(error) if error.limit() == ms(300)), "{error}");
         TcpStream::connect(address).unwrap().write_all(b"end").unwrap();
@@ -243,7 +244,7 @@ fn a_client_that_reconnects_follows_redirects_in_each_attempt() {
     timed(|| {
         let (address, thread) = server(&["/a", "/b", "/c"], false);
         let policy = ReconnectPolicy::new().first_delay(ms(1));
-        let mut feed = Client::new().redirects(2).reconnecting(policy, |_| url(address));
+        let mut feed = Client::new().max_redirects(2).reconnecting(policy, |_| url(address));
         let stopped = feed.next_connection().unwrap_err();
         assert_eq!(stopped.reason, GiveUp::NotRetried(Failure::Response { status: 302, retry_after: None }));
         let reason = RedirectError::TooMany { max: 2 };

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use hybi::reconnect::{Failure, GiveUp, Next, ReconnectPolicy, Reconnecting};
+use hybi::reconnect::{Decision, Failure, GiveUp, ReconnectPolicy, ReconnectState};
 use hybi::{CloseCode, EofPosition, Instant, Outcome, ProtocolError, TimerKind};
 use proptest::collection::vec;
 use proptest::option;
@@ -149,12 +149,12 @@ fn requested(settings: Settings, failure: &Failure) -> u128 {
 
 /// Reports a failure with `report`, and checks the answer.
 fn check(
-    reconnecting: &mut Reconnecting,
+    reconnecting: &mut ReconnectState,
     history: &mut History,
     settings: Settings,
     (now, failure): (Instant, Failure),
     random: u64,
-    report: impl Fn(&mut Reconnecting, u64) -> Next,
+    report: impl Fn(&mut ReconnectState, u64) -> Decision,
 ) -> Result<(), TestCaseError> {
     let mut before = reconnecting.clone();
     let next = report(reconnecting, random);
@@ -164,16 +164,16 @@ fn check(
     prop_assert_eq!(reconnecting.failed_attempts(), failed);
     let last = history.0.last_mut().unwrap();
     match next {
-        Next::GiveUp(GiveUp::NotRetried(reported)) => {
+        Decision::GiveUp(GiveUp::NotRetried(reported)) => {
             prop_assert!(!failure.is_transient());
             prop_assert_eq!(reported, failure);
         }
-        Next::GiveUp(GiveUp::TooManyAttempts { attempts, last: reported }) => {
+        Decision::GiveUp(GiveUp::TooManyAttempts { attempts, last: reported }) => {
             prop_assert!(failure.is_transient() && settings.max_attempts.unwrap().max(1) <= attempts);
             prop_assert_eq!((attempts, reported), (failed, failure));
         }
-        Next::GiveUp(reason) => panic!("{reason}"),
-        Next::RetryAt(instant) => {
+        Decision::GiveUp(reason) => panic!("{reason}"),
+        Decision::RetryAt(instant) => {
             prop_assert!(failure.is_transient());
             prop_assert!(settings.max_attempts.is_none_or(|most| failed < most.max(1)));
             *last = Record::Ended { at: now, delayed: true };
@@ -185,10 +185,13 @@ fn check(
             prop_assert!((start..=longest).contains(&at), "{start} {at} {longest}");
             // The random bits select any delay of the window, and a larger number never gives a shorter delay.
             let first = report(&mut before.clone(), 0);
-            prop_assert_eq!(first, Next::RetryAt(Instant::from_origin(Duration::from_nanos(start as u64))));
+            prop_assert_eq!(
+                first,
+                Decision::RetryAt(Instant::from_origin(Duration::from_nanos(start as u64)))
+            );
             let longest = Instant::from_origin(Duration::from_nanos(longest as u64));
-            prop_assert_eq!(report(&mut before.clone(), u64::MAX), Next::RetryAt(longest));
-            if let Next::RetryAt(half) = report(&mut before, random / 2) {
+            prop_assert_eq!(report(&mut before.clone(), u64::MAX), Decision::RetryAt(longest));
+            if let Decision::RetryAt(half) = report(&mut before, random / 2) {
                 prop_assert!(half <= instant);
             }
         }
@@ -204,7 +207,7 @@ proptest! {
         settings in settings(),
         actions in actions(),
     ) {
-        let mut reconnecting = Reconnecting::new(policy(settings));
+        let mut reconnecting = ReconnectState::new(policy(settings));
         let (mut now, mut history) = (Instant::ZERO, History::default());
         for action in actions {
             match action {
@@ -218,11 +221,11 @@ proptest! {
                     history.0.push(Record::Reset);
                 }
                 Action::Fail(failure, random) => {
-                    let report = |to: &mut Reconnecting, random| to.failed(now, &failure, random);
+                    let report = |to: &mut ReconnectState, random| to.failed(now, &failure, random);
                     check(&mut reconnecting, &mut history, settings, (now, failure), random, report)?;
                 }
                 Action::Close(outcome, random) => {
-                    let report = |to: &mut Reconnecting, random| to.closed(now, outcome, random);
+                    let report = |to: &mut ReconnectState, random| to.closed(now, outcome, random);
                     let failure = Failure::from(outcome);
                     check(&mut reconnecting, &mut history, settings, (now, failure), random, report)?;
                 }
@@ -235,7 +238,7 @@ proptest! {
         value in prop_oneof![vec(any::<u8>(), 0..40), "[0-9]{1,30}".prop_map(String::into_bytes)],
         unix_time in option::of(durations()),
     ) {
-        let wait = hybi::reconnect::retry_after(&value, unix_time);
+        let wait = hybi::reconnect::parse_retry_after(&value, unix_time);
         let digits = std::str::from_utf8(&value).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
         if let Some(digits) = digits.filter(|digits| !digits.is_empty()) {
             let seconds = digits.parse::<u128>().unwrap().min(u64::MAX.into()) as u64;

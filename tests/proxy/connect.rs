@@ -188,7 +188,7 @@ fn s9112_6_3_the_body_of_a_refusal_ends_where_its_headers_say() {
     // A driver need not wait for the end of the body.
     let mut waiting = connect();
     assert!(!waiting.awaits_body());
-    waiting.advance(usize::MAX);
+    waiting.transmitted(usize::MAX);
     let head = format!("HTTP/1.1 403 No\r\nContent-Length: {most}\r\n\r\n<ht");
     assert_eq!(waiting.receive(&mut head.as_bytes()), Ok(ProxyAction::Receive));
     assert!(waiting.awaits_body());
@@ -284,9 +284,9 @@ fn no_input_is_consumed_before_the_request_was_sent() {
         assert_eq!(connect.action(), ProxyAction::Send);
         assert_eq!(connect.receive(&mut input), Ok(ProxyAction::Send));
         assert_eq!(input, OK.as_bytes());
-        connect.advance(1);
+        connect.transmitted(1);
     }
-    connect.advance(usize::MAX);
+    connect.transmitted(usize::MAX);
     assert_eq!(connect.action(), ProxyAction::Receive);
     assert_eq!(connect.receive(&mut &b""[..]), Ok(ProxyAction::Receive));
     assert_eq!(connect.receive(&mut input), Ok(ProxyAction::Open));
@@ -296,7 +296,7 @@ fn no_input_is_consumed_before_the_request_was_sent() {
 #[test]
 fn an_end_after_the_tunnel_is_open_belongs_to_the_tunnel() {
     let mut open = connect();
-    open.advance(usize::MAX);
+    open.transmitted(usize::MAX);
     assert_eq!(open.receive(&mut OK.as_bytes()), Ok(ProxyAction::Open));
     assert_eq!(open.handle_eof(), Ok(()));
 }
@@ -345,7 +345,7 @@ fn secrets_appear_in_no_text() {
     check(format!("{handshake:?}"));
     let request = String::from_utf8(handshake.bytes_to_send().to_vec()).unwrap();
     assert!(request.contains(secrets[2]));
-    handshake.advance(usize::MAX);
+    handshake.transmitted(usize::MAX);
     check(format!("{handshake:?}"));
     let echo = format!("HTTP/1.1 400 Bad Request\r\nX-Echo: {}\r\n\r\n{request}", secrets[2]);
     handshake.receive(&mut echo.as_bytes()).unwrap();

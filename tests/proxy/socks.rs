@@ -105,7 +105,7 @@ fn s1929_2_a_proxy_that_closes_after_user_and_password_has_refused_them() {
     assert!(text.contains("user and password"), "{text}");
     // The proxy has not seen user and password.
     let mut handshake = with_login();
-    handshake.advance(usize::MAX);
+    handshake.transmitted(usize::MAX);
     handshake.receive(&mut &[5, 2][..]).unwrap();
     assert_eq!(handshake.handle_eof(), Err(ProxyError::NoAnswer));
 }
@@ -209,11 +209,11 @@ fn secrets_appear_in_no_text() {
     let mut handshake = handshake("socks5h://uSeR:pAsS@p", ProxyTarget::new("a", 1).unwrap());
     let check = |text: String| assert!(!text.contains("uSeR") && !text.contains("pAsS"), "{text}");
     check(format!("{handshake:?}"));
-    handshake.advance(usize::MAX);
+    handshake.transmitted(usize::MAX);
     handshake.receive(&mut &[5, 2][..]).unwrap();
     assert_eq!(handshake.bytes_to_send(), b"\x01\x04uSeR\x04pAsS");
     check(format!("{handshake:?}"));
-    handshake.advance(usize::MAX);
+    handshake.transmitted(usize::MAX);
     let error = handshake.receive(&mut &[1, 9][..]).unwrap_err();
     check(format!("{error} {error:?} {handshake:?}"));
 }

@@ -11,7 +11,7 @@ use std::prelude::v1::*;
 
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 use super::tls_stream::TlsStream;
-use crate::adapters::handshake_driver::Secured;
+use crate::adapters::handshake_driver::OpenedTls;
 #[cfg(feature = "rustls")]
 use crate::tls::rustls;
 
@@ -105,13 +105,15 @@ impl<S> ClientStream<S> {
 
     /// Returns the stream with a TLS session over it.
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
-    pub(super) fn secure(self, secured: Secured) -> Self {
+    pub(super) fn secure(self, secured: OpenedTls) -> Self {
         Self(match (self.0, secured) {
-            (Layers::Plain(socket), Secured::Proxy(session)) => {
+            (Layers::Plain(socket), OpenedTls::Proxy(session)) => {
                 Layers::TlsToProxy(TlsStream::new(socket, session))
             }
-            (Layers::Plain(socket), Secured::Server(session)) => Layers::Tls(TlsStream::new(socket, session)),
-            (Layers::TlsToProxy(proxy), Secured::Server(session)) => {
+            (Layers::Plain(socket), OpenedTls::Server(session)) => {
+                Layers::Tls(TlsStream::new(socket, session))
+            }
+            (Layers::TlsToProxy(proxy), OpenedTls::Server(session)) => {
                 Layers::TlsInTls(Box::new(TlsStream::new(proxy, session)))
             }
             // A route has at most one session with the proxy, and then at most one with the server.
@@ -119,9 +121,9 @@ impl<S> ClientStream<S> {
         })
     }
 
-    /// Is never called: without a feature for TLS, no value of [`Secured`] exists.
+    /// Is never called: without a feature for TLS, no value of [`OpenedTls`] exists.
     #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
-    pub(super) fn secure(self, secured: Secured) -> Self {
+    pub(super) fn secure(self, secured: OpenedTls) -> Self {
         match secured {}
     }
 }

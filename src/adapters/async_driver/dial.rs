@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 use std::vec::Vec;
 
 use super::Timer;
-use crate::adapters::handshake_driver::{ConnectError, Route, Tried};
+use crate::adapters::handshake_driver::{ConnectError, FailedAddresses, Route};
 use crate::dial::{Action, Dialing, Progress, Stage};
 
 /// Connects to the first host of a route. Before that, resolves the name of the server, if the proxy needs its address.
@@ -55,7 +55,8 @@ where
     let mut addresses: Vec<_> = in_time(&mut runtime, progress, resolve).await?.into_iter().collect();
     progress.enter(Stage::Connecting);
     let dialing = Dialing::new(&mut addresses).deadline(progress.deadline());
-    let mut race = Race { dialing, addresses, attempts: Vec::new(), tried: Tried::default(), connect };
+    let mut race =
+        Race { dialing, addresses, attempts: Vec::new(), tried: FailedAddresses::default(), connect };
     match poll_fn(|cx| race.poll(&mut runtime, cx)).await {
         Some(stream) => Ok(stream),
         None => Err(progress.check(runtime.now()).map_or_else(Into::into, |()| race.tried.into_error())),
@@ -85,7 +86,7 @@ struct Race<F, C> {
     addresses: Vec<SocketAddr>,
     /// The running attempts, each with the index of its address.
     attempts: Vec<(usize, Pin<Box<F>>)>,
-    tried: Tried,
+    tried: FailedAddresses,
     connect: C,
 }
 

@@ -19,7 +19,7 @@ use std::task::{Context, Poll, ready};
 
 use super::Transport;
 use super::stream::check_count;
-use crate::adapters::handshake_driver::{Did, HandshakeDriver, Responding, Step};
+use crate::adapters::handshake_driver::{HandshakeDriver, Responding, Step, StepResult};
 
 /// Performs all steps of a handshake, and returns the handshake with its result.
 pub(super) fn open<S, R: Transport<S>, O: HandshakeDriver>(
@@ -51,34 +51,36 @@ fn poll_open<S, R: Transport<S>>(
         let did = match opening.poll_step() {
             Step::Read(space) => {
                 let most = space.len();
-                check_count(R::poll_read(stream, cx, space), most).map_ok(Did::Read)
+                check_count(R::poll_read(stream, cx, space), most).map_ok(StepResult::Read)
             }
             Step::ReadAhead(space) => {
                 let most = space.len();
                 match check_count(R::poll_read(stream, cx, space), most) {
-                    Poll::Ready(read) => Poll::Ready(read.map(Did::Read)),
-                    Poll::Pending => Poll::Ready(Ok(Did::Waited)),
+                    Poll::Ready(read) => Poll::Ready(read.map(StepResult::Read)),
+                    Poll::Pending => Poll::Ready(Ok(StepResult::Waited)),
                 }
             }
             Step::Write(bytes) => {
                 match check_count(R::poll_write(stream, cx, &[io::IoSlice::new(bytes)]), bytes.len()) {
                     Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    written => written.map_ok(Did::Wrote),
+                    written => written.map_ok(StepResult::Wrote),
                 }
             }
-            Step::Flush => R::poll_flush(stream, cx).map_ok(|()| Did::Flushed),
-            Step::HalfClose => R::poll_close_write(stream, cx).map(|done| Ok(Did::HalfClosed(done.is_ok()))),
+            Step::Flush => R::poll_flush(stream, cx).map_ok(|()| StepResult::Flushed),
+            Step::HalfClose => {
+                R::poll_close_write(stream, cx).map(|done| Ok(StepResult::HalfClosed(done.is_ok())))
+            }
             Step::Done => return Poll::Ready(()),
         };
         let (now, did) = match did {
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {
-                (runtime.now(), Ok(Did::Waited))
+                (runtime.now(), Ok(StepResult::Waited))
             }
             Poll::Ready(did) => (runtime.now(), did),
             Poll::Pending => {
                 let Some(at) = deadline else { return Poll::Pending };
                 ready!(runtime.poll_at(cx, at));
-                (runtime.now().max(at), Ok(Did::Waited))
+                (runtime.now().max(at), Ok(StepResult::Waited))
             }
         };
         opening.handle(now, did);

@@ -141,7 +141,7 @@ impl<S> TlsStream<S> {
         let had_output = self.session.has_ciphertext();
         let polled = self.session.poll_plaintext(to);
         self.has_output_of_reads |= !had_output && self.session.has_ciphertext();
-        if !self.session.has_unencrypted() || polled.is_err() {
+        if !self.session.has_pending_plaintext() || polled.is_err() {
             self.waits_for_peer.take().into_iter().for_each(Waker::wake);
         }
         self.write_output_of_reads::<R>(cx);
@@ -161,7 +161,7 @@ impl<S> TlsStream<S> {
 
     /// Returns `Pending` while the session keeps plaintext that it cannot encrypt, because the peer renegotiates.
     fn poll_encrypted(&mut self, cx: &Context<'_>) -> Poll<io::Result<()>> {
-        if !self.session.has_unencrypted() {
+        if !self.session.has_pending_plaintext() {
             return Poll::Ready(Ok(()));
         }
         if let Some(failure) = self.session.failure() {

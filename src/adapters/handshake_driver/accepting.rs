@@ -22,7 +22,7 @@ use super::accept_error::NotAccepted;
 use super::receiving::Pending;
 use super::rejecting::Rejecting;
 use super::server::Acceptance;
-use super::{Did, HandshakeDriver, Opened, Outgoing, Received, Step, unexpected_eof};
+use super::{HandshakeDriver, Opened, Outgoing, Received, Step, StepResult, unexpected_eof};
 #[cfg(feature = "deflate")]
 use crate::handshake::DeflateParams;
 use crate::handshake::{HandshakeInfo, HttpResponse, ResponseError};
@@ -133,7 +133,7 @@ impl HandshakeDriver for Accepting {
         }
     }
 
-    fn handle(&mut self, now: Instant, did: io::Result<Did>) {
+    fn handle(&mut self, now: Instant, did: io::Result<StepResult>) {
         let state = replace(&mut self.state, State::Done(Err(NotAccepted::Io(unexpected_eof()))));
         self.state = match (state, did) {
             (State::Reject(mut rejecting), did) => match rejecting.handle(now, did) {
@@ -141,9 +141,9 @@ impl HandshakeDriver for Accepting {
                 None => State::Reject(rejecting),
             },
             (State::ReadAhead(_) | State::Respond(_), Err(error)) => State::Done(Err(NotAccepted::Io(error))),
-            (State::ReadAhead(_), Ok(Did::Read(0))) => State::Done(Err(NotAccepted::Io(peer_gone()))),
+            (State::ReadAhead(_), Ok(StepResult::Read(0))) => State::Done(Err(NotAccepted::Io(peer_gone()))),
             (State::ReadAhead(mut response), Ok(did)) => {
-                if let Did::Read(n) = did {
+                if let StepResult::Read(n) = did {
                     response.after_head.handle_read(n);
                 }
                 State::Respond(response)

@@ -1,7 +1,7 @@
 //! The attempts of a client that reconnects: the state that the blocking and the asynchronous adapter share.
 //!
 //! [`Attempts`] asks the application for the target of each attempt, and reports results to the state machine
-//! [`Reconnecting`]. It remembers when the next attempt is due, and why the last one failed. It draws the random bits
+//! [`ReconnectState`]. It remembers when the next attempt is due, and why the last one failed. It draws the random bits
 //! of the delays, and reads the wall clock for dates in `Retry-After`. The adapters wait and connect.
 //!
 //! Invariant: at most one connection counts as open. A request for the next connection counts the previous one as lost.
@@ -24,7 +24,7 @@ use crate::handshake::HandshakeError;
 #[cfg(feature = "http")]
 use crate::handshake::HttpRequestError;
 use crate::proxy::{ProxyError, SocksFailure};
-use crate::reconnect::{Failure, GiveUp, Next, ReconnectPolicy, Reconnecting};
+use crate::reconnect::{Decision, Failure, GiveUp, ReconnectPolicy, ReconnectState};
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 use crate::tls::TlsError;
 use crate::{Instant, Outcome};
@@ -36,19 +36,19 @@ use crate::{Instant, Outcome};
 /// with [`ConnectError::Target`], and the policy of reconnecting retries it by default.
 ///
 /// ```
-/// use hybi::adapters::handshake_driver::Target;
+/// use hybi::adapters::handshake_driver::ReconnectTarget;
 ///
-/// let target = Target::new("ws://127.0.0.1:9001/feed").header("Authorization", "Bearer 7f3a");
+/// let target = ReconnectTarget::new("ws://127.0.0.1:9001/feed").header("Authorization", "Bearer 7f3a");
 /// assert!(!format!("{target:?}").contains("7f3a"));
 ///
 /// // The token cannot be read now. The next attempt tries again.
 /// let token: Result<String, std::io::Error> = Err(std::io::ErrorKind::NotFound.into());
-/// let target = Target::from(token.map(|token| {
-///     Target::new("ws://127.0.0.1:9001/feed").header("Authorization", format!("Bearer {token}"))
+/// let target = ReconnectTarget::from(token.map(|token| {
+///     ReconnectTarget::new("ws://127.0.0.1:9001/feed").header("Authorization", format!("Bearer {token}"))
 /// }));
 /// ```
 #[derive(Clone)]
-pub struct Target {
+pub struct ReconnectTarget {
     url: String,
     headers: AddedHeaders,
     /// The error of the application, if it has no target now.
@@ -58,7 +58,7 @@ pub struct Target {
     request: Option<Result<RequestSettings, HttpRequestError>>,
 }
 
-impl Target {
+impl ReconnectTarget {
     /// Creates a target without additional headers.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
@@ -80,19 +80,19 @@ impl Target {
     }
 }
 
-impl From<String> for Target {
+impl From<String> for ReconnectTarget {
     fn from(url: String) -> Self {
         Self::new(url)
     }
 }
 
-impl From<&str> for Target {
+impl From<&str> for ReconnectTarget {
     fn from(url: &str) -> Self {
         Self::new(url)
     }
 }
 
-impl<T: Into<Self>, E: Into<Box<dyn Error + Send + Sync>>> From<Result<T, E>> for Target {
+impl<T: Into<Self>, E: Into<Box<dyn Error + Send + Sync>>> From<Result<T, E>> for ReconnectTarget {
     /// Returns the target, or for an error a target whose attempt fails with [`ConnectError::Target`].
     fn from(target: Result<T, E>) -> Self {
         match target {
@@ -104,7 +104,7 @@ impl<T: Into<Self>, E: Into<Box<dyn Error + Send + Sync>>> From<Result<T, E>> fo
 
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-impl<B> From<::http::Request<B>> for Target {
+impl<B> From<::http::Request<B>> for ReconnectTarget {
     /// Returns a target with the URL and the headers of `request`, which replace those of the client. The body is
     /// ignored. If the request cannot be sent, the attempt fails.
     fn from(request: ::http::Request<B>) -> Self {
@@ -114,30 +114,30 @@ impl<B> From<::http::Request<B>> for Target {
     }
 }
 
-impl fmt::Debug for Target {
+impl fmt::Debug for ReconnectTarget {
     /// Shows only the names of the headers. The URL is hidden too, because its query can be a credential.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Target").field("headers", &self.headers).finish_non_exhaustive()
+        f.debug_struct("ReconnectTarget").field("headers", &self.headers).finish_non_exhaustive()
     }
 }
 
 /// The error of a reconnecting client that does not connect again.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Stopped {
+pub struct ReconnectStopped {
     /// The reason why the client does not connect again.
     pub reason: GiveUp,
     /// The error of the last attempt. `None` if a connection was open, or if the error was returned before.
     pub error: Option<Box<ConnectError<()>>>,
 }
 
-impl fmt::Display for Stopped {
+impl fmt::Display for ReconnectStopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.reason, f)
     }
 }
 
-impl Error for Stopped {
+impl Error for ReconnectStopped {
     /// Returns the error of the last attempt.
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.error.as_deref().map(|error| error as &(dyn Error + 'static))
@@ -173,7 +173,7 @@ impl<S> ConnectError<S> {
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 const fn tls_failure(error: &TlsError) -> Failure {
     match error {
-        TlsError::NoProvider | TlsError::NoRoots(_) | TlsError::Config(_) | TlsError::HostName(_) => {
+        TlsError::NoProvider | TlsError::NoRoots(_) | TlsError::InvalidConfig(_) | TlsError::HostName(_) => {
             Failure::Request
         }
         TlsError::Truncated | TlsError::Timeout => Failure::Network,
@@ -181,7 +181,7 @@ const fn tls_failure(error: &TlsError) -> Failure {
         | TlsError::NotValidYet(_)
         | TlsError::OtherHost(_)
         | TlsError::UnknownIssuer(_)
-        | TlsError::Certificate(_) => Failure::Certificate,
+        | TlsError::InvalidCertificate(_) => Failure::Certificate,
         // One of the two endpoints broke off the TLS handshake: an alert, no TLS, or no common parameters.
         _ => Failure::Tls,
     }
@@ -229,10 +229,10 @@ fn unix_time() -> Option<Duration> {
 pub(in crate::adapters) struct Attempts<R, U> {
     client: Client<R>,
     target: U,
-    reconnecting: Reconnecting,
+    reconnecting: ReconnectState,
     state: State,
     /// The error of the last attempt. `None` if this attempt has opened a connection, or after the error was returned
-    /// in [`Stopped`].
+    /// in [`ReconnectStopped`].
     error: Option<Box<ConnectError<()>>>,
 }
 
@@ -248,23 +248,23 @@ enum State {
 
 impl<R, U> Attempts<R, U> {
     pub(in crate::adapters) const fn new(client: Client<R>, policy: ReconnectPolicy, target: U) -> Self {
-        let reconnecting = Reconnecting::new(policy);
+        let reconnecting = ReconnectState::new(policy);
         Self { client, target, reconnecting, state: State::Due(Instant::ZERO), error: None }
     }
 
-    pub(in crate::adapters) const fn reconnecting(&self) -> &Reconnecting {
+    pub(in crate::adapters) const fn reconnecting(&self) -> &ReconnectState {
         &self.reconnecting
     }
 
     /// Returns when the next attempt is due. A connection that is still open counts as lost.
-    pub(in crate::adapters) fn due(&mut self, now: Instant) -> Result<Instant, Stopped> {
+    pub(in crate::adapters) fn due(&mut self, now: Instant) -> Result<Instant, ReconnectStopped> {
         if let State::Open = self.state {
             self.handle_failure(now, &Failure::Network);
         }
         match self.state {
             State::Due(at) => Ok(at),
             State::Open => Ok(now),
-            State::Stopped(reason) => Err(Stopped { reason, error: self.error.take() }),
+            State::Stopped(reason) => Err(ReconnectStopped { reason, error: self.error.take() }),
         }
     }
 
@@ -315,18 +315,18 @@ impl<R, U> Attempts<R, U> {
         // Without entropy, the delay is the longest one.
         let random = getrandom::fill(&mut random).map_or(u64::MAX, |()| u64::from_ne_bytes(random));
         self.state = match self.reconnecting.failed(now, failure, random) {
-            Next::RetryAt(at) => State::Due(at),
-            Next::GiveUp(reason) => State::Stopped(reason),
+            Decision::RetryAt(at) => State::Due(at),
+            Decision::GiveUp(reason) => State::Stopped(reason),
         };
     }
 }
 
-impl<R: Clone, T: Into<Target>, U: FnMut(u32) -> T> Attempts<R, U> {
+impl<R: Clone, T: Into<ReconnectTarget>, U: FnMut(u32) -> T> Attempts<R, U> {
     /// Asks the application for the target of the next attempt. Returns the client for this attempt, and the URL.
     ///
     /// An error means that the attempt has failed.
     pub(in crate::adapters) fn begin<S>(&mut self) -> Result<(Client<R>, String), ConnectError<S>> {
-        let target: Target = (self.target)(self.reconnecting.failed_attempts()).into();
+        let target: ReconnectTarget = (self.target)(self.reconnecting.failed_attempts()).into();
         if let Some(error) = target.missing {
             return Err(ConnectError::Target(error));
         }

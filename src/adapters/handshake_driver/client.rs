@@ -220,8 +220,8 @@ impl<R> Client<R> {
     }
 
     /// Sets the TLS configuration for `wss://` URLs, for example with the roots of a private authority or with a client
-    /// certificate. The default is [`client_config`](crate::tls::client_config). Without a client certificate, the
-    /// configuration is also used for `https` proxies, unless `proxy_tls` sets another one.
+    /// certificate. The default is [`default_client_config`](crate::tls::default_client_config). Without a client
+    /// certificate, the configuration is also used for `https` proxies, unless `proxy_tls` sets another one.
     ///
     /// The configuration is used as it is. Leave [`ClientConfig::alpn_protocols`] empty, or set it to `http/1.1`.
     #[cfg(feature = "rustls")]
@@ -260,7 +260,7 @@ impl<R> Client<R> {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let client = Client::new()
     ///     .proxy(Proxy::url("https://user:password@proxy.example")?)
-    ///     .proxy_tls(hybi::tls::client_config()?);
+    ///     .proxy_tls(hybi::tls::default_client_config()?);
     /// # drop(client);
     /// # Ok(())
     /// # }
@@ -291,7 +291,8 @@ impl<R> Client<R> {
     ///
     /// The client also sends this name in the TLS handshake (RFC 6066 section 3). Use it to connect to an IP address or
     /// a forwarded port of a server whose certificate has another name. The `Host` header still has the host of the
-    /// URL. The name is not used for TLS to a proxy, or for TLS to another server after a [redirect](Self::redirects).
+    /// URL. The name is not used for TLS to a proxy, or for TLS to another server after a
+    /// [redirect](Self::max_redirects).
     ///
     /// ```
     /// # #[cfg(feature = "net")] {
@@ -358,7 +359,7 @@ impl<R> Client<R> {
     ///
     /// The [`open_timeout`](Self::open_timeout) limits all requests together.
     #[must_use]
-    pub fn redirects(mut self, most: u32) -> Self {
+    pub fn max_redirects(mut self, most: u32) -> Self {
         self.redirects = most;
         self
     }
@@ -398,7 +399,7 @@ impl<R> Client<R> {
         any(feature = "net", feature = "tokio", feature = "async-io")
     ))]
     pub(super) fn has_certificate(&self) -> bool {
-        self.tls.as_ref().is_some_and(Connector::may_have_certificate)
+        self.tls.as_ref().is_some_and(Connector::may_have_client_certificate)
     }
 
     /// Returns the TLS library and its configuration for an `https` proxy.

@@ -64,7 +64,7 @@ pub enum ConnectError<S> {
     /// The server answered with a status other than 101.
     Http(ReceivedResponse<S>),
     /// The server answered with a redirect that the client does not follow, although it follows
-    /// [redirects](super::Client::redirects). The error has the reason and the response.
+    /// [redirects](super::Client::max_redirects). The error has the reason and the response.
     Redirect(RedirectError, ReceivedResponse<S>),
     /// The client has followed redirects, and then the last request failed. [`response`](Self::response) and
     /// [`without_redirects`](Self::without_redirects) look into the error of that request.
@@ -441,7 +441,7 @@ impl NotConnected {
 /// The failed attempts to connect to the addresses of a host.
 #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
 #[derive(Debug, Default)]
-pub(in crate::adapters) struct Tried {
+pub(in crate::adapters) struct FailedAddresses {
     /// All addresses that were tried, each with its error, separated by commas.
     attempts: String,
     /// The error that represents the others.
@@ -449,7 +449,7 @@ pub(in crate::adapters) struct Tried {
 }
 
 #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
-impl Tried {
+impl FailedAddresses {
     /// Records that connecting to `address` has failed with `error`.
     ///
     /// The kind of the result is that of the last address that answered, because the other addresses may only be
@@ -512,7 +512,7 @@ mod tests {
 
     /// Records the errors of several addresses, and returns the error that represents them.
     fn tried(errors: &[io::ErrorKind]) -> io::Error {
-        let mut tried = Tried::default();
+        let mut tried = FailedAddresses::default();
         for (port, kind) in (1..).zip(errors) {
             tried.failed(SocketAddr::from(([127, 0, 0, 1], port)), (*kind).into());
         }
@@ -522,7 +522,7 @@ mod tests {
 
     #[test]
     fn the_error_of_the_system_is_the_source_of_the_error_that_names_the_address() {
-        let mut tried = Tried::default();
+        let mut tried = FailedAddresses::default();
         tried.failed(SocketAddr::from(([127, 0, 0, 1], 1)), io::Error::from_raw_os_error(13));
         let error = tried.into_error::<()>();
         assert!(error.to_string().contains("127.0.0.1:1: "), "{error}");

@@ -16,7 +16,7 @@ use std::prelude::v1::*;
 
 use super::client::Client;
 use super::connect_error::{NotConnected, ReceivedResponse};
-use super::{Did, HandshakeDriver, Opened, Outgoing, Received, Step, unexpected_eof};
+use super::{HandshakeDriver, Opened, Outgoing, Received, Step, StepResult, unexpected_eof};
 use crate::dial::Progress;
 use crate::handshake::{ClientHandshake, ClientRequest, HandshakeInfo, Reply};
 use crate::{Connection, Inbox, Instant, Outbox, SharedConfig};
@@ -88,7 +88,7 @@ impl HandshakeDriver for Connecting<'_> {
         self.progress.deadline()
     }
 
-    fn handle(&mut self, now: Instant, did: io::Result<Did>) {
+    fn handle(&mut self, now: Instant, did: io::Result<StepResult>) {
         match self.advance(now, did) {
             Ok(None) => {}
             Ok(Some(opened)) => self.result = Some(Ok(opened)),
@@ -104,10 +104,10 @@ impl Connecting<'_> {
     }
 
     /// Handles the result of a step. Returns the connection once the response is complete.
-    fn advance(&mut self, now: Instant, did: io::Result<Did>) -> Result<Option<Opened>, NotConnected> {
+    fn advance(&mut self, now: Instant, did: io::Result<StepResult>) -> Result<Option<Opened>, NotConnected> {
         match did? {
-            Did::Read(0) => return Err(unexpected_eof().into()),
-            Did::Read(n) => self.received.handle_read(n),
+            StepResult::Read(0) => return Err(unexpected_eof().into()),
+            StepResult::Read(n) => self.received.handle_read(n),
             did => self.out.handle(&did),
         }
         if self.out.is_done() && !self.received.bytes().is_empty() {

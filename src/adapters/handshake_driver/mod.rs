@@ -9,7 +9,7 @@
 //        │ ──────── poll_step, poll_timeout ────────▶ │
 //        │ ◀─────── Step: Read, Write, Flush … ────── │
 //        │  performs the step, until the deadline     │
-//        │ ──────── handle(now, Did or error) ──────▶ │
+//        │ ──────── handle(now, StepResult or error) ──────▶ │
 //        │              … until Step::Done            │
 //        │ ──────── finish ─────────────────────────▶ │ returns the result or the error
 //
@@ -58,10 +58,10 @@ pub use accept_error::AcceptError;
 #[cfg(any(feature = "net", feature = "tokio"))]
 pub(super) use attempts::Attempts;
 #[cfg(any(feature = "net", feature = "tokio"))]
-pub use attempts::{Stopped, Target};
+pub use attempts::{ReconnectStopped, ReconnectTarget};
 pub use client::Client;
 #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
-pub(super) use connect_error::Tried;
+pub(super) use connect_error::FailedAddresses;
 pub use connect_error::{ConnectError, ReceivedResponse};
 pub(super) use plain_request::PlainRequest;
 pub(super) use receiving::Pending;
@@ -71,7 +71,7 @@ pub(super) use request_getters::{http_call_getters, pending_request_getters};
 #[cfg(any(feature = "tokio", feature = "futures-io"))]
 pub(super) use responding::Responding;
 #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
-pub(super) use route::{Route, Secured};
+pub(super) use route::{OpenedTls, Route};
 pub use server::{Acceptance, Server};
 #[cfg(all(test, any(feature = "net", feature = "tokio", feature = "async-io")))]
 pub(super) use silence::Silence;
@@ -95,7 +95,7 @@ pub(super) enum Step<'a> {
 }
 
 /// The result of a step that the adapter has performed.
-pub(super) enum Did {
+pub(super) enum StepResult {
     /// This number of bytes was read. 0 is the end of the stream.
     Read(usize),
     /// This number of bytes was written.
@@ -116,7 +116,7 @@ pub(super) trait HandshakeDriver {
     /// Returns the deadline of the next step, or `None` if the step has no deadline.
     fn poll_timeout(&self) -> Option<Instant>;
     /// Handles the result of the step. An error ends the handshake.
-    fn handle(&mut self, now: Instant, did: io::Result<Did>);
+    fn handle(&mut self, now: Instant, did: io::Result<StepResult>);
 }
 
 /// A connection whose handshake is done.
@@ -189,10 +189,10 @@ impl Outgoing {
         }
     }
 
-    fn handle(&mut self, did: &Did) {
+    fn handle(&mut self, did: &StepResult) {
         match did {
-            Did::Wrote(n) => self.written += n,
-            Did::Flushed => self.flushed = true,
+            StepResult::Wrote(n) => self.written += n,
+            StepResult::Flushed => self.flushed = true,
             _ => {}
         }
     }

@@ -26,7 +26,7 @@ use super::plain_request::PlainRequest;
 use super::rejecting::Rejecting;
 use super::responding::Responding;
 use super::server::{Acceptance, Server, Settings};
-use super::{Did, HandshakeDriver, Received, Step, unexpected_eof};
+use super::{HandshakeDriver, Received, Step, StepResult, unexpected_eof};
 use crate::Instant;
 use crate::handshake::{HttpResponse, Incoming, Rejection, Request, RequestHead, ServerHandshake};
 
@@ -102,7 +102,7 @@ impl HandshakeDriver for Receiving {
         }
     }
 
-    fn handle(&mut self, now: Instant, did: io::Result<Did>) {
+    fn handle(&mut self, now: Instant, did: io::Result<StepResult>) {
         let state = replace(&mut self.state, State::Done(Err(NotAccepted::Io(unexpected_eof()))));
         self.state = match (state, did) {
             (State::Head { handshake, received }, Ok(did)) => {
@@ -133,11 +133,11 @@ impl Receiving {
         now: Instant,
         mut handshake: ServerHandshake,
         mut received: Received,
-        did: &Did,
+        did: &StepResult,
     ) -> State {
         let polled = match did {
-            Did::Read(0) => return State::Done(Err(NotAccepted::Io(unexpected_eof()))),
-            Did::Read(n) => {
+            StepResult::Read(0) => return State::Done(Err(NotAccepted::Io(unexpected_eof()))),
+            StepResult::Read(n) => {
                 received.handle_read(*n);
                 handshake.poll(received.bytes())
             }

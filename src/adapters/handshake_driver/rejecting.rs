@@ -11,7 +11,7 @@ use std::prelude::v1::*;
 
 use super::accept_error::NotAccepted;
 use super::responding::Responding;
-use super::{Did, HandshakeDriver, Step};
+use super::{HandshakeDriver, Step, StepResult};
 use crate::Instant;
 use crate::handshake::HttpResponse;
 
@@ -45,7 +45,7 @@ impl Rejecting {
 
     /// Handles the result of a step. At the end, returns the error of the handshake. If the stream has failed, returns
     /// the error of the stream instead.
-    pub(super) fn handle(&mut self, now: Instant, did: io::Result<Did>) -> Option<NotAccepted> {
+    pub(super) fn handle(&mut self, now: Instant, did: io::Result<StepResult>) -> Option<NotAccepted> {
         self.responding.handle(now, did);
         match self.responding.take_error() {
             Some(error) => Some(NotAccepted::Io(error)),

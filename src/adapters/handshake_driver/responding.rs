@@ -21,7 +21,7 @@ use std::io;
 use std::prelude::v1::*;
 
 use super::server::Settings;
-use super::{Did, HandshakeDriver, Outgoing, Step};
+use super::{HandshakeDriver, Outgoing, Step, StepResult};
 use crate::Instant;
 use crate::handshake::HttpResponse;
 
@@ -104,11 +104,11 @@ impl Responding {
     }
 
     /// Handles the result of a write, a flush or a wait. Ends with an error if a deadline has passed.
-    fn handle_write(&mut self, now: Instant, did: &Did) {
+    fn handle_write(&mut self, now: Instant, did: &StepResult) {
         self.out.handle(did);
         match did {
-            Did::Wrote(_) => self.stalled_at = now + self.write_timeout,
-            Did::Flushed => {
+            StepResult::Wrote(_) => self.stalled_at = now + self.write_timeout,
+            StepResult::Flushed => {
                 self.discard_until = now + DISCARD_TIME;
                 return;
             }
@@ -159,7 +159,7 @@ impl HandshakeDriver for Responding {
         Some(self.deadline())
     }
 
-    fn handle(&mut self, now: Instant, did: io::Result<Did>) {
+    fn handle(&mut self, now: Instant, did: io::Result<StepResult>) {
         let late = self.out.is_done() && self.discard_until <= now;
         self.ending = match (self.ending, did) {
             // The response was sent completely, so a read error ends the lingering close like the end of the stream.
@@ -169,12 +169,11 @@ impl HandshakeDriver for Responding {
                 Ending::Done
             }
             (_, Ok(did)) if !self.out.is_done() => return self.handle_write(now, &did),
-            (Ending::HalfClose, Ok(Did::HalfClosed(true))) => Ending::Discard(MAX_DISCARDED),
-            (Ending::HalfClose, Ok(Did::HalfClosed(false))) | (Ending::Discard(_), Ok(Did::Read(0))) => {
-                Ending::Done
-            }
-            (Ending::Discard(left), Ok(Did::Read(n))) if left > n => Ending::Discard(left - n),
-            (Ending::Discard(_), Ok(Did::Read(_))) => Ending::Done,
+            (Ending::HalfClose, Ok(StepResult::HalfClosed(true))) => Ending::Discard(MAX_DISCARDED),
+            (Ending::HalfClose, Ok(StepResult::HalfClosed(false)))
+            | (Ending::Discard(_), Ok(StepResult::Read(0))) => Ending::Done,
+            (Ending::Discard(left), Ok(StepResult::Read(n))) if left > n => Ending::Discard(left - n),
+            (Ending::Discard(_), Ok(StepResult::Read(_))) => Ending::Done,
             (ending, Ok(_)) => ending,
         };
         if late {

@@ -24,7 +24,7 @@ use super::connect_error::ConnectError;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 use super::tls::{NotSecured, TlsHandshake};
 use super::tunneling::{NotTunneled, Tunneling};
-use super::{Did, HandshakeDriver, Step};
+use super::{HandshakeDriver, Step, StepResult};
 use crate::Instant;
 use crate::dial::{Progress, Stage};
 use crate::handshake::{ClientHandshake, HeadLimits, WsUrl};
@@ -71,7 +71,7 @@ pub(in crate::adapters) enum Layer {
 }
 
 /// A TLS session that the adapter must put over its stream. Without a feature for TLS, this type has no variants.
-pub(in crate::adapters) enum Secured {
+pub(in crate::adapters) enum OpenedTls {
     /// TLS to the proxy.
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     Proxy(Session),
@@ -265,7 +265,7 @@ impl<'c> Route<'c> {
     pub(in crate::adapters) fn finish_layer<S>(
         &mut self,
         layer: Layer,
-    ) -> Result<Option<Secured>, ConnectError<S>> {
+    ) -> Result<Option<OpenedTls>, ConnectError<S>> {
         match layer {
             Layer::Tunnel(tunneling) => {
                 self.arrived = tunneling.finish().map_err(|why| self.not_tunneled(why))?;
@@ -275,8 +275,8 @@ impl<'c> Route<'c> {
             Layer::Tls(handshake) => {
                 let is_proxy = self.progress.stage() == Stage::ProxyTls;
                 match handshake.finish() {
-                    Ok(session) if is_proxy => Ok(Some(Secured::Proxy(session))),
-                    Ok(session) => Ok(Some(Secured::Server(session))),
+                    Ok(session) if is_proxy => Ok(Some(OpenedTls::Proxy(session))),
+                    Ok(session) => Ok(Some(OpenedTls::Server(session))),
                     Err(why) => Err(self.not_secured(why, is_proxy)),
                 }
             }
@@ -357,7 +357,7 @@ impl HandshakeDriver for Layer {
         }
     }
 
-    fn handle(&mut self, now: Instant, did: io::Result<Did>) {
+    fn handle(&mut self, now: Instant, did: io::Result<StepResult>) {
         match self {
             Self::Tunnel(tunneling) => tunneling.handle(now, did),
             #[cfg(any(feature = "rustls", feature = "native-tls"))]

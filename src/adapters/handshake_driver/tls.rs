@@ -19,7 +19,7 @@ use std::prelude::v1::*;
 use super::client::Client;
 use super::connect_error::ConnectError;
 use super::server::Server;
-use super::{Did, HandshakeDriver, Outgoing, Step};
+use super::{HandshakeDriver, Outgoing, Step, StepResult};
 use crate::Instant;
 use crate::dial::Progress;
 use crate::handshake::WsUrl;
@@ -145,7 +145,7 @@ impl TlsHandshake {
         if let Some(name) = self.other_protocol() {
             // The peer may wait for our last message. `close_notify` tells it that the session ends on purpose.
             self.session.close();
-            self.failed = Some(TlsError::Protocol(name));
+            self.failed = Some(TlsError::AlpnProtocol(name));
         }
         let mut bytes = Vec::new();
         while self.session.has_ciphertext() {
@@ -183,9 +183,9 @@ impl HandshakeDriver for TlsHandshake {
         self.deadline
     }
 
-    fn handle(&mut self, now: Instant, did: io::Result<Did>) {
+    fn handle(&mut self, now: Instant, did: io::Result<StepResult>) {
         match did {
-            Ok(Did::Read(n)) => {
+            Ok(StepResult::Read(n)) => {
                 let space = core::mem::take(&mut self.space);
                 self.receive(space.get(..n).unwrap_or_default());
                 self.space = space;

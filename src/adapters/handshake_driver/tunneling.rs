@@ -20,7 +20,7 @@ use core::time::Duration;
 use std::io::{self, ErrorKind};
 use std::prelude::v1::*;
 
-use super::{Did, HandshakeDriver, Step};
+use super::{HandshakeDriver, Step, StepResult};
 use crate::Instant;
 use crate::dial::{DeadlineExceeded, Progress};
 use crate::proxy::{ProxyAction, ProxyError, ProxyHandshake};
@@ -78,16 +78,18 @@ impl Tunneling {
     }
 
     /// Handles the result of a step. Returns whether the tunnel is open.
-    fn advance(&mut self, now: Instant, did: io::Result<Did>) -> Result<bool, NotTunneled> {
+    fn advance(&mut self, now: Instant, did: io::Result<StepResult>) -> Result<bool, NotTunneled> {
         match did {
-            Ok(Did::Read(0)) => self.handshake.handle_eof()?,
-            Ok(Did::Read(n)) => self.arrived.extend_from_slice(self.space.get(..n).unwrap_or_default()),
-            Ok(Did::Wrote(n)) => {
-                self.handshake.advance(n);
+            Ok(StepResult::Read(0)) => self.handshake.handle_eof()?,
+            Ok(StepResult::Read(n)) => {
+                self.arrived.extend_from_slice(self.space.get(..n).unwrap_or_default())
+            }
+            Ok(StepResult::Wrote(n)) => {
+                self.handshake.transmitted(n);
                 self.flushed = false;
             }
-            Ok(Did::Flushed) => self.flushed = true,
-            Ok(Did::HalfClosed(_) | Did::Waited) => {}
+            Ok(StepResult::Flushed) => self.flushed = true,
+            Ok(StepResult::HalfClosed(_) | StepResult::Waited) => {}
             // The proxy has closed the connection before it has read everything. This error counts as the end of the
             // stream. After a refusal, every error only ends the body, because the refusal is the error to report.
             Err(error) if is_closed(error.kind()) || self.handshake.awaits_body() => {
@@ -141,7 +143,7 @@ impl HandshakeDriver for Tunneling {
         }
     }
 
-    fn handle(&mut self, now: Instant, did: io::Result<Did>) {
+    fn handle(&mut self, now: Instant, did: io::Result<StepResult>) {
         match self.advance(now, did) {
             Ok(false) => {}
             Ok(true) => self.result = Some(Ok(())),

@@ -96,7 +96,7 @@ impl Client {
     /// - [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake.
     /// - [`ConnectError::Http`]: the server answered with a status other than 101.
     /// - [`ConnectError::Redirect`]: the server answered with a redirect that is not followed, although the client
-    ///   follows [redirects](handshake_driver::Client::redirects).
+    ///   follows [redirects](handshake_driver::Client::max_redirects).
     /// - [`ConnectError::Redirected`]: any of these errors, after a redirect that was followed.
     pub fn connect(&self, url: &str) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
         let clock = Clock::start_at(Instant::ZERO, None);

@@ -16,7 +16,7 @@ use super::stream::Stream;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 use super::tls_stream::TlsStream;
 use crate::Instant;
-use crate::adapters::handshake_driver::Secured;
+use crate::adapters::handshake_driver::OpenedTls;
 #[cfg(feature = "rustls")]
 use crate::tls::rustls;
 
@@ -107,15 +107,15 @@ impl<S> ClientStream<S> {
 
     /// Returns the stream with a TLS session over it.
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
-    pub(super) fn secure(self, secured: Secured) -> Self {
+    pub(super) fn secure(self, secured: OpenedTls) -> Self {
         Self(match (self.0, secured) {
-            (Layers::Plain(socket), Secured::Proxy(session)) => {
+            (Layers::Plain(socket), OpenedTls::Proxy(session)) => {
                 Layers::TlsToProxy(Box::new(TlsStream::new(socket, session)))
             }
-            (Layers::Plain(socket), Secured::Server(session)) => {
+            (Layers::Plain(socket), OpenedTls::Server(session)) => {
                 Layers::Tls(Box::new(TlsStream::new(socket, session)))
             }
-            (Layers::TlsToProxy(proxy), Secured::Server(session)) => {
+            (Layers::TlsToProxy(proxy), OpenedTls::Server(session)) => {
                 Layers::TlsInTls(Box::new(TlsStream::new(*proxy, session)))
             }
             // A route has at most one session with the proxy, and then at most one with the server.
@@ -123,9 +123,9 @@ impl<S> ClientStream<S> {
         })
     }
 
-    /// Is never called: without a feature for TLS, no value of [`Secured`] exists.
+    /// Is never called: without a feature for TLS, no value of [`OpenedTls`] exists.
     #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
-    pub(super) const fn secure(self, secured: Secured) -> Self {
+    pub(super) const fn secure(self, secured: OpenedTls) -> Self {
         match secured {}
     }
 }

@@ -11,10 +11,10 @@ use super::client_stream::ClientStream;
 use super::clock::Clock;
 use super::websocket::WebSocket;
 use super::{Blocking, Client, ConnectError, Error};
-use crate::adapters::handshake_driver::{Attempts, Stopped, Target};
+use crate::adapters::handshake_driver::{Attempts, ReconnectStopped, ReconnectTarget};
 #[cfg(doc)]
 use crate::reconnect::Failure;
-use crate::reconnect::{ReconnectPolicy, Reconnecting};
+use crate::reconnect::{ReconnectPolicy, ReconnectState};
 use crate::{Instant, Outcome};
 
 /// WebSockets to the same service, one after the other. [`Client::reconnecting`] creates it.
@@ -27,9 +27,9 @@ pub struct Connections<U> {
 impl Client {
     /// Returns a source of connections, which connects again when the application asks for the next connection.
     ///
-    /// `target` is called for each attempt, so each attempt can have a fresh token. It returns the URL, or a [`Target`]
-    /// with headers. Its argument is the number of attempts in a row that have failed. If `target` returns `Err`, the
-    /// attempt has failed, and the policy decides about [`Failure::Target`].
+    /// `target` is called for each attempt, so each attempt can have a fresh token. It returns the URL, or a
+    /// [`ReconnectTarget`] with headers. Its argument is the number of attempts in a row that have failed. If `target`
+    /// returns `Err`, the attempt has failed, and the policy decides about [`Failure::Target`].
     ///
     /// Messages are neither buffered nor sent again. After each connection, the application restores its own state, for
     /// example its subscriptions.
@@ -52,7 +52,7 @@ impl Client {
     /// }
     /// ```
     #[must_use]
-    pub fn reconnecting<T: Into<Target>, U: FnMut(u32) -> T>(
+    pub fn reconnecting<T: Into<ReconnectTarget>, U: FnMut(u32) -> T>(
         &self,
         policy: ReconnectPolicy,
         target: U,
@@ -62,7 +62,7 @@ impl Client {
     }
 }
 
-impl<T: Into<Target>, U: FnMut(u32) -> T> Connections<U> {
+impl<T: Into<ReconnectTarget>, U: FnMut(u32) -> T> Connections<U> {
     /// Returns the next connection. Blocks until it is open.
     ///
     /// The first attempt is made at once. Further attempts follow after the delays of the policy. If the application
@@ -75,9 +75,9 @@ impl<T: Into<Target>, U: FnMut(u32) -> T> Connections<U> {
     ///
     /// # Errors
     ///
-    /// [`Stopped`]: the policy does not retry the failure, or too many attempts have failed. All further calls return
-    /// the same reason, until [`reset`](Self::reset) is called.
-    pub fn next_connection(&mut self) -> Result<WebSocket<ClientStream>, Stopped> {
+    /// [`ReconnectStopped`]: the policy does not retry the failure, or too many attempts have failed. All further calls
+    /// return the same reason, until [`reset`](Self::reset) is called.
+    pub fn next_connection(&mut self) -> Result<WebSocket<ClientStream>, ReconnectStopped> {
         loop {
             // Without a limit, the result is always a connection.
             if let Some(ws) = self.connect_until(None)? {
@@ -111,18 +111,21 @@ impl<T: Into<Target>, U: FnMut(u32) -> T> Connections<U> {
     ///
     /// # Errors
     ///
-    /// [`Stopped`]: the policy does not retry the failure, or too many attempts have failed. All further calls return
-    /// the same reason, until [`reset`](Self::reset) is called.
+    /// [`ReconnectStopped`]: the policy does not retry the failure, or too many attempts have failed. All further calls
+    /// return the same reason, until [`reset`](Self::reset) is called.
     pub fn next_connection_timeout(
         &mut self,
         timeout: Duration,
-    ) -> Result<Option<WebSocket<ClientStream>>, Stopped> {
+    ) -> Result<Option<WebSocket<ClientStream>>, ReconnectStopped> {
         let until = self.now() + timeout;
         self.connect_until(Some(until))
     }
 
     /// Returns the next connection, or `None` if the next attempt is due later than `until`.
-    fn connect_until(&mut self, until: Option<Instant>) -> Result<Option<WebSocket<ClientStream>>, Stopped> {
+    fn connect_until(
+        &mut self,
+        until: Option<Instant>,
+    ) -> Result<Option<WebSocket<ClientStream>>, ReconnectStopped> {
         loop {
             let now = self.now();
             let due = self.attempts.due(now)?;
@@ -160,14 +163,15 @@ impl<U> Connections<U> {
     /// Forgets all failures, so that the next attempt is made at once, and the delay after it is short again.
     ///
     /// Call this when the cause of the failures has gone, for example when the device has a network again. This also
-    /// ends a wait that the server has asked for with `Retry-After`. If the client had [`Stopped`], it connects again.
+    /// ends a wait that the server has asked for with `Retry-After`. If the client had [`ReconnectStopped`], it
+    /// connects again.
     pub fn reset(&mut self) {
         let now = self.now();
         self.attempts.reset(now);
     }
 
     /// Returns the error of the last attempt. Returns `None` if this attempt has opened a connection, or after the
-    /// error was returned in [`Stopped`].
+    /// error was returned in [`ReconnectStopped`].
     #[must_use]
     pub fn last_error(&self) -> Option<&ConnectError<()>> {
         self.attempts.last_error()
@@ -182,7 +186,7 @@ impl<U> Connections<U> {
 
     /// Returns the state of the policy, for example the number of failed attempts.
     #[must_use]
-    pub const fn state(&self) -> &Reconnecting {
+    pub const fn state(&self) -> &ReconnectState {
         self.attempts.reconnecting()
     }
 

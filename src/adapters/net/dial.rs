@@ -25,7 +25,7 @@ use std::vec::Vec;
 use std::{thread, vec};
 
 use super::clock::Clock;
-use crate::adapters::handshake_driver::{ConnectError, Route, Tried};
+use crate::adapters::handshake_driver::{ConnectError, FailedAddresses, Route};
 use crate::dial::{Action, Dialing, Progress, Stage};
 
 /// Maximum number of attempts of one call that run at the same time, each in a thread.
@@ -117,7 +117,7 @@ fn race<T: Send + 'static, S>(
     attempt: impl Fn(SocketAddr, Option<Duration>) -> io::Result<T> + Clone + Send + 'static,
 ) -> Result<T, ConnectError<S>> {
     let (sender, results) = mpsc::channel();
-    let mut tried = Tried::default();
+    let mut tried = FailedAddresses::default();
     loop {
         let now = clock.now(|| None);
         let running = dialing.running().count();

@@ -9,7 +9,7 @@
 //! Invariant: if the stream supports timeouts, each call on it ends at the deadline of the handshake at the latest.
 
 use super::deadline_stream::{DeadlineStream, Flush, HalfClose};
-use crate::adapters::handshake_driver::{Did, HandshakeDriver, Step};
+use crate::adapters::handshake_driver::{HandshakeDriver, Step, StepResult};
 
 /// Runs a handshake on the stream until it is done.
 pub(super) fn run<S>(link: &mut DeadlineStream<S>, handshake: &mut impl HandshakeDriver) {
@@ -20,27 +20,29 @@ pub(super) fn run<S>(link: &mut DeadlineStream<S>, handshake: &mut impl Handshak
                 // TLS may have to answer before the peer sends more.
                 let flushed =
                     if link.check_output_of_reads() { link.flush(deadline).map(drop) } else { Ok(()) };
-                flushed.and_then(|()| link.read(space, deadline)).map(|read| read.map(Did::Read))
+                flushed.and_then(|()| link.read(space, deadline)).map(|read| read.map(StepResult::Read))
             }
             Step::ReadAhead(space) => {
                 link.read_ahead();
                 if link.has_read_ahead() || link.input_has_ended() {
-                    link.read(space, deadline).map(|read| read.map(Did::Read))
+                    link.read(space, deadline).map(|read| read.map(StepResult::Read))
                 } else {
                     Ok(None)
                 }
             }
-            Step::Write(bytes) => {
-                link.write(&[bytes], deadline).map(|written| (written.n > 0).then_some(Did::Wrote(written.n)))
+            Step::Write(bytes) => link
+                .write(&[bytes], deadline)
+                .map(|written| (written.n > 0).then_some(StepResult::Wrote(written.n))),
+            Step::Flush => {
+                link.flush(deadline).map(|flush| (flush != Flush::Waits).then_some(StepResult::Flushed))
             }
-            Step::Flush => link.flush(deadline).map(|flush| (flush != Flush::Waits).then_some(Did::Flushed)),
             Step::HalfClose => Ok(match link.half_close(deadline) {
-                HalfClose::Done => Some(Did::HalfClosed(true)),
-                HalfClose::Impossible => Some(Did::HalfClosed(false)),
+                HalfClose::Done => Some(StepResult::HalfClosed(true)),
+                HalfClose::Impossible => Some(StepResult::HalfClosed(false)),
                 HalfClose::Waits => None,
             }),
             Step::Done => return,
         };
-        handshake.handle(link.now(), did.map(|did| did.unwrap_or(Did::Waited)));
+        handshake.handle(link.now(), did.map(|did| did.unwrap_or(StepResult::Waited)));
     }
 }

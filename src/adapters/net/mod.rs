@@ -101,7 +101,9 @@ mod writer;
 
 pub use super::byte_stream::ByteStreamError;
 pub use super::error::Error;
-pub use super::handshake_driver::{Acceptance, ConnectError, ReceivedResponse, Stopped, Target};
+pub use super::handshake_driver::{
+    Acceptance, ConnectError, ReceivedResponse, ReconnectStopped, ReconnectTarget,
+};
 pub use byte_halves::{ByteReader, ByteWriter};
 pub use client::Client;
 pub use client_stream::ClientStream;

@@ -282,7 +282,7 @@ impl Shared {
     fn take_ciphertext(&self, session: &mut Session, outgoing: &mut Outgoing) -> bool {
         outgoing.fill(session);
         self.has_output_of_reads.store(false, Ordering::Relaxed);
-        session.has_unencrypted()
+        session.has_pending_plaintext()
     }
 }
 

@@ -20,10 +20,10 @@ use futures_core::Stream;
 
 use super::{Client, ClientStream, ConnectError, Error, Timer, Tokio, WebSocket};
 use crate::Outcome;
-use crate::adapters::handshake_driver::{Attempts, Stopped, Target};
+use crate::adapters::handshake_driver::{Attempts, ReconnectStopped, ReconnectTarget};
 #[cfg(doc)]
 use crate::reconnect::Failure;
-use crate::reconnect::{ReconnectPolicy, Reconnecting};
+use crate::reconnect::{ReconnectPolicy, ReconnectState};
 
 /// The task of the running attempt. If a future of the application made the attempt, the deadline of the attempt could
 /// pass while nobody polls that future.
@@ -50,9 +50,9 @@ pub struct Connections<U> {
 impl Client {
     /// Returns a source of connections, which connects again when the application asks for the next connection.
     ///
-    /// `target` returns the URL of each attempt, or a [`Target`] with headers. Its argument is the number of attempts
-    /// in a row that have failed. So each attempt can have a fresh token. If `target` returns `Err`, the attempt has
-    /// failed, and the policy decides about [`Failure::Target`].
+    /// `target` returns the URL of each attempt, or a [`ReconnectTarget`] with headers. Its argument is the number of
+    /// attempts in a row that have failed. So each attempt can have a fresh token. If `target` returns `Err`, the
+    /// attempt has failed, and the policy decides about [`Failure::Target`].
     ///
     /// `target` must not block. Let another task fetch the token, and return `Err` until the token is available.
     ///
@@ -79,7 +79,7 @@ impl Client {
     /// # }
     /// ```
     #[must_use]
-    pub fn reconnecting<T: Into<Target>, U: FnMut(u32) -> T>(
+    pub fn reconnecting<T: Into<ReconnectTarget>, U: FnMut(u32) -> T>(
         &self,
         policy: ReconnectPolicy,
         target: U,
@@ -89,7 +89,7 @@ impl Client {
     }
 }
 
-impl<T: Into<Target>, U: FnMut(u32) -> T> Connections<U> {
+impl<T: Into<ReconnectTarget>, U: FnMut(u32) -> T> Connections<U> {
     /// Returns the next connection.
     ///
     /// The first attempt is made at once. Further attempts follow after the delays of the policy. If the application
@@ -102,20 +102,20 @@ impl<T: Into<Target>, U: FnMut(u32) -> T> Connections<U> {
     ///
     /// # Errors
     ///
-    /// [`Stopped`]: the policy does not retry the failure, or too many attempts have failed. All further calls return
-    /// the same reason, until [`reset`](Self::reset) is called.
+    /// [`ReconnectStopped`]: the policy does not retry the failure, or too many attempts have failed. All further calls
+    /// return the same reason, until [`reset`](Self::reset) is called.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the running attempt or the delay goes on. The next call returns the result.
-    pub async fn next_connection(&mut self) -> Result<WebSocket<ClientStream>, Stopped> {
+    pub async fn next_connection(&mut self) -> Result<WebSocket<ClientStream>, ReconnectStopped> {
         poll_fn(|cx| self.poll_next_connection(cx)).await
     }
 
     fn poll_next_connection(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<WebSocket<ClientStream>, Stopped>> {
+    ) -> Poll<Result<WebSocket<ClientStream>, ReconnectStopped>> {
         loop {
             if let Some(attempt) = &mut self.running {
                 let result = ready!(Pin::new(&mut attempt.0).poll(cx));
@@ -165,7 +165,8 @@ impl<U> Connections<U> {
     /// Forgets all failures, so that the next attempt is made at once, and the delay after it is short again.
     ///
     /// Call this when the cause of the failures has gone, for example when the device has a network again. This also
-    /// ends a wait that the server has asked for with `Retry-After`. If the client had [`Stopped`], it connects again.
+    /// ends a wait that the server has asked for with `Retry-After`. If the client had [`ReconnectStopped`], it
+    /// connects again.
     pub fn reset(&mut self) {
         let now = self.runtime.now();
         self.attempts.reset(now);
@@ -173,7 +174,7 @@ impl<U> Connections<U> {
     }
 
     /// Returns the error of the last attempt. Returns `None` if this attempt has opened a connection, or after
-    /// [`Stopped`] has returned the error.
+    /// [`ReconnectStopped`] has returned the error.
     #[must_use]
     pub fn last_error(&self) -> Option<&ConnectError<()>> {
         self.attempts.last_error()
@@ -188,13 +189,13 @@ impl<U> Connections<U> {
 
     /// Returns the state of the policy, for example the number of failed attempts.
     #[must_use]
-    pub const fn state(&self) -> &Reconnecting {
+    pub const fn state(&self) -> &ReconnectState {
         self.attempts.reconnecting()
     }
 }
 
-impl<T: Into<Target>, U: FnMut(u32) -> T + Unpin> Stream for Connections<U> {
-    type Item = Result<WebSocket<ClientStream>, Stopped>;
+impl<T: Into<ReconnectTarget>, U: FnMut(u32) -> T + Unpin> Stream for Connections<U> {
+    type Item = Result<WebSocket<ClientStream>, ReconnectStopped>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if self.has_ended {

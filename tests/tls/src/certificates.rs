@@ -146,7 +146,7 @@ const CASES: &[Case] = &[
         "only for clients",
         "localhost",
         |authority| Peer::Tls(authority.issue_with("localhost", for_clients).server()),
-        "Certificate",
+        "InvalidCertificate",
         "is not accepted",
     ),
     Case {
@@ -176,7 +176,7 @@ const CASES: &[Case] = &[
         host: "localhost",
         peer: |authority| Peer::Tls(with_protocols(authority.issue("localhost").server(), &["h2"])),
         clients: |authority| offering(authority, &["h2", "http/1.1"]),
-        expected: ["Protocol"; 2],
+        expected: ["AlpnProtocol"; 2],
         server: "any",
         text: "offer only http/1.1",
     },
@@ -295,16 +295,16 @@ fn variant(error: &TlsError) -> &'static str {
     match error {
         TlsError::NoProvider => "NoProvider",
         TlsError::NoRoots(_) => "NoRoots",
-        TlsError::Config(_) => "Config",
+        TlsError::InvalidConfig(_) => "InvalidConfig",
         TlsError::HostName(_) => "HostName",
         TlsError::Expired(_) => "Expired",
         TlsError::NotValidYet(_) => "NotValidYet",
         TlsError::OtherHost(_) => "OtherHost",
         TlsError::UnknownIssuer(_) => "UnknownIssuer",
-        TlsError::Certificate(_) => "Certificate",
+        TlsError::InvalidCertificate(_) => "InvalidCertificate",
         TlsError::Alert(_) => "Alert",
         TlsError::NotTls(_) => "NotTls",
-        TlsError::Protocol(_) => "Protocol",
+        TlsError::AlpnProtocol(_) => "Protocol",
         TlsError::Failed(_) => "Failed",
         TlsError::Truncated => "Truncated",
         TlsError::Timeout => "Timeout",
@@ -439,8 +439,8 @@ fn a_client_that_reconnects_does_not_try_a_refused_certificate_again() {
 fn the_default_configurations_do_not_trust_a_private_authority() {
     let (port, serving) = serve(Peer::Tls(localhost().1), 6);
     let url = format!("wss://localhost:{port}/");
-    let rustls = Tls::Rustls(hybi::tls::client_config().unwrap());
-    let native = Tls::Native(hybi::tls::native_connector().unwrap());
+    let rustls = Tls::Rustls(hybi::tls::default_client_config().unwrap());
+    let native = Tls::Native(hybi::tls::default_native_connector().unwrap());
     for error in [rustls, native].iter().flat_map(|tls| connect(&url, tls, Duration::from_secs(10))) {
         assert!(matches!(error, ConnectError::Tls(TlsError::UnknownIssuer(_))), "{error:?}");
         assert!(error.to_string().contains("unknown authority"), "{error}");
@@ -497,16 +497,16 @@ fn a_server_reports_a_client_that_does_not_speak_tls() {
 
 #[test]
 fn the_default_configuration_offers_http_1_1_and_is_created_once() {
-    let config = hybi::tls::client_config().unwrap();
+    let config = hybi::tls::default_client_config().unwrap();
     assert_eq!(config.alpn_protocols, [b"http/1.1"]);
-    assert!(Arc::ptr_eq(&config, &hybi::tls::client_config().unwrap()));
+    assert!(Arc::ptr_eq(&config, &hybi::tls::default_client_config().unwrap()));
 }
 
 #[test]
 fn a_host_that_no_certificate_can_name_is_refused() {
     let connectors = [
-        hybi::tls::Connector::Rustls(hybi::tls::client_config().unwrap()),
-        hybi::tls::Connector::Native(hybi::tls::native_connector().unwrap()),
+        hybi::tls::Connector::Rustls(hybi::tls::default_client_config().unwrap()),
+        hybi::tls::Connector::Native(hybi::tls::default_native_connector().unwrap()),
     ];
     for connector in connectors {
         for host in ["", "a b", "a\0b", "a\n"] {

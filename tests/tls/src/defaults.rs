@@ -48,7 +48,7 @@ fn native_tls_trusts_the_roots_of_the_system() {
 #[test]
 #[ignore = "runs in a process of its own"]
 fn connects_with_native_tls() {
-    let connector = hybi::tls::native_connector().unwrap();
+    let connector = hybi::tls::default_native_connector().unwrap();
     net::Client::new().native_tls(connector).connect(&child::variable("URL")).unwrap();
 }
 
@@ -91,7 +91,7 @@ fn a_client_on_a_system_without_roots_trusts_the_roots_of_webpki_roots() {
 #[ignore = "runs in a process of its own"]
 fn finds_no_roots() {
     // The roots are compiled into the program.
-    drop(hybi::tls::client_config().unwrap());
+    drop(hybi::tls::default_client_config().unwrap());
     // Without these roots, the client would return this error, which says what to do.
     let error = rustls::Error::General("no roots".into());
     let error = hybi::tls::TlsError::NoRoots(Some(error.into())).to_string();
@@ -104,7 +104,7 @@ mod with_rustls {
 
     use hybi::adapters::handshake_driver::ConnectError;
     use hybi::adapters::net::Client;
-    use hybi::tls::{ClientConfig, Connector, TlsError, client_config, crypto_provider};
+    use hybi::tls::{ClientConfig, Connector, TlsError, crypto_provider, default_client_config};
     use rustls::KeyLogFile;
     use rustls::crypto::{CryptoProvider, ring};
     use rustls::pki_types::{CertificateDer, pem::PemObject};
@@ -124,9 +124,9 @@ mod with_rustls {
         // If both features are enabled, the provider is aws-lc-rs. In such a program, `ClientConfig::builder` panics.
         let name = if cfg!(feature = "two-providers") { "AwsLcRs" } else { "Ring" };
         assert!(format!("{of_feature:?}").contains(name), "{of_feature:?}");
-        let first = client_config().unwrap();
+        let first = default_client_config().unwrap();
         assert!(Arc::ptr_eq(first.crypto_provider(), &of_feature));
-        assert!(Arc::ptr_eq(&first, &client_config().unwrap()));
+        assert!(Arc::ptr_eq(&first, &default_client_config().unwrap()));
         assert!(matches!(Connector::by_default().unwrap(), Connector::Rustls(_)));
         // hybi installs no provider.
         assert!(CryptoProvider::get_default().is_none());
@@ -134,7 +134,7 @@ mod with_rustls {
         ring::default_provider().install_default().unwrap();
         let of_process = CryptoProvider::get_default().unwrap();
         assert!(Arc::ptr_eq(&crypto_provider().unwrap(), of_process));
-        let second = client_config().unwrap();
+        let second = default_client_config().unwrap();
         assert!(Arc::ptr_eq(second.crypto_provider(), of_process));
         assert!(!Arc::ptr_eq(&first, &second));
     }
@@ -184,7 +184,7 @@ mod with_rustls {
         let trusting = ClientConfig::builder_with_provider(crypto_provider().unwrap());
         let trusting = trusting.with_safe_default_protocol_versions().unwrap();
         let mut trusting = trusting.with_root_certificates(roots).with_no_client_auth();
-        let mut default = ClientConfig::clone(&client_config().unwrap());
+        let mut default = ClientConfig::clone(&default_client_config().unwrap());
         if child::variable("LOG") == "on" {
             trusting.key_log = Arc::new(KeyLogFile::new());
             default.key_log = Arc::new(KeyLogFile::new());

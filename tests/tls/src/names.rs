@@ -72,7 +72,7 @@ fn the_name_is_kept_for_a_redirect_within_the_server_and_forgotten_for_another_s
             request.reject(&HttpResponse::new(302).headers(&[("Location", &location)])).unwrap();
         }
     });
-    let client = Client::new().tls(authority.client()).redirects(2).server_name("server.example");
+    let client = Client::new().tls(authority.client()).max_redirects(2).server_name("server.example");
     let error = client.connect(&format!("wss://127.0.0.1:{port}/")).unwrap_err().without_redirects();
     assert!(matches!(error, ConnectError::Tls(TlsError::OtherHost(_))), "{error:?}");
     serving.join().unwrap();

@@ -30,7 +30,7 @@ fn redirecting(config: Arc<ServerConfig>, location: String, opens: bool) -> (u16
 fn refusal(server: Arc<ServerConfig>, client: Arc<ClientConfig>, location: &str) -> RedirectError {
     let (port, serving) = redirecting(server, location.into(), false);
     let error =
-        Client::new().tls(client).redirects(5).connect(&format!("wss://localhost:{port}/")).unwrap_err();
+        Client::new().tls(client).max_redirects(5).connect(&format!("wss://localhost:{port}/")).unwrap_err();
     let ConnectError::Redirect(reason, response) = error.without_stream() else { panic!("no redirect") };
     assert_eq!(response.status, 302);
     serving.join().unwrap();
@@ -57,7 +57,7 @@ fn a_redirect_within_a_server_is_followed_over_tls_also_with_a_client_certificat
         ),
     ] {
         let (port, serving) = redirecting(server, "/there".into(), true);
-        let client = Client::new().tls(client).redirects(1);
+        let client = Client::new().tls(client).max_redirects(1);
         let ws = client.connect(&format!("wss://localhost:{port}/here")).unwrap();
         assert_eq!(ws.target(), "/there");
         serving.join().unwrap();
@@ -95,7 +95,8 @@ fn a_redirect_from_ws_to_wss_is_followed_to_another_port_without_credentials() {
         let location = format!("HTTP/1.1 301 Moved\r\nLocation: https://localhost:{secure_port}/\r\n\r\n");
         stream.write_all(location.as_bytes()).unwrap();
     });
-    let client = Client::new().tls(authority.client()).redirects(1).header("Authorization", "Bearer 7f3a");
+    let client =
+        Client::new().tls(authority.client()).max_redirects(1).header("Authorization", "Bearer 7f3a");
     client.connect(&url).unwrap();
     redirecting.join().unwrap();
     assert_eq!(accepting.join().unwrap().headers().get("Authorization"), None);

@@ -68,7 +68,7 @@ fn a_server_with_early_data_is_refused() {
     let mut config = ServerConfig::clone(&Authority::new().issue("localhost").server());
     config.max_early_data_size = 1;
     let error = Session::server(Arc::new(config)).unwrap_err();
-    assert!(matches!(&error, TlsError::Config(_)), "{error:?}");
+    assert!(matches!(&error, TlsError::InvalidConfig(_)), "{error:?}");
     assert!(error.to_string().contains("max_early_data_size to 0"), "{error}");
 }
 
@@ -123,7 +123,7 @@ fn a_client_closes_a_session_whose_application_protocol_it_cannot_use() {
             StreamOwned::new(connection, listener.accept().unwrap().0).read(&mut [0; 10])
         });
         let error = client.configure(Client::new()).connect(&url).unwrap_err();
-        assert!(matches!(error, ConnectError::Tls(TlsError::Protocol(_))), "{error:?}");
+        assert!(matches!(error, ConnectError::Tls(TlsError::AlpnProtocol(_))), "{error:?}");
         // Without `close_notify` this read would fail.
         assert_eq!(serving.join().unwrap().unwrap(), 0);
     }
@@ -139,6 +139,6 @@ fn a_server_closes_a_session_whose_application_protocol_it_cannot_use() {
         StreamOwned::new(connection, TcpStream::connect(address).unwrap()).read(&mut [0; 10])
     });
     let error = Server::new().accept_tls(server, listener.accept().unwrap().0).unwrap_err();
-    assert!(matches!(error, AcceptError::Tls(TlsError::Protocol(_))), "{error:?}");
+    assert!(matches!(error, AcceptError::Tls(TlsError::AlpnProtocol(_))), "{error:?}");
     assert_eq!(connecting.join().unwrap().unwrap(), 0);
 }

@@ -1,12 +1,12 @@
-//! [`Reconnecting`]: the state machine that counts failures and says when to connect again.
+//! [`ReconnectState`]: the state machine that counts failures and says when to connect again.
 //!
 //! The state is two counters and the time at which the current connection was opened. `policy.rs` computes the delays,
 //! and `failure.rs` classifies failures. The caller has the clock, the random numbers and the connection.
 //!
 //! Invariants:
 //! - Both counters saturate, so any number of failures is possible.
-//! - The state machine has no final state. After [`Next::GiveUp`] the caller may make another attempt and report its
-//!   result.
+//! - The state machine has no final state. After [`Decision::GiveUp`] the caller may make another attempt and report
+//!   its result.
 
 use core::fmt;
 
@@ -24,7 +24,7 @@ use crate::time::Instant;
 /// The argument `random` must be 64 uniformly distributed bits that differ between clients. The bits need not be
 /// secret.
 #[derive(Clone, Debug)]
-pub struct Reconnecting {
+pub struct ReconnectState {
     policy: ReconnectPolicy,
     /// The number of attempts in a row that led to no lasting connection.
     failed_attempts: u32,
@@ -38,7 +38,7 @@ pub struct Reconnecting {
 /// What the client does next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
-pub enum Next {
+pub enum Decision {
     /// Connect again at this instant, not before it.
     RetryAt(Instant),
     /// Do not connect again.
@@ -60,7 +60,7 @@ pub enum GiveUp {
     },
 }
 
-impl Reconnecting {
+impl ReconnectState {
     /// Creates the state of a client that has not connected yet.
     #[must_use]
     pub const fn new(policy: ReconnectPolicy) -> Self {
@@ -88,12 +88,12 @@ impl Reconnecting {
     ///
     /// This method calls [`failed`](Self::failed) with the [`Failure`] that `outcome` converts to. A receiving call can
     /// also fail with an I/O error and without an outcome. Then call `failed` with [`Failure::Network`].
-    pub fn closed(&mut self, now: Instant, outcome: Outcome, random: u64) -> Next {
+    pub fn closed(&mut self, now: Instant, outcome: Outcome, random: u64) -> Decision {
         self.failed(now, &outcome.into(), random)
     }
 
     /// Records that an attempt has failed or that an open connection has ended, and returns what to do next.
-    pub fn failed(&mut self, now: Instant, failure: &Failure, random: u64) -> Next {
+    pub fn failed(&mut self, now: Instant, failure: &Failure, random: u64) -> Decision {
         let min_uptime = self.policy.min_uptime;
         let opened_at = self.opened_at.take();
         if opened_at.is_some_and(|opened_at| now.saturating_duration_since(opened_at) >= min_uptime) {
@@ -102,16 +102,16 @@ impl Reconnecting {
             self.failed_attempts = self.failed_attempts.saturating_add(1);
         }
         if !(self.policy.retry_if)(failure) {
-            return Next::GiveUp(GiveUp::NotRetried(*failure));
+            return Decision::GiveUp(GiveUp::NotRetried(*failure));
         }
         let attempts = self.failed_attempts;
         // 0 counts as 1. Without `max`, the end of a lasting connection would end the client.
         if self.policy.max_attempts.is_some_and(|most| attempts >= most.max(1)) {
-            return Next::GiveUp(GiveUp::TooManyAttempts { attempts, last: *failure });
+            return Decision::GiveUp(GiveUp::TooManyAttempts { attempts, last: *failure });
         }
         let delay = self.policy.delay(failure, self.delays, random);
         self.delays = self.delays.saturating_add(1);
-        Next::RetryAt(after(now, delay))
+        Decision::RetryAt(after(now, delay))
     }
 
     /// Forgets all failures, so that the next delay is short again.
@@ -154,16 +154,16 @@ mod tests {
         Instant::ZERO + SECOND * seconds
     }
 
-    fn reconnecting() -> Reconnecting {
-        Reconnecting::new(ReconnectPolicy::new())
+    fn reconnecting() -> ReconnectState {
+        ReconnectState::new(ReconnectPolicy::new())
     }
 
     /// Returns the time until the next attempt.
     #[track_caller]
-    fn delay(now: Instant, next: Next) -> Duration {
+    fn delay(now: Instant, next: Decision) -> Duration {
         match next {
-            Next::RetryAt(instant) => instant.saturating_duration_since(now),
-            Next::GiveUp(reason) => panic!("gave up: {reason}"),
+            Decision::RetryAt(instant) => instant.saturating_duration_since(now),
+            Decision::GiveUp(reason) => panic!("gave up: {reason}"),
         }
     }
 
@@ -196,7 +196,7 @@ mod tests {
     fn only_a_connection_that_lasted_shortens_the_delay() {
         let policy = ReconnectPolicy::new().min_uptime(SECOND * 30);
         let closed = Outcome::Clean { code: CloseCode::GOING_AWAY };
-        let mut reconnecting = Reconnecting::new(policy);
+        let mut reconnecting = ReconnectState::new(policy);
         assert_eq!(delay(at(0), reconnecting.failed(at(0), &Failure::Network, u64::MAX)), SECOND * 5);
         // The connection ends a nanosecond too early, so it counts as one more failure.
         reconnecting.connected(at(10) + Duration::from_nanos(1));
@@ -230,7 +230,7 @@ mod tests {
         {
             let failure = Failure::Response { status, retry_after: Some(SECOND * asked) };
             for (random, more) in [(0, 0), (u64::MAX, 5)] {
-                let next = Reconnecting::new(policy).failed(at(7), &failure, random);
+                let next = ReconnectState::new(policy).failed(at(7), &failure, random);
                 assert_eq!(delay(at(7), next), SECOND * (least + more), "{status} {asked}");
             }
         }
@@ -240,7 +240,7 @@ mod tests {
     fn the_client_gives_up_after_the_maximum_number_of_attempts_in_a_row() {
         for most in 0..5_u32 {
             let policy = ReconnectPolicy::new().max_attempts(Some(most)).min_uptime(SECOND);
-            let mut reconnecting = Reconnecting::new(policy);
+            let mut reconnecting = ReconnectState::new(policy);
             // A lasting connection sets the count to zero, so the client gets all attempts again.
             for round in 0..3 {
                 for _ in 1..most {
@@ -248,7 +248,7 @@ mod tests {
                 }
                 let mut last = reconnecting.clone();
                 let attempts = most.max(1);
-                let gave_up = Next::GiveUp(GiveUp::TooManyAttempts { attempts, last: Failure::Network });
+                let gave_up = Decision::GiveUp(GiveUp::TooManyAttempts { attempts, last: Failure::Network });
                 assert_eq!(last.failed(at(round), &Failure::Network, 0), gave_up);
                 reconnecting.connected(at(round));
                 let closed = Outcome::Clean { code: CloseCode::GOING_AWAY };
@@ -267,7 +267,7 @@ mod tests {
             Failure::Closed(CloseCode::new(4000)),
         ] {
             let next = reconnecting().failed(at(0), &failure, 0);
-            assert_eq!(next, Next::GiveUp(GiveUp::NotRetried(failure)));
+            assert_eq!(next, Decision::GiveUp(GiveUp::NotRetried(failure)));
         }
     }
 
@@ -285,14 +285,14 @@ mod tests {
             (Failure::Response { status: 503, retry_after: None }, false),
             (Failure::Network, false),
         ] {
-            let next = Reconnecting::new(policy).failed(at(0), &failure, 0);
-            assert_eq!(matches!(next, Next::RetryAt(_)), retried, "{failure}");
+            let next = ReconnectState::new(policy).failed(at(0), &failure, 0);
+            assert_eq!(matches!(next, Decision::RetryAt(_)), retried, "{failure}");
         }
     }
 
     #[test]
     fn reset_forgets_all_failures() {
-        let mut reconnecting = Reconnecting::new(ReconnectPolicy::new().max_attempts(Some(3)));
+        let mut reconnecting = ReconnectState::new(ReconnectPolicy::new().max_attempts(Some(3)));
         for _ in 0..2 {
             let _: Duration = delay(at(0), reconnecting.failed(at(0), &Failure::Network, 0));
         }
@@ -310,13 +310,13 @@ mod tests {
             .min_uptime(Duration::MAX)
             .max_attempts(Some(u32::MAX));
         let failure = Failure::Response { status: 503, retry_after: Some(Duration::MAX) };
-        let mut reconnecting = Reconnecting::new(largest);
+        let mut reconnecting = ReconnectState::new(largest);
         for now in [Instant::ZERO, Instant::LAST, Instant::NEVER] {
             // The result is never `Instant::NEVER`, which would mean that no attempt follows.
-            assert_eq!(reconnecting.failed(now, &failure, u64::MAX), Next::RetryAt(Instant::LAST));
+            assert_eq!(reconnecting.failed(now, &failure, u64::MAX), Decision::RetryAt(Instant::LAST));
         }
-        let mut reconnecting = Reconnecting::new(ReconnectPolicy::new().first_delay(Duration::ZERO));
-        assert_eq!(reconnecting.failed(at(1), &Failure::Network, u64::MAX), Next::RetryAt(at(1)));
+        let mut reconnecting = ReconnectState::new(ReconnectPolicy::new().first_delay(Duration::ZERO));
+        assert_eq!(reconnecting.failed(at(1), &Failure::Network, u64::MAX), Decision::RetryAt(at(1)));
         let tiny = ReconnectPolicy::new().first_delay(Duration::from_nanos(1));
         assert_eq!(tiny.window(34), Duration::from_nanos(1 << 34));
         assert_eq!(
@@ -376,8 +376,8 @@ mod tests {
         for (failure, start) in [(restart, 100), (busy, 130)] {
             let attempts: Vec<Instant> = (0..CLIENTS)
                 .map(|_| match reconnecting().failed(at(100), &failure, random.draw()) {
-                    Next::RetryAt(instant) => instant,
-                    Next::GiveUp(reason) => panic!("gave up: {reason}"),
+                    Decision::RetryAt(instant) => instant,
+                    Decision::GiveUp(reason) => panic!("gave up: {reason}"),
                 })
                 .collect();
             assert!(attempts.iter().all(|instant| (at(start)..=at(start + 5)).contains(instant)));
@@ -396,14 +396,14 @@ mod tests {
         const DOWN: u32 = 60;
         const ACCEPTED: u32 = 200;
         let mut random = Random(3);
-        let mut clients: Vec<Reconnecting> = (0..CLIENTS).map(|_| reconnecting()).collect();
+        let mut clients: Vec<ReconnectState> = (0..CLIENTS).map(|_| reconnecting()).collect();
         // The next attempt of each client, the earliest first.
         let mut attempts = BTreeSet::new();
         let mut retry = |attempts: &mut BTreeSet<_>, client: usize, now, failure| match clients[client]
             .failed(now, &failure, random.draw())
         {
-            Next::RetryAt(instant) => attempts.insert((instant, client)),
-            Next::GiveUp(reason) => panic!("gave up: {reason}"),
+            Decision::RetryAt(instant) => attempts.insert((instant, client)),
+            Decision::GiveUp(reason) => panic!("gave up: {reason}"),
         };
         for client in 0..CLIENTS {
             retry(&mut attempts, client, at(0), Failure::Closed(CloseCode::ABNORMAL));
