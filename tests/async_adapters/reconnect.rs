@@ -1,4 +1,4 @@
-//! ReconnectState on tokio, over loopback. The delays are at most some milliseconds.
+//! Reconnecting on tokio, over loopback. The delays are at most some milliseconds.
 //!
 //! `tests/properties/reconnect.rs` tests the policy in virtual time.
 

@@ -1,4 +1,4 @@
-//! ReconnectState over loopback: servers that restart, refuse, or close on purpose.
+//! Reconnecting over loopback: servers that restart, refuse, or close on purpose.
 //!
 //! `tests/properties/reconnect.rs` tests the policy in virtual time. The delays here are at most some milliseconds.
 
