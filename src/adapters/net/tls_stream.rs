@@ -24,8 +24,10 @@
 //!
 //! Invariants:
 //! - No thread holds the lock of the session while it calls the socket.
-//! - A write that fails with `WouldBlock` or `TimedOut` has encrypted nothing: it first writes the rest of earlier
-//!   writes, and only then encrypts. So the next write can begin with other bytes, for example with a Ping.
+//! - A write that fails with `WouldBlock`, `TimedOut` or `Interrupted` has encrypted nothing: it writes the rest of
+//!   earlier writes, and only the next call encrypts. So the next call can begin with other bytes, for example with a
+//!   Ping.
+//! - A read, a write or a flush makes at most one call of the socket that can block for its whole timeout.
 //! - [`Outgoing`] has at most the ciphertext of one write. A write takes at most 64 KiB of plaintext.
 
 use core::fmt;
@@ -214,13 +216,17 @@ impl<S: Stream> Write for TlsStream<S> {
     ///
     /// # Errors
     ///
-    /// - [`ErrorKind::WouldBlock`], [`ErrorKind::TimedOut`] or [`ErrorKind::Interrupted`]: the socket has not taken all
-    ///   bytes of earlier writes. Nothing of `from` was taken.
+    /// - [`ErrorKind::WouldBlock`], [`ErrorKind::TimedOut`] or [`ErrorKind::Interrupted`]: the call has written bytes of
+    ///   earlier writes, as many as the socket takes at once. Nothing of `from` was taken. Repeat the call.
     /// - Any other kind: the socket or the session has failed.
     fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
         let shared = &*self.shared;
         let mut outgoing = lock(&shared.outgoing);
-        outgoing.write_to(&mut self.socket)?;
+        if !outgoing.is_empty() {
+            outgoing.write_to(&mut self.socket)?;
+            // The socket may have blocked for its whole timeout, and a second write may do so again.
+            return Err(ErrorKind::Interrupted.into());
+        }
         let (taken, waits) = {
             let mut session = lock(&shared.session);
             let taken = session.encrypt(from);
@@ -240,12 +246,17 @@ impl<S: Stream> Write for TlsStream<S> {
     fn flush(&mut self) -> io::Result<()> {
         let shared = &*self.shared;
         let mut outgoing = lock(&shared.outgoing);
+        let had_rest = !outgoing.is_empty();
         outgoing.write_to(&mut self.socket)?;
         let (waits, failure) = {
             let mut session = lock(&shared.session);
             (shared.take_ciphertext(&mut session, &mut outgoing), session.failure().cloned())
         };
-        let written = outgoing.write_to(&mut self.socket);
+        let written = match had_rest && !outgoing.is_empty() {
+            // The socket may have blocked for its whole timeout, and a second write may do so again.
+            true => Err(ErrorKind::Interrupted.into()),
+            false => outgoing.write_to(&mut self.socket),
+        };
         shared.has_rest.store(waits || !outgoing.is_empty(), Ordering::Relaxed);
         written?;
         match failure {

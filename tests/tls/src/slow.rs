@@ -1,5 +1,5 @@
-//! Peers that read and write slowly, on virtual time. No call of the blocking TLS stream may wait for longer than one
-//! timeout of the socket, because timers run only between the calls.
+//! Peers that read and write slowly, on virtual time. No read, write or flush of the blocking TLS stream may wait for
+//! longer than one timeout of the socket, because timers run only between the calls.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -237,6 +237,22 @@ fn one_flush_of_the_stream_is_one_write_to_the_socket() {
         }
         assert!(flushes >= 60_000 / PIECE, "{flushes}");
         assert!(!stream.has_unflushed_bytes());
+    });
+}
+
+#[test]
+fn one_write_to_the_stream_is_one_write_to_the_socket() {
+    with_slow_peers(|ws, peer| {
+        let (mut stream, _, _) = ws.into_parts();
+        assert_eq!(stream.write(&[7; 60_000]).unwrap(), 60_000);
+        let mut writes = 2;
+        while let Err(error) = stream.write(&[7; 100]) {
+            assert_eq!(error.kind(), ErrorKind::Interrupted);
+            assert_eq!(peer.lock().unwrap().calls[1], writes);
+            writes += 1;
+        }
+        assert_eq!(peer.lock().unwrap().calls[1], writes);
+        assert!(peer.lock().unwrap().taken >= 60_100);
     });
 }
 
