@@ -14,7 +14,7 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use hybi::handshake::{ClientHandshake, ClientRequest, HeadLimits, Incoming, Reply, ServerHandshake, WsUrl};
-use hybi::proxy::{Proxy, ProxyHandshake, ProxyAction, ProxyTarget};
+use hybi::proxy::{Proxy, ProxyAction, ProxyHandshake, ProxyTarget};
 use hybi::{CloseCode, Config, Connection, Event, Input, Instant, Message, Outbox, VecMessage};
 
 /// An allocator that returns consecutive blocks of a static array, and counts the bytes in use. It does not reuse

@@ -177,9 +177,7 @@ fn values_hide_their_secrets() {
         hides(&debug(&hybi::handshake::HttpClientRequest::try_from(&request).unwrap()));
         hides(&debug(&Client::new().with_request(&request).unwrap().0));
     }
-    // A function pointer, because a closure has no `Debug`.
-    let target: fn(u32) -> &'static str = |_| "ws://a/?token=s3cr3t";
-    hides(&debug(&client(None).reconnecting(ReconnectPolicy::new(), target)));
+    hides(&debug(&client(None).reconnecting(ReconnectPolicy::new(), |_| "ws://a/?token=s3cr3t")));
 
     // An open WebSocket, at both ends.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

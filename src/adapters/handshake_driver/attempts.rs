@@ -1,8 +1,8 @@
 //! The attempts of a client that reconnects: the state that the blocking and the asynchronous adapter share.
 //!
-//! [`Attempts`] asks the application for the target of each attempt, and reports results to the state machine
-//! [`ReconnectState`]. It remembers when the next attempt is due, and why the last one failed. It draws the random bits
-//! of the delays, and reads the wall clock for dates in `Retry-After`. The adapters wait and connect.
+//! [`Attempts`] reports results to the state machine [`ReconnectState`]. It remembers when the next attempt is due, and
+//! why the last one failed. It draws the random bits of the delays, and reads the wall clock for dates in `Retry-After`.
+//! The adapters ask the application for the [`ReconnectTarget`] of each attempt, wait, and connect.
 //!
 //! Invariant: at most one connection counts as open. A request for the next connection counts the previous one as lost.
 
@@ -77,6 +77,25 @@ impl ReconnectTarget {
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.add(name, value);
         self
+    }
+
+    /// Returns the client for this attempt, and the URL. An error means that the attempt has failed.
+    pub(in crate::adapters) fn prepare<R, S>(
+        self,
+        client: Client<R>,
+    ) -> Result<(Client<R>, String), ConnectError<S>> {
+        if let Some(error) = self.missing {
+            return Err(ConnectError::Target(error));
+        }
+        #[cfg(feature = "http")]
+        let client = match self.request {
+            Some(settings) => client.with_settings(settings?),
+            None => client,
+        };
+        let mut client = client;
+        client.keep_headers(|own| !self.headers.0.iter().any(|(name, _)| name.eq_ignore_ascii_case(own)));
+        let headers = self.headers.0.into_iter();
+        Ok((headers.fold(client, |client, (name, value)| client.header(name, value)), self.url))
     }
 }
 
@@ -225,10 +244,10 @@ fn unix_time() -> Option<Duration> {
     SystemTime::now().duration_since(UNIX_EPOCH).ok()
 }
 
-/// The attempts of a client that reconnects. `U` returns the target of each attempt.
-pub(in crate::adapters) struct Attempts<R, U> {
+/// The attempts of a client that reconnects.
+#[derive(Debug)]
+pub(in crate::adapters) struct Attempts<R> {
     client: Client<R>,
-    target: U,
     reconnecting: ReconnectState,
     state: State,
     /// The error of the last attempt. `None` if this attempt has opened a connection, or after the error was returned
@@ -246,10 +265,15 @@ enum State {
     Stopped(GiveUp),
 }
 
-impl<R, U> Attempts<R, U> {
-    pub(in crate::adapters) const fn new(client: Client<R>, policy: ReconnectPolicy, target: U) -> Self {
+impl<R> Attempts<R> {
+    pub(in crate::adapters) const fn new(client: Client<R>, policy: ReconnectPolicy) -> Self {
         let reconnecting = ReconnectState::new(policy);
-        Self { client, target, reconnecting, state: State::Due(Instant::ZERO), error: None }
+        Self { client, reconnecting, state: State::Due(Instant::ZERO), error: None }
+    }
+
+    /// Returns the client with the settings for all attempts.
+    pub(in crate::adapters) const fn client(&self) -> &Client<R> {
+        &self.client
     }
 
     pub(in crate::adapters) const fn reconnecting(&self) -> &ReconnectState {
@@ -318,37 +342,5 @@ impl<R, U> Attempts<R, U> {
             Decision::RetryAt(at) => State::Due(at),
             Decision::GiveUp(reason) => State::Stopped(reason),
         };
-    }
-}
-
-impl<R: Clone, T: Into<ReconnectTarget>, U: FnMut(u32) -> T> Attempts<R, U> {
-    /// Asks the application for the target of the next attempt. Returns the client for this attempt, and the URL.
-    ///
-    /// An error means that the attempt has failed.
-    pub(in crate::adapters) fn begin<S>(&mut self) -> Result<(Client<R>, String), ConnectError<S>> {
-        let target: ReconnectTarget = (self.target)(self.reconnecting.failed_attempts()).into();
-        if let Some(error) = target.missing {
-            return Err(ConnectError::Target(error));
-        }
-        let client = self.client.clone();
-        #[cfg(feature = "http")]
-        let client = match target.request {
-            Some(settings) => client.with_settings(settings?),
-            None => client,
-        };
-        let mut client = client;
-        client.keep_headers(|own| !target.headers.0.iter().any(|(name, _)| name.eq_ignore_ascii_case(own)));
-        let headers = target.headers.0.into_iter();
-        Ok((headers.fold(client, |client, (name, value)| client.header(name, value)), target.url))
-    }
-}
-
-impl<R, U> fmt::Debug for Attempts<R, U> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Attempts")
-            .field("reconnecting", &self.reconnecting)
-            .field("state", &self.state)
-            .field("error", &self.error)
-            .finish_non_exhaustive()
     }
 }

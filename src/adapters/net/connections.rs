@@ -4,7 +4,9 @@
 //!
 //! Invariant: a connection is never opened before its delay has passed.
 
+use core::fmt;
 use core::time::Duration;
+use std::boxed::Box;
 use std::thread;
 
 use super::client_stream::ClientStream;
@@ -18,9 +20,12 @@ use crate::reconnect::{ReconnectPolicy, ReconnectState};
 use crate::{Instant, Outcome};
 
 /// WebSockets to the same service, one after the other. [`Client::reconnecting`] creates it.
-#[derive(Debug)]
-pub struct Connections<U> {
-    attempts: Attempts<Blocking, U>,
+///
+/// The lifetime is that of the values that the function for the targets borrows. It is `'static` if the function borrows
+/// nothing.
+pub struct Connections<'a> {
+    attempts: Attempts<Blocking>,
+    target: Box<dyn FnMut(u32) -> ReconnectTarget + Send + 'a>,
     clock: Clock,
 }
 
@@ -52,17 +57,20 @@ impl Client {
     /// }
     /// ```
     #[must_use]
-    pub fn reconnecting<T: Into<ReconnectTarget>, U: FnMut(u32) -> T>(
+    pub fn reconnecting<'a, T: Into<ReconnectTarget>>(
         &self,
         policy: ReconnectPolicy,
-        target: U,
-    ) -> Connections<U> {
-        let attempts = Attempts::new(self.clone(), policy, target);
-        Connections { attempts, clock: Clock::start_at(Instant::ZERO, None) }
+        mut target: impl FnMut(u32) -> T + Send + 'a,
+    ) -> Connections<'a> {
+        Connections {
+            attempts: Attempts::new(self.clone(), policy),
+            target: Box::new(move |failed| target(failed).into()),
+            clock: Clock::start_at(Instant::ZERO, None),
+        }
     }
 }
 
-impl<T: Into<ReconnectTarget>, U: FnMut(u32) -> T> Connections<U> {
+impl Connections<'_> {
     /// Returns the next connection. Blocks until it is open.
     ///
     /// The first attempt is made at once. Further attempts follow after the delays of the policy. If the application
@@ -134,7 +142,9 @@ impl<T: Into<ReconnectTarget>, U: FnMut(u32) -> T> Connections<U> {
             if wake_at < due {
                 return Ok(None);
             }
-            match self.attempts.begin().and_then(|(client, url)| client.connect(&url)) {
+            let target = (self.target)(self.attempts.reconnecting().failed_attempts());
+            let prepared = target.prepare(self.attempts.client().clone());
+            match prepared.and_then(|(client, url)| client.connect(&url)) {
                 Ok(ws) => {
                     self.attempts.connected(self.now());
                     return Ok(Some(ws));
@@ -143,9 +153,6 @@ impl<T: Into<ReconnectTarget>, U: FnMut(u32) -> T> Connections<U> {
             }
         }
     }
-}
-
-impl<U> Connections<U> {
     /// Reports how the connection has ended. Pass the result of `wait_closed` of the WebSocket, or `Ok` with its
     /// outcome.
     ///
@@ -192,5 +199,12 @@ impl<U> Connections<U> {
 
     fn now(&self) -> Instant {
         self.clock.now(|| None)
+    }
+}
+
+impl fmt::Debug for Connections<'_> {
+    // Written by hand, because a function has no `Debug`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connections").field("attempts", &self.attempts).finish_non_exhaustive()
     }
 }

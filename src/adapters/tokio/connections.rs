@@ -8,9 +8,10 @@
 //!   a task of its own and goes on. Dropping [`Connections`] aborts this task.
 
 use core::fmt;
-use core::future::Future;
+use core::future::{Future, ready as ready_future};
 use core::pin::Pin;
 use core::time::Duration;
+use std::boxed::Box;
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -29,6 +30,9 @@ use crate::reconnect::{ReconnectPolicy, ReconnectState};
 /// pass while nobody polls that future.
 struct AttemptTask(JoinHandle<Result<WebSocket<ClientStream>, ConnectError<ClientStream>>>);
 
+/// Returns the target of one attempt.
+type TargetFuture = Pin<Box<dyn Future<Output = ReconnectTarget> + Send>>;
+
 impl Drop for AttemptTask {
     fn drop(&mut self) {
         self.0.abort();
@@ -39,8 +43,12 @@ impl Drop for AttemptTask {
 ///
 /// As a [`Stream`], it ends after the first error. Each poll of the stream asks for the next connection, so the open
 /// connection counts as lost. Do not use stream adapters that poll early, such as `buffered` and `peekable`.
-pub struct Connections<U> {
-    attempts: Attempts<Tokio, U>,
+///
+/// The lifetime is that of the values that the function for the targets borrows. It is `'static` if the function borrows
+/// nothing.
+pub struct Connections<'a> {
+    attempts: Attempts<Tokio>,
+    target: Box<dyn FnMut(u32) -> TargetFuture + Send + 'a>,
     runtime: Tokio,
     running: Option<AttemptTask>,
     /// Whether the stream has returned an error.
@@ -54,7 +62,8 @@ impl Client {
     /// attempts in a row that have failed. So each attempt can have a fresh token. If `target` returns `Err`, the
     /// attempt has failed, and the policy decides about [`Failure::Target`].
     ///
-    /// `target` must not block. Let another task fetch the token, and return `Err` until the token is available.
+    /// `target` must not block. If it has to wait, for example for a fresh token, use
+    /// [`reconnecting_async`](Self::reconnecting_async).
     ///
     /// Messages are neither buffered nor sent again. After each connection, the application restores its own state, for
     /// example its subscriptions.
@@ -79,17 +88,54 @@ impl Client {
     /// # }
     /// ```
     #[must_use]
-    pub fn reconnecting<T: Into<ReconnectTarget>, U: FnMut(u32) -> T>(
+    pub fn reconnecting<'a, T: Into<ReconnectTarget>>(
         &self,
         policy: ReconnectPolicy,
-        target: U,
-    ) -> Connections<U> {
-        let attempts = Attempts::new(self.clone(), policy, target);
-        Connections { attempts, runtime: self.runtime().clone(), running: None, has_ended: false }
+        mut target: impl FnMut(u32) -> T + Send + 'a,
+    ) -> Connections<'a> {
+        self.connections(policy, Box::new(move |failed| Box::pin(ready_future(target(failed).into()))))
+    }
+
+    /// Like [`reconnecting`](Self::reconnecting), but `target` returns a future of the URL or [`ReconnectTarget`].
+    ///
+    /// The future is a part of the attempt: it runs in its task, and is dropped together with it. It is not limited by
+    /// [`Client::open_timeout`]. If its service may not answer, put a timeout into the future.
+    ///
+    /// ```no_run
+    /// use hybi::adapters::tokio::{Client, ReconnectTarget};
+    /// use hybi::reconnect::ReconnectPolicy;
+    ///
+    /// # async fn fetch_token() -> Result<String, std::io::Error> { Ok(String::new()) }
+    /// let mut feed = Client::new().reconnecting_async(ReconnectPolicy::new(), |_| async {
+    ///     let token = fetch_token().await?;
+    ///     let target = ReconnectTarget::new("wss://feed.example/").header("Authorization", format!("Bearer {token}"));
+    ///     Ok::<_, std::io::Error>(target)
+    /// });
+    /// ```
+    #[must_use]
+    pub fn reconnecting_async<'a, T: Into<ReconnectTarget>, F: Future<Output = T> + Send + 'static>(
+        &self,
+        policy: ReconnectPolicy,
+        mut target: impl FnMut(u32) -> F + Send + 'a,
+    ) -> Connections<'a> {
+        let target = move |failed| -> TargetFuture {
+            let future = target(failed);
+            Box::pin(async { future.await.into() })
+        };
+        self.connections(policy, Box::new(target))
+    }
+
+    fn connections<'a>(
+        &self,
+        policy: ReconnectPolicy,
+        target: Box<dyn FnMut(u32) -> TargetFuture + Send + 'a>,
+    ) -> Connections<'a> {
+        let attempts = Attempts::new(self.clone(), policy);
+        Connections { attempts, target, runtime: self.runtime().clone(), running: None, has_ended: false }
     }
 }
 
-impl<T: Into<ReconnectTarget>, U: FnMut(u32) -> T> Connections<U> {
+impl Connections<'_> {
     /// Returns the next connection.
     ///
     /// The first attempt is made at once. Further attempts follow after the delays of the policy. If the application
@@ -126,7 +172,7 @@ impl<T: Into<ReconnectTarget>, U: FnMut(u32) -> T> Connections<U> {
                         return Poll::Ready(Ok(ws));
                     }
                     Ok(Err(error)) => error,
-                    // The task fails only if the runtime shuts down.
+                    // The runtime has shut down, or the future of the application has panicked.
                     Err(error) => ConnectError::Io(io::Error::other(error)),
                 };
                 self.attempts.failed(self.runtime.now(), error);
@@ -138,16 +184,14 @@ impl<T: Into<ReconnectTarget>, U: FnMut(u32) -> T> Connections<U> {
                 // attempt that is due does not use the timer.
                 ready!(self.runtime.poll_at(cx, due));
             }
-            let begun = self.attempts.begin();
+            let target = (self.target)(self.attempts.reconnecting().failed_attempts());
+            let client = self.attempts.client().clone();
             self.running = Some(AttemptTask(spawn(async move {
-                let (client, url) = begun?;
+                let (client, url) = target.await.prepare(client)?;
                 client.connect(&url).await
             })));
         }
     }
-}
-
-impl<U> Connections<U> {
     /// Reports how the connection has ended. Pass the result of `wait_closed` of the WebSocket, or `Ok` with its
     /// outcome.
     ///
@@ -194,7 +238,7 @@ impl<U> Connections<U> {
     }
 }
 
-impl<T: Into<ReconnectTarget>, U: FnMut(u32) -> T + Unpin> Stream for Connections<U> {
+impl Stream for Connections<'_> {
     type Item = Result<WebSocket<ClientStream>, ReconnectStopped>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -207,7 +251,7 @@ impl<T: Into<ReconnectTarget>, U: FnMut(u32) -> T + Unpin> Stream for Connection
     }
 }
 
-impl<U> fmt::Debug for Connections<U> {
+impl fmt::Debug for Connections<'_> {
     // Written by hand, because a future has no `Debug`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connections").field("attempts", &self.attempts).finish_non_exhaustive()
