@@ -15,20 +15,25 @@
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hybi::adapters::tokio::{ByteStream, Client, Server};
 use hybi::{CloseCode, Config};
-use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy, sink};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 const USAGE: &str = "\
 usage: tunnel ADDR TARGET
 
   ADDR    the address to listen on; port 0 selects a free port
   TARGET  a URL (ws:// or wss://) to forward TCP connections to, or HOST:PORT to forward WebSockets to";
+
+/// How long the TCP service may send after the peer has closed the WebSocket. These bytes are dropped.
+const LAST_BYTES: Duration = Duration::from_secs(60);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -74,7 +79,7 @@ async fn run(address: &str, target: Arc<str>) -> Result<(), Box<dyn Error>> {
 type Forwarded = Option<(u64, u64)>;
 
 /// Serves one connection. Returns how many bytes were forwarded to the target, and back.
-async fn serve(stream: TcpStream, peer: SocketAddr, target: &str) -> Result<Forwarded, Box<dyn Error>> {
+pub async fn serve(stream: TcpStream, peer: SocketAddr, target: &str) -> Result<Forwarded, Box<dyn Error>> {
     stream.set_nodelay(true)?;
     // A byte stream does not collect messages, so a long message needs no memory.
     let config = Config::new().max_message(u64::MAX).max_frame(u64::MAX);
@@ -100,26 +105,61 @@ async fn serve(stream: TcpStream, peer: SocketAddr, target: &str) -> Result<Forw
 }
 
 /// Copies bytes in both directions. Returns how many bytes came from the WebSocket, and from TCP.
-async fn forward<S>(mut bytes: ByteStream<S>, mut tcp: TcpStream) -> io::Result<Forwarded>
+async fn forward<S>(bytes: ByteStream<S>, mut tcp: TcpStream) -> io::Result<Forwarded>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let copied = copy_bidirectional(&mut bytes, &mut tcp).await;
-    if let Err(error) = &copied {
-        let mut ws = bytes.into_inner();
-        // A WebSocket has no half-close. If the peer closes while TCP still has bytes, they are dropped, and this is no
-        // failure.
-        let is_normal = |code: Option<CloseCode>| code.is_none_or(|code| code == CloseCode::NORMAL);
-        if error.kind() == io::ErrorKind::BrokenPipe
-            && ws.peer_close().is_some_and(|close| is_normal(close.code))
-        {
-            return Ok(None);
+    let (mut from_peer, mut to_peer) = tokio::io::split(bytes);
+    let (mut from_tcp, mut to_tcp) = tcp.split();
+    let sending = async {
+        let copied = match copy(&mut from_tcp, &mut to_peer).await {
+            Ok(copied) => to_peer.shutdown().await.map(|()| Some(copied)),
+            Err(error) => Err(error),
+        };
+        match copied {
+            // A WebSocket has no half-close. If the peer has closed, bytes of TCP can no longer be sent, and this is no
+            // failure. But data of the peer may still wait for TCP. So TCP must not be reset, which would happen if its
+            // bytes were not read.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                copy(&mut from_tcp, &mut sink()).await.map(|_| None)
+            }
+            copied => copied,
         }
+    };
+    let receiving = async {
+        let copied = copy(&mut from_peer, &mut to_tcp).await?;
+        to_tcp.shutdown().await.map(|()| copied)
+    };
+    let forwarded = both(sending, receiving).await;
+    if forwarded.is_err() {
         // With this option, dropping the stream resets the connection.
         #[allow(deprecated, reason = "the new name needs a later version of tokio")]
         tcp.set_linger(Some(Duration::ZERO))?;
         // If the WebSocket has failed or is closing already, nothing more can be sent.
+        let mut ws = from_peer.unsplit(to_peer).into_inner();
         let _ = ws.close(CloseCode::INTERNAL_ERROR, "the tunnel broke off").await;
     }
-    copied.map(Some)
+    forwarded
+}
+
+/// Waits for both directions. If one of them fails, the other one ends too.
+async fn both(
+    sending: impl Future<Output = io::Result<Option<u64>>>,
+    receiving: impl Future<Output = io::Result<u64>>,
+) -> io::Result<Forwarded> {
+    let (mut sending, mut receiving) = (pin!(sending), pin!(receiving));
+    tokio::select! {
+        sent = &mut sending => {
+            let sent = sent?;
+            Ok(Some(receiving.await?).zip(sent))
+        }
+        received = &mut receiving => {
+            let received = received?;
+            // A service that does not close after the end of its input is given up.
+            match timeout(LAST_BYTES, sending).await {
+                Ok(sent) => Ok(Some(received).zip(sent?)),
+                Err(_) => Ok(None),
+            }
+        }
+    }
 }

@@ -27,7 +27,8 @@ use std::prelude::v1::*;
 
 use super::error::Error;
 use crate::{
-    CloseCode, CloseFrame, CloseReason, Event, EventIndex, MessageKind, Outcome, ProtocolError, SendError,
+    CloseCode, CloseFrame, CloseReason, EofPosition, Event, EventIndex, MessageKind, Outcome, ProtocolError,
+    Receiver, SendError,
 };
 
 /// Maximum number of bytes that one write sends as a message.
@@ -147,8 +148,6 @@ impl From<ByteStreamError> for io::Error {
 pub(super) struct ByteInput {
     /// The event whose data is being read, and the number of its bytes that are not consumed, which is never 0.
     held: Option<(EventIndex, usize)>,
-    /// Whether the peer has begun a message and not ended it.
-    in_message: bool,
     end: End,
 }
 
@@ -161,11 +160,11 @@ enum End {
 }
 
 impl ByteInput {
-    /// Creates the input of a WebSocket. `peer_close` is the Close that the WebSocket has received already.
-    pub(super) fn new(peer_close: Option<CloseFrame>) -> Self {
-        let mut input = Self { held: None, in_message: false, end: End::Open };
-        if let Some(close) = peer_close {
-            input.handle_close(close);
+    /// Creates the input of a WebSocket with this receiving half, which may have received a Close already.
+    pub(super) fn new(receiver: &Receiver) -> Self {
+        let mut input = Self { held: None, end: End::Open };
+        if let Some(close) = receiver.peer_close() {
+            input.handle_close(close, receiver.eof_position());
         }
         input
     }
@@ -200,17 +199,17 @@ impl ByteInput {
         self.held.is_none()
     }
 
-    /// Handles an event. Returns whether the peer has closed with this event, so that the answer should be written.
-    pub(super) fn handle(&mut self, index: EventIndex, event: Event<'_>) -> bool {
+    /// Handles the event that was decoded last. `position` is the position of decoding after the event. Returns whether
+    /// the peer has closed with this event, so that the answer should be written.
+    pub(super) fn handle(&mut self, index: EventIndex, event: Event<'_>, position: EofPosition) -> bool {
         match event {
             Event::Binary(data) | Event::Chunk { kind: MessageKind::Binary, data, .. } => {
-                self.in_message = matches!(event, Event::Chunk { fin: false, .. });
                 self.held = (!data.is_empty()).then_some((index, data.len()));
             }
             // The core refuses text, so these events do not occur. If one did, its data must not be lost silently.
             Event::Text(_) | Event::Chunk { .. } => self.fail(ProtocolError::TextNotAccepted),
             Event::CloseReceived { code, reason } => {
-                self.handle_close(CloseFrame { code, reason: CloseReason::truncated(reason) });
+                self.handle_close(CloseFrame { code, reason: CloseReason::truncated(reason) }, position);
                 return true;
             }
             Event::Closed(outcome) => self.end(Some(outcome)),
@@ -219,10 +218,13 @@ impl ByteInput {
         false
     }
 
-    /// Handles the peer's Close.
-    fn handle_close(&mut self, close: CloseFrame) {
+    /// Handles the peer's Close. A message that the Close has cut off may have had no event yet, for example if its
+    /// first fragment is empty or compressed. So only the position of decoding tells whether a message is complete.
+    fn handle_close(&mut self, close: CloseFrame, position: EofPosition) {
         self.store_end(match close.code {
-            None | Some(CloseCode::NORMAL | CloseCode::NO_STATUS) if self.in_message => {
+            None | Some(CloseCode::NORMAL | CloseCode::NO_STATUS)
+                if position != EofPosition::BetweenMessages =>
+            {
                 End::Failed(Box::new(ByteStreamError::ClosedInMessage(close)))
             }
             // A Close without a code is what `close()` in a browser sends.

@@ -10,6 +10,7 @@ use super::http_response::ResponseError;
 use super::key::accept_key;
 use super::permessage_deflate::{DeflateOffer, DeflateParams, PERMESSAGE_DEFLATE};
 use super::request::Request;
+use super::text::Subprotocol;
 use super::write::{ExtraHeaders, HeadWriter, check_headers};
 
 /// The beginning of every 101 response, up to the accept value.
@@ -52,7 +53,7 @@ impl<'h> Request<'h> {
 #[derive(Clone, Copy, Debug)]
 pub struct Response<'a> {
     request: Request<'a>,
-    subprotocol: Option<&'a str>,
+    subprotocol: Option<Subprotocol<&'a str>>,
     deflate: Option<DeflateParams>,
     extensions: Option<&'a str>,
     headers: ExtraHeaders<'a>,
@@ -67,7 +68,7 @@ impl<'a> Response<'a> {
     /// Sets the subprotocol, or removes it with `None`. The client must have offered the subprotocol.
     #[must_use]
     pub fn subprotocol(mut self, subprotocol: impl Into<Option<&'a str>>) -> Self {
-        self.subprotocol = subprotocol.into();
+        self.subprotocol = subprotocol.into().map(Subprotocol);
         self
     }
 
@@ -118,7 +119,7 @@ impl<'a> Response<'a> {
         let mut to = HeadWriter::new(out);
         // RFC 6455 4.2.2 (5): the status line, `Upgrade`, `Connection` and `Sec-WebSocket-Accept`.
         to.text(HEAD).bytes(&accept).text("\r\n");
-        if let Some(subprotocol) = self.subprotocol {
+        if let Some(Subprotocol(subprotocol)) = self.subprotocol {
             to.header("Sec-WebSocket-Protocol", &subprotocol);
         }
         // RFC 6455 11.3.2: `Sec-WebSocket-Extensions` appears at most once in a response.
@@ -153,7 +154,7 @@ impl<'a> Response<'a> {
     fn check(&self) -> Result<(), ResponseError> {
         // RFC 6455 4.2.2: the subprotocol comes from the client's list. The check of the request ensured that all names
         // in this list are tokens, so the chosen name is a token.
-        if self.subprotocol.is_some_and(|chosen| !self.request.offers_subprotocol(chosen)) {
+        if self.subprotocol.is_some_and(|chosen| !self.request.offers_subprotocol(chosen.0)) {
             return Err(ResponseError::SubprotocolNotOffered);
         }
         if let Some(params) = self.deflate {

@@ -11,7 +11,7 @@ use core::fmt;
 use alloc::boxed::Box;
 
 use super::head::Headers;
-use super::text::TargetText;
+use super::text::{Subprotocol, TargetText};
 
 /// The target, the subprotocol and the peer's headers of an opening handshake. Each WebSocket of the adapters has a
 /// value of this type.
@@ -91,7 +91,7 @@ impl fmt::Debug for HandshakeInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HandshakeInfo")
             .field("target", &TargetText(self.target()))
-            .field("subprotocol", &self.subprotocol())
+            .field("subprotocol", &self.subprotocol().map(Subprotocol))
             .field("headers", &self.headers())
             .finish()
     }
@@ -111,6 +111,7 @@ mod tests {
             assert_eq!(info.headers().as_bytes().len() + 2, headers.as_bytes().len());
             let shown = std::format!("{info:?}");
             assert!(shown.contains("Cookie") && !shown.contains("secret"), "{shown}");
+            assert_eq!(shown.contains("Some(..)"), subprotocol.is_some(), "{shown}");
             info.forget_headers();
             assert_eq!((info.target(), info.subprotocol()), (target, subprotocol));
             assert_eq!(info.bytes.len(), target.len() + subprotocol.map_or(0, str::len));

@@ -21,7 +21,7 @@ use super::head::{HeadError, HeaderLines, Headers, Occurrence};
 use super::key::accept_key;
 use super::permessage_deflate::{DeflateParams, ExtensionError, check_chosen};
 use super::scan::{Head, HeaderSink};
-use super::text::{eq_lowercase, list_contains};
+use super::text::{Subprotocol, eq_lowercase, list_contains};
 
 /// The final response of a server.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,7 @@ pub enum Reply<'h> {
 /// [`ClientHandshake`](super::ClientHandshake) has an example.
 #[derive(Clone, Copy, Debug)]
 pub struct Opened<'h> {
-    subprotocol: Option<&'h str>,
+    subprotocol: Option<Subprotocol<&'h str>>,
     extensions: Extensions<'h>,
     deflate: Option<DeflateParams>,
     headers: Headers<'h>,
@@ -47,7 +47,10 @@ impl<'h> Opened<'h> {
     /// Returns the subprotocol that the server chose among the offered ones, or `None`.
     #[must_use]
     pub const fn subprotocol(&self) -> Option<&'h str> {
-        self.subprotocol
+        match self.subprotocol {
+            Some(Subprotocol(subprotocol)) => Some(subprotocol),
+            None => None,
+        }
     }
 
     /// Returns the extensions in use. The client has offered each of them.
@@ -302,7 +305,13 @@ pub(crate) fn check_response<'h>(
             Some(chosen.ok_or(HandshakeError::SubprotocolNotOffered)?)
         }
     };
-    Ok(Some(Reply::Open(Opened { subprotocol, extensions, deflate, headers, head_len })))
+    Ok(Some(Reply::Open(Opened {
+        subprotocol: subprotocol.map(Subprotocol),
+        extensions,
+        deflate,
+        headers,
+        head_len,
+    })))
 }
 
 /// Checks the extensions of a response. Returns the extensions, and the parameters of permessage-deflate if it is

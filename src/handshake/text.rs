@@ -48,6 +48,16 @@ impl fmt::Debug for TargetText<'_> {
     }
 }
 
+/// A subprotocol that was chosen. `Debug` output hides it, because some applications put a token into a subprotocol.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Subprotocol<T>(pub(crate) T);
+
+impl<T> fmt::Debug for Subprotocol<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("..")
+    }
+}
+
 /// Returns whether `byte` may appear in a registered name (RFC 3986 section 3.2.2), apart from
 /// percent-encoding.
 ///

@@ -66,8 +66,10 @@
 //! - After the peer's Close, data that we have queued is normally written before the answer. If the peer does not read
 //!   fast enough, queued data is dropped. A flush then returns `BrokenPipe`.
 //! - A service may go on sending after the peer's Close with 1000. Then a write returns `BrokenPipe` although nothing
-//!   has failed, and `copy_bidirectional` returns this error. `peer_close` of the WebSocket tells whether the peer has
-//!   closed normally, as in `examples/tunnel.rs`.
+//!   has failed. `copy_bidirectional` returns this error at once, and loses the last data of the peer if the service has
+//!   not taken it yet. So copy each direction by itself. After `BrokenPipe`, go on with the other direction, and read
+//!   and drop what the service still sends: if it is not read, the system resets the connection. `examples/tunnel.rs`
+//!   does this.
 //! - A copy in both directions ends only after both directions have ended. If the service neither sends nor closes
 //!   after the end of its input, the copy never ends. So limit the time of the second direction, for example with
 //!   `tokio::time::timeout` around the rest of the copy. A limit around the whole copy would also end tunnels that are

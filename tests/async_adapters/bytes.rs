@@ -354,6 +354,21 @@ fn s7_1_5_an_end_without_a_close_is_an_error_and_never_the_end_of_the_data() {
 }
 
 #[test]
+fn s5_4_a_close_after_an_empty_first_fragment_is_not_the_end_of_the_data() {
+    for role in ROLES {
+        let wire = match role {
+            Role::Server => &[2, 0x80, 0, 0, 0, 0, 0x88, 0x82, 0, 0, 0, 0, 3, 232][..],
+            Role::Client => &[2, 0, 0x88, 2, 3, 232],
+        };
+        let (clock, mut bytes, peer) = bytes_pair(role, Behavior::default(), patient());
+        peer.end.arrive(wire);
+        let (kind, error) = end_of(&clock, &mut bytes);
+        assert_eq!(kind, ErrorKind::UnexpectedEof);
+        assert!(matches!(error, ByteStreamError::ClosedInMessage(_)), "{error}");
+    }
+}
+
+#[test]
 fn data_before_an_abnormal_end_is_returned() {
     let (clock, mut bytes, mut peer) = bytes_pair(Role::Server, Behavior::default(), patient());
     peer.connection.send_fragment(MessageKind::Binary, b"half", false).unwrap();

@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::thread;
 use std::time::Duration;
 
-use hybi::adapters::net::{Client, ConnectError, Server};
+use hybi::adapters::net::{Acceptance, Client, ConnectError, Server};
 use hybi::handshake::WsUrl;
 use hybi::proxy::{Proxy, ProxyUrl};
 use hybi::reconnect::ReconnectPolicy;
@@ -185,9 +185,13 @@ fn values_hide_their_secrets() {
     let accepting = thread::spawn(move || {
         let request = Server::new().receive(listener.accept().unwrap().0).unwrap();
         hides(&debug(&request));
-        request.accept().unwrap()
+        // A browser can send a token only as a subprotocol, and then the server must select it.
+        let acceptance = Acceptance::new().subprotocol(SECRET);
+        hides(&debug(&acceptance));
+        request.accept_with(&acceptance).unwrap()
     });
-    let client = client(None).connect(&url).unwrap();
+    let client = client(None).subprotocols([SECRET]).connect(&url).unwrap();
+    assert_eq!(client.subprotocol(), Some(SECRET));
     hides(&debug(&client));
     hides(&debug(client.handshake()));
     let server = accepting.join().unwrap();

@@ -249,6 +249,28 @@ fn s7_1_5_only_a_normal_close_is_the_end_of_the_data() {
                     matches!(end, Some((ErrorKind::UnexpectedEof, ByteStreamError::ClosedInMessage(_)))),
                     "{end:?}"
                 );
+                // An empty fragment also begins a message, although it gives no data.
+                let (bytes, mut raw) = served(patient());
+                raw.send(0x02, b"");
+                raw.send(0x88, close);
+                let (data, end) = end_of(bytes, halves);
+                assert_eq!(data, b"");
+                assert!(matches!(end, Some((_, ByteStreamError::ClosedInMessage(_)))), "{end:?}");
+                // The message had begun before the WebSocket became a byte stream.
+                for close_comes_first in [false, true] {
+                    let (address, thread) =
+                        serve(move |stream| Server::new().config(patient()).accept(stream).unwrap());
+                    let mut raw = Raw::client(address);
+                    let mut ws = thread.join().unwrap();
+                    raw.send(0x02, b"half");
+                    raw.send(if close_comes_first { 0x88 } else { 0x89 }, close);
+                    // The Ping or the Close after the fragment is decoded.
+                    assert!(ws.next_event().unwrap().is_some());
+                    let bytes = ws.into_byte_stream();
+                    raw.send(0x88, close);
+                    let (_, end) = end_of(bytes, halves);
+                    assert!(matches!(end, Some((_, ByteStreamError::ClosedInMessage(_)))), "{end:?}");
+                }
                 // The last fragment ends the message.
                 let (bytes, mut raw) = served(patient());
                 raw.send(0x02, b"one");

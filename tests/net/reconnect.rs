@@ -293,7 +293,7 @@ fn failures_of_a_proxy_have_the_kind_that_the_policy_needs() {
         (ProxyError::Socks(SocksFailure::NotAllowed), Failure::Handshake),
         (ProxyError::Socks(SocksFailure::CommandNotSupported), Failure::Handshake),
         (ProxyError::LoginRefused(1), Failure::Handshake),
-        (ProxyError::LoginClosed, Failure::Handshake),
+        (ProxyError::LoginClosed, Failure::Network),
         (ProxyError::NoMethod { credentials: true }, Failure::Handshake),
         (ProxyError::NotHttp, Failure::Handshake),
         (ProxyError::NotSocks5(4), Failure::Handshake),

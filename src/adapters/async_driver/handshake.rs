@@ -313,8 +313,8 @@ impl<R: Timer + Clone> Client<R> {
         Box::pin(self.run(stream, progress, request, Vec::new())).await
     }
 
-    /// Opens a WebSocket over a connected stream that has no TLS yet. Runs the TLS handshake with the host of `url`,
-    /// and then the WebSocket handshake.
+    /// Opens a WebSocket over a connected stream that has no TLS yet. Runs the TLS handshake for the host of `url`
+    /// or for [`server_name`](Self::server_name), and then the WebSocket handshake.
     ///
     /// [`open_timeout`](Self::open_timeout) limits both together.
     ///

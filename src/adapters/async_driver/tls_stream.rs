@@ -241,7 +241,7 @@ impl<S> TlsStream<S> {
 
     /// Writes all ciphertext of the session.
     fn poll_drain<R: Transport<S>>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, session, .. } = self;
+        let Self { stream, session, has_output_of_reads, .. } = self;
         while session.has_ciphertext() {
             let mut pending = false;
             let written = session.poll_ciphertext(|slices| {
@@ -261,6 +261,8 @@ impl<S> TlsStream<S> {
                 Ok(_) => {}
             }
         }
+        // Otherwise a later read would write the bytes of another task, and take the wakeup of that task.
+        *has_output_of_reads = false;
         Poll::Ready(Ok(()))
     }
 }

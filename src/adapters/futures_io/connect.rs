@@ -22,6 +22,8 @@ use ::async_io::Async;
 use super::handshake_driver;
 use super::{AsyncIo, Client, ConnectError, Timer, WebSocket, async_driver};
 use crate::Instant;
+#[cfg(unix)]
+use crate::adapters::handshake_driver::name_path;
 use crate::adapters::lock::lock;
 use crate::adapters::sync::Mutex;
 
@@ -180,9 +182,7 @@ impl Client<AsyncIo> {
             let path = path.as_ref();
             let connecting = async {
                 let connected = Async::<UnixStream>::connect(path).await;
-                connected.map_err(|error| {
-                    io::Error::new(error.kind(), std::format!("{}: {error}", path.display()))
-                })
+                connected.map_err(|error| name_path(path, error))
             };
             let socket = async_driver::in_time(&mut runtime, route.progress(), connecting).await?;
             self.run_route(socket, route).await

@@ -1,8 +1,8 @@
 //! The attempts of a client that reconnects: the state that the blocking and the asynchronous adapter share.
 //!
 //! [`Attempts`] reports results to the state machine [`ReconnectState`]. It remembers when the next attempt is due, and
-//! why the last one failed. It draws the random bits of the delays, and reads the wall clock for dates in `Retry-After`.
-//! The adapters ask the application for the [`ReconnectTarget`] of each attempt, wait, and connect.
+//! why the last one failed. It draws the random bits of the delays, and reads the wall clock for dates in
+//! `Retry-After`. The adapters ask the application for the [`ReconnectTarget`] of each attempt, wait, and connect.
 //!
 //! Invariant: at most one connection counts as open. A request for the next connection counts the previous one as lost.
 
@@ -225,7 +225,8 @@ fn proxy_failure(error: &ProxyError) -> Failure {
         | ProxyError::NeedsAddress
         | ProxyError::AuthorizationHeader
         | ProxyError::ClientCertificate => Failure::Request,
-        ProxyError::NoAnswer | ProxyError::Truncated => Failure::Network,
+        // A proxy may end the connection because it refuses the login. But it also does so when it is restarted.
+        ProxyError::NoAnswer | ProxyError::Truncated | ProxyError::LoginClosed => Failure::Network,
         ProxyError::Socks(
             SocksFailure::General
             | SocksFailure::NetworkUnreachable

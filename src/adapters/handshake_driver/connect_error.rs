@@ -31,7 +31,8 @@ pub enum ConnectError<S> {
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     #[cfg_attr(docsrs, doc(cfg(any(feature = "rustls", feature = "native-tls"))))]
     Tls(TlsError),
-    /// TLS to the proxy could not be opened, or has failed.
+    /// TLS to the proxy could not be opened, or has failed before TLS to the server was open. A later failure is
+    /// [`Tls`](Self::Tls) if the server has TLS too.
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     #[cfg_attr(docsrs, doc(cfg(any(feature = "rustls", feature = "native-tls"))))]
     ProxyTls(TlsError),
@@ -466,10 +467,7 @@ impl FailedAddresses {
     pub(in crate::adapters) fn into_error<S>(self) -> ConnectError<S> {
         let Self { attempts, error } = self;
         ConnectError::Connect(match error {
-            Some(error) => {
-                let kind = error.kind();
-                io::Error::new(kind, TriedAddresses { text: attempts, error })
-            }
+            Some(error) => explain(error, attempts),
             None => io::Error::new(io::ErrorKind::NotFound, "the host has no address"),
         })
     }
@@ -481,23 +479,32 @@ fn answered(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset)
 }
 
-/// The inner error of an [`io::Error`] that names the addresses that were tried.
-#[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
+/// Returns an error of the same kind that names the path of a Unix socket. Its source is `error`.
+#[cfg(unix)]
+pub(in crate::adapters) fn name_path(path: &std::path::Path, error: io::Error) -> io::Error {
+    let text = std::format!("{}: {error}", path.display());
+    explain(error, text)
+}
+
+/// Returns an error of the same kind with another text. Its source is `error`.
+pub(super) fn explain(error: io::Error, text: String) -> io::Error {
+    io::Error::new(error.kind(), Explained { text, error })
+}
+
+/// The inner error of an [`io::Error`] whose text says more than that of the system.
 #[derive(Debug)]
-struct TriedAddresses {
+struct Explained {
     text: String,
     error: io::Error,
 }
 
-#[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
-impl fmt::Display for TriedAddresses {
+impl fmt::Display for Explained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-#[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
-impl Error for TriedAddresses {
+impl Error for Explained {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&self.error)
     }

@@ -62,6 +62,8 @@ pub use attempts::{ReconnectStopped, ReconnectTarget};
 pub use client::Client;
 #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
 pub(super) use connect_error::FailedAddresses;
+#[cfg(unix)]
+pub(super) use connect_error::name_path;
 pub use connect_error::{ConnectError, ReceivedResponse};
 pub(super) use plain_request::PlainRequest;
 pub(super) use receiving::Pending;

@@ -20,7 +20,7 @@ use std::io;
 use std::prelude::v1::*;
 
 use super::client::Client;
-use super::connect_error::ConnectError;
+use super::connect_error::{ConnectError, explain};
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 use super::tls::{NotSecured, TlsHandshake};
 use super::tunneling::{NotTunneled, Tunneling};
@@ -317,7 +317,7 @@ impl<'c> Route<'c> {
             (_, ConnectError::Tls(error)) => ConnectError::ProxyTls(error),
             (Stage::Tls, ConnectError::Io(error)) => {
                 let text = std::format!("the connection to the proxy has failed: {error}");
-                ConnectError::from_io(Stage::Tls, io::Error::new(error.kind(), text))
+                ConnectError::from_io(Stage::Tls, explain(error, text))
             }
             // The name of the stage, which the error shows, contains the word "proxy" already.
             (stage, ConnectError::Io(error)) => ConnectError::from_io(stage, error),
@@ -331,7 +331,7 @@ impl<'c> Route<'c> {
         match error {
             ConnectError::Connect(error) if self.address.is_some() || self.name_for_proxy().is_none() => {
                 let text = std::format!("the proxy {proxy} cannot be reached: {error}");
-                ConnectError::Connect(io::Error::new(error.kind(), text))
+                ConnectError::Connect(explain(error, text))
             }
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
             ConnectError::Tls(error) if !self.url.secure() => ConnectError::ProxyTls(error),

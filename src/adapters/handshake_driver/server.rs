@@ -11,6 +11,7 @@
 //! This file has the settings. `receiving.rs`, `accepting.rs` and `responding.rs` have the state machines. The rules
 //! for requests and responses are in `crate::handshake`.
 
+use core::fmt;
 use core::time::Duration;
 use std::prelude::v1::*;
 use std::sync::Arc;
@@ -169,12 +170,24 @@ impl Settings {
 /// The application's decision to accept a request: the subprotocol and the additional headers of the 101 response.
 ///
 /// The 101 response also contains the headers of the [`Server`].
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Acceptance {
     pub(super) subprotocol: Option<String>,
     pub(super) headers: AddedHeaders,
     #[cfg(feature = "deflate")]
     deflate: DeflateChoice,
+}
+
+impl fmt::Debug for Acceptance {
+    /// Shows only whether a subprotocol was selected, because some applications put a token into a subprotocol.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut output = f.debug_struct("Acceptance");
+        output.field("subprotocol", &self.subprotocol.as_ref().map(|_| format_args!("..")));
+        output.field("headers", &self.headers);
+        #[cfg(feature = "deflate")]
+        output.field("deflate", &self.deflate);
+        output.finish()
+    }
 }
 
 /// The settings for permessage-deflate that apply: those of the server or those of the acceptance.

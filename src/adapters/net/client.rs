@@ -227,8 +227,8 @@ impl Client {
         Ok((TlsStream::new(link.into_stream(), session), now))
     }
 
-    /// Opens a WebSocket over a connected stream that has no TLS yet. Runs the TLS handshake with the host of `url`,
-    /// and then the WebSocket handshake. Blocks until both are done.
+    /// Opens a WebSocket over a connected stream that has no TLS yet. Runs the TLS handshake for the host of `url`
+    /// or for [`server_name`](Self::server_name), and then the WebSocket handshake. Blocks until both are done.
     ///
     /// # Errors
     ///

@@ -21,8 +21,8 @@ use crate::{Instant, Outcome};
 
 /// WebSockets to the same service, one after the other. [`Client::reconnecting`] creates it.
 ///
-/// The lifetime is that of the values that the function for the targets borrows. It is `'static` if the function borrows
-/// nothing.
+/// The lifetime is that of the values that the function for the targets borrows. It is `'static` if the function
+/// borrows nothing.
 pub struct Connections<'a> {
     attempts: Attempts<Blocking>,
     target: Box<dyn FnMut(u32) -> ReconnectTarget + Send + 'a>,
@@ -170,8 +170,8 @@ impl Connections<'_> {
     /// Forgets all failures, so that the next attempt is made at once, and the delay after it is short again.
     ///
     /// Call this when the cause of the failures has gone, for example when the device has a network again. This also
-    /// ends a wait that the server has asked for with `Retry-After`. If the client had [`ReconnectStopped`], it
-    /// connects again.
+    /// ends a wait that the server has asked for with `Retry-After`. If the client had stopped, it connects
+    /// again.
     pub fn reset(&mut self) {
         let now = self.now();
         self.attempts.reset(now);

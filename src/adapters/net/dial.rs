@@ -25,6 +25,8 @@ use std::vec::Vec;
 use std::{thread, vec};
 
 use super::clock::Clock;
+#[cfg(unix)]
+use crate::adapters::handshake_driver::name_path;
 use crate::adapters::handshake_driver::{ConnectError, FailedAddresses, Route};
 use crate::dial::{Action, Dialing, Progress, Stage};
 
@@ -62,10 +64,7 @@ pub(super) fn connect_unix<S>(
     clock: Clock,
 ) -> Result<UnixStream, ConnectError<S>> {
     let path = path.to_owned();
-    let connect = move || {
-        UnixStream::connect(&path)
-            .map_err(|error| io::Error::new(error.kind(), std::format!("{}: {error}", path.display())))
-    };
+    let connect = move || UnixStream::connect(&path).map_err(|error| name_path(&path, error));
     in_time(connect, progress, clock)
 }
 

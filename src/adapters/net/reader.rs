@@ -39,7 +39,8 @@ use crate::CloseState;
 use crate::SendError;
 use crate::adapters::error::Error;
 use crate::{
-    CloseFrame, Delivery, Event, EventIndex, Inbox, Instant, Message, Outcome, PendingReply, Receiver,
+    CloseFrame, Delivery, EofPosition, Event, EventIndex, Inbox, Instant, Message, Outcome, PendingReply,
+    Receiver,
 };
 
 /// The receiving half of a blocking WebSocket, made by [`WebSocket::split`](super::WebSocket::split).
@@ -446,6 +447,10 @@ impl Receive for Reader {
 
     fn received(&mut self) -> (&mut Inbox, &mut Ending) {
         (&mut self.inbox, &mut self.ending)
+    }
+
+    fn position(&self) -> EofPosition {
+        self.receiver.eof_position()
     }
 }
 

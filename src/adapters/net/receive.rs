@@ -14,7 +14,7 @@ use std::io::{self, BufRead, Read};
 
 use crate::adapters::byte_stream::ByteInput;
 use crate::adapters::error::{Error, end_of_messages};
-use crate::{EventIndex, Inbox, Instant, Message, Outcome, SendError};
+use crate::{EofPosition, EventIndex, Inbox, Instant, Message, Outcome, SendError};
 
 /// The end of the connection, and how it is reported to the application.
 #[derive(Debug, Default)]
@@ -54,6 +54,9 @@ pub(super) trait Receive {
     /// Returns the inbox that contains the events, and the state of the end.
     fn received(&mut self) -> (&mut Inbox, &mut Ending);
 
+    /// Returns the position of decoding, after the last event.
+    fn position(&self) -> EofPosition;
+
     /// Returns whether a write has failed whose error a receiving call returns.
     fn write_failed(&self) -> bool {
         false
@@ -74,7 +77,8 @@ pub(super) trait Receive {
             let could_write = !self.write_failed();
             match self.ready(until) {
                 Ok(Some(ready)) => {
-                    if input.handle(ready, self.received().0.event(ready)) {
+                    let position = self.position();
+                    if input.handle(ready, self.received().0.event(ready), position) {
                         self.write_answer();
                     }
                 }

@@ -29,8 +29,8 @@ use super::responder::Responder;
 use super::write_driver::{Output, WRITE_TIME_SLICE};
 use crate::adapters::error::Error;
 use crate::{
-    Connection, Event, EventIndex, Inbox, Instant, Outcome, PendingReply, ReadyState, SendingHalf,
-    TransportAction,
+    Connection, EofPosition, Event, EventIndex, Inbox, Instant, Outcome, PendingReply, ReadyState,
+    SendingHalf, TransportAction,
 };
 
 /// A connection, its stream, and the input that is not decoded yet.
@@ -268,6 +268,10 @@ impl<S> Receive for RunLoop<S> {
 
     fn received(&mut self) -> (&mut Inbox, &mut Ending) {
         (&mut self.inbox, &mut self.ending)
+    }
+
+    fn position(&self) -> EofPosition {
+        self.connection.receiver().eof_position()
     }
 
     fn write_failed(&self) -> bool {

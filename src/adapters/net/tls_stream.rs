@@ -7,8 +7,8 @@
 //! ```text
 //!   read:   socket ──▶ ciphertext ──▶ [ session: decrypt ] ──▶ plaintext
 //!
-//!   write:  { outgoing: the rest of earlier writes ──▶ socket
-//!             plaintext ──▶ [ session: encrypt ] ──▶ outgoing ──▶ socket }
+//!   write:  { outgoing: the rest of earlier writes ──▶ socket }      if there is a rest
+//!           { plaintext ──▶ [ session: encrypt ] ──▶ outgoing ──▶ socket }
 //!
 //!   [ ]: the session is locked      { }: the outgoing ciphertext is locked
 //! ```
@@ -69,7 +69,8 @@ const ALERT_TIMEOUT: Duration = Duration::from_millis(10);
 ///
 /// A call returns after the socket has delivered or taken only a part, so that the caller can check its deadline. A
 /// read then returns [`ErrorKind::Interrupted`] if there is no plaintext yet. A flush returns this error if ciphertext
-/// is left. Repeat the call, as [`Read::read_exact`] does for a read.
+/// is left, and a write if it could only write ciphertext of earlier writes. Repeat the call, as [`Read::read_exact`]
+/// and [`Write::write_all`] do.
 ///
 /// A read may produce ciphertext that the peer waits for, for example in a renegotiation. A WebSocket flushes it. If
 /// you use the stream directly, flush it when [`needs_flush_after_read`](Stream::needs_flush_after_read) returns
@@ -178,7 +179,7 @@ impl<S: Stream> TlsStream<S> {
     /// Sends the alert that tells the peer why the session has failed. Does nothing if another thread writes, or if the
     /// socket was full at the last write. A later write or flush then sends the alert.
     ///
-    /// The session has failed, so no later write needs the timeout that this method changes.
+    /// This method changes the timeout of writes. The driver sets this timeout again before each write.
     #[cold]
     fn send_alert(&mut self) {
         let Some(mut outgoing) = try_lock(&self.shared.outgoing) else { return };
@@ -216,8 +217,8 @@ impl<S: Stream> Write for TlsStream<S> {
     ///
     /// # Errors
     ///
-    /// - [`ErrorKind::WouldBlock`], [`ErrorKind::TimedOut`] or [`ErrorKind::Interrupted`]: the call has written bytes of
-    ///   earlier writes, as many as the socket takes at once. Nothing of `from` was taken. Repeat the call.
+    /// - [`ErrorKind::WouldBlock`], [`ErrorKind::TimedOut`] or [`ErrorKind::Interrupted`]: the call has written bytes
+    ///   of earlier writes, as many as the socket takes at once. Nothing of `from` was taken. Repeat the call.
     /// - Any other kind: the socket or the session has failed.
     fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
         let shared = &*self.shared;
@@ -252,7 +253,8 @@ impl<S: Stream> Write for TlsStream<S> {
             let mut session = lock(&shared.session);
             (shared.take_ciphertext(&mut session, &mut outgoing), session.failure().cloned())
         };
-        let written = match had_rest && !outgoing.is_empty() {
+        let has_output = !outgoing.is_empty();
+        let written = match had_rest && has_output {
             // The socket may have blocked for its whole timeout, and a second write may do so again.
             true => Err(ErrorKind::Interrupted.into()),
             false => outgoing.write_to(&mut self.socket),
@@ -264,7 +266,12 @@ impl<S: Stream> Write for TlsStream<S> {
             None if waits => return Err(pause_for_peer()),
             _ => {}
         }
-        if self.socket.has_unflushed_bytes() { self.socket.flush() } else { Ok(()) }
+        match self.socket.has_unflushed_bytes() {
+            // The flush of the socket can block too, for example if the socket is itself a TLS stream.
+            true if had_rest || has_output => Err(ErrorKind::Interrupted.into()),
+            true => self.socket.flush(),
+            false => Ok(()),
+        }
     }
 }
 

@@ -4,7 +4,6 @@
 //! `handshake_driver/route.rs` the order of the handshakes.
 
 use core::net::SocketAddr;
-use std::io;
 #[cfg(unix)]
 use std::path::Path;
 use std::prelude::v1::*;
@@ -17,6 +16,8 @@ use ::tokio::net::{TcpStream, lookup_host};
 use super::handshake_driver;
 use super::{Client, ConnectError, Timer, WebSocket, async_driver};
 use crate::Instant;
+#[cfg(unix)]
+use crate::adapters::handshake_driver::name_path;
 
 /// The stream of a WebSocket that [`connect`] has opened: a socket `S` for `ws://`, and TLS over the socket for
 /// `wss://`.
@@ -194,9 +195,7 @@ impl Client {
             let path = path.as_ref();
             let connecting = async {
                 let connected = UnixStream::connect(path).await;
-                connected.map_err(|error| {
-                    io::Error::new(error.kind(), std::format!("{}: {error}", path.display()))
-                })
+                connected.map_err(|error| name_path(path, error))
             };
             let socket = async_driver::in_time(&mut runtime, route.progress(), connecting).await?;
             self.run_route(socket, route).await
@@ -213,6 +212,8 @@ mod tests {
     use core::task::{Context, Poll, ready};
     use core::time::Duration;
     use std::rc::Rc;
+
+    use std::io;
 
     use ::tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, duplex};
     use ::tokio::time;

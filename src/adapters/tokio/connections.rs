@@ -14,6 +14,7 @@ use core::time::Duration;
 use std::boxed::Box;
 use std::future::poll_fn;
 use std::io;
+use std::panic::resume_unwind;
 use std::task::{Context, Poll, ready};
 
 use ::tokio::task::{JoinHandle, spawn};
@@ -44,8 +45,8 @@ impl Drop for AttemptTask {
 /// As a [`Stream`], it ends after the first error. Each poll of the stream asks for the next connection, so the open
 /// connection counts as lost. Do not use stream adapters that poll early, such as `buffered` and `peekable`.
 ///
-/// The lifetime is that of the values that the function for the targets borrows. It is `'static` if the function borrows
-/// nothing.
+/// The lifetime is that of the values that the function for the targets borrows. It is `'static` if the function
+/// borrows nothing.
 pub struct Connections<'a> {
     attempts: Attempts<Tokio>,
     target: Box<dyn FnMut(u32) -> TargetFuture + Send + 'a>,
@@ -99,7 +100,8 @@ impl Client {
     /// Like [`reconnecting`](Self::reconnecting), but `target` returns a future of the URL or [`ReconnectTarget`].
     ///
     /// The future is a part of the attempt: it runs in its task, and is dropped together with it. It is not limited by
-    /// [`Client::open_timeout`]. If its service may not answer, put a timeout into the future.
+    /// [`Client::open_timeout`]. If its service may not answer, put a timeout into the future. If the future panics, so
+    /// does [`Connections::next_connection`].
     ///
     /// ```no_run
     /// use hybi::adapters::tokio::{Client, ReconnectTarget};
@@ -172,8 +174,11 @@ impl Connections<'_> {
                         return Poll::Ready(Ok(ws));
                     }
                     Ok(Err(error)) => error,
-                    // The runtime has shut down, or the future of the application has panicked.
-                    Err(error) => ConnectError::Io(io::Error::other(error)),
+                    Err(error) => match error.try_into_panic() {
+                        Ok(panic) => resume_unwind(panic),
+                        // The runtime shuts down.
+                        Err(error) => ConnectError::Io(io::Error::other(error)),
+                    },
                 };
                 self.attempts.failed(self.runtime.now(), error);
             }
@@ -209,8 +214,8 @@ impl Connections<'_> {
     /// Forgets all failures, so that the next attempt is made at once, and the delay after it is short again.
     ///
     /// Call this when the cause of the failures has gone, for example when the device has a network again. This also
-    /// ends a wait that the server has asked for with `Retry-After`. If the client had [`ReconnectStopped`], it
-    /// connects again.
+    /// ends a wait that the server has asked for with `Retry-After`. If the client had stopped, it connects
+    /// again.
     pub fn reset(&mut self) {
         let now = self.runtime.now();
         self.attempts.reset(now);

@@ -304,7 +304,7 @@ fn variant(error: &TlsError) -> &'static str {
         TlsError::InvalidCertificate(_) => "InvalidCertificate",
         TlsError::Alert(_) => "Alert",
         TlsError::NotTls(_) => "NotTls",
-        TlsError::AlpnProtocol(_) => "Protocol",
+        TlsError::AlpnProtocol(_) => "AlpnProtocol",
         TlsError::Failed(_) => "Failed",
         TlsError::Truncated => "Truncated",
         TlsError::Timeout => "Timeout",

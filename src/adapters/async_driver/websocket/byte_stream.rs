@@ -132,7 +132,7 @@ impl<S, R> WebSocket<S, R> {
         let connection = &mut self.inner.connection;
         let delivery = connection.receiver().delivery();
         connection.set_delivery(Delivery::Bytes);
-        let input = ByteInput::new(connection.peer_close());
+        let input = ByteInput::new(connection.receiver());
         ByteStream { ws: self, input, delivery }
     }
 }
@@ -264,7 +264,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
     /// Handles an event. If the event is the peer's Close, writes as much of the answer as the stream takes now. The
     /// application may never read again.
     fn handle_event(&mut self, cx: &mut Context<'_>, input: &mut ByteInput, index: EventIndex) {
-        if input.handle(index, self.inbox.event(index)) {
+        if input.handle(index, self.inbox.event(index), self.connection.receiver().eof_position()) {
             // The driver stores an error of this write. The next write returns it.
             let _ = self.wire.poll_write(&mut self.stream, &mut self.connection, cx);
             self.wire.poll_half_close(&mut self.stream, &mut self.connection, cx);

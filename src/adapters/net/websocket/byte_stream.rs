@@ -103,7 +103,7 @@ impl<S> WebSocket<S> {
         let connection = self.run.connection_mut();
         let delivery = connection.receiver().delivery();
         connection.set_delivery(Delivery::Bytes);
-        let input = ByteInput::new(connection.peer_close());
+        let input = ByteInput::new(connection.receiver());
         ByteStream { ws: self, input, read_timeout: None, delivery }
     }
 }
