@@ -79,7 +79,11 @@ async fn run(address: &str, target: Arc<str>) -> Result<(), Box<dyn Error>> {
 type Forwarded = Option<(u64, u64)>;
 
 /// Serves one connection. Returns how many bytes were forwarded to the target, and back.
-pub async fn serve(stream: TcpStream, peer: SocketAddr, target: &str) -> Result<Forwarded, Box<dyn Error>> {
+pub(crate) async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    target: &str,
+) -> Result<Forwarded, Box<dyn Error>> {
     stream.set_nodelay(true)?;
     // A byte stream does not collect messages, so a long message needs no memory.
     let config = Config::new().max_message(u64::MAX).max_frame(u64::MAX);

@@ -30,6 +30,7 @@ STREAM = 'src/adapters/async_driver/stream.rs'
 TASKS = 'src/adapters/async_driver/tasks.rs'
 NET_AHEAD = 'src/adapters/net/read_ahead.rs'
 NET_DRIVER = 'src/adapters/net/write_driver.rs'
+NET_TIMERS = 'src/adapters/net/write_driver/timers.rs'
 NET_LOOP = 'src/adapters/net/run_loop.rs'
 NET_READER = 'src/adapters/net/reader.rs'
 NET_STREAM = 'src/adapters/net/wrapped_stream.rs'
@@ -112,7 +113,7 @@ FAULTS = [
 # The faults of the blocking adapter, in the same form.
 NET_FAULTS = [
     ('new', 'a receiving call that waits to write counts control frames as data', [
-        (NET_DRIVER, '            if !self.decodes_next {\n', '            if true {\n')]),
+        (NET_TIMERS, '            if !self.decodes_next {\n', '            if true {\n')]),
     ('1', 'after a Close to a dead peer, the connection waits for the close timeout', [
         (DEADLINES, '                    self.timers.end_after_one_write(now);\n', '')]),
     ('1', 'no half handles the timers that the other half starts', [
@@ -125,7 +126,8 @@ NET_FAULTS = [
     ('2', 'bytes that the peer takes do not count as a sign of life', [
         (TRANSMIT, '            self.timers.write_progressed(now);\n', '')]),
     ('2', 'a timer is handled before the input that has arrived', [
-        (NET_DRIVER, '        let read = self.read_ahead();\n        if took', '        let read: Option<usize> = None;\n        if took')]),
+        (NET_TIMERS, '        let read = self.read_ahead();\n        match read {',
+         '        let read: Option<usize> = None;\n        match read {')]),
     ('4', 'a call with a short timeout restarts the wait for a Pong', [
         (NET_DRIVER, '        let knew_end = self.link.knows_end();\n',
          '        let knew_end = self.link.knows_end();\n'
@@ -144,14 +146,14 @@ NET_FAULTS = [
         (NET_READER, 'if stalled || receiver.peer_close().is_some() {', 'if stalled {')]),
     ('36', 'at the end of the stream, a call waits for space without a deadline', [
         (NET_LOOP, '        self.connection.handle_peer_half_closed(self.link.now());\n', ''),
-        (NET_DRIVER, '            self.half.handle_peer_half_closed(self.link.now());\n', '')]),
+        (NET_TIMERS, '            self.half.handle_peer_half_closed(self.link.now());\n', '')]),
     ('new', 'timers do not run after a write has failed', [
         (NET_LOOP, '        self.connection.handle_timeout(self.link.read_at());\n'
          '        if self.link.write_failed() {\n            return Ok(());\n        }\n',
          '        if self.link.write_failed() {\n            return Ok(());\n        }\n'
          '        self.connection.handle_timeout(self.link.read_at());\n')]),
     ('new', 'a call that writes slowly does not read', [
-        (NET_DRIVER, 'self.link.now().saturating_duration_since(self.link.read_at()) >= WRITE_TIME_SLICE',
+        (NET_TIMERS, 'self.link.now().saturating_duration_since(self.link.read_at()) >= WRITE_TIME_SLICE',
          'self.link.now().saturating_duration_since(self.link.read_at()) >= WRITE_TIME_SLICE * 1000')]),
     ('new', 'consumed bytes still count against the limit of reading ahead', [
         (NET_AHEAD, 'self.bytes.len() - self.taken < MAX_READ_AHEAD', 'self.bytes.len() < MAX_READ_AHEAD'),

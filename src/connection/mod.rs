@@ -330,6 +330,11 @@ impl<O: WriteQueue> Connection<O> {
         self.sender.handle_undecoded(now);
     }
 
+    /// Records that all input is decoded, and that a read has then found nothing: see [`Sender::handle_all_decoded`].
+    pub fn handle_all_decoded(&mut self) {
+        self.sender.handle_all_decoded();
+    }
+
     /// Handles the end of the stream, by end of file or by reset. Then poll for [`Event::Closed`].
     ///
     /// Call this only after poll has returned `None` and while [`is_paused`](Self::is_paused) is false. All bytes that

@@ -133,6 +133,13 @@ impl Timers {
         self.pings.presume_answered(at);
     }
 
+    /// Records that everything that was received is decoded, and that nothing else has arrived.
+    ///
+    /// So no Pong is left that could answer the Pings that count as possibly answered. Their Pong timeout goes on.
+    pub(super) fn all_decoded(&mut self) {
+        self.pings.marks.set_maybe_answered_count(0);
+    }
+
     /// Records that data was sent.
     pub(super) fn sent_data(&mut self, now: Instant) {
         self.data = now;
@@ -274,9 +281,10 @@ impl Timers {
 
 /// The unanswered Pings, in the order in which they were queued.
 ///
-/// If there are more than [`TRACKED`] Pings, the newest Ping replaces the Ping before it. So the oldest and the newest
-/// are always stored. The oldest decides whether the peer is dead. The newest is the only one that the peer must answer
-/// (RFC 6455 section 5.5.3).
+/// If there are more than [`TRACKED`] Pings, one of them is dropped. This is the oldest if it counts as possibly answered,
+/// and otherwise the Ping before the newest. So the Ping that decides whether the peer is dead is always stored: the
+/// oldest that does not count as possibly answered. The newest is stored too. It is the only one that the peer must
+/// answer (RFC 6455 section 5.5.3).
 #[derive(Debug)]
 struct Pings {
     /// When each Ping was written, or when it was queued if it is not written yet. [`Instant::NEVER`] in entries that
@@ -373,14 +381,18 @@ impl Pings {
 
     /// Adds a queued Ping.
     fn push(&mut self, now: Instant, payload_hash: u16) {
-        let is_full = self.len() == TRACKED;
-        let at = if is_full {
-            // The new Ping replaces the newest stored Ping. The two counts must not include the replaced Ping.
-            self.marks.set_unwritten_count(self.marks.unwritten_count().saturating_sub(1));
-            self.marks.set_maybe_answered_count(self.marks.maybe_answered_count().min(LAST_TRACKED));
-            LAST_TRACKED.into()
-        } else {
+        let at = if self.len() < TRACKED {
             self.len()
+        } else {
+            // The two counts must not include the Ping that is dropped.
+            if let Some(left) = self.marks.maybe_answered_count().checked_sub(1) {
+                self.sent.rotate_left(1);
+                self.payload_hashes.rotate_left(1);
+                self.marks.set_maybe_answered_count(left);
+            } else {
+                self.marks.set_unwritten_count(self.marks.unwritten_count().saturating_sub(1));
+            }
+            LAST_TRACKED.into()
         };
         if let (Some(sent), Some(place)) = (self.sent.get_mut(at), self.payload_hashes.get_mut(at)) {
             (*sent, *place) = (now, payload_hash);
@@ -461,6 +473,27 @@ mod tests {
             timers.ping_queued(at(second + 1), &u32::to_be_bytes(second + 1));
             timers.pings_written(at(second + 1), 0);
         }
+    }
+
+    #[test]
+    fn s5_5_3_pings_after_undecoded_input_do_not_move_the_deadline_of_the_first_of_them() {
+        let config = Config::new();
+        let mut timers = Timers::new(Instant::ZERO);
+        let ping = |timers: &mut Timers, second| {
+            timers.ping_queued(at(second), b"");
+            timers.pings_written(at(second), 0);
+        };
+        for second in [0, 5, 10] {
+            ping(&mut timers, second);
+        }
+        timers.received_undecoded(at(10));
+        for second in [30, 35, 40, 45] {
+            ping(&mut timers, second);
+            assert_eq!(timers.next(&config), (at(60), Due::Expired(TimerKind::Pong)), "{second}");
+        }
+        // The input contained no Pong.
+        timers.all_decoded();
+        assert!(timers.next(&config).0 <= at(60));
     }
 
     #[test]

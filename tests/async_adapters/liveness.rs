@@ -574,3 +574,118 @@ fn s5_5_3_input_that_is_decoded_completely_does_not_hide_a_missing_pong() {
         assert_eq!(millis(&clock), 710, "{way}");
     }
 }
+
+#[test]
+fn s5_5_3_input_that_was_decoded_later_does_not_hide_a_missing_pong() {
+    // The application sends a Ping. While it sends more, a message of the peer is read ahead. The peer takes everything,
+    // and then does nothing.
+    for halves in [false, true] {
+        let behavior = Behavior { capacity: 1000, ..Behavior::default() };
+        let config = patient().pong_timeout(Some(ms(700)));
+        let (clock, mut ws, peer) = pair(Role::Client, behavior, config);
+        let mut talking = pin!(async {
+            sleep(&clock, ms(10)).await;
+            peer.end.arrive(b"\x81\x01?");
+            sleep(&clock, ms(10)).await;
+            peer.end.take_some(usize::MAX);
+        });
+        let talk = async {
+            let (received, end) = if halves {
+                let (mut reader, mut writer) = ws.split();
+                writer.ping(b"Are you alive?").await.unwrap();
+                writer.send(vec![0; 1500]).await.unwrap();
+                (reader.recv().await.unwrap(), reader.wait_closed().await.unwrap())
+            } else {
+                ws.ping(b"Are you alive?").await.unwrap();
+                ws.send(vec![0; 1500]).await.unwrap();
+                (ws.recv().await.unwrap(), ws.wait_closed().await.unwrap())
+            };
+            assert_eq!((received, end), (Some("?".into()), Outcome::TimedOut(Which::Pong)));
+        };
+        run(&clock, talk, &mut [talking.as_mut()]);
+        assert!(millis(&clock) <= 720, "{}", millis(&clock));
+    }
+}
+
+#[test]
+fn s5_5_3_input_that_was_read_ahead_before_a_ping_does_not_hide_a_missing_pong() {
+    // Two messages are read ahead while the application sends. Then it sends a Ping, and the peer does nothing more.
+    let behavior = Behavior { capacity: 1000, ..Behavior::default() };
+    let (clock, mut ws, peer) = pair(Role::Client, behavior, patient().pong_timeout(Some(ms(700))));
+    let mut talking = pin!(async {
+        sleep(&clock, ms(5)).await;
+        peer.end.arrive(b"\x81\x01?\x81\x01!");
+        sleep(&clock, ms(5)).await;
+        peer.end.take_some(usize::MAX);
+    });
+    let talk = async {
+        ws.send(vec![0; 1500]).await.unwrap();
+        sleep(&clock, ms(10)).await;
+        ws.ping(b"Are you alive?").await.unwrap();
+        sleep(&clock, ms(10)).await;
+        assert_eq!(ws.recv().await.unwrap(), Some("?".into()));
+        ws.send(vec![0; 1 << 20]).await
+    };
+    let sent = run(&clock, talk, &mut [talking.as_mut()]);
+    assert!(matches!(sent, Err(Error::Send(SendError::Closed))), "{sent:?}");
+    // The message counts as received when it is decoded, at 30 ms.
+    assert_eq!(millis(&clock), 730);
+    // The message that had arrived is not lost.
+    assert_eq!(block_on(&clock, ws.recv()).unwrap(), Some("!".into()));
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn s5_5_2_a_peer_whose_messages_never_pause_is_not_given_up() {
+    // There is always more input than one turn reads, and the application is slower than the timers. The peer answers no
+    // Ping, but each byte shows that it is alive. Each read returns one message, the compressed "Hello" of RFC 7692
+    // section 7.2.3.1.
+    const MESSAGE: &[u8] = b"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00";
+    for halves in [false, true] {
+        let behavior = Behavior { piece: MESSAGE.len(), ..Behavior::default() };
+        let (clock, mut ws, peer) = pair_with(Role::Client, behavior, impatient(), true);
+        peer.end.arrive(&MESSAGE.repeat(102));
+        block_on(&clock, async {
+            let (mut reader, _writer);
+            if halves {
+                (reader, _writer) = ws.split();
+                for n in 0..100 {
+                    assert_eq!(reader.recv().await.unwrap(), Some("Hello".into()), "{n}");
+                    clock.advance(ms(800));
+                }
+            } else {
+                for n in 0..100 {
+                    assert_eq!(ws.recv().await.unwrap(), Some("Hello".into()), "{n}");
+                    clock.advance(ms(800));
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn a_live_peer_that_stalls_is_kept_although_its_messages_fill_the_read_ahead_buffer() {
+    let behavior = Behavior { capacity: 64 << 10, ..Behavior::default() };
+    let (clock, mut ws, mut peer) = pair(Role::Server, behavior, Config::new());
+    peer.connection.send_binary(&vec![7; 2 << 20]).unwrap();
+    peer.say();
+    let mut living = pin!(async {
+        // The peer answers each Ping, but its answers lie behind the long message. It stalls for 20 seconds.
+        loop {
+            sleep(&clock, ms(100)).await;
+            if !(59_000..79_000).contains(&millis(&clock)) {
+                peer.pump();
+            }
+        }
+    });
+    let talk = async {
+        while millis(&clock) < 59_000 {
+            ws.send("x").await.unwrap();
+            sleep(&clock, ms(1000)).await;
+        }
+        ws.send(vec![0; 128 << 10]).await.unwrap();
+        ws.send("x").await.unwrap();
+    };
+    run(&clock, talk, &mut [living.as_mut()]);
+    assert!(millis(&clock) >= 79_000);
+}

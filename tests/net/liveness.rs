@@ -4,13 +4,13 @@
 //! Streams are in blocking or non-blocking mode, and some WebSockets are split. `tests/async_adapters/liveness.rs` has
 //! the same tests for the asynchronous adapters.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Read, Write};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use hybi::adapters::net::{Error, Reader, WebSocket, Writer};
-use hybi::{CloseCode, Config, Event, Outcome, SendError, TimerKind};
+use hybi::adapters::net::{Error, Reader, Stream, WebSocket, Writer};
+use hybi::{CloseCode, Config, Connection, Event, Inbox, Instant, Outbox, Outcome, SendError, TimerKind};
 
 use crate::common::*;
 use crate::virtual_stream::*;
@@ -215,7 +215,7 @@ fn s7_1_1_a_send_to_a_dead_peer_that_does_not_read_ends_when_the_pong_is_overdue
 fn repeated_sends_over_a_nonblocking_stream_end_at_the_deadline() {
     let stream = Virtual::with_idle_peer(1000);
     let mut ws = stream.server(Config::new());
-    hybi::adapters::net::Stream::set_nonblocking(ws.stream_mut(), true).unwrap();
+    Stream::set_nonblocking(ws.stream_mut(), true).unwrap();
     let mut tries = 0;
     loop {
         match ws.send_binary(&[0; 600]) {
@@ -407,7 +407,7 @@ fn a_dead_peer_is_given_up_while_the_reading_thread_is_busy_when_it_stops_readin
 #[test]
 fn a_peer_that_answers_no_ping_is_given_up_although_the_reader_only_looks_from_time_to_time() {
     // The peer reads everything. The application sends, looks for messages, and is busy for some time.
-    for busy in [20, 100, 200] {
+    for busy in [20, 100, 200, 600] {
         let stream = silent();
         let (mut reader, mut writer) = stream.server(quick()).split().unwrap();
         let mut is_open = true;
@@ -628,7 +628,7 @@ fn a_nonblocking_stream_stays_nonblocking() {
     let mut ws = stream.server(patient());
     assert!(ws.recv_timeout(SECOND).is_err());
     assert!(ws.recv_timeout(SECOND).is_err());
-    hybi::adapters::net::Stream::set_nonblocking(&mut ws.stream().clone(), true).unwrap();
+    Stream::set_nonblocking(&mut ws.stream().clone(), true).unwrap();
     for _ in 0..10 {
         assert!(ws.recv_timeout(Duration::ZERO).is_err());
     }
@@ -651,7 +651,7 @@ fn a_nonblocking_stream_waits_for_space_to_half_close() {
     });
     let stream = stream.closing_slowly();
     let mut ws = stream.server(patient());
-    hybi::adapters::net::Stream::set_nonblocking(&mut ws.stream().clone(), true).unwrap();
+    Stream::set_nonblocking(&mut ws.stream().clone(), true).unwrap();
     assert!(matches!(ws.next_event().unwrap(), Some((Event::CloseReceived { .. }, _))));
     let error = ws.next_event().err().unwrap();
     let interest = error.interest().unwrap();
@@ -797,7 +797,7 @@ fn a_receive_reads_any_amount_while_nothing_can_be_written() {
 fn no_call_that_sends_waits_for_input_that_it_cannot_read() {
     let nonblocking = |stream: &Virtual| {
         let mut ws = stream.server(patient());
-        hybi::adapters::net::Stream::set_nonblocking(ws.stream_mut(), true).unwrap();
+        Stream::set_nonblocking(ws.stream_mut(), true).unwrap();
         ws.feed(vec![7; 5000]).unwrap();
         ws
     };
@@ -833,7 +833,7 @@ fn no_call_that_sends_waits_for_input_that_it_cannot_read() {
         peer.end();
     });
     let mut ws = stream.server(patient());
-    hybi::adapters::net::Stream::set_nonblocking(ws.stream_mut(), true).unwrap();
+    Stream::set_nonblocking(ws.stream_mut(), true).unwrap();
     let (mut reader, mut writer) = ws.split().unwrap();
     let waits = interest(writer.send_binary(&[7; 1000]));
     assert!(waits.writable && !waits.readable, "{waits:?}");
@@ -871,7 +871,7 @@ fn s7_1_1_the_close_timeout_starts_when_close_is_called_although_a_ping_waits() 
 fn no_call_waits_for_space_to_write_after_a_write_has_failed() {
     let stream = Virtual::new(100, |_| {});
     let mut ws = stream.server(patient());
-    hybi::adapters::net::Stream::set_nonblocking(ws.stream_mut(), true).unwrap();
+    Stream::set_nonblocking(ws.stream_mut(), true).unwrap();
     stream.peer(|peer| peer.breaks = true);
     assert!(matches!(ws.send_text("lost"), Err(Error::Io(error)) if error.kind() == ErrorKind::BrokenPipe));
     let waits = ws.recv().unwrap_err().interest().unwrap();
@@ -1056,5 +1056,121 @@ fn s5_5_3_input_that_is_decoded_completely_does_not_hide_a_missing_pong() {
     writer.ping(b"Are you alive?").unwrap();
     assert_eq!(reader.recv().unwrap(), Some("?".into()));
     assert!(is_closed(&writer.send_binary(&vec![0; 1 << 20])));
+    near(stream.now(), ms(710));
+}
+
+#[test]
+fn s5_5_3_pings_of_the_application_do_not_hide_a_dead_peer() {
+    // The application sends a Ping every 5 seconds, and does not receive. The peer answers them until 31 seconds.
+    let stream = Virtual::new(64 << 10, |peer| {
+        peer.read(usize::MAX);
+        if peer.now < 31 * SECOND {
+            peer.answer_pings();
+        }
+        peer.wake_at = (peer.now < 31 * SECOND).then(|| peer.now + ms(100));
+    });
+    let mut ws = stream.server(Config::new());
+    while ws.ping(b"").is_ok() {
+        assert!(stream.now() < 100 * SECOND, "the peer is not given up");
+        stream.pass(5 * SECOND);
+    }
+    // A timer is due at 30 and at 60 seconds, and then the Pongs are read that have arrived since.
+    assert!(stream.now() > 90 * SECOND, "{:?}", stream.now());
+    assert_eq!(ws.wait_closed().unwrap(), DEAD);
+}
+
+/// Returns a peer that reads everything and answers each Ping, but does nothing between two times.
+fn stalled_between(from: Duration, to: Duration) -> Virtual {
+    Virtual::new(64 << 10, move |peer| {
+        if !(from..to).contains(&peer.now) {
+            peer.read(usize::MAX);
+            peer.answer_pings();
+        }
+        peer.wake_at = (peer.now < 200 * SECOND).then(|| peer.now + ms(100));
+    })
+}
+
+#[test]
+fn a_live_peer_that_stalls_is_kept_while_the_reading_thread_is_busy() {
+    let stream = stalled_between(59 * SECOND, 79 * SECOND);
+    let (reader, mut writer) = stream.server(Config::new()).split().unwrap();
+    while stream.now() < 59 * SECOND {
+        writer.send_text("x").unwrap();
+        stream.pass(SECOND);
+    }
+    // The stream takes a part of this message at once, and the rest after 20 seconds.
+    writer.send_binary(&[0; 128 << 10]).unwrap();
+    assert!(stream.now() >= 79 * SECOND);
+    writer.send_text("x").unwrap();
+    drop(reader);
+}
+
+/// A stream without timeouts.
+struct NoTimeouts(Virtual);
+
+impl Read for NoTimeouts {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        self.0.read(to)
+    }
+}
+
+impl Write for NoTimeouts {
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        self.0.write(from)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Stream for NoTimeouts {
+    fn clock(&self) -> Option<Instant> {
+        self.0.clock()
+    }
+}
+
+#[test]
+fn a_live_peer_is_kept_on_a_stream_that_cannot_be_read_without_blocking() {
+    let stream = stalled_between(SECOND, SECOND);
+    let connection = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
+    let mut ws = WebSocket::from_stream(NoTimeouts(stream.clone()), connection, Inbox::default());
+    while stream.now() < 150 * SECOND {
+        ws.send_text("x").unwrap();
+        stream.pass(SECOND);
+    }
+}
+
+#[test]
+fn s5_5_3_input_that_was_decoded_later_does_not_hide_a_missing_pong() {
+    // The application sends a Ping. While it sends more, a message of the peer is read ahead. The peer takes everything,
+    // and then does nothing.
+    let config = || patient().pong_timeout(Some(ms(700)));
+    let peer = || {
+        Virtual::new(1000, |peer| {
+            if peer.now == Duration::ZERO {
+                peer.wake_at = Some(ms(10));
+            } else {
+                peer.send(&frame(0x81, true, b"?"));
+                peer.read(usize::MAX);
+            }
+        })
+    };
+    let stream = peer();
+    let mut ws = stream.server(config());
+    ws.ping(b"Are you alive?").unwrap();
+    ws.send_binary(&[0; 1500]).unwrap();
+    assert_eq!(ws.recv().unwrap(), Some("?".into()));
+    assert_eq!(ws.recv().unwrap(), None);
+    assert_eq!(ws.outcome(), Some(DEAD));
+    near(stream.now(), ms(710));
+
+    let stream = peer();
+    let (mut reader, mut writer) = stream.server(config()).split().unwrap();
+    writer.ping(b"Are you alive?").unwrap();
+    writer.send_binary(&[0; 1500]).unwrap();
+    assert_eq!(reader.recv().unwrap(), Some("?".into()));
+    assert_eq!(reader.recv().unwrap(), None);
+    assert_eq!(reader.wait_closed().unwrap(), DEAD);
     near(stream.now(), ms(710));
 }

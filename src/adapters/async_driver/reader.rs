@@ -23,6 +23,8 @@
 //!   successful read of the writer, further input would wake no task.
 //! - All state is in `Inner`, not in a future. So dropping a future loses no event.
 
+mod parts;
+
 use core::pin::Pin;
 use std::future::poll_fn;
 use std::io;
@@ -32,12 +34,14 @@ use std::task::{Context, Poll, Waker, ready};
 
 use futures_core::{FusedStream, Stream};
 
+use parts::{ReaderParts, Turned};
+
+use super::Transport;
 use super::buffer_pool::InboxSlot;
 use super::group::Membership;
 use super::shared_lock::Side;
-use super::split::{Out, Shared};
+use super::split::Shared;
 use super::turn::{MAX_INFLATED, Next, Turn};
-use super::{Transport, buffer_pool};
 use crate::CloseState;
 use crate::adapters::error::{Error, end_of_messages};
 use crate::{
@@ -307,7 +311,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
         match self.end {
             End::No => {}
             End::Seen(_) => return self.poll_end(cx),
-            End::Handled => return self.poll_drive(cx).map(Ok),
+            End::Handled => return self.poll_drive(cx, true).map(Ok),
         }
         if self.turn.has_read_enough(self.receiver.counters()) || self.receiver.is_paused() {
             return self.poll_yield(cx).map(|end| Ok(end.unwrap_or(Turned::Again)));
@@ -327,7 +331,9 @@ impl<S, R: Transport<S>> Inner<S, R> {
             turn.renew(parts.receiver.counters());
             parts.receiver.set_inflate_budget(Some(MAX_INFLATED));
             parts.inbox.give_back();
-            parts.poll_drive(shared, out, cx, wake_other).map(Ok)
+            // All input is decoded, and the stream has no more.
+            out.sender.handle_all_decoded();
+            parts.poll_drive(shared, out, cx, wake_other, true).map(Ok)
         });
         let read = match ready!(turned) {
             Ok(turned) => return Poll::Ready(Ok(turned)),
@@ -363,7 +369,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
             }
             Next::Yields => {}
         }
-        if let Poll::Ready(end @ (Turned::Closed(_) | Turned::Over)) = self.poll_drive(cx) {
+        if let Poll::Ready(end @ (Turned::Closed(_) | Turned::Over)) = self.poll_drive(cx, false) {
             return Poll::Ready(Some(end));
         }
         R::yield_turn(cx);
@@ -371,11 +377,11 @@ impl<S, R: Transport<S>> Inner<S, R> {
     }
 
     /// Takes the lock, and calls [`ReaderParts::poll_drive`].
-    fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<Turned> {
+    fn poll_drive(&mut self, cx: &mut Context<'_>, has_read: bool) -> Poll<Turned> {
         let must_close = self.group.must_close(cx);
         let Self { receiver, shared, inbox, outcome, group, .. } = self;
         let mut parts = ReaderParts { receiver, inbox, outcome, group: must_close.then_some(group) };
-        shared.poll_reader(cx, |out, cx, wake_other| parts.poll_drive(shared, out, cx, wake_other))
+        shared.poll_reader(cx, |out, cx, wake_other| parts.poll_drive(shared, out, cx, wake_other, has_read))
     }
 
     /// Writes the queue, and then handles the end of the input. After a read error the queue is not written.
@@ -406,84 +412,6 @@ impl<S, R: Transport<S>> Inner<S, R> {
             _ => Poll::Ready(Ok(Turned::Again)),
         }
     }
-}
-
-/// The fields of the receiving half that are used under the lock.
-struct ReaderParts<'r> {
-    receiver: &'r mut Receiver,
-    inbox: &'r mut InboxSlot,
-    outcome: &'r mut Option<Outcome>,
-    /// The membership of a group, if the group has closed.
-    group: Option<&'r mut Membership>,
-}
-
-impl ReaderParts<'_> {
-    /// Writes the queue, half-closes the stream if the connection asks for it, runs the timers that are due, and waits.
-    /// Returns `Ready` when the caller should poll for an event.
-    fn poll_drive<S, R: Transport<S>>(
-        &mut self,
-        shared: &Shared<S, R>,
-        out: &mut Out<S, R>,
-        cx: &mut Context<'_>,
-        wake_other: &mut bool,
-    ) -> Poll<Turned> {
-        let before = out.sender.close_state();
-        shared.apply(out);
-        if let Some(group) = &mut self.group {
-            group.close(|code, reason| shared.close(out, code, reason));
-        }
-        let waited = out.sender.buffered_amount();
-        if !out.wire.has_failed() {
-            // An error is ignored here. The next read and the next call of the writer report the broken stream.
-            let written = shared.poll_write(out, cx);
-            if let Poll::Ready(Ok(())) = written {
-                buffer_pool::return_queue_memory(&mut out.sender);
-            }
-        }
-        out.wire.poll_half_close(&mut out.stream, &mut out.sender, cx);
-        if out.sender.close_state() == CloseState::Failed {
-            self.receiver.handle_ended();
-        }
-        *wake_other = out.sender.buffered_amount() != waited
-            || out.sender.close_state() != before
-            || out.wire.has_failed();
-        while let Some(ready) = out.sender.poll() {
-            if let Event::Closed(how) = self.inbox.event(ready) {
-                *self.outcome = Some(how);
-                out.wire.end(&mut out.stream, &out.sender, cx);
-                return Poll::Ready(Turned::Closed(how));
-            }
-            // The only other event is `Writable`. It is not needed, because `wake_other` wakes a writer that waits for
-            // space in the queue.
-        }
-        if out.sender.close_state() == CloseState::Ended {
-            return Poll::Ready(Turned::Over);
-        }
-        let at = out.sender.poll_timeout();
-        #[cfg(feature = "deflate")]
-        let at = [at, out.sender.release_at().filter(|_| self.receiver.can_release_inflater())]
-            .into_iter()
-            .flatten()
-            .min();
-        let messages = self.receiver.counters().messages;
-        let now = ready!(out.wire.clock().poll_due_reading(cx, at, self.inbox, messages));
-        #[cfg(feature = "deflate")]
-        if out.sender.release_at().is_some_and(|at| at <= now) {
-            self.receiver.release_inflater();
-        }
-        out.wire.handle_timeout(&mut out.sender, now);
-        Poll::Ready(Turned::Again)
-    }
-}
-
-/// The result of one call of `poll_read_or_drive`.
-enum Turned {
-    /// The caller polls for an event, and then calls `poll_read_or_drive` again.
-    Again,
-    /// The connection has ended.
-    Closed(Outcome),
-    /// The connection had already ended, and its outcome was reported earlier.
-    Over,
 }
 
 impl<S, R: Transport<S>> Stream for Reader<S, R> {

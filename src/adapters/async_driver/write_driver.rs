@@ -43,6 +43,10 @@ pub(super) struct WriteDriver<R> {
     error: Option<ErrorKind>,
     /// Bytes that were read while a call waited to send.
     read_ahead: ReadAhead,
+    /// When the stream last took bytes.
+    took_at: Instant,
+    /// When bytes were last read ahead.
+    ahead_at: Instant,
     /// The time of the last read with input, while a part of this input is not decoded because a receiving call
     /// returned an event first. `None` if all input is decoded, or if the undecoded rest was reported to the timers.
     undecoded_since: Option<Instant>,
@@ -58,6 +62,8 @@ impl<R: Timer> WriteDriver<R> {
             closed: false,
             error: None,
             read_ahead: ReadAhead::new(),
+            took_at: latest,
+            ahead_at: latest,
             undecoded_since: None,
         }
     }
@@ -80,15 +86,15 @@ impl<R: Timer> WriteDriver<R> {
     where
         R: Transport<S>,
     {
-        let read = if self.read_ahead.is_empty() {
+        let (read, at) = if self.read_ahead.is_empty() {
             let most = to.len();
-            check_count(R::poll_read(stream, cx, to), most)
+            // The clock may show an earlier time. But no Ping was written between that time and now, so the difference
+            // does not matter.
+            (check_count(R::poll_read(stream, cx, to), most), self.clock.now())
         } else {
-            Poll::Ready(self.read_ahead.take(to))
+            (Poll::Ready(self.read_ahead.take(to)), self.ahead_at)
         };
-        // The clock may show an earlier time. But no Ping was written between that time and now, so the difference does
-        // not matter.
-        self.undecoded_since = matches!(read, Poll::Ready(Ok(1..))).then(|| self.clock.now());
+        self.undecoded_since = matches!(read, Poll::Ready(Ok(1..))).then_some(at);
         read
     }
 
@@ -169,7 +175,7 @@ impl<R: Timer> WriteDriver<R> {
                 Poll::Ready(Ok(0)) => {
                     return Poll::Ready(Err(self.fail(half, ErrorKind::WriteZero.into())));
                 }
-                Poll::Ready(Ok(_)) => self.unflushed = true,
+                Poll::Ready(Ok(_)) => (self.unflushed, self.took_at) = (true, self.clock.now()),
                 Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(self.fail(half, error))),
                 Poll::Pending => return Poll::Pending,

@@ -32,6 +32,8 @@ mod client;
 mod connect_error;
 mod connecting;
 #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
+mod failed_addresses;
+#[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
 mod hops;
 #[cfg(feature = "http")]
 mod http_request;
@@ -60,11 +62,11 @@ pub(super) use attempts::Attempts;
 #[cfg(any(feature = "net", feature = "tokio"))]
 pub use attempts::{ReconnectStopped, ReconnectTarget};
 pub use client::Client;
-#[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
-pub(super) use connect_error::FailedAddresses;
 #[cfg(unix)]
 pub(super) use connect_error::name_path;
 pub use connect_error::{ConnectError, ReceivedResponse};
+#[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
+pub(super) use failed_addresses::FailedAddresses;
 pub(super) use plain_request::PlainRequest;
 pub(super) use receiving::Pending;
 #[cfg(any(feature = "tokio", feature = "futures-io"))]

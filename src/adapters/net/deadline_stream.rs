@@ -14,17 +14,20 @@
 //! - The clock is read after each call on the stream, and the time is stored in `now`. `read_at` is the value of `now`
 //!   at the last read.
 
+mod calls;
+
 use core::fmt;
-use core::time::Duration;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::TcpStream;
 use std::prelude::v1::*;
+
+use calls::{CallResult, Wait};
 
 use super::blocking_mode::BlockingMode;
 use super::clock::Clock;
 use super::read_ahead::ReadAhead;
 use super::stream::Stream;
-use super::timeouts::{Direction, SHORTEST, Timeouts};
+use super::timeouts::{Direction, Timeouts};
 use super::wrapped_stream::WrappedStream;
 use crate::{Connection, Inbox, Instant};
 
@@ -57,6 +60,8 @@ pub(super) struct DeadlineStream<S> {
     unflushed: bool,
     /// True if the last flush found the stream full.
     flush_waits: bool,
+    /// When the call began in which the stream last took bytes.
+    took_at: Instant,
     /// The error of the write that failed. Every later write returns it.
     write_error: Option<ErrorKind>,
     /// The directions that were closed.
@@ -69,26 +74,6 @@ enum Ended {
     Nothing,
     Sending,
     Both,
-}
-
-/// How long a call on the stream can block.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Wait {
-    /// The call does not block, because the stream is in non-blocking mode during the call.
-    Not,
-    /// The call blocks for this time at most, because a timeout is set.
-    For(Duration),
-    /// The call has no timeout. It blocks without limit, or not at all if the application has set non-blocking mode.
-    AsTheStreamDoes,
-}
-
-/// The result of a call on the stream.
-enum CallResult<T> {
-    Done(T),
-    /// The call must be made again: a signal interrupted it, or another handle had switched the blocking mode.
-    Interrupted,
-    /// The timeout ran out, or a non-blocking call found the stream not ready.
-    Waited,
 }
 
 /// The result of a write.
@@ -152,6 +137,7 @@ impl<S: Stream + Send + 'static> DeadlineStream<S> {
             keeps_refused_bytes: self.keeps_refused_bytes,
             unflushed: self.unflushed,
             flush_waits: self.flush_waits,
+            took_at: self.took_at,
             write_error: self.write_error,
             ended: self.ended,
         };
@@ -176,6 +162,7 @@ impl<S> DeadlineStream<S> {
             ahead_at: start,
             undecoded_since: None,
             flush_waits: false,
+            took_at: start,
             write_error: None,
             ended: Ended::Nothing,
         }
@@ -407,6 +394,10 @@ impl<S> DeadlineStream<S> {
         let waited = self.has_waited(wait, began);
         Ok(match self.store_write_error(call)? {
             CallResult::Done(n) => {
+                if n > 0 {
+                    // The stream may have taken the bytes at once, and then have blocked until the timeout.
+                    self.took_at = began;
+                }
                 self.unflushed = self.stream.has_unflushed_bytes();
                 // If a blocking socket takes only a part of the bytes, it was full until the timeout.
                 Written { n, full: n < offered && waited }
@@ -414,6 +405,11 @@ impl<S> DeadlineStream<S> {
             CallResult::Interrupted => Written { n: 0, full: waited },
             CallResult::Waited => Written { n: 0, full: true },
         })
+    }
+
+    /// Returns when the call began in which the stream last took bytes.
+    pub(super) const fn took_at(&self) -> Instant {
+        self.took_at
     }
 
     /// Returns whether a read of this or another handle has produced bytes that need a flush, for example an answer of
@@ -481,79 +477,6 @@ impl<S> DeadlineStream<S> {
             self.stream.abort();
         }
     }
-
-    /// Prepares the stream so that the next call in `direction` ends at `deadline`. If less than [`SHORTEST`] is left,
-    /// and the stream is known to be in blocking mode, switches to non-blocking mode. Otherwise sets a timeout.
-    fn arrange(&mut self, direction: Direction, deadline: Option<Instant>) -> io::Result<Wait> {
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(self.now));
-        if left.is_some_and(|left| left < SHORTEST) && self.mode.is_blocking() {
-            self.mode.switched();
-            if self.stream.set_nonblocking(true)? {
-                return Ok(Wait::Not);
-            }
-            self.mode.switched();
-        }
-        let time = self.timeouts.set(&mut self.stream, direction, left)?;
-        Ok(time.map_or(Wait::AsTheStreamDoes, Wait::For))
-    }
-
-    /// Performs a call that [`arrange`](Self::arrange) has prepared, restores the blocking mode, and reads the clock.
-    fn call<T>(
-        &mut self,
-        wait: Wait,
-        deadline: Option<Instant>,
-        call: impl FnOnce(&mut WrappedStream<S>) -> io::Result<T>,
-    ) -> io::Result<CallResult<T>> {
-        let (began, switches) = (self.now, self.mode.switches());
-        let result = call(&mut self.stream);
-        if wait == Wait::Not {
-            self.stream.set_nonblocking(false)?;
-            self.mode.switched();
-        }
-        let now = self.read_clock();
-        match result {
-            Ok(done) => Ok(CallResult::Done(done)),
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(CallResult::Interrupted),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                if wait == Wait::Not {
-                    return Ok(CallResult::Waited);
-                }
-                if self.mode.may_have_been_switched(switches) {
-                    // The other handle may have switched the stream to non-blocking mode during the call. The call may
-                    // have failed only for this reason.
-                    return Ok(CallResult::Interrupted);
-                }
-                // Either the timeout ran out, or the stream is in non-blocking mode. The elapsed time tells which. Some
-                // systems return early, so a quarter of the timeout is enough. If the stream is in non-blocking mode,
-                // the caller must get the error. Otherwise a loop that repeats the call would keep the processor busy.
-                let waited = self.has_waited(wait, began);
-                if waited || error.kind() == ErrorKind::WouldBlock {
-                    self.mode.learn(waited);
-                }
-                let due = deadline.is_some_and(|deadline| deadline <= now);
-                if waited || due { Ok(CallResult::Waited) } else { Err(error) }
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Returns whether a call that began at `began` has blocked. Call this after the call has ended.
-    ///
-    /// A call that blocked found the stream not ready, even if it was then interrupted.
-    fn has_waited(&self, wait: Wait, began: Instant) -> bool {
-        let took = self.now.saturating_duration_since(began);
-        matches!(wait, Wait::For(time) if took >= time / 4)
-    }
-
-    /// Stores the error of a failed write, and returns `result`. `WouldBlock` is not a failure.
-    fn store_write_error<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
-        if let Err(error) = &result {
-            if error.kind() != ErrorKind::WouldBlock {
-                self.write_error = Some(error.kind());
-            }
-        }
-        result
-    }
 }
 
 impl<S: fmt::Debug> fmt::Debug for DeadlineStream<S> {
@@ -567,6 +490,7 @@ impl<S: fmt::Debug> fmt::Debug for DeadlineStream<S> {
 
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
     use std::sync::{Arc, Mutex};
 
     use super::*;

@@ -321,12 +321,21 @@ impl Reader {
         let read = self.link.read(space, deadline);
         if !matches!(read, Ok(Some(1..))) {
             self.shared.pending().read_found_nothing(self.link.read_at());
+            // If another thread has the lock, a later read does this.
+            if let Some(mut out) = self.shared.try_lock() {
+                let now = out.read_clock();
+                out.apply_replies(now);
+                out.sender().handle_all_decoded();
+                out.sender().handle_timeout(self.link.read_at());
+            }
         }
         match read {
             Ok(Some(0)) => self.end_input(stalled, deadline),
             Ok(Some(n)) => {
                 self.inbox.handle_read(n);
-                self.shared.pending().set_read_at(self.link.read_at());
+                // The input may have been read ahead, long before this call.
+                let input_at = self.link.take_undecoded_since().unwrap_or(self.link.read_at());
+                self.shared.pending().set_read_at(input_at, self.link.read_at());
             }
             Ok(None) if stalled || deadline != due => {}
             Ok(None) => {

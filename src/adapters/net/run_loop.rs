@@ -137,8 +137,9 @@ impl<S> RunLoop<S> {
         match self.link.read(space, deadline) {
             Ok(Some(0)) => return self.end(write_blocks),
             Ok(Some(n)) => self.inbox.handle_read(n),
-            Ok(None) if deadline != due => {}
+            Ok(None) if deadline != due => self.handle_silence(),
             Ok(None) => {
+                self.handle_silence();
                 // A timer was due before any input arrived. So the connection is idle, and its empty buffers are freed.
                 self.connection.release_idle();
                 self.inbox.release_idle();
@@ -163,6 +164,12 @@ impl<S> RunLoop<S> {
             }
         }
         Ok(())
+    }
+
+    /// Runs the timers that are due, after all input was decoded and a read has found nothing.
+    fn handle_silence(&mut self) {
+        self.connection.handle_all_decoded();
+        self.connection.handle_timeout(self.link.read_at());
     }
 
     /// Runs the timers that are due, and writes. After a failed write the timers still run, and the loop still reads

@@ -65,8 +65,8 @@ pub(super) struct LockedOut<'a> {
 impl Shared {
     /// Creates the shared state of two halves. `link` is the stream to write to.
     pub(super) fn new(mut link: DeadlineStream<Half>, sender: Sender<Outbox>) -> Self {
-        let has_undecoded = link.take_undecoded_since().is_some();
-        let pending = ThreadReplies::new(&sender, link.read_at(), has_undecoded);
+        let undecoded_since = link.take_undecoded_since();
+        let pending = ThreadReplies::new(&sender, link.read_at(), undecoded_since);
         Self { pending, out: Mutex::new(Out { link, sender, has_rest: false }) }
     }
 

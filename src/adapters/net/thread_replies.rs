@@ -86,14 +86,15 @@ impl Deref for ThreadReplies {
 }
 
 impl ThreadReplies {
-    /// Creates the state for the halves of the connection that `sender` belongs to. `read_at` is the time when input
-    /// was last read. `has_undecoded` says whether a part of this input may still be undecoded.
-    pub(super) fn new(sender: &Sender<Outbox>, read_at: Instant, has_undecoded: bool) -> Self {
+    /// Creates the state for the halves of the connection that `sender` belongs to. `read_at` is the time of the last
+    /// read. `undecoded_since` is the time of the last read with input, if a part of this input may still be undecoded.
+    pub(super) fn new(sender: &Sender<Outbox>, read_at: Instant, undecoded_since: Option<Instant>) -> Self {
+        let input_at = undecoded_since.unwrap_or(read_at);
         let max_block_time = sender.shortest_timeout().map(|time| time.max(SHORTEST_NAP));
         Self {
             pending: PendingReplies::new(sender),
-            reads: Mutex::new(Reads { input_at: read_at, ended_at: read_at, began_at: None }),
-            has_undecoded: AtomicBool::new(has_undecoded),
+            reads: Mutex::new(Reads { input_at, ended_at: read_at, began_at: None }),
+            has_undecoded: AtomicBool::new(undecoded_since.is_some()),
             messages: WaitingMessages::new(),
             status: SenderStatus::new(sender),
             max_block_time,
@@ -114,10 +115,10 @@ impl ThreadReplies {
         &self.status
     }
 
-    /// Records that input was read at this time. If an application pauses between two receiving calls, the timers still
-    /// count from this time.
-    pub(super) fn set_read_at(&self, at: Instant) {
-        *lock(&self.reads) = Reads { input_at: at, ended_at: at, began_at: None };
+    /// Records that a read has returned input at `now`, which arrived at `input_at`. If an application pauses between two
+    /// receiving calls, the timers still count from `input_at`.
+    pub(super) fn set_read_at(&self, input_at: Instant, now: Instant) {
+        *lock(&self.reads) = Reads { input_at, ended_at: now, began_at: None };
         self.pending.set_decoded_all(false);
         self.has_undecoded.store(true, Ordering::Release);
         self.pending.received(false);

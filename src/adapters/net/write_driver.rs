@@ -14,8 +14,8 @@
 //!                     (also once per slice if the stream is not full)
 //! ```
 //!
-//! The loops in `run_loop.rs` and `reader.rs` call this file. `deadline_stream.rs` sets the timeouts of the stream, and
-//! `read_ahead.rs` stores the bytes that were read ahead.
+//! The loops in `run_loop.rs` and `reader.rs` call this file. `timers.rs` in this folder runs the timers and reads ahead.
+//! `deadline_stream.rs` sets the timeouts of the stream, and `read_ahead.rs` stores the bytes that were read ahead.
 //!
 //! Invariants:
 //! - If a stream may have kept the bytes of a write that it refused
@@ -23,17 +23,18 @@
 //!   `Sender::poll_transmit_retryable` returns these bytes first.
 //! - Once the connection has ended, nothing is written or flushed.
 
+mod timers;
+
 use core::time::Duration;
 use std::prelude::v1::*;
 
 use super::deadline_stream::{DeadlineStream, Flush, MAX_SLICES};
 use super::interest::{Interest, would_block};
-use super::thread_replies::{SHORTEST_NAP, ThreadReplies};
+use super::thread_replies::ThreadReplies;
 use crate::CloseState;
 use crate::adapters::error::Error;
 use crate::{
-    CloseCode, Instant, Message, Outbox, PendingReply, SendError, SendOptions, Sender, SendingHalf,
-    UnsentMessage,
+    CloseCode, Instant, Message, Outbox, SendError, SendOptions, Sender, SendingHalf, UnsentMessage,
 };
 
 /// The longest time for which one write blocks. After this time timers run, and input is read ahead.
@@ -184,7 +185,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
             return Ok(());
         }
         let is_out = self.is_out();
-        self.handle_due(is_out, is_out);
+        self.handle_due(is_out);
         // This write must not block: the caller must queue its frame soon, because the frame can be a Close, which
         // starts the close timeout.
         match self.write_now() {
@@ -196,20 +197,14 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
     /// Writes the whole queue. Blocks until the queue is written or the connection ends.
     pub(super) fn write_out(&mut self) -> Result<(), Error> {
         self.link.read_clock();
-        // Whether the stream has taken bytes since a timer was last due.
-        let mut took = false;
         loop {
             let step = self.write_once(None)?;
-            let progressed = step == Step::Progress;
-            took |= progressed;
             match step {
                 Step::Done => return Ok(()),
                 Step::Progress if !self.read_ahead_is_due() => {}
                 Step::Progress | Step::Stalled => self.read_ahead_unless_split(),
             }
-            if self.handle_due(took, progressed) {
-                took = false;
-            }
+            self.handle_due(step == Step::Progress);
         }
     }
 
@@ -385,106 +380,6 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
     /// Returns whether the queue is empty and the stream is flushed.
     pub(super) fn is_out(&self) -> bool {
         self.half.sender().buffered_amount() == 0 && !self.link.is_unflushed()
-    }
-
-    /// Returns whether a timer is due.
-    fn is_due(&self) -> bool {
-        self.half.sender().poll_timeout().is_some_and(|due| due <= self.link.now())
-    }
-
-    /// Runs the timers that are due. If this thread also reads, first reads ahead, because input shows that the peer is
-    /// alive. The timers then run with the time of this read. Returns whether a timer was due.
-    ///
-    /// `took` is true if the stream has taken bytes since a timer was last due. If nobody reads, because the
-    /// application does not receive, the expected Pong may lie in the stream. So the peer counts as alive, as long as
-    /// the stream takes what is written. There are two cases:
-    ///
-    /// - The read-ahead buffer is full. No Ping is then sent.
-    /// - The reader of a split WebSocket does not read. Pings are still sent. If the reader has read a short time ago,
-    ///   it will soon read again, and then runs the timers itself, with the time of that read. So this call then does
-    ///   nothing if `can_wait` is true. If this call counted the peer as alive each time, a peer that answers no Ping
-    ///   would never be detected.
-    fn handle_due(&mut self, took: bool, can_wait: bool) -> bool {
-        self.apply();
-        if !self.is_due() {
-            return false;
-        }
-        self.report_undecoded();
-        let now = self.link.now();
-        if let Some(pending) = self.pending {
-            let unread_for = pending.unread_for(now);
-            if took && unread_for > SHORTEST_NAP && self.half.sender().close_state() == CloseState::Open {
-                if can_wait && pending.max_block_time().is_some_and(|most| unread_for <= most) {
-                    return true;
-                }
-                self.half.apply(now, PendingReply::Undecoded);
-            }
-            self.half.handle_send_timeout(now);
-            return true;
-        }
-        let read = self.read_ahead();
-        if took && self.link.is_ahead_full() {
-            self.half.handle_undecoded(self.link.now());
-        }
-        match read {
-            // The peer is alive. The new input must be decoded before a timer runs: it may contain the Pong that the
-            // timer waits for.
-            Some(1..) if self.half.sender().close_state() == CloseState::Open => {}
-            Some(_) => self.half.handle_send_timeout(self.link.read_at()),
-            None => self.half.handle_send_timeout(self.link.now()),
-        }
-        true
-    }
-
-    /// Reports to the timers that a receiving call has returned an event and has not decoded the rest of the input. The
-    /// rest may contain the Pong that a timer waits for.
-    fn report_undecoded(&mut self) {
-        let undecoded_since = match self.pending {
-            Some(pending) => pending.take_undecoded_since(),
-            None => self.link.take_undecoded_since(),
-        };
-        if let Some(at) = undecoded_since {
-            self.half.apply(at, PendingReply::Undecoded);
-        }
-        // If the receiving thread has decoded the rest in the meantime, its replies are stored now.
-        self.apply();
-    }
-
-    /// Queues the waiting messages and the replies that the receiving half has stored.
-    fn apply(&mut self) {
-        if let Some(pending) = self.pending {
-            pending.apply(self.half, self.link.now(), self.mark);
-        }
-    }
-
-    /// Returns whether to read ahead now although the stream may take more bytes: once per [`WRITE_TIME_SLICE`].
-    /// Without this, if the peer reads slowly and steadily, the call would read no input until the whole queue was
-    /// written.
-    fn read_ahead_is_due(&self) -> bool {
-        self.link.now().saturating_duration_since(self.link.read_at()) >= WRITE_TIME_SLICE
-    }
-
-    /// Reads ahead the input that has arrived, unless another thread reads.
-    fn read_ahead_unless_split(&mut self) {
-        if self.pending.is_none() {
-            self.read_ahead();
-        }
-    }
-
-    /// Reads ahead the input that has arrived, and reports it to the timers unless it is decoded next. Returns the
-    /// result of [`DeadlineStream::read_ahead`].
-    fn read_ahead(&mut self) -> Option<usize> {
-        let read = self.link.read_ahead();
-        if read.is_some_and(|n| n > 0) {
-            if !self.decodes_next {
-                self.half.handle_undecoded(self.link.read_at());
-            }
-        } else if read.is_some() && self.link.knows_end() {
-            // The end is reported without its position in the message, because the input before the end is not decoded
-            // yet.
-            self.half.handle_peer_half_closed(self.link.now());
-        }
-        read
     }
 }
 

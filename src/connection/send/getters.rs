@@ -142,6 +142,12 @@ impl<O: WriteQueue> Sender<O> {
         &self.config
     }
 
+    /// Returns [`Config::pong_timeout`], or `None` if there is no limit.
+    #[must_use]
+    pub fn pong_timeout(&self) -> Option<Duration> {
+        self.config.pong_timeout.duration()
+    }
+
     /// Returns the role of this endpoint.
     #[must_use]
     pub const fn role(&self) -> Role {

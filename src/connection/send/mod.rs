@@ -278,8 +278,20 @@ impl<O: WriteQueue> Sender<O> {
 
     /// Records that input was received that will be decoded later. So the peer is alive, and the input may contain the
     /// answer to a Ping.
+    ///
+    /// The Pong timeout of the Pings that are written stops. After the input is decoded, call
+    /// [`handle_all_decoded`](Self::handle_all_decoded).
     pub fn handle_undecoded(&mut self, now: Instant) {
         self.timers.received_undecoded(now);
+    }
+
+    /// Records that all input is decoded, and that a read has then found no further input. So the Pong timeout that
+    /// [`handle_undecoded`](Self::handle_undecoded) or [`PendingReply::Undecoded`] has stopped goes on, unless the input
+    /// contained the Pong.
+    ///
+    /// Without this call, a peer that answers no Ping is found dead only after the next Ping.
+    pub fn handle_all_decoded(&mut self) {
+        self.timers.all_decoded();
     }
 
     /// Handles the end of the stream, by end of file or by reset. `position` comes from

@@ -177,9 +177,11 @@ impl<S, R: Transport<S>> Inner<S, R> {
             self.turn.count_read();
             return Poll::Ready(self.handle_read(read));
         }
+        // All input is decoded, and the stream has no more.
+        self.connection.handle_all_decoded();
         self.inbox.give_back();
         self.begin_turn();
-        self.poll_drive(cx)
+        self.poll_drive(cx, true)
     }
 
     /// Begins a new turn. Called when all input was decoded, and when the task has yielded.
@@ -207,7 +209,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
         }
         // Events that `poll_drive` causes are polled in the next turn. An error is returned at once, and the next call
         // begins a new turn.
-        if let Poll::Ready(Err(error)) = self.poll_drive(cx) {
+        if let Poll::Ready(Err(error)) = self.poll_drive(cx, false) {
             self.begin_turn();
             return Poll::Ready(Err(error));
         }
@@ -254,8 +256,11 @@ impl<S, R: Transport<S>> Inner<S, R> {
 
     /// Writes the queue, half-closes the stream if the connection asks for it, runs the timers that are due, and waits.
     /// Returns `Ready` when the caller should poll for an event.
+    ///
+    /// `has_read` is true if the stream had no input just now. Otherwise, if a timer is due, the input that has arrived is
+    /// read ahead first, because it shows that the peer is alive.
     #[inline(always)]
-    fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    fn poll_drive(&mut self, cx: &mut Context<'_>, has_read: bool) -> Poll<Result<(), Error>> {
         if self.group.must_close(cx) {
             let now = self.wire.clock().read_clock();
             self.group.close(|code, reason| self.connection.close(now, code, reason));
@@ -274,6 +279,9 @@ impl<S, R: Transport<S>> Inner<S, R> {
         self.wire.clock().record_received(&mut self.connection);
         let (at, messages) = (self.connection.poll_timeout(), self.connection.received().messages);
         let now = ready!(self.wire.clock().poll_due_reading(cx, at, &mut self.inbox, messages));
+        if !has_read {
+            self.wire.do_due(&mut self.stream, &mut self.connection, cx);
+        }
         self.wire.handle_timeout(&mut self.connection, now);
         Poll::Ready(Ok(()))
     }

@@ -111,7 +111,7 @@ impl<R: Timer> WriteDriver<R> {
 
     /// Returns whether a timer is due at the time when the clock was last read.
     fn is_due(&self, half: &impl SendingHalf) -> bool {
-        half.poll_timeout().is_some_and(|at| at <= self.clock.now())
+        half.sender().poll_timeout().is_some_and(|at| at <= self.clock.now())
     }
 
     /// Reads ahead. Any input shows that the peer is alive, so it restarts the timers that detect a dead peer.
@@ -120,7 +120,8 @@ impl<R: Timer> WriteDriver<R> {
         R: Transport<S>,
     {
         if self.read_ahead.fill::<S, R>(stream, cx) {
-            half.handle_undecoded(self.clock.now());
+            self.ahead_at = self.clock.now();
+            half.handle_undecoded(self.ahead_at);
         }
     }
 
@@ -135,15 +136,30 @@ impl<R: Timer> WriteDriver<R> {
         half.handle_timeout(now);
     }
 
+    /// Does the same as [`handle_timeout`](Self::handle_timeout) for a call that sends. Messages that have arrived are
+    /// kept, also if the connection fails.
+    fn handle_send_timeout(&mut self, half: &mut impl SendingHalf, now: Instant) {
+        self.report_undecoded(half);
+        half.handle_send_timeout(now);
+    }
+
     /// Reads ahead for a call that waits to send. Then waits for the next deadline, and runs the timers that are due.
+    ///
+    /// If the read-ahead buffer is full, because the application does not receive, the expected Pong may lie in the
+    /// stream. So the peer counts as alive if the stream has taken bytes during the last Pong timeout.
     fn poll_wait<S>(&mut self, stream: &mut S, half: &mut impl SendingHalf, cx: &mut Context<'_>) -> Poll<()>
     where
         R: Transport<S>,
     {
         self.clock.read_clock_for(half);
         self.read_ahead(stream, half, cx);
-        let now = ready!(self.clock.poll_due(cx, half.poll_timeout()));
-        self.handle_timeout(half, now);
+        let now = ready!(self.clock.poll_due(cx, half.sender().poll_timeout()));
+        let taken_for = now.saturating_duration_since(self.took_at);
+        if self.read_ahead.is_full() && half.sender().pong_timeout().is_none_or(|timeout| taken_for < timeout)
+        {
+            half.handle_undecoded(now);
+        }
+        self.handle_send_timeout(half, now);
         Poll::Ready(())
     }
 
@@ -152,8 +168,12 @@ impl<R: Timer> WriteDriver<R> {
     ///
     /// If the read-ahead buffer is full, because the application does not receive, the expected Pong may lie in the
     /// stream. So no Ping is then sent, and the peer counts as alive.
-    fn do_due<S>(&mut self, stream: &mut S, half: &mut impl SendingHalf, cx: &mut Context<'_>)
-    where
+    pub(in crate::adapters::async_driver) fn do_due<S>(
+        &mut self,
+        stream: &mut S,
+        half: &mut impl SendingHalf,
+        cx: &mut Context<'_>,
+    ) where
         R: Transport<S>,
     {
         self.clock.read_clock_for(half);
@@ -161,6 +181,6 @@ impl<R: Timer> WriteDriver<R> {
         if self.read_ahead.is_full() {
             half.handle_undecoded(self.clock.now());
         }
-        self.handle_timeout(half, self.clock.now());
+        self.handle_send_timeout(half, self.clock.now());
     }
 }

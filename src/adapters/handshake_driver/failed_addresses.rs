@@ -1,0 +1,87 @@
+//! [`FailedAddresses`]: the addresses of a host that could not be connected to, and the error that names them all.
+
+use core::net::SocketAddr;
+use std::io;
+use std::prelude::v1::*;
+
+use super::connect_error::{ConnectError, explain};
+
+/// The failed attempts to connect to the addresses of a host.
+#[derive(Debug, Default)]
+pub(in crate::adapters) struct FailedAddresses {
+    /// All addresses that were tried, each with its error, separated by commas.
+    attempts: String,
+    /// The error that represents the others.
+    error: Option<io::Error>,
+}
+
+impl FailedAddresses {
+    /// Records that connecting to `address` has failed with `error`.
+    ///
+    /// The kind of the result is that of the last address that answered, because the other addresses may only be
+    /// unreachable from here. If no address answered, it is the kind of the last error.
+    pub(in crate::adapters) fn failed(&mut self, address: SocketAddr, error: io::Error) {
+        let comma = if self.attempts.is_empty() { "" } else { ", " };
+        self.attempts += &std::format!("{comma}{address}: {error}");
+        if answered(&error) || !self.error.as_ref().is_some_and(answered) {
+            self.error = Some(error);
+        }
+    }
+
+    /// Returns the error that names all recorded addresses. Its source is the error of the address that gave the kind.
+    pub(in crate::adapters) fn into_error<S>(self) -> ConnectError<S> {
+        let Self { attempts, error } = self;
+        ConnectError::Connect(match error {
+            Some(error) => explain(error, attempts),
+            None => io::Error::new(io::ErrorKind::NotFound, "the host has no address"),
+        })
+    }
+}
+
+/// Returns whether an error of an attempt to connect comes from the host, and not from the network.
+fn answered(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod tests {
+    use core::error::Error;
+
+    use super::*;
+
+    /// Records the errors of several addresses, and returns the error that represents them.
+    fn tried(errors: &[io::ErrorKind]) -> io::Error {
+        let mut tried = FailedAddresses::default();
+        for (port, kind) in (1..).zip(errors) {
+            tried.failed(SocketAddr::from(([127, 0, 0, 1], port)), (*kind).into());
+        }
+        let ConnectError::<()>::Connect(error) = tried.into_error() else { std::panic!("not Connect") };
+        error
+    }
+
+    #[test]
+    fn the_error_of_the_system_is_the_source_of_the_error_that_names_the_address() {
+        let mut tried = FailedAddresses::default();
+        tried.failed(SocketAddr::from(([127, 0, 0, 1], 1)), io::Error::from_raw_os_error(13));
+        let error = tried.into_error::<()>();
+        assert!(error.to_string().contains("127.0.0.1:1: "), "{error}");
+        let source = error.source().and_then(Error::source).unwrap();
+        assert_eq!(source.downcast_ref::<io::Error>().unwrap().raw_os_error(), Some(13));
+    }
+
+    #[test]
+    fn the_kind_is_that_of_an_address_that_answered() {
+        use io::ErrorKind::{ConnectionRefused, ConnectionReset, NetworkUnreachable, TimedOut};
+        for (errors, kind) in [
+            (&[ConnectionRefused, NetworkUnreachable][..], ConnectionRefused),
+            (&[NetworkUnreachable, ConnectionRefused], ConnectionRefused),
+            (&[TimedOut, ConnectionRefused, TimedOut], ConnectionRefused),
+            (&[ConnectionRefused, ConnectionReset], ConnectionReset),
+            (&[NetworkUnreachable, TimedOut], TimedOut),
+            (&[], io::ErrorKind::NotFound),
+        ] {
+            assert_eq!(tried(errors).kind(), kind, "{errors:?}");
+        }
+    }
+}
