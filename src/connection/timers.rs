@@ -281,10 +281,10 @@ impl Timers {
 
 /// The unanswered Pings, in the order in which they were queued.
 ///
-/// If there are more than [`TRACKED`] Pings, one of them is dropped. This is the oldest if it counts as possibly answered,
-/// and otherwise the Ping before the newest. So the Ping that decides whether the peer is dead is always stored: the
-/// oldest that does not count as possibly answered. The newest is stored too. It is the only one that the peer must
-/// answer (RFC 6455 section 5.5.3).
+/// If there are more than [`TRACKED`] Pings, the newest Ping replaces the Ping before it. But if all Pings before that one
+/// count as possibly answered, one of these is dropped instead. So three Pings are always stored: the oldest, the Ping
+/// that decides whether the peer is dead, and the newest. The oldest that does not count as possibly answered decides.
+/// The newest is the only one that the peer must answer (RFC 6455 section 5.5.3).
 #[derive(Debug)]
 struct Pings {
     /// When each Ping was written, or when it was queued if it is not written yet. [`Instant::NEVER`] in entries that
@@ -385,12 +385,16 @@ impl Pings {
             self.len()
         } else {
             // The two counts must not include the Ping that is dropped.
-            if let Some(left) = self.marks.maybe_answered_count().checked_sub(1) {
-                self.sent.rotate_left(1);
-                self.payload_hashes.rotate_left(1);
-                self.marks.set_maybe_answered_count(left);
+            if self.marks.maybe_answered_count() == LAST_TRACKED {
+                self.marks.set_maybe_answered_count(LAST_TRACKED - 1);
+                // Only the newest Ping does not count as possibly answered, so it must be kept.
+                let [_, sent @ ..] = &mut self.sent;
+                let [_, payload_hashes @ ..] = &mut self.payload_hashes;
+                sent.rotate_left(1);
+                payload_hashes.rotate_left(1);
             } else {
                 self.marks.set_unwritten_count(self.marks.unwritten_count().saturating_sub(1));
+                self.marks.set_maybe_answered_count(self.marks.maybe_answered_count().min(LAST_TRACKED));
             }
             LAST_TRACKED.into()
         };
@@ -479,8 +483,8 @@ mod tests {
     fn s5_5_3_pings_after_undecoded_input_do_not_move_the_deadline_of_the_first_of_them() {
         let config = Config::new();
         let mut timers = Timers::new(Instant::ZERO);
-        let ping = |timers: &mut Timers, second| {
-            timers.ping_queued(at(second), b"");
+        let ping = |timers: &mut Timers, second: u32| {
+            timers.ping_queued(at(second), &second.to_be_bytes());
             timers.pings_written(at(second), 0);
         };
         for second in [0, 5, 10] {
@@ -494,6 +498,9 @@ mod tests {
         // The input contained no Pong.
         timers.all_decoded();
         assert!(timers.next(&config).0 <= at(60));
+        // The oldest Ping is still known.
+        timers.pong(at(46), &[0; 4]);
+        assert_eq!(timers.round_trip(), Some(SECOND * 46));
     }
 
     #[test]
