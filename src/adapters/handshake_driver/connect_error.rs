@@ -438,34 +438,3 @@ impl NotConnected {
         }
     }
 }
-
-/// Returns an error of the same kind that names the path of a Unix socket. Its source is `error`.
-#[cfg(all(unix, any(feature = "net", feature = "tokio", feature = "async-io")))]
-pub(in crate::adapters) fn name_path(path: &std::path::Path, error: io::Error) -> io::Error {
-    let text = std::format!("{}: {error}", path.display());
-    explain(error, text)
-}
-
-/// Returns an error of the same kind with another text. Its source is `error`.
-pub(super) fn explain(error: io::Error, text: String) -> io::Error {
-    io::Error::new(error.kind(), Explained { text, error })
-}
-
-/// The inner error of an [`io::Error`] whose text says more than that of the system.
-#[derive(Debug)]
-struct Explained {
-    text: String,
-    error: io::Error,
-}
-
-impl fmt::Display for Explained {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl Error for Explained {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.error)
-    }
-}

@@ -32,11 +32,11 @@ mod client;
 mod connect_error;
 mod connecting;
 #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
-mod failed_addresses;
-#[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
 mod hops;
 #[cfg(feature = "http")]
 mod http_request;
+#[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
+mod not_connected;
 mod plain_request;
 mod receiving;
 mod rejecting;
@@ -62,11 +62,11 @@ pub(super) use attempts::Attempts;
 #[cfg(any(feature = "net", feature = "tokio"))]
 pub use attempts::{ReconnectStopped, ReconnectTarget};
 pub use client::Client;
-#[cfg(unix)]
-pub(super) use connect_error::name_path;
 pub use connect_error::{ConnectError, ReceivedResponse};
 #[cfg(any(feature = "net", feature = "tokio", feature = "async-io"))]
-pub(super) use failed_addresses::FailedAddresses;
+pub(super) use not_connected::FailedAddresses;
+#[cfg(all(unix, any(feature = "net", feature = "tokio", feature = "async-io")))]
+pub(super) use not_connected::name_path;
 pub(super) use plain_request::PlainRequest;
 pub(super) use receiving::Pending;
 #[cfg(any(feature = "tokio", feature = "futures-io"))]

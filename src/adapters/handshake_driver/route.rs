@@ -20,7 +20,8 @@ use std::io;
 use std::prelude::v1::*;
 
 use super::client::Client;
-use super::connect_error::{ConnectError, explain};
+use super::connect_error::ConnectError;
+use super::not_connected::explain;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 use super::tls::{NotSecured, TlsHandshake};
 use super::tunneling::{NotTunneled, Tunneling};

@@ -1,10 +1,12 @@
-//! [`FailedAddresses`]: the addresses of a host that could not be connected to, and the error that names them all.
+//! Errors that name what could not be connected to: the addresses of a host ([`FailedAddresses`]), a path, or a proxy.
 
+use core::error::Error;
+use core::fmt;
 use core::net::SocketAddr;
 use std::io;
 use std::prelude::v1::*;
 
-use super::connect_error::{ConnectError, explain};
+use super::connect_error::ConnectError;
 
 /// The failed attempts to connect to the addresses of a host.
 #[derive(Debug, Default)]
@@ -43,11 +45,40 @@ fn answered(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset)
 }
 
+/// Returns an error of the same kind that names the path of a Unix socket. Its source is `error`.
+#[cfg(unix)]
+pub(in crate::adapters) fn name_path(path: &std::path::Path, error: io::Error) -> io::Error {
+    let text = std::format!("{}: {error}", path.display());
+    explain(error, text)
+}
+
+/// Returns an error of the same kind with another text. Its source is `error`.
+pub(super) fn explain(error: io::Error, text: String) -> io::Error {
+    io::Error::new(error.kind(), Explained { text, error })
+}
+
+/// The inner error of an [`io::Error`] whose text says more than that of the system.
+#[derive(Debug)]
+struct Explained {
+    text: String,
+    error: io::Error,
+}
+
+impl fmt::Display for Explained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Error for Explained {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod tests {
-    use core::error::Error;
-
     use super::*;
 
     /// Records the errors of several addresses, and returns the error that represents them.
