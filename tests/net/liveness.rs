@@ -1105,6 +1105,67 @@ fn a_live_peer_that_stalls_is_kept_while_the_reading_thread_is_busy() {
     drop(reader);
 }
 
+#[test]
+fn a_live_peer_is_kept_although_the_application_seldom_sends_and_does_not_receive() {
+    // The peer answers each Ping at once. Its answers are not read.
+    let answering = || stalled_between(SECOND, SECOND);
+    let stream = answering();
+    let (reader, mut writer) = stream.server(Config::new()).split().unwrap();
+    for _ in 0..10 {
+        stream.pass(40 * SECOND);
+        writer.send_text("x").unwrap();
+    }
+    drop(reader);
+    // The input that the peer sends first fills the read-ahead buffer.
+    let stream = answering();
+    stream.peer(|peer| peer.send(&frame(0x82, true, &[7; 60_000]).repeat(5)));
+    let mut ws = stream.server(Config::new());
+    for _ in 0..10 {
+        stream.pass(40 * SECOND);
+        ws.send_text("x").unwrap();
+    }
+}
+
+#[test]
+fn an_idle_peer_that_stalls_is_given_up_without_a_pong_timeout() {
+    // The peer sends more than the read-ahead buffer holds, and then reads nothing.
+    let stream = Virtual::new(1000, |_| {});
+    stream.peer(|peer| peer.send(&frame(0x82, true, &[7; 60_000]).repeat(5)));
+    let config = Config::new().ping_interval(None).pong_timeout(None).idle_timeout(Some(60 * SECOND));
+    let mut ws = stream.server(config);
+    assert!(is_closed(&ws.send_binary(&[0; 100_000])));
+    assert!(stream.now() < 80 * SECOND, "{:?}", stream.now());
+}
+
+#[test]
+fn s5_5_3_a_ping_that_a_receiving_call_has_caused_is_written_by_this_call() {
+    let stream = stalled_between(SECOND, SECOND);
+    let mut ws = stream.server(Config::new());
+    stream.pass(60 * SECOND);
+    assert!(ws.recv_timeout(Duration::ZERO).is_err());
+    stream.pass(60 * SECOND);
+    ws.send_text("x").unwrap();
+
+    let stream = stalled_between(SECOND, SECOND);
+    let (mut reader, mut writer) = stream.server(Config::new()).split().unwrap();
+    stream.pass(60 * SECOND);
+    assert!(reader.recv_timeout(Duration::ZERO).is_err());
+    stream.pass(60 * SECOND);
+    writer.send_text("x").unwrap();
+}
+
+#[test]
+fn s7_1_5_the_end_of_the_stream_is_reported_although_a_pong_is_overdue() {
+    let stream = silent();
+    let (mut reader, _writer) = stream.server(quick()).split().unwrap();
+    assert!(reader.recv_timeout(ms(600)).is_err());
+    stream.pass(ms(10));
+    stream.peer(Peer::end);
+    stream.pass(ms(5000));
+    assert_eq!(reader.recv().unwrap(), None);
+    assert!(matches!(reader.wait_closed().unwrap(), Outcome::Abnormal(_)));
+}
+
 /// A stream without timeouts.
 struct NoTimeouts(Virtual);
 
@@ -1147,13 +1208,13 @@ fn s5_5_3_input_that_was_decoded_later_does_not_hide_a_missing_pong() {
     // and then does nothing.
     let config = || patient().pong_timeout(Some(ms(700)));
     let peer = || {
-        Virtual::new(1000, |peer| {
-            if peer.now == Duration::ZERO {
-                peer.wake_at = Some(ms(10));
-            } else {
+        Virtual::new(1000, |peer| match peer.now.as_millis() {
+            0 => peer.wake_at = Some(ms(10)),
+            10 => {
                 peer.send(&frame(0x81, true, b"?"));
-                peer.read(usize::MAX);
+                peer.wake_at = Some(ms(100));
             }
+            _ => peer.read(usize::MAX),
         })
     };
     let stream = peer();
@@ -1163,7 +1224,8 @@ fn s5_5_3_input_that_was_decoded_later_does_not_hide_a_missing_pong() {
     assert_eq!(ws.recv().unwrap(), Some("?".into()));
     assert_eq!(ws.recv().unwrap(), None);
     assert_eq!(ws.outcome(), Some(DEAD));
-    near(stream.now(), ms(710));
+    // The wait for the Pong begins again when the peer takes bytes, and when the message is decoded.
+    near(stream.now(), ms(800));
 
     let stream = peer();
     let (mut reader, mut writer) = stream.server(config()).split().unwrap();
@@ -1172,5 +1234,5 @@ fn s5_5_3_input_that_was_decoded_later_does_not_hide_a_missing_pong() {
     assert_eq!(reader.recv().unwrap(), Some("?".into()));
     assert_eq!(reader.recv().unwrap(), None);
     assert_eq!(reader.wait_closed().unwrap(), DEAD);
-    near(stream.now(), ms(710));
+    near(stream.now(), ms(800));
 }

@@ -55,6 +55,8 @@ pub struct TlsStream<S> {
     session: Session,
     /// Whether a read has produced ciphertext, and the stream has not taken all of it yet.
     has_output_of_reads: bool,
+    /// Whether the stream has taken ciphertext that a read has produced, and was not flushed since then.
+    must_flush_output_of_reads: bool,
     /// The task that writes, while the session can encrypt nothing because the peer renegotiates.
     waits_for_peer: Option<Waker>,
 }
@@ -62,7 +64,8 @@ pub struct TlsStream<S> {
 impl<S> TlsStream<S> {
     /// Creates a stream from a session whose handshake is complete. `stream` is the stream below it.
     pub(super) const fn new(stream: S, session: Session) -> Self {
-        Self { stream, session, has_output_of_reads: false, waits_for_peer: None }
+        let (has_output_of_reads, must_flush_output_of_reads) = (false, false);
+        Self { stream, session, has_output_of_reads, must_flush_output_of_reads, waits_for_peer: None }
     }
 
     /// Returns the stream below TLS. Do not read from it or write to it.
@@ -151,11 +154,12 @@ impl<S> TlsStream<S> {
     /// Writes the ciphertext that a read has produced, for example the answer to a renegotiation. The peer may wait for
     /// this answer. If the stream is full, it wakes the task when it has space, and the next read writes the rest.
     fn write_output_of_reads<R: Transport<S>>(&mut self, cx: &mut Context<'_>) {
-        if self.has_output_of_reads {
-            let polled = self.poll_drain::<R>(cx);
-            let polled = if polled.is_ready() { R::poll_flush(&mut self.stream, cx) } else { polled };
-            // If the stream has failed, the next write or the next read returns the error.
-            self.has_output_of_reads = polled.is_pending();
+        // If the stream has failed, the next write or the next read returns the error.
+        if self.has_output_of_reads && self.poll_drain::<R>(cx).is_ready() {
+            (self.has_output_of_reads, self.must_flush_output_of_reads) = (false, true);
+        }
+        if self.must_flush_output_of_reads {
+            self.must_flush_output_of_reads = R::poll_flush(&mut self.stream, cx).is_pending();
         }
     }
 
@@ -241,7 +245,7 @@ impl<S> TlsStream<S> {
 
     /// Writes all ciphertext of the session.
     fn poll_drain<R: Transport<S>>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, session, has_output_of_reads, .. } = self;
+        let Self { stream, session, has_output_of_reads, must_flush_output_of_reads, .. } = self;
         while session.has_ciphertext() {
             let mut pending = false;
             let written = session.poll_ciphertext(|slices| {
@@ -262,7 +266,9 @@ impl<S> TlsStream<S> {
             }
         }
         // Otherwise a later read would write the bytes of another task, and take the wakeup of that task.
-        *has_output_of_reads = false;
+        if core::mem::take(has_output_of_reads) {
+            *must_flush_output_of_reads = true;
+        }
         Poll::Ready(Ok(()))
     }
 }

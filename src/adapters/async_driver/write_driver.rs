@@ -276,7 +276,7 @@ impl<R: Timer> WriteDriver<R> {
         let mut kept = None;
         send(half, now, &mut |slices| match poll_write_slices::<R, S>(stream, cx, slices) {
             Poll::Ready(Ok(n)) if n > 0 => {
-                self.unflushed = true;
+                (self.unflushed, self.took_at) = (true, now);
                 n
             }
             Poll::Ready(Err(error)) if error.kind() != ErrorKind::Interrupted => {

@@ -435,7 +435,7 @@ impl<S> DeadlineStream<S> {
             if !matches!(self.store_write_error(call)?, CallResult::Done(())) {
                 return Ok(Flush::Waits);
             }
-            (self.unflushed, self.flush_waits) = (false, false);
+            (self.unflushed, self.flush_waits, self.took_at) = (false, false, began);
         }
         Ok(Flush::Done { waited })
     }

@@ -321,13 +321,11 @@ impl Reader {
         let read = self.link.read(space, deadline);
         if !matches!(read, Ok(Some(1..))) {
             self.shared.pending().read_found_nothing(self.link.read_at());
-            // If another thread has the lock, a later read does this.
-            if let Some(mut out) = self.shared.try_lock() {
-                let now = out.read_clock();
-                out.apply_replies(now);
-                out.sender().handle_all_decoded();
-                out.sender().handle_timeout(self.link.read_at());
-            }
+        }
+        if matches!(&read, Ok(None))
+            || read.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+        {
+            self.handle_silence();
         }
         match read {
             Ok(Some(0)) => self.end_input(stalled, deadline),
@@ -359,6 +357,20 @@ impl Reader {
             }
         }
         Ok(())
+    }
+
+    /// Runs the timers that are due, after a read has found nothing. Writes the Ping or the Close that they cause, as far
+    /// as the stream takes it, because the caller may return. If another thread has the lock, a later read does this.
+    fn handle_silence(&self) {
+        if let Some(mut out) = self.shared.try_lock() {
+            let now = out.read_clock();
+            out.apply_replies(now);
+            out.sender().handle_all_decoded();
+            out.sender().handle_timeout(self.link.read_at());
+            out.write_now();
+        }
+        // While this thread held the lock, a writer may have stored a message instead of waiting for the lock.
+        self.shared.write_replies(|out| out.write_now());
     }
 
     /// Handles the end of the stream. The queue is written first, because a peer that has half-closed the stream may

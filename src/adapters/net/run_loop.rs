@@ -131,6 +131,10 @@ impl<S> RunLoop<S> {
         if self.connection.ready_state() == ReadyState::Closed {
             return Ok(());
         }
+        if !self.link.has_read_ahead() {
+            // All input is decoded. So a Pong that a timer waits for can only be in the stream, and the read returns it.
+            self.connection.handle_all_decoded();
+        }
         let due = self.connection.poll_timeout();
         let deadline = [due, until, half_close_again_at].into_iter().flatten().min();
         let space = self.connection.read_space(&mut self.inbox);
@@ -166,10 +170,14 @@ impl<S> RunLoop<S> {
         Ok(())
     }
 
-    /// Runs the timers that are due, after all input was decoded and a read has found nothing.
+    /// Runs the timers that are due, after a read has found nothing. Writes the Ping or the Close that they cause, as far
+    /// as the stream takes it, because the caller may return.
     fn handle_silence(&mut self) {
-        self.connection.handle_all_decoded();
         self.connection.handle_timeout(self.link.read_at());
+        if !self.link.write_failed() {
+            // An error of this write is stored. The next write returns it.
+            let _ = self.output().for_receiving().write_now();
+        }
     }
 
     /// Runs the timers that are due, and writes. After a failed write the timers still run, and the loop still reads

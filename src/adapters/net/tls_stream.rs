@@ -179,7 +179,7 @@ impl<S: Stream> TlsStream<S> {
     /// Sends the alert that tells the peer why the session has failed. Does nothing if another thread writes, or if the
     /// socket was full at the last write. A later write or flush then sends the alert.
     ///
-    /// This method changes the timeout of writes. The driver sets this timeout again before each write.
+    /// The session has failed, so no later write needs the timeout that this method changes.
     #[cold]
     fn send_alert(&mut self) {
         let Some(mut outgoing) = try_lock(&self.shared.outgoing) else { return };

@@ -17,7 +17,7 @@ use super::WriteDriver;
 use crate::CloseState;
 use crate::adapters::async_driver::{Timer, Transport, buffer_pool};
 use crate::adapters::error::Error;
-use crate::{Instant, Message, SendError, SendingHalf, UnsentMessage};
+use crate::{Instant, Message, PendingReply, SendError, SendingHalf, UnsentMessage};
 
 impl<R: Timer> WriteDriver<R> {
     /// Calls `send`, which queues a frame. While the write queue is full, writes the queue and calls `send` again.
@@ -136,8 +136,8 @@ impl<R: Timer> WriteDriver<R> {
         half.handle_timeout(now);
     }
 
-    /// Does the same as [`handle_timeout`](Self::handle_timeout) for a call that sends. Messages that have arrived are
-    /// kept, also if the connection fails.
+    /// Does the same as [`handle_timeout`](Self::handle_timeout) for a call that sends. If the connection fails, messages
+    /// in the inbox can still be received.
     fn handle_send_timeout(&mut self, half: &mut impl SendingHalf, now: Instant) {
         self.report_undecoded(half);
         half.handle_send_timeout(now);
@@ -155,16 +155,15 @@ impl<R: Timer> WriteDriver<R> {
         self.read_ahead(stream, half, cx);
         let now = ready!(self.clock.poll_due(cx, half.sender().poll_timeout()));
         let taken_for = now.saturating_duration_since(self.took_at);
-        if self.read_ahead.is_full() && half.sender().pong_timeout().is_none_or(|timeout| taken_for < timeout)
-        {
-            half.handle_undecoded(now);
+        if half.sender().pong_timeout().is_some_and(|timeout| taken_for < timeout) {
+            self.count_as_alive_if_full(half, now);
         }
         self.handle_send_timeout(half, now);
         Poll::Ready(())
     }
 
     /// Reads ahead, and then runs the timers that are due now. If the input has moved the deadline into the future, no
-    /// timer is due. Called only if the stream takes what is written.
+    /// timer is due. Called if the stream takes what is written, or at the end of a turn.
     ///
     /// If the read-ahead buffer is full, because the application does not receive, the expected Pong may lie in the
     /// stream. So no Ping is then sent, and the peer counts as alive.
@@ -178,9 +177,16 @@ impl<R: Timer> WriteDriver<R> {
     {
         self.clock.read_clock_for(half);
         self.read_ahead(stream, half, cx);
-        if self.read_ahead.is_full() {
-            half.handle_undecoded(self.clock.now());
-        }
+        self.count_as_alive_if_full(half, self.clock.now());
         self.handle_send_timeout(half, self.clock.now());
+    }
+
+    /// If the read-ahead buffer is full, reports to the timers that the peer is alive at `now`, and that its Pongs may
+    /// not be read yet. No data was received, so the idle timer is not changed.
+    fn count_as_alive_if_full(&self, half: &mut impl SendingHalf, now: Instant) {
+        if self.read_ahead.is_full() {
+            half.apply(now, PendingReply::Received { data: false });
+            half.apply(now, PendingReply::Undecoded);
+        }
     }
 }

@@ -14,7 +14,8 @@ impl<S, H: SendingHalf> Output<'_, S, H> {
     /// alive. The timers then run with the time of this read.
     ///
     /// If nobody reads, because the application does not receive, the expected Pong may lie in the stream. So the peer
-    /// counts as alive if the stream has taken bytes during the last Pong timeout. There are three cases:
+    /// counts as alive if the stream takes what is written, which `can_wait` says, or if it has taken bytes during the
+    /// last Pong timeout. There are three cases:
     ///
     /// - The read-ahead buffer is full. No Ping is then sent.
     /// - The stream cannot be read without blocking. Pings are still sent.
@@ -35,7 +36,7 @@ impl<S, H: SendingHalf> Output<'_, S, H> {
                 if can_wait && pending.max_block_time().is_some_and(|most| unread_for <= most) {
                     return;
                 }
-                if self.has_taken_bytes() {
+                if can_wait || self.has_taken_bytes() {
                     self.half.apply(now, PendingReply::Undecoded);
                 }
             }
@@ -50,9 +51,10 @@ impl<S, H: SendingHalf> Output<'_, S, H> {
             Some(_) => self.half.handle_send_timeout(self.link.read_at()),
             None => {
                 let now = self.link.now();
-                if self.has_taken_bytes() && self.link.is_ahead_full() {
-                    self.half.handle_undecoded(now);
-                } else if self.has_taken_bytes() && !self.link.knows_end() {
+                if (can_wait || self.has_taken_bytes()) && !self.link.knows_end() {
+                    if self.link.is_ahead_full() {
+                        self.half.apply(now, PendingReply::Received { data: false });
+                    }
                     self.half.apply(now, PendingReply::Undecoded);
                 }
                 self.half.handle_send_timeout(now);
@@ -63,7 +65,7 @@ impl<S, H: SendingHalf> Output<'_, S, H> {
     /// Returns whether the stream has taken bytes during the last Pong timeout.
     pub(super) fn has_taken_bytes(&self) -> bool {
         let taken_for = self.link.now().saturating_duration_since(self.link.took_at());
-        self.half.sender().pong_timeout().is_none_or(|timeout| taken_for < timeout)
+        self.half.sender().pong_timeout().is_some_and(|timeout| taken_for < timeout)
     }
 
     /// Reports to the timers that a receiving call has returned an event and has not decoded the rest of the input. The
