@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures echo servers over loopback. The servers run on core 0 in turn, the load generator on core 1.
 
-    loop.py [--quick] [--only A,B] [--cells PART,PART] [--rounds N] [--secs S] [--idle N] [--json F] [--md F]
+    loop.py [--tls] [--quick] [--only A,B] [--cells PART,PART] [--rounds N] [--secs S] [--idle N] [--json F] [--md F]
 """
 import argparse
 import contextlib
@@ -22,6 +22,9 @@ NAMES = [
     "tokio-tungstenite/8K", "tokio-tungstenite/8K+batch", "tokio-websockets", "tokio-websockets+batch",
     "fastwebsockets", "yawc", "yawc+batch", "soketto", "sockudo-ws", "sockudo-ws+batch", "web-socket", "wtx",
 ]
+TLS_NAMES = ["tls/" + name for name in [
+    "hybi-tokio", "tokio-tungstenite", "tokio-tungstenite+batch", "tokio-websockets", "tokio-websockets+batch",
+]]
 # Name of the cell, connections, messages in flight on each connection, bytes of a message.
 CELLS = [
     ("16B x1 ping-pong", 1, 1, 16),
@@ -35,7 +38,7 @@ CELLS = [
 
 def is_library(name):
     """Returns whether a server uses a library other than hybi, and so can be the best library of a cell."""
-    return name not in ("floor", "tokio") and not name.startswith("hybi")
+    return name not in ("floor", "tokio") and not name.removeprefix("tls/").startswith("hybi")
 
 
 class Server:
@@ -114,8 +117,10 @@ def measure_cell(commands, cell, what, rounds):
     return {name: [measured[name] for measured in found] for name in able}
 
 
-def servers(only):
-    found = {name: [os.path.join(RELEASE, "echo"), name] for name in NAMES}
+def servers(only, tls):
+    found = {name: [os.path.join(RELEASE, "echo"), name] for name in (TLS_NAMES if tls else NAMES)}
+    if tls:
+        return {name: command for name, command in found.items() if not only or name in only.split(",")}
     if os.path.exists(os.path.join(OTHER, "node_modules")):
         found["node-ws"] = ["node", os.path.join(OTHER, "node_echo.mjs")]
     for name, program in (("boost-beast", "beast_echo"), ("libwebsockets", "lws_echo")):
@@ -162,8 +167,9 @@ def ratio_to(runs, others):
 
 def judged(results, memory, targets):
     """Compares the adapter for tokio with the best library and with its targets."""
-    own, rows = results.get("hybi-tokio", {}), []
-    for cell, must in targets["loopback CPU"].items():
+    tls = "tls/hybi-tokio" in results
+    own, rows = results.get("tls/hybi-tokio" if tls else "hybi-tokio", {}), []
+    for cell, must in targets["loopback TLS CPU" if tls else "loopback CPU"].items():
         known = [name for name, of in results.items() if cell in of and is_library(name)]
         if cell in own and known:
             ratio, best = max((ratio_to(own[cell], results[name][cell]), name) for name in known)
@@ -171,7 +177,7 @@ def judged(results, memory, targets):
             met = "yes" if ratio <= must else "**no**"
             rows.append([cell, ours, best, its, f"{ratio:.3f}", f"{must:.2f}", met])
     head = ["hybi-tokio ns", "best library", "its ns", "ratio", "must", "met"]
-    tables = [table("CPU time of the server per message", head, rows)]
+    tables = [table(f"CPU time of the server per message{' over TLS' if tls else ''}", head, rows)]
     if "hybi-tokio" in memory and "tokio" in memory:
         echoed = {name: of["bytes_per_conn_after_one_echo"] / 1024 for name, of in memory.items()}
         whole, bare = echoed["hybi-tokio"], echoed["tokio"]
@@ -189,6 +195,7 @@ def judged(results, memory, targets):
 
 def main():
     parser = argparse.ArgumentParser()
+    parser.add_argument("--tls", action="store_true")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", default="")
     parser.add_argument("--cells", default="")
@@ -200,15 +207,15 @@ def main():
     args = parser.parse_args()
     rounds = args.rounds or (3 if args.quick else 20)
     secs = args.secs or 0.2
-    idle = args.idle if args.idle is not None else (500 if args.quick else 9000)
-    commands = servers(args.only)
+    idle = 0 if args.tls else args.idle if args.idle is not None else (500 if args.quick else 9000)
+    commands = servers(args.only, args.tls)
     wanted = [cell for cell in CELLS if any(part in cell[0] for part in args.cells.split(","))]
 
     results, memory, start = {name: {} for name in commands}, {}, time.time()
     # The server `tokio` is only measured for its memory.
     loaded = {name: command for name, command in commands.items() if name != "tokio"}
     for cell, connections, depth, size in wanted:
-        for name, measured in measure_cell(loaded, cell, (connections, depth, size, secs), rounds).items():
+        for name, measured in measure_cell(loaded, cell, (*["tls"] * args.tls, connections, depth, size, secs), rounds).items():
             if measured:
                 results[name][cell] = measured
         print(f"{time.time() - start:4.0f}s {cell}", file=sys.stderr)

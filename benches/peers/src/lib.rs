@@ -4,6 +4,7 @@ pub mod contenders;
 pub mod io;
 pub mod limits;
 pub mod simd;
+pub mod tls;
 pub mod wire;
 
 use bytes::Bytes;

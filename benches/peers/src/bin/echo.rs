@@ -1,9 +1,13 @@
 //! Echo servers, one for each library, on a runtime of one thread: echo NAME PORT
 //!
-//! A server whose name ends in `+batch` echoes all messages that have arrived before it flushes.
+//! A server whose name ends in `+batch` echoes all messages that have arrived before it flushes. A server whose name
+//! begins with `tls/` accepts TLS.
 use futures_util::{FutureExt, SinkExt, Stream, StreamExt};
 use std::convert::Infallible;
 use std::future::Future;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 
 /// The server on hybi's adapter for tokio: the unchanged example, on a different runtime.
@@ -45,6 +49,9 @@ macro_rules! echo_send {
         Ok(())
     }};
 }
+
+trait Socket: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin {}
+impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Socket for S {}
 
 async fn serve<F: Future<Output = R> + 'static>(port: u16, f: impl Fn(TcpStream) -> F) -> R {
     let l = TcpListener::bind(("127.0.0.1", port)).await?;
@@ -97,6 +104,25 @@ async fn bare(s: TcpStream) -> R {
             }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// hybi's adapter for tokio over TLS, with the echo of the example.
+async fn hybi_tls(s: TcpStream, config: Arc<ServerConfig>) -> R {
+    use hybi::Event;
+    let mut ws = hybi::adapters::tokio::Server::new().accept_tls(config, s).await?;
+    ws.forget_headers();
+    loop {
+        let (text, data, mut answer) = match ws.next_event().await? {
+            Some((Event::Text(text), answer)) => (Some(text), &[][..], answer),
+            Some((Event::Binary(data), answer)) => (None, data, answer),
+            Some(_) => continue,
+            None => return Ok(()),
+        };
+        match text {
+            Some(text) => answer.send_text(text).await?,
+            None => answer.send_binary(data).await?,
         }
     }
 }
@@ -215,14 +241,14 @@ async fn hybi(mut s: TcpStream, how: Hybi) -> R {
     }
 }
 
-async fn tungstenite(s: TcpStream, batch: bool, buf: usize) -> R {
+async fn tungstenite<S: Socket>(s: S, batch: bool, buf: usize) -> R {
     use tokio_tungstenite::tungstenite::{Message, protocol::WebSocketConfig};
     let c = WebSocketConfig::default().read_buffer_size(buf);
     let ws = tokio_tungstenite::accept_async_with_config(s, Some(c)).await?;
     let map = |m: Message| (m.is_text() || m.is_binary()).then_some(m);
     if batch { echo_batch!(ws, map) } else { echo_send!(ws, map) }
 }
-async fn tokio_ws(s: TcpStream, batch: bool) -> R {
+async fn tokio_ws<S: Socket>(s: S, batch: bool) -> R {
     use tokio_websockets::{Limits, Message, ServerBuilder};
     let (_, ws) = ServerBuilder::new().limits(Limits::unlimited()).accept(s).await?;
     let map = |m: Message| (m.is_text() || m.is_binary()).then_some(m);
@@ -413,6 +439,32 @@ async fn wtx(s: TcpStream) -> R {
     }
 }
 
+/// Serves over TLS. The peers use tokio-rustls.
+async fn serve_tls(port: u16, name: &str) -> R {
+    let config = peers::tls::server_config();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::clone(&config));
+    match name {
+        "hybi-tokio" => serve(port, |s| hybi_tls(s, Arc::clone(&config))).await,
+        "tokio-tungstenite" | "tokio-tungstenite+batch" => {
+            let batch = name.ends_with("+batch");
+            serve(port, |s| {
+                let accept = acceptor.accept(s);
+                async move { tungstenite(accept.await?, batch, 131072).await }
+            })
+            .await
+        }
+        "tokio-websockets" | "tokio-websockets+batch" => {
+            let batch = name.ends_with("+batch");
+            serve(port, |s| {
+                let accept = acceptor.accept(s);
+                async move { tokio_ws(accept.await?, batch).await }
+            })
+            .await
+        }
+        name => panic!("unknown server tls/{name}"),
+    }
+}
+
 fn main() -> R {
     let a: Vec<String> = std::env::args().collect();
     let port: u16 = a[2].parse()?;
@@ -443,7 +495,10 @@ fn main() -> R {
             "sockudo-ws+batch" => serve(port, |s| sockudo(s, true)).await,
             "web-socket" => serve(port, web_socket).await,
             "wtx" => serve(port, wtx).await,
-            x => panic!("unknown server {x}"),
+            name => match name.strip_prefix("tls/") {
+                Some(name) => serve_tls(port, name).await,
+                None => panic!("unknown server {name}"),
+            },
         }
     })
 }

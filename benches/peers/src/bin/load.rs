@@ -1,6 +1,6 @@
 //! The load generator, with one thread and epoll. It has two modes:
 //!
-//! - `load CONNECTIONS DEPTH SIZE SECONDS PORT:PID...` loads each server for this many seconds. The servers are loaded
+//! - `load [tls] CONNECTIONS DEPTH SIZE SECONDS PORT:PID...` loads each server for this many seconds. The servers are loaded
 //!   in turns of some milliseconds, so that other processes slow all of them down equally. It prints a line of JSON for
 //!   each server: messages per second, CPU time of the server per message, and percentiles of the round-trip time (only
 //!   with depth 1 and one connection).
@@ -11,7 +11,7 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 struct Conn {
-    s: TcpStream,
+    s: Link,
     /// Number of bytes still to send, and the position in the buffer of repeated frames.
     to_send: usize,
     pos: usize,
@@ -21,6 +21,61 @@ struct Conn {
     left: u64,
     fin: bool,
     at: Instant,
+}
+
+/// A connection to a server, with or without TLS.
+struct Link {
+    s: TcpStream,
+    tls: Option<Box<rustls::ClientConnection>>,
+}
+
+impl Link {
+    /// Writes the ciphertext of earlier writes.
+    fn push(&mut self) -> std::io::Result<()> {
+        if let Some(tls) = &mut self.tls {
+            while tls.wants_write() {
+                tls.write_tls(&mut self.s)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Read for Link {
+    fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+        let Some(tls) = &mut self.tls else { return self.s.read(to) };
+        loop {
+            match tls.reader().read(to) {
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+            // The answers of the handshake.
+            while tls.wants_write() {
+                tls.write_tls(&mut self.s)?;
+            }
+            if tls.read_tls(&mut self.s)? == 0 {
+                return Ok(0);
+            }
+            tls.process_new_packets().map_err(std::io::Error::other)?;
+        }
+    }
+}
+
+impl Write for Link {
+    fn write(&mut self, from: &[u8]) -> std::io::Result<usize> {
+        self.push()?;
+        let Some(tls) = &mut self.tls else { return self.s.write(from) };
+        let n = tls.writer().write(from)?;
+        // The rest is written by the next call.
+        match self.push() {
+            Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(n),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.push()
+    }
 }
 
 /// A server and its measurements.
@@ -39,9 +94,14 @@ struct Target {
 /// Duration of one turn of a server.
 const TURN: Duration = Duration::from_millis(2);
 
-fn open(port: u16) -> TcpStream {
-    let mut s = TcpStream::connect(("127.0.0.1", port)).expect("the server does not accept a connection");
+fn open(port: u16, tls: bool) -> Link {
+    let s = TcpStream::connect(("127.0.0.1", port)).expect("the server does not accept a connection");
     s.set_nodelay(true).unwrap();
+    let tls = tls.then(|| {
+        let name = "localhost".try_into().unwrap();
+        Box::new(rustls::ClientConnection::new(peers::tls::client_config(), name).unwrap())
+    });
+    let mut s = Link { s, tls };
     let req = String::from_utf8_lossy(peers::CHROME_REQUEST)
         .replace("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n", "");
     s.write_all(req.as_bytes()).unwrap();
@@ -88,7 +148,11 @@ fn target(arg: &str) -> (u16, u32) {
 }
 
 fn main() {
-    let a: Vec<String> = std::env::args().collect();
+    let mut a: Vec<String> = std::env::args().collect();
+    let tls = a[1] == "tls";
+    if tls {
+        a.remove(1);
+    }
     if a[1] == "idle" {
         return idle(a[2].parse().unwrap(), target(&a[3]));
     }
@@ -107,14 +171,14 @@ fn main() {
         let ep = unsafe { libc::epoll_create1(0) };
         let conns = (0..conns)
             .map(|i| {
-                let s = open(port);
-                check_echo(&s, &one, &payload);
-                s.set_nonblocking(true).unwrap();
+                let mut s = open(port, tls);
+                check_echo(&mut s, &one, &payload);
+                s.s.set_nonblocking(true).unwrap();
                 let mut e = libc::epoll_event {
                     events: (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLET) as u32,
                     u64: i as u64,
                 };
-                unsafe { libc::epoll_ctl(ep, libc::EPOLL_CTL_ADD, s.as_raw_fd(), &mut e) };
+                unsafe { libc::epoll_ctl(ep, libc::EPOLL_CTL_ADD, s.s.as_raw_fd(), &mut e) };
                 Conn { s, to_send: 0, pos: 0, hdr: [0; 10], hlen: 0, left: 0, fin: false, at: Instant::now() }
             })
             .collect();
@@ -157,10 +221,10 @@ fn main() {
 }
 
 fn idle(n: usize, (port, pid): (u16, u32)) {
-    drop(open(port));
+    drop(open(port, false));
     std::thread::sleep(Duration::from_millis(200));
     let r0 = rss(pid);
-    let v: Vec<TcpStream> = (0..n).map(|_| open(port)).collect();
+    let v: Vec<TcpStream> = (0..n).map(|_| open(port, false).s).collect();
     std::thread::sleep(Duration::from_millis(500));
     let r1 = rss(pid);
     // Echo one small message on each connection, because a real connection has been used before it idles.
@@ -180,10 +244,16 @@ fn idle(n: usize, (port, pid): (u16, u32)) {
 }
 
 /// Checks one echo in full.
-fn check_echo(mut s: &TcpStream, one: &[u8], payload: &[u8]) {
+fn check_echo(s: &mut Link, one: &[u8], payload: &[u8]) {
     std::thread::scope(|sc| {
-        let mut w = s.try_clone().unwrap();
-        sc.spawn(move || w.write_all(one).unwrap());
+        if s.tls.is_some() {
+            // These servers receive a whole message before they send.
+            s.write_all(one).unwrap();
+            s.flush().unwrap();
+        } else {
+            let mut w = s.s.try_clone().unwrap();
+            sc.spawn(move || w.write_all(one).unwrap());
+        }
         let mut got = Vec::new();
         loop {
             let mut h = [0u8; 2];
@@ -254,6 +324,10 @@ impl Conn {
         let (mut readable, mut came) = (true, 0);
         loop {
             let mut idle = true;
+            match self.s.push() {
+                Err(e) if e.kind() != std::io::ErrorKind::WouldBlock => panic!("writing failed: {e}"),
+                _ => {}
+            }
             while self.to_send > 0 {
                 let k = self.to_send.min(load.repeat.len() - self.pos);
                 if load.ping {
@@ -274,7 +348,7 @@ impl Conn {
                     Ok(0) => panic!("the server closed the connection"),
                     Ok(k) => {
                         idle = false;
-                        readable = k == buf.len();
+                        readable = self.s.tls.is_some() || k == buf.len();
                         let msgs = self.take_in(&buf[..k]);
                         came += msgs;
                         if on {
