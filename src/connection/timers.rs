@@ -385,8 +385,9 @@ impl Pings {
             self.len()
         } else {
             // The two counts must not include the Ping that is dropped.
-            if self.marks.maybe_answered_count() == LAST_TRACKED {
-                self.marks.set_maybe_answered_count(LAST_TRACKED - 1);
+            let maybe_answered = self.marks.maybe_answered_count();
+            if maybe_answered == LAST_TRACKED && maybe_answered > 0 {
+                self.marks.set_maybe_answered_count(maybe_answered - 1);
                 // Only the newest Ping does not count as possibly answered, so it must be kept.
                 let [_, sent @ ..] = &mut self.sent;
                 let [_, payload_hashes @ ..] = &mut self.payload_hashes;
