@@ -101,45 +101,16 @@ impl fmt::Display for ProxyError {
                 "the SOCKS proxy requires authentication (RFC 1928 3): write user and password in its URL, as \
                  socks5h://user:password@host:port"
             }
-            Self::MethodNotOffered(method) => {
-                return write!(
-                    f,
-                    "the SOCKS proxy chose the authentication method {method}, which was not offered (RFC 1928 3): \
-                     check that this is a SOCKS5 proxy"
-                );
-            }
-            Self::LoginVersion(version) => {
-                return write!(
-                    f,
-                    "the SOCKS proxy answered user and password with version {version} instead of 1 (RFC 1929 2): \
-                     check that this is a SOCKS5 proxy"
-                );
-            }
-            Self::LoginRefused(status) => {
-                return write!(
-                    f,
-                    "the SOCKS proxy refused user and password with status {status} (RFC 1929 2): check them in its URL"
-                );
-            }
+            Self::MethodNotOffered(byte)
+            | Self::LoginVersion(byte)
+            | Self::LoginRefused(byte)
+            | Self::Reserved(byte)
+            | Self::AddressType(byte) => return self.write_with(f, *byte),
             Self::LoginClosed => {
                 "the SOCKS proxy refused user and password by closing the connection (RFC 1929 2): check them in its \
                  URL, and look into the proxy's log"
             }
             Self::Socks(failure) => return failure.fmt(f),
-            Self::Reserved(byte) => {
-                return write!(
-                    f,
-                    "the reserved byte in the reply of the SOCKS proxy is {byte} instead of 0 (RFC 1928 6): check that \
-                     this is a SOCKS5 proxy"
-                );
-            }
-            Self::AddressType(kind) => {
-                return write!(
-                    f,
-                    "the reply of the SOCKS proxy has the unknown address type {kind} (RFC 1928 6): check that this is \
-                     a SOCKS5 proxy"
-                );
-            }
             Self::NoAnswer => {
                 "the proxy closed the connection without an answer: check scheme, host and port of the proxy, and \
                  whether it lets this client connect"
@@ -148,6 +119,36 @@ impl fmt::Display for ProxyError {
                 "the proxy closed the connection in the middle of its answer: try again, and look into the proxy's log"
             }
         })
+    }
+}
+
+impl ProxyError {
+    /// Writes the text of an error that contains a byte of the answer of a SOCKS proxy.
+    fn write_with(&self, f: &mut fmt::Formatter<'_>, byte: u8) -> fmt::Result {
+        let [before, after] = match self {
+            Self::MethodNotOffered(_) => [
+                "the SOCKS proxy chose the authentication method ",
+                ", which was not offered (RFC 1928 3): check that this is a SOCKS5 proxy",
+            ],
+            Self::LoginVersion(_) => [
+                "the SOCKS proxy answered user and password with version ",
+                " instead of 1 (RFC 1929 2): check that this is a SOCKS5 proxy",
+            ],
+            Self::LoginRefused(_) => [
+                "the SOCKS proxy refused user and password with status ",
+                " (RFC 1929 2): check them in its URL",
+            ],
+            Self::Reserved(_) => [
+                "the reserved byte in the reply of the SOCKS proxy is ",
+                " instead of 0 (RFC 1928 6): check that this is a SOCKS5 proxy",
+            ],
+            Self::AddressType(_) => [
+                "the reply of the SOCKS proxy has the unknown address type ",
+                " (RFC 1928 6): check that this is a SOCKS5 proxy",
+            ],
+            _ => ["", ""],
+        };
+        write!(f, "{before}{byte}{after}")
     }
 }
 
