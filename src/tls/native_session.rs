@@ -143,6 +143,20 @@ impl NativeSession {
         };
     }
 
+    /// The pipe copies all ciphertext, so there is no memory into which a stream could read.
+    #[allow(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        clippy::missing_const_for_fn,
+        reason = "sessions of both libraries have the same methods"
+    )]
+    pub(super) fn read_ciphertext(
+        &mut self,
+        _: impl FnMut(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<Option<usize>> {
+        Ok(None)
+    }
+
     pub(super) fn handle_eof(&mut self) {
         self.has_ended = true;
         // An open session may have ciphertext that the library has not read yet, which may contain `close_notify`.

@@ -6,7 +6,7 @@
 //! unbuffered interface of rustls 0.23 has no advantage. It also allocates memory for each record, copies each
 //! encrypted record once more, and encrypts only contiguous memory.
 
-use std::io::{self, BufRead, IoSlice, Read, Write};
+use std::io::{self, BufRead, ErrorKind, IoSlice, Read, Write};
 use std::prelude::v1::*;
 
 use rustls::{CertificateError, Connection, InvalidMessage};
@@ -121,14 +121,44 @@ impl RustlsSession {
                 self.failure = Some(io_failure(&error));
                 break;
             }
-            let is_first = self.connection.protocol_version().is_none();
-            match self.connection.process_new_packets() {
-                Ok(state) => self.peer_closed = state.peer_has_closed(),
-                Err(error) => self.failure = Some(classify(error, is_first)),
-            }
+            self.process_records();
         }
         // After a close or a failure the rest is ignored.
         bytes.len()
+    }
+
+    /// Decrypts the complete records that rustls has in its memory.
+    fn process_records(&mut self) {
+        let is_first = self.connection.protocol_version().is_none();
+        match self.connection.process_new_packets() {
+            Ok(state) => self.peer_closed = state.peer_has_closed(),
+            Err(error) => self.failure = Some(classify(error, is_first)),
+        }
+    }
+
+    pub(super) fn read_ciphertext(
+        &mut self,
+        read: impl FnMut(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<Option<usize>> {
+        let has_plaintext = matches!(self.connection.reader().fill_buf(), Ok([_, ..]));
+        if has_plaintext || !self.unprocessed.is_empty() || self.peer_closed || self.failure.is_some() {
+            return Ok(None);
+        }
+        let mut reader = ClosureReader { read, was_called: false };
+        match self.connection.read_tls(&mut reader) {
+            Ok(n) => {
+                match n {
+                    0 => self.handle_eof(),
+                    _ => self.process_records(),
+                }
+                Ok(Some(n))
+            }
+            Err(error) if reader.was_called => Err(error),
+            Err(error) => {
+                self.failure = Some(io_failure(&error));
+                Ok(None)
+            }
+        }
     }
 
     // --- sending ---
@@ -203,6 +233,21 @@ fn classify(error: rustls::Error, first: bool) -> TlsError {
         _ => TlsError::Failed,
     };
     variant(error.into())
+}
+
+/// A closure that implements [`Read`], because rustls reads from a [`Read`].
+struct ClosureReader<F> {
+    read: F,
+    was_called: bool,
+}
+
+impl<F: FnMut(&mut [u8]) -> io::Result<usize>> Read for ClosureReader<F> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        self.was_called = true;
+        let n = (self.read)(to)?;
+        // rustls uses the number without a check.
+        if n > to.len() { Err(ErrorKind::InvalidData.into()) } else { Ok(n) }
+    }
 }
 
 /// A closure that implements [`Write`], because rustls writes to a [`Write`].

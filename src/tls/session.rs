@@ -216,6 +216,27 @@ impl Session {
         delegate!(mut self.handle_ciphertext(bytes));
     }
 
+    /// Calls `read` once with memory of the session, and handles the ciphertext that `read` has put there. `read` returns
+    /// how many bytes these are, or 0 at the end of the stream. The result is the same number.
+    ///
+    /// In contrast to [`handle_ciphertext`](Self::handle_ciphertext), the session copies no ciphertext. This is faster
+    /// for long records. For many short records it is slower, because the memory may be as short as 4 KiB.
+    ///
+    /// Returns `None` if `read` was not called, because the session has no memory for it at this moment. This is so for
+    /// every session of native-tls, while there is plaintext to read, and after a close or a failure.
+    ///
+    /// # Errors
+    ///
+    /// - The error of `read`. The session has not changed.
+    /// - [`ErrorKind::InvalidData`](io::ErrorKind::InvalidData): `read` returned a number above the length of its
+    ///   memory.
+    pub fn read_ciphertext(
+        &mut self,
+        read: impl FnMut(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<Option<usize>> {
+        delegate!(mut self.read_ciphertext(read))
+    }
+
     /// Handles the end of the stream. Without `close_notify` from the peer, the stream was truncated.
     pub fn handle_eof(&mut self) {
         delegate!(mut self.handle_eof());

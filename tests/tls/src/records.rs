@@ -95,8 +95,8 @@ fn messages_that_are_written_together_share_a_record() {
     }
 }
 
-/// Moves ciphertext from one session to the other in pieces.
-pub fn transfer(from: &mut Session, to: &mut Session, piece: usize) {
+/// Removes all ciphertext from a session.
+fn ciphertext(from: &mut Session) -> Vec<u8> {
     let mut network = Vec::new();
     while from.has_ciphertext() {
         let write = |slices: &[IoSlice<'_>]| {
@@ -105,7 +105,12 @@ pub fn transfer(from: &mut Session, to: &mut Session, piece: usize) {
         };
         from.poll_ciphertext(write).unwrap();
     }
-    network.chunks(piece).for_each(|piece| to.handle_ciphertext(piece));
+    network
+}
+
+/// Moves ciphertext from one session to the other in pieces.
+pub fn transfer(from: &mut Session, to: &mut Session, piece: usize) {
+    ciphertext(from).chunks(piece).for_each(|piece| to.handle_ciphertext(piece));
 }
 
 /// Returns the sessions of a client and a server, in all four combinations of the libraries.
@@ -183,6 +188,76 @@ fn plaintext_that_nobody_has_read_is_returned_before_the_end_of_the_stream() {
             assert_eq!(received, 600_000);
             assert_eq!(end, if closes { Ok(Some(0)) } else { Err(TlsError::Truncated) });
         }
+    }
+}
+
+/// Passes `ciphertext` to `session` with [`Session::read_ciphertext`] where it calls its closure, and otherwise with
+/// [`Session::handle_ciphertext`]. A read takes at most `piece` bytes. Returns the plaintext, and the number of reads.
+fn receive(session: &mut Session, mut ciphertext: &[u8], piece: usize) -> (Vec<u8>, usize) {
+    let (mut received, mut reads, mut to) = (Vec::new(), 0, [0; 1000]);
+    loop {
+        let read = session.read_ciphertext(|to| {
+            let most = to.len().min(piece);
+            ciphertext.read(&mut to[..most])
+        });
+        match read.unwrap() {
+            Some(_) => reads += 1,
+            None => {
+                let (now, later) = ciphertext.split_at(piece.min(ciphertext.len()));
+                session.handle_ciphertext(now);
+                ciphertext = later;
+            }
+        }
+        while let Some(n @ 1..) = session.poll_plaintext(&mut to).unwrap() {
+            received.extend_from_slice(&to[..n]);
+        }
+        if ciphertext.is_empty() {
+            return (received, reads);
+        }
+    }
+}
+
+#[test]
+fn a_session_of_rustls_reads_ciphertext_into_its_own_memory() {
+    let bytes: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
+    for piece in [1, 5, 4096, 4097, 16_384, 100_000] {
+        for (mut client, mut server) in sessions() {
+            open(&mut client, &mut server, usize::MAX);
+            let mut network = Vec::new();
+            let mut sent = 0;
+            while sent < bytes.len() {
+                sent += client.encrypt(&[IoSlice::new(&bytes[sent..])]).unwrap();
+                network.extend_from_slice(&ciphertext(&mut client));
+            }
+            client.close();
+            network.extend_from_slice(&ciphertext(&mut client));
+            let (received, reads) = receive(&mut server, &network, piece);
+            assert_eq!(received, bytes);
+            assert_eq!(reads > 10, server.rustls().is_some(), "{reads} reads");
+            // The peer has closed, so nothing is read any more.
+            assert_eq!(server.read_ciphertext(|_| panic!("called")).unwrap(), None);
+            assert_eq!(server.poll_plaintext(&mut [0; 10]), Ok(Some(0)));
+        }
+    }
+}
+
+#[test]
+fn a_read_into_the_memory_of_a_session_can_fail_or_end() {
+    for (mut client, mut server) in sessions().into_iter().filter(|(_, server)| server.rustls().is_some()) {
+        open(&mut client, &mut server, usize::MAX);
+        assert_eq!(client.encrypt(&[IoSlice::new(b"hello")]), Ok(5));
+        let mut network = &ciphertext(&mut client)[..];
+        let error = server.read_ciphertext(|_| Err(io::ErrorKind::WouldBlock.into())).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        let error = server.read_ciphertext(|to| Ok(to.len() + 1)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        assert_eq!(server.read_ciphertext(|to| network.read(to)).unwrap(), Some(5 + 5 + 17));
+        // There is plaintext to read.
+        assert_eq!(server.read_ciphertext(|_| panic!("called")).unwrap(), None);
+        assert_eq!(server.poll_plaintext(&mut [0; 10]), Ok(Some(5)));
+        assert_eq!(server.read_ciphertext(|_| Ok(0)).unwrap(), Some(0));
+        assert_eq!(server.poll_plaintext(&mut [0; 10]), Err(TlsError::Truncated));
+        assert_eq!(server.read_ciphertext(|_| panic!("called")).unwrap(), None);
     }
 }
 

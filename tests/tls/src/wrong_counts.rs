@@ -116,13 +116,13 @@ impl ::tokio::io::AsyncWrite for WrongCounts<::tokio::net::TcpStream> {
 
 const URL: &str = "wss://localhost/";
 
-/// Opens a WebSocket over `stream`, and sends messages until an error. Returns the text of the error.
+/// Opens a WebSocket over `stream`, and sends messages of `$len` bytes until an error. Returns the text of the error.
 macro_rules! error_of {
-    ($client:expr, $stream:expr $(, $wait:ident)?) => {{
+    ($client:expr, $stream:expr, $len:expr $(, $wait:ident)?) => {{
         match $client.open_tls($stream, URL)$(.$wait)? {
             Err(error) => format!("{error:?}"),
             Ok(mut ws) => loop {
-                if let Err(error) = ws.send("hello")$(.$wait)? {
+                if let Err(error) = ws.send("x".repeat($len))$(.$wait)? {
                     break format!("{error:?}");
                 }
                 if let Err(error) = ws.recv()$(.$wait)? {
@@ -156,17 +156,18 @@ fn a_stream_that_reports_too_many_bytes_is_an_error() {
     let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for (tls, server) in both_on_localhost() {
         let tls: &Tls = &tls;
-        for (reads, correct_calls) in
-            [true, false].into_iter().flat_map(|reads| (0..8).map(move |n| (reads, n)))
-        {
+        // Long messages fill the memory of a read. The session of an asynchronous stream then reads into its own memory.
+        for (reads, correct_calls, len) in [5, 100_000].into_iter().flat_map(|len| {
+            [true, false].into_iter().flat_map(move |reads| (0..8).map(move |n| (reads, n, len)))
+        }) {
             let blocking = with_server(&server, |socket| {
                 let stream = WrongCounts { socket, reads, correct_calls };
-                error_of!(tls.configure(Client::new()), stream)
+                error_of!(tls.configure(Client::new()), stream, len)
             });
             let smol = with_server(&server, |socket| {
                 smol::block_on(async {
                     let stream = WrongCounts { socket: Socket::new(socket).unwrap(), reads, correct_calls };
-                    error_of!(tls.configure(futures_io::Client::new()), stream, await)
+                    error_of!(tls.configure(futures_io::Client::new()), stream, len, await)
                 })
             });
             let mut errors = vec![blocking, smol];
@@ -176,12 +177,15 @@ fn a_stream_that_reports_too_many_bytes_is_an_error() {
                     runtime.block_on(async {
                         let socket = ::tokio::net::TcpStream::from_std(socket).unwrap();
                         let stream = WrongCounts { socket, reads, correct_calls };
-                        error_of!(tls.configure(on_tokio::Client::new()), stream, await)
+                        error_of!(tls.configure(on_tokio::Client::new()), stream, len, await)
                     })
                 }));
             }
             for error in errors {
-                assert!(error.contains("has a bug"), "{tls:?}, reads {reads}, {correct_calls}: {error}");
+                assert!(
+                    error.contains("has a bug"),
+                    "{tls:?}, reads {reads}, {correct_calls}, {len}: {error}"
+                );
             }
         }
     }
