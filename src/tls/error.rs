@@ -29,7 +29,7 @@ pub enum TlsError {
     NoRoots(Option<LibraryError>),
     /// The configuration is not valid, for example because the provider supports no version of TLS.
     InvalidConfig(LibraryError),
-    /// The host of the URL can be neither the name nor the address in a certificate.
+    /// The host of the URL is neither a DNS name nor an IP address, so no certificate can be for this host.
     HostName(String),
     /// The certificate of the peer, or another certificate in its chain, has expired.
     Expired(LibraryError),
@@ -169,7 +169,7 @@ const fn alert_advice(alert: u8) -> Option<&'static str> {
         // bad_certificate, certificate_unknown
         42 | 46 => "it does not accept our certificate",
         // certificate_expired
-        45 => "our certificate has expired, or its clock is wrong",
+        45 => "our certificate has expired, or the clock of the peer is wrong",
         // unknown_ca
         48 => "it does not know the issuer of our certificate",
         // unrecognized_name

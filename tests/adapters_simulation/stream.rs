@@ -1,9 +1,9 @@
 //! The stream of one endpoint, which the library reads and writes.
 //!
-//! A stream wakes only the last task that waited for a direction, as sockets do. Its [`Behavior`] decides about short
-//! reads and writes, waits without a reason, and vectored writes. A stream may also hold bytes back until a flush, or
-//! keep a record as OpenSSL does: a write that returns `Pending` has stored its bytes, and the next write must begin
-//! with the same bytes.
+//! A stream wakes only the last task that waited for a direction, as sockets do. Its [`Behavior`] sets how many bytes a
+//! call moves, how often a call waits without a reason, and whether vectored writes are supported. A stream may also
+//! hold bytes back until a flush, or keep a record as OpenSSL does: a write that returns `Pending` has stored its
+//! bytes, and the next write must begin with the same bytes.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;

@@ -10,7 +10,7 @@
 //! Invariants:
 //! - A message is queued completely, in one poll. So a dropped future leaves no part of a message in the queue.
 //! - A call that never waits stores its message in `WaitingMessages` if the lock is taken. The task that holds the lock
-//!   queues and writes this message, at the latest after it has released the lock.
+//!   queues and writes this message, before or directly after it releases the lock.
 //! - After each change that the reader must act on, the writer wakes the reader.
 
 use core::pin::Pin;
@@ -38,9 +38,9 @@ use crate::{
 /// After the `Reader` has received a Close, a violation of the protocol, or the end of the stream, sends are refused
 /// with [`SendError::Closed`].
 ///
-/// Methods that send write the whole write queue before they are ready. [`feed`](Self::feed) only queues a message. The
-/// `Reader` writes queued messages before it waits for input the next time. If the `Writer` is dropped, the `Reader` is
-/// woken and writes the rest of the queue.
+/// An `async` method that sends writes the whole write queue before it returns. [`feed`](Self::feed) only queues a
+/// message. The `Reader` writes queued messages before it waits for input the next time. If the `Writer` is dropped,
+/// the `Reader` is woken and writes the rest of the queue.
 #[derive(Debug)]
 pub struct Writer<S, R> {
     shared: Arc<Shared<S, R>>,
@@ -256,8 +256,8 @@ impl<S, R: Transport<S>> Writer<S, R> {
 
     /// Queues a message prepared for many connections; see [`Prepared`].
     ///
-    /// The message is written at the same time as a message of [`feed`](Self::feed). If the write queue is full, this
-    /// call writes the queue, and waits until the queue accepts the message.
+    /// [`feed`](Self::feed) describes when the message is written. If the write queue is full, this call writes the
+    /// queue, and waits until the queue accepts the message.
     ///
     /// # Errors
     ///
@@ -279,7 +279,7 @@ impl<S, R: Transport<S>> Writer<S, R> {
     ///
     /// The rest is written by the next call that sends, or by the [`Reader`](super::Reader) before it waits for input.
     /// If the `Reader` holds the shared lock at this moment, the call stores the message. The `Reader` queues and
-    /// writes it in the same poll, before or after it releases the lock.
+    /// writes the message in the same poll, before or after this poll releases the lock.
     ///
     /// If the write queue is full, the call first writes as much of the queue as the stream takes now. This call does
     /// not run timers.
@@ -334,7 +334,7 @@ impl<S, R: Transport<S>> Writer<S, R> {
     }
 
     /// Sends a Close, and writes the whole write queue; see [`Sender::close`]. The [`Reader`](super::Reader) receives
-    /// the peer's Close and the end.
+    /// the peer's Close and the end of the connection.
     ///
     /// # Errors
     ///

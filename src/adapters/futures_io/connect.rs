@@ -78,7 +78,8 @@ impl Client<AsyncIo> {
     ///   its addresses could be made.
     /// * [`ConnectError::Deadline`]: the WebSocket was not open in time.
     /// * `ConnectError::ProxyTls`: TLS to the proxy has failed, or the certificate of the proxy is not valid.
-    /// * [`ConnectError::Proxy`]: the proxy opened no tunnel, or cannot be asked for one.
+    /// * [`ConnectError::Proxy`]: the proxy opened no tunnel, or the client could not ask for one; see
+    ///   [`ProxyError`](crate::proxy::ProxyError).
     /// * `ConnectError::Tls`: the TLS configuration or the certificate of the server is not valid, or the TLS handshake
     ///   has failed.
     /// * [`ConnectError::Io`]: the stream failed or ended during a handshake, or the system provides no entropy.
@@ -115,8 +116,8 @@ impl Client<AsyncIo> {
     /// # Errors
     ///
     /// * [`ConnectError::HttpRequest`]: the method, the version, the URI or a header of the request cannot be used.
-    /// * The errors of [`connect`](Self::connect). [`ConnectError::Request`] also names a header of the request for
-    ///   which the handshake writes another value.
+    /// * The errors of [`connect`](Self::connect). [`ConnectError::Request`] is also returned if a header that the
+    ///   handshake writes itself has another value in the request.
     ///
     /// # Cancel safety
     ///
@@ -259,7 +260,7 @@ mod tests {
         }
     }
 
-    /// A stream to which the bytes arrive one at a time, and then nothing.
+    /// A stream that delivers one byte for each read. After the last byte, reads are pending.
     struct Silent(&'static [u8]);
 
     impl AsyncRead for Silent {

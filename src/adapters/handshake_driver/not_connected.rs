@@ -20,8 +20,8 @@ pub(in crate::adapters) struct FailedAddresses {
 impl FailedAddresses {
     /// Records that connecting to `address` has failed with `error`.
     ///
-    /// The kind of the result is that of the last address that answered, because the other addresses may only be
-    /// unreachable from here. If no address answered, it is the kind of the last error.
+    /// The error of [`Self::into_error`] has the kind of the last address that answered, because the other addresses
+    /// may be unreachable only from this machine. If no address answered, the error has the kind of the last error.
     pub(in crate::adapters) fn failed(&mut self, address: SocketAddr, error: io::Error) {
         let comma = if self.attempts.is_empty() { "" } else { ", " };
         self.attempts += &std::format!("{comma}{address}: {error}");
@@ -30,7 +30,7 @@ impl FailedAddresses {
         }
     }
 
-    /// Returns the error that names all recorded addresses. Its source is the error of the address that gave the kind.
+    /// Returns the error that names all recorded addresses. Its kind and its source come from the same recorded error.
     pub(in crate::adapters) fn into_error<S>(self) -> ConnectError<S> {
         let Self { attempts, error } = self;
         ConnectError::Connect(match error {
@@ -57,7 +57,7 @@ pub(super) fn explain(error: io::Error, text: String) -> io::Error {
     io::Error::new(error.kind(), Explained { text, error })
 }
 
-/// The inner error of an [`io::Error`] whose text says more than that of the system.
+/// The inner error of an [`io::Error`]. Its text says more than the text of the system.
 #[derive(Debug)]
 struct Explained {
     text: String,

@@ -18,7 +18,7 @@ pub(in crate::adapters) struct PlainRequest {
     pub(in crate::adapters) head: RequestHead,
     /// The bytes that were read from the stream: the head, and the bytes after the head.
     pub(in crate::adapters) received: Vec<u8>,
-    /// How long the stream may accept no byte of the response.
+    /// The sending of the response fails if the stream accepts no byte for this time.
     pub(in crate::adapters) write_timeout: Duration,
 }
 

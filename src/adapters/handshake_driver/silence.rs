@@ -27,7 +27,8 @@ pub(in crate::adapters) struct Silence {
 impl Silence {
     pub(in crate::adapters) const LIMIT: Duration = Duration::from_secs(3);
 
-    /// Returns a connection that falls silent in each stage after TCP.
+    /// Returns connections that fall silent, at least one for each stage after TCP. The stages of TLS need the
+    /// feature `rustls-ring`.
     pub(in crate::adapters) fn all() -> Vec<Self> {
         const OPEN: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";
         const SOCKS_OPEN: &[u8] = &[5, 0, 5, 0, 0, 1, 0, 0, 0, 0, 0, 0];

@@ -22,13 +22,13 @@ pub(super) const MAX_READ_AHEAD: usize = 64 << 10;
 /// Maximum number of bytes in one read. This is the maximum payload of a TLS record.
 const AT_ONCE: usize = 16 << 10;
 
-/// Bytes that were read ahead, and the end or the error of the stream that followed.
+/// Bytes that were read ahead, and the end or the error that followed in the stream.
 #[derive(Default)]
 pub(super) struct ReadAhead {
     bytes: Vec<u8>,
     /// The number of bytes at the start of `bytes` that were taken.
     taken: usize,
-    /// The end or the error of the stream that came after the bytes. `None` if neither is known.
+    /// The end or the error that followed the bytes in the stream. `None` if neither is known.
     end: Option<io::Result<()>>,
 }
 
@@ -58,7 +58,7 @@ impl ReadAhead {
         self.end.is_none() && self.bytes.len() - self.taken < MAX_READ_AHEAD
     }
 
-    /// Returns whether no more bytes can be kept until some were taken. The end of the stream is not known then.
+    /// Returns whether [`MAX_READ_AHEAD`] bytes are kept, and neither the end nor an error of the stream is known.
     pub(super) fn is_full(&self) -> bool {
         self.end.is_none() && !self.has_space()
     }

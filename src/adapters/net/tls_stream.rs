@@ -67,10 +67,10 @@ const ALERT_TIMEOUT: Duration = Duration::from_millis(10);
 /// [`try_clone`](Stream::try_clone) is supported, so [`WebSocket::split`](super::WebSocket::split) works: one thread
 /// reads while another thread writes, and neither waits for the other one's socket call.
 ///
-/// A call returns after the socket has delivered or taken only a part, so that the caller can check its deadline. A
-/// read then returns [`ErrorKind::Interrupted`] if there is no plaintext yet. A flush returns this error if ciphertext
-/// is left, and a write if it could only write ciphertext of earlier writes. Repeat the call, as [`Read::read_exact`]
-/// and [`Write::write_all`] do.
+/// A call returns even if the socket has delivered or taken only a part of the data, so that the caller can check its
+/// deadline. A read then returns [`ErrorKind::Interrupted`] if there is no plaintext yet. A flush returns this error if
+/// ciphertext is left. A write returns this error if it could only write ciphertext of earlier writes. Repeat the call,
+/// as [`Read::read_exact`] and [`Write::write_all`] do.
 ///
 /// A read may produce ciphertext that the peer waits for, for example in a renegotiation. A WebSocket flushes it. If
 /// you use the stream directly, flush it when [`needs_flush_after_read`](Stream::needs_flush_after_read) returns

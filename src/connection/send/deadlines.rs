@@ -79,7 +79,8 @@ impl<O: WriteQueue> Sender<O> {
     }
 
     /// Returns the earlier one of `next` and the release of the compressor, if there is a compressor.
-    // This function is not inlined, so that a connection without compression does not load these fields.
+    // This function is not inlined, so that a connection without compression does not load the fields that this
+    // function reads.
     #[cfg(feature = "deflate")]
     #[inline(never)]
     fn next_or_release(&self, next: (Instant, Due)) -> (Instant, Due) {

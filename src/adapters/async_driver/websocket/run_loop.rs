@@ -257,8 +257,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
     /// Writes the queue, half-closes the stream if the connection asks for it, runs the timers that are due, and waits.
     /// Returns `Ready` when the caller should poll for an event.
     ///
-    /// `has_read` is true if the stream had no input just now. Otherwise, if a timer is due, the input that has arrived is
-    /// read ahead first, because it shows that the peer is alive.
+    /// `has_read` is true if a read from the stream was pending just now. If it is false and a timer is due, the input
+    /// that has arrived is read ahead before the timer runs, because input shows that the peer is alive.
     #[inline(always)]
     fn poll_drive(&mut self, cx: &mut Context<'_>, has_read: bool) -> Poll<Result<(), Error>> {
         if self.group.must_close(cx) {

@@ -5,7 +5,7 @@
 //! a reader gets for each event. [`ByteStream::split`] makes two halves for two threads (`byte_halves.rs`).
 //!
 //! Invariants:
-//! - No event is decoded while data is held, because the data lies in the inbox.
+//! - No event is decoded while there is unread data, because the data lies in the inbox.
 //! - A write that returns an error of the kind `WouldBlock` has queued nothing. So the caller can repeat it.
 
 use core::time::Duration;
@@ -64,7 +64,7 @@ pub struct ByteStream<S> {
     ws: WebSocket<S>,
     input: ByteInput,
     read_timeout: Option<Duration>,
-    /// The delivery of messages before the WebSocket became a byte stream.
+    /// How messages were delivered before the WebSocket became a byte stream.
     delivery: Delivery,
 }
 
@@ -72,7 +72,8 @@ impl<S> WebSocket<S> {
     /// Turns the WebSocket into a stream of bytes, for example to tunnel another protocol.
     ///
     /// If a part of a binary message has arrived already, the whole message is collected before its data is read. All
-    /// further messages are read in pieces. If you are sending a message in fragments, send its last fragment first.
+    /// further messages are read in pieces. If you are sending a message in fragments, send its last fragment before
+    /// this call.
     ///
     /// ```
     /// use std::io::{Read, Write};
@@ -222,7 +223,7 @@ impl<S> Write for ByteStream<S> {
         out.queue(|connection| connection.send_binary(&message)).map_err(write_error)?;
         match out.flush() {
             Err(error) if !would_block(&error) => Err(write_error(error)),
-            // After `WouldBlock` too, the message is in the queue, so the write has succeeded.
+            // The message is in the queue even if the flush returns `WouldBlock`. So the write has succeeded.
             _ => Ok(message.len()),
         }
     }
