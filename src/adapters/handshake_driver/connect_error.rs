@@ -38,7 +38,7 @@ pub enum ConnectError<S> {
     ProxyTls(TlsError),
     /// The environment variable that names the proxy for this URL cannot be used. No connection was made.
     ProxyVariable(ProxyVariableError),
-    /// The proxy opened no tunnel, or cannot be asked for one.
+    /// The proxy opened no tunnel, or the client could not ask for one.
     Proxy(ProxyError),
     /// The request cannot be sent: a header, a subprotocol or the origin is invalid.
     Request(RequestError),

@@ -5,7 +5,7 @@
 //! `websocket/byte_stream.rs` has the byte stream for one thread, and the description of reading and writing.
 //!
 //! Invariants:
-//! - No event is decoded while data is held, because the data lies in the inbox of the reader.
+//! - No event is decoded while there is unread data, because the data lies in the inbox of the reader.
 //! - A write that returns an error of the kind `WouldBlock` has queued nothing. So the caller can repeat it.
 
 use core::time::Duration;
@@ -27,7 +27,7 @@ pub struct ByteReader {
     reader: Reader,
     input: ByteInput,
     read_timeout: Option<Duration>,
-    /// The delivery of messages before the WebSocket became a byte stream.
+    /// How messages were delivered before the WebSocket became a byte stream.
     delivery: Delivery,
 }
 

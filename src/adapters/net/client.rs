@@ -89,7 +89,8 @@ impl Client {
     ///   its addresses could be made.
     /// - [`ConnectError::Deadline`]: the WebSocket was not open in time.
     /// - `ConnectError::ProxyTls`: TLS to the proxy has failed, or the certificate of the proxy is not valid.
-    /// - [`ConnectError::Proxy`]: the proxy opened no tunnel, or cannot be asked for one.
+    /// - [`ConnectError::Proxy`]: the proxy opened no tunnel, or the client could not ask for one; see
+    ///   [`ProxyError`](crate::proxy::ProxyError).
     /// - `ConnectError::Tls`: the TLS configuration or the certificate of the server is not valid, or the TLS handshake
     ///   has failed.
     /// - [`ConnectError::Io`]: the stream failed or ended during a handshake, or the system provides no entropy.
@@ -140,8 +141,8 @@ impl Client {
     /// # Errors
     ///
     /// - [`ConnectError::HttpRequest`]: the method, the version, the URI or a header of the request cannot be used.
-    /// - The errors of [`connect`](Self::connect). [`ConnectError::Request`] also names a header of the request for
-    ///   which the handshake writes another value.
+    /// - The errors of [`connect`](Self::connect). [`ConnectError::Request`] is also returned if a header that the
+    ///   handshake writes itself has another value in the request.
     #[cfg(feature = "http")]
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
     pub fn connect_request<B>(

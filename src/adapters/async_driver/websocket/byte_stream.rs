@@ -84,7 +84,7 @@ use crate::{CloseCode, Delivery, EventIndex, ReadyState};
 pub struct ByteStream<S, R> {
     ws: WebSocket<S, R>,
     input: ByteInput,
-    /// The delivery of messages before the WebSocket became a byte stream.
+    /// How messages were delivered before the WebSocket became a byte stream.
     delivery: Delivery,
 }
 
@@ -92,7 +92,8 @@ impl<S, R> WebSocket<S, R> {
     /// Turns the WebSocket into a stream of bytes, for example to tunnel another protocol.
     ///
     /// If a part of a binary message has arrived already, the whole message is collected before its data is read. All
-    /// further messages are read in pieces. If you are sending a message in fragments, send its last fragment first.
+    /// further messages are read in pieces. If you are sending a message in fragments, send its last fragment before
+    /// this call.
     ///
     /// ```
     /// # #[cfg(feature = "tokio")]

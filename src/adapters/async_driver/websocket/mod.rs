@@ -53,7 +53,7 @@ pub use byte_stream::ByteStream;
 ///
 /// # When frames are written
 ///
-/// * The methods of this type that send write the whole write queue before they are ready: [`send`](Self::send),
+/// * Each `async` method of this type that sends writes the whole write queue before it returns: [`send`](Self::send),
 ///   [`ping`](Self::ping), [`close`](Self::close), [`flush`](Self::flush) and others.
 /// * [`feed`](Self::feed) and the methods of a [`Responder`] queue their frames, and write the queue only if it is
 ///   full. A `Responder` writes a large borrowed message directly if the queue is empty. Queued frames are written

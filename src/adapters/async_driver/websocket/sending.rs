@@ -201,8 +201,8 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
 
     /// Queues a message prepared for many connections; see [`Prepared`].
     ///
-    /// The message is written at the same time as a message of [`feed`](Self::feed). If the write queue is full, this
-    /// call writes the queue, and waits until the queue accepts the message.
+    /// [`feed`](Self::feed) describes when the message is written. If the write queue is full, this call writes the
+    /// queue, and waits until the queue accepts the message.
     ///
     /// # Errors
     ///
