@@ -15,7 +15,7 @@
 //! | `adapters::tokio`, `adapters::futures_io` | a complete WebSocket on tokio, smol and async-std, or over any asynchronous stream | `tokio`, `futures-io` |
 //! | [`Connection`] | a connection after its handshake: it decodes events, encodes messages, closes, and has timers | none; `alloc` for buffers that grow |
 //! | [`handshake`] | the opening handshake of both roles, without I/O | none |
-//! | `proxy` | the opening of a tunnel through an HTTP or SOCKS5 proxy, over bytes, and the proxy variables of the environment; the adapters use it | `alloc` |
+//! | `proxy` | the handshake that opens a tunnel through an HTTP or SOCKS5 proxy, without I/O, and the proxy variables of the environment; the adapters use both | `alloc` |
 //! | `redirect` | whether to follow a redirect, to which URL, and with which headers: a policy without I/O | `alloc` |
 //! | [`dial`], [`reconnect`] | which address to connect to, and when to connect again: policies without I/O | none |
 //! | `tls` | a TLS session without I/O, which the adapters use for `wss://` URLs | `rustls`, `native-tls` |

@@ -18,9 +18,9 @@
 //! # When to compress
 //!
 //! Compression is worth its cost if bytes are more expensive than time, for example for repetitive text over a mobile
-//! network. It is not worth it for very short messages, or for data that does not become shorter, such as images, sound
-//! and encrypted data. Inside a data centre it is not worth it either, because the network transfers a message faster
-//! than it can be compressed.
+//! network. Compression is not worth its cost for very short messages, or for data that does not become shorter, such
+//! as images, sound and encrypted data. The same holds inside a data centre, because the network transfers a message
+//! faster than the sender can compress it.
 //!
 //! Do not compress a message that contains both a secret and data that an attacker can choose. The length of the output
 //! reveals whether the two have common parts (CRIME and BREACH; RFC 7692 section 8). The two may also be in different
@@ -41,14 +41,14 @@
 //! the message. The last 2 KiB of the earlier data remain in the window. So a message that does not become shorter by
 //! itself never enters the window. Even if the same message is sent often, no copy of it can refer to an earlier copy.
 //!
-//! **Fragments** are always compressed. RFC 7692 section 6.1 requires that either all of a message is compressed or
-//! nothing of it. When a later fragment does not become shorter, the first fragment has already been sent. The data of
-//! a fragment can even become longer. The growth is up to an eighth at level 1, and 5 bytes in 2 KiB at other levels.
-//! With a lower memory level than the default, the growth is up to a quarter and 64 bytes. A receiver of this crate
-//! accepts such frames: see [`Config::max_frame`](crate::Config::max_frame). With the default limits at both endpoints,
-//! 16 MiB of any data arrive, in one fragment or in up to 65,536. Another implementation may refuse a frame that is
-//! longer than its limit. If the peer is such an implementation, send shorter fragments, or turn off compression in the
-//! options of the first fragment.
+//! **Fragments** are always compressed. RFC 7692 section 6.1 requires that a message is compressed completely or not at
+//! all. When a later fragment does not become shorter, the first fragment has already been sent. The data of a fragment
+//! can even become longer. The growth is up to an eighth at level 1, and 5 bytes in 2 KiB at other levels. With a lower
+//! memory level than the default, the growth is up to a quarter and 64 bytes. A receiver of this crate accepts such
+//! frames: see [`Config::max_frame`](crate::Config::max_frame). With the default limits at both endpoints, 16 MiB of
+//! any data arrive, in one fragment or in up to 65,536. Another implementation may refuse a frame that is longer than
+//! its limit. If the peer is such an implementation, send shorter fragments, or turn off compression in the options of
+//! the first fragment.
 //!
 //! # Bytes
 //!
@@ -130,11 +130,11 @@
 //! [`Config::max_message`](crate::Config::max_message) limits the inflated size of a message, and is enforced while the
 //! message is inflated. If a short payload inflates to a huge message, inflating stops at the limit, and the connection
 //! fails with 1009. With [`Delivery::Chunks`](crate::Delivery::Chunks) a message of any size needs only a buffer of 16
-//! KiB. UTF-8 is validated during inflation. Data that is not valid DEFLATE fails the connection with 1007.
+//! KiB. UTF-8 is validated during inflation. If data is not valid DEFLATE, the connection fails with 1007.
 //!
-//! One received byte can take as much time as inflating about a thousand bytes. For example, two bytes can be a final
-//! block, after which the receiver copies a window. If your peers must not be able to cause this cost, agree on smaller
-//! windows for their messages (`client_max_window_bits`), or on no compression.
+//! A single received byte can cost as much time as inflating about a thousand bytes. For example, two bytes can be a
+//! final block, after which the receiver copies a window. If your peers must not be able to cause this cost, agree on
+//! smaller windows for their messages (`client_max_window_bits`), or on no compression.
 //!
 //! Inflating the bytes of one read can therefore take milliseconds. During this time, the thread serves no other
 //! connection. [`Connection::set_inflate_budget`](crate::Connection::set_inflate_budget) limits how much is inflated

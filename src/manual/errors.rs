@@ -39,7 +39,7 @@
 //!
 //! | variant | cause | what to do |
 //! | --- | --- | --- |
-//! | `Io` of the kind `WouldBlock` | the application made the stream non-blocking | wait for the conditions that `Error::interest` returns. Then make the next call: after a call that receives, the same call, and after a call that sends, `flush` |
+//! | `Io` of the kind `WouldBlock` | the application made the stream non-blocking | wait for the conditions that `Error::interest` returns. If the call receives, repeat the call. If the call sends, call `flush` |
 //! | `Io` of the kind `TimedOut`, from a call with a timeout | the time has passed | call again |
 //! | `Io` of any other kind | the network or the peer | to get the messages that had arrived, receive until `None`. Then connect again, after a random delay that grows with each attempt (RFC 6455 section 7.2.3) |
 //! | `Protocol` | the peer | receive until `None` |

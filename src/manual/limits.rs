@@ -18,8 +18,8 @@
 //! plus 16 KiB.
 //!
 //! Automatic replies use a fixed amount of memory. All Pongs, Pings and Closes that are written before the write queue
-//! share 508 bytes. If there is no space for a Pong, it replaces all Pongs that are not partly written. So a peer that
-//! sends Pings and never reads cannot make the queue grow.
+//! share 508 bytes. If there is no space for a new Pong, the new Pong replaces all Pongs that are not partly written.
+//! So a peer that sends Pings and never reads cannot make the queue grow.
 //!
 //! ```
 //! # #[cfg(feature = "alloc")] {
@@ -32,5 +32,5 @@
 //! # }
 //! ```
 //!
-//! A connection without an allocator collects a message in memory of fixed size. A message that does not fit is
+//! A connection without an allocator gathers a message in memory of fixed size. A message that does not fit is
 //! delivered in chunks. The same limits apply to such a message.

@@ -219,4 +219,4 @@
 //!
 //! Without [`PendingReply::Received`](crate::PendingReply::Received), the timers of the sending half treat the peer as
 //! silent. Pass this value to the sending half also after a poll that consumed bytes and returned `None`. In the
-//! example, the last poll consumes nothing, so this is not needed.
+//! example, the last poll consumes no bytes, so the value is not needed.

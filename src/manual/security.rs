@@ -9,9 +9,9 @@
 //!   `MaskingKeys::from_os` take its seed from the operating system. Otherwise the caller passes a seed, which must be
 //!   new for each connection and unpredictable.
 //! - Text is always valid UTF-8. Validation cannot be turned off.
-//! - A client verifies `Sec-WebSocket-Accept`. A server refuses requests that a proxy could understand differently:
-//!   with a body, with a repeated `Host`, or with a CR or LF that does not end a line. The headers and subprotocols of
-//!   the application are checked, so that they cannot add lines to a head.
+//! - A client verifies `Sec-WebSocket-Accept`. A server refuses requests that a proxy could understand differently.
+//!   Examples are requests with a body, with a repeated `Host`, or with a CR or LF that does not end a line. The
+//!   headers and subprotocols of the application are checked, so that they cannot add lines to a head.
 //!
 //! # The application
 //!

@@ -1,15 +1,16 @@
 //! Using one read buffer for many connections.
 //!
 //! A connection does not store its input. Once [`poll_event`](crate::Connection::poll_event) has returned `None`, all
-//! bytes of the input have been decoded, and another connection can use the buffer. The exception is a connection that
-//! is paused, see below. Only a message that arrives in several reads is stored, in the `VecMessage` of its connection.
-//! So a thread with a thousand connections needs only one read buffer.
+//! bytes of the input have been decoded, and another connection can use the buffer. There are two exceptions, described
+//! below: a connection whose sends are refused as `Blocked`, and a paused connection. Only a message that arrives in
+//! several reads is stored, in the `VecMessage` of its connection. So a thread with a thousand connections needs only
+//! one read buffer.
 //!
 //! # If a send is `Blocked`
 //!
-//! Backpressure is an exception. A server that answers messages must not decode input faster than the peer reads the
-//! answers. If a send is refused as [`Blocked`](crate::SendError::Blocked), the rest of the input cannot be decoded
-//! yet. But other connections need the shared buffer. Three rules solve this problem:
+//! A server that answers messages must not decode input faster than the peer reads the answers. If a send is refused as
+//! [`Blocked`](crate::SendError::Blocked), the rest of the input cannot be decoded yet. But other connections need the
+//! shared buffer. Three rules solve this problem:
 //!
 //! 1. Call [`can_send`](crate::Connection::can_send) before each poll. While it returns `Blocked`, do not poll. With
 //!    this rule the queue has space for each answer, so answers need not be stored elsewhere.

@@ -10,7 +10,7 @@
 //! | handshake | from `with_timeout` to the end of the head | a server answers 408, a client gives up | 10 s on a server of the adapters, off in the core |
 //! | opening | on a client of the adapters, from the call to the end of the head | the client gives up, and names the stage that was running | 10 s |
 //! | keepalive | from the last byte of the peer | a Ping is sent | 30 s |
-//! | pong | from that Ping, or from the last byte after it | the connection fails with 1011, and ends at once | 30 s |
+//! | pong | from the keepalive Ping, or from the last byte after this Ping | the connection fails with 1011, and ends at once | 30 s |
 //! | close | from the first Close in either direction | the connection ends | 10 s |
 //! | end | on a client, from the time when a Close was sent and received | the connection ends, and counts as clean | 2 s |
 //! | idle | from the last data in either direction | the connection is closed with 1001 | off |
@@ -32,13 +32,13 @@
 //! - Bytes that are still in the socket have no effect. So a driver that writes for a long time must also read from
 //!   time to time, as the adapters do.
 //! - If nobody reads, the Pong of a live peer waits in the socket. So the peer of a blocking WebSocket counts as alive
-//!   while the application calls no method that receives, and the transport takes what is written. This also holds if
-//!   the thread of the `Reader` is busy, and after the `Reader` was dropped.
+//!   under two conditions: the application calls no method that receives, and the transport accepts the written bytes.
+//!   This also holds if the thread of the `Reader` is busy, and after the `Reader` was dropped.
 //! - A message counts as received when it is decoded. An application that works through messages that have arrived
 //!   together finds a dead peer only after the last of them. Messages that nobody has read from the socket do not count,
 //!   so they do not restart the idle timeout either.
-//! - If the transport was full and accepts bytes again, the peer reads. These writes extend the timeout too, but in all
-//!   by at most three times the pong timeout.
+//! - If the transport was full and accepts bytes again, the peer reads. These writes extend the timeout too, but in
+//!   total by at most three times the pong timeout.
 //! - A Ping waits while a frame of ours is partly written. During this wait, each successful write restarts the
 //!   timeout.
 //!
