@@ -33,8 +33,8 @@ use crate::{
 
 /// Maximum number of bytes that one write sends as a message.
 ///
-/// The length of a frame with this payload is below the message limits of common WebSocket libraries. It also bounds
-/// the bytes that a write queues above the high-water mark.
+/// The length of a frame with this payload is below the message limits of common WebSocket libraries. This maximum also
+/// bounds the bytes that a write queues above the high-water mark.
 pub(super) const MAX_WRITE: usize = 64 << 10;
 
 /// The reason why a byte stream returned no more data: the inner error of an [`io::Error`] of a byte stream.
@@ -227,7 +227,7 @@ impl ByteInput {
             {
                 End::Failed(Box::new(ByteStreamError::ClosedInMessage(close)))
             }
-            // A Close without a code is what `close()` in a browser sends.
+            // `close()` in a browser sends a Close without a code.
             None | Some(CloseCode::NORMAL | CloseCode::NO_STATUS) => End::Eof,
             Some(_) => End::Failed(Box::new(ByteStreamError::Closed(close))),
         });
@@ -253,7 +253,7 @@ impl ByteInput {
     }
 }
 
-/// Returns the error of a write for an error of a call that sends.
+/// Converts the error of a call that sends to the error that a write returns.
 pub(super) fn write_error(error: Error) -> io::Error {
     match error {
         Error::Io(error) => error,

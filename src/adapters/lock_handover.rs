@@ -1,7 +1,7 @@
-//! The protocol between a thread that stores something without a lock, and the thread that holds this lock.
+//! The protocol between two threads: one stores something without waiting for a lock, and the other holds this lock.
 //!
-//! The thread that stores does not wait for the lock. The holder of the lock collects what is stored. Each side looks
-//! twice, so that at least one of them sees the other one:
+//! The holder of the lock collects what is stored. The thread that stores tries the lock afterwards, and the holder
+//! checks for an announcement after its release. So at least one of the two threads collects what was stored:
 //!
 //! ```text
 //!   thread that stores    store ──▶ announce ──▶ try the lock: if it is free, collect
@@ -12,14 +12,14 @@
 //!
 //! Invariants:
 //! - After an announcement, either the lock is free, or its holder sees the announcement after the release. This holds
-//!   for all later holders too, because each of them looks after its release.
+//!   for all later holders too, because each of them checks for an announcement after its release.
 //! - Only the holder of the lock withdraws an announcement, and only before it reads the store. So a later announcement
 //!   is not lost.
 //! - A model in `tests/loom` runs this file in all interleavings.
 
 use super::sync::{AtomicBool, Ordering, fence};
 
-/// Whether something was stored since the holder of the lock has last collected.
+/// Whether something was stored after the holder of the lock last collected.
 #[derive(Debug)]
 pub(super) struct LockHandover {
     announced: AtomicBool,
@@ -45,7 +45,8 @@ impl LockHandover {
         self.announced.store(false, Ordering::Relaxed);
     }
 
-    /// Announces again what the holder of the lock leaves in the store. The holder itself looks after the release.
+    /// Announces again what the holder of the lock leaves in the store. The holder itself sees this announcement after
+    /// it has released the lock.
     pub(super) fn leave(&self) {
         self.announced.store(true, Ordering::Relaxed);
     }

@@ -115,8 +115,8 @@ impl PendingReplies {
 
     /// Passes all stored replies to the sending half, and reports received input to its timers.
     ///
-    /// `read_at` returns the time when input was last read. The time may be later than the real one, and at most `now`.
-    /// It must not be earlier, because a timer would then fire too soon.
+    /// `read_at` returns the time when input was last read. This time must not be earlier than the real one, because a
+    /// timer would then fire too soon. It may be later, up to `now`.
     pub(super) fn apply(&self, half: &mut impl SendingHalf, now: Instant, read_at: impl Fn() -> Instant) {
         if self.new_input.load(Ordering::Relaxed) != NO_INPUT {
             let data = self.new_input.swap(NO_INPUT, Ordering::Acquire) == DATA;

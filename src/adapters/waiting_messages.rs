@@ -12,7 +12,7 @@
 //! - Memory is bounded: a message is accepted only if fewer than [`MAX_WAITING`] bytes are stored.
 //! - Messages are sent in the order in which they were accepted. If the write queue is full, the stored messages are
 //!   moved to the queue before any later message is queued. A Close of the application follows all stored messages:
-//!   [`WaitingMessages::close`] moves them into the queue although the queue is full.
+//!   [`WaitingMessages::close`] moves them into the queue even if the queue is full.
 //! - The lock of `stored` is held for a few instructions. It is never held during a call on a stream or on the
 //!   connection.
 
@@ -102,8 +102,7 @@ impl WaitingMessages {
     }
 
     /// Returns the number of messages that were stored since the start. A thread that moves only these messages into
-    /// the write queue cannot be kept by another thread that stores messages without end. Returns 0 if no message is
-    /// stored.
+    /// the write queue finishes, even if another thread stores messages without end. Returns 0 if no message is stored.
     pub(super) fn mark(&self) -> u64 {
         if self.is_empty() {
             return 0;
@@ -128,7 +127,7 @@ impl WaitingMessages {
                 let mut stored = lock(&self.stored);
                 if stored.removed >= mark {
                     if !stored.messages.is_empty() {
-                        // The caller looks after it has released the lock.
+                        // The caller checks for messages again after it has released the lock.
                         self.handover.leave();
                     }
                     return moved;
@@ -164,8 +163,8 @@ impl WaitingMessages {
         }
     }
 
-    /// Closes the connection, and sends the stored messages before the Close. They are sent although the write queue is
-    /// full. Messages that other threads store meanwhile are refused after the Close.
+    /// Closes the connection, and sends the stored messages before the Close, even if the write queue is full. Messages
+    /// that other threads store meanwhile are refused after the Close.
     ///
     /// # Errors
     ///
@@ -306,7 +305,7 @@ mod tests {
         assert!(!waiting.has_refused());
     }
 
-    /// Otherwise a thread that stores messages without end would keep another thread writing for it.
+    /// If a caller also moved later messages, it would never finish while another thread stores messages without end.
     #[test]
     fn messages_that_are_stored_later_are_left_to_the_next_caller() {
         let mut sender = sender(100);

@@ -8,9 +8,9 @@
 //! ```
 //!
 //! While the application decides, the peer may give up. The state `ReadAhead` reads from the stream without waiting, to
-//! notice that the peer has closed its direction. The handshake starts with `Respond` instead of `ReadAhead` in two
-//! cases: no time has passed since the request arrived, or bytes arrived after the head. In both cases the connection
-//! notices the end of the input when it reads from the stream.
+//! notice that the peer has closed its sending direction. The handshake starts with `Respond` instead of `ReadAhead` in
+//! two cases: no time has passed since the request arrived, or bytes arrived after the head. In both cases the
+//! connection notices the end of the input when it reads from the stream.
 //!
 //! Invariant: bytes that arrive before the 101 is sent go into the inbox of the connection, or stay in the stream.
 
@@ -165,7 +165,10 @@ impl HandshakeDriver for Accepting {
 
 /// Returns the error for a peer that has closed its sending direction before its request was accepted.
 fn peer_gone() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "the peer has gone before its request was accepted")
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        "the peer closed its sending direction before its request was accepted",
+    )
 }
 
 /// Returns the error for a peer that reads the 101 response too slowly.

@@ -4,7 +4,8 @@
 //! why the last one failed. It draws the random bits of the delays, and reads the wall clock for dates in
 //! `Retry-After`. The adapters ask the application for the [`ReconnectTarget`] of each attempt, wait, and connect.
 //!
-//! Invariant: at most one connection counts as open. A request for the next connection counts the previous one as lost.
+//! Invariant: at most one connection counts as open. When the application requests the next connection, the previous
+//! one counts as lost.
 
 use core::error::Error;
 use core::fmt;
@@ -307,7 +308,7 @@ impl<R> Attempts<R> {
         self.error.as_deref()
     }
 
-    /// Forgets all failures. Unless a connection is open, the next attempt is due now, also if the client had stopped.
+    /// Forgets all failures. Unless a connection is open, the next attempt is due now, even if the client had stopped.
     pub(in crate::adapters) fn reset(&mut self, now: Instant) {
         self.reconnecting.reset();
         if !matches!(self.state, State::Open) {

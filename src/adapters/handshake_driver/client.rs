@@ -45,9 +45,9 @@ use crate::{Instant, SharedConfig};
 /// The settings of a client's requests and connections. `R` is the runtime of the adapter: its clock and its streams.
 ///
 /// The methods that connect depend on the adapter. They are documented at the adapter's alias of this type, for example
-/// `net::Client`. The caller must follow two rules. Only one connection to a host may be connecting at a time (RFC 6455
-/// section 4.1 (2)). Before a client reconnects after a failure, it should wait for a random time that grows with each
-/// failure (section 7.2.3).
+/// `net::Client`. The caller must follow two rules. Connections to the same host must be opened one after the other
+/// (RFC 6455 section 4.1 (2)). Before a client reconnects after a failure, it should wait for a random time that grows
+/// with each failure (section 7.2.3).
 #[derive(Clone, Debug)]
 pub struct Client<R> {
     runtime: R,
@@ -168,8 +168,8 @@ impl<R> Client<R> {
     /// ignore it. User and password are sent to the proxy only.
     ///
     /// TLS to an `https` proxy uses the configuration of `proxy_tls` or `proxy_native_tls`. Without such a
-    /// configuration, TLS to the proxy uses the configuration for the server. If that may have a client certificate,
-    /// the call fails with [`ProxyError::ClientCertificate`](crate::proxy::ProxyError).
+    /// configuration, TLS to the proxy uses the configuration for the server. If the configuration for the server may
+    /// have a client certificate, the call fails with [`ProxyError::ClientCertificate`](crate::proxy::ProxyError).
     ///
     /// A `socks5` proxy gets the first address that the system finds for the server. With `socks5h` the proxy resolves
     /// the name, and can choose among all addresses.
@@ -236,8 +236,8 @@ impl<R> Client<R> {
     /// [`Connector::by_default`](crate::tls::Connector::by_default), which prefers rustls. An `https` proxy also needs
     /// `proxy_tls` or `proxy_native_tls`, because a connector does not tell whether it has a client certificate.
     ///
-    /// The last call of this method or of `tls` decides. Do not let the connector request application protocols (ALPN),
-    /// or only `http/1.1`.
+    /// The last call of this method or of `tls` decides. The connector must request no application protocol (ALPN), or
+    /// only `http/1.1`.
     #[cfg(feature = "native-tls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "native-tls")))]
     #[must_use]
@@ -246,11 +246,11 @@ impl<R> Client<R> {
         self
     }
 
-    /// Sets the TLS configuration for `https` proxies. The default is the configuration for the server, if that has no
-    /// client certificate.
+    /// Sets the TLS configuration for `https` proxies. The default is the configuration for the server, if this
+    /// configuration has no client certificate.
     ///
-    /// A proxy can ask for a certificate in the same way as a server. Without this method, it would get the certificate
-    /// that is meant for the server. To use the same certificate for both, pass the same configuration to both methods.
+    /// A proxy can ask for a certificate in the same way as a server, and must not get the certificate that is meant
+    /// for the server. To use the same certificate for both, pass the same configuration to this method and to `tls`.
     ///
     /// ```
     /// # #[cfg(all(feature = "net", feature = "rustls-ring", feature = "webpki-roots"))] {
@@ -289,9 +289,9 @@ impl<R> Client<R> {
     /// Sets the name that the certificate of the server must have: a DNS name, or an IP address without brackets. The
     /// default is the host of the URL.
     ///
-    /// The client also sends this name in the TLS handshake (RFC 6066 section 3). Use it to connect to an IP address or
-    /// a forwarded port of a server whose certificate has another name. The `Host` header still has the host of the
-    /// URL. The name is not used for TLS to a proxy, or for TLS to another server after a
+    /// The client also sends this name in the TLS handshake (RFC 6066 section 3). Set the name to connect to an IP
+    /// address or a forwarded port of a server whose certificate has another name. The `Host` header still has the host
+    /// of the URL. The name is not used for TLS to a proxy, or for TLS to another server after a
     /// [redirect](Self::max_redirects).
     ///
     /// ```

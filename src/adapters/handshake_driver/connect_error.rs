@@ -51,14 +51,15 @@ pub enum ConnectError<S> {
     Target(Arc<dyn Error + Send + Sync>),
     /// No connection could be made. The error names the addresses that were tried.
     ///
-    /// If several addresses were tried, the kind is that of the last address that refused or reset the connection. The
-    /// other addresses may only be unreachable from here. The source of this error is the error of the system, with its
-    /// [`raw_os_error`](io::Error::raw_os_error).
+    /// If several addresses were tried, the error has the kind of the last error with which a host refused or reset the
+    /// connection. The other addresses may only be unreachable from this machine. The source of this error is the error
+    /// of the system, with its [`raw_os_error`](io::Error::raw_os_error).
     Connect(io::Error),
     /// The WebSocket was not open in time. The error names the stage that was running, for example the name resolution.
     Deadline(DeadlineExceeded),
     /// The stream failed or ended during a handshake, or the system provides no entropy. The text of the error names
-    /// the [`Stage`], for example the TLS handshake. The [`source`](Error::source) of the error is that of the stream.
+    /// the [`Stage`], for example the TLS handshake. The [`source`](Error::source) of this [`io::Error`] is the error
+    /// of the stream.
     Io(io::Error),
     /// The response is not valid for a WebSocket handshake.
     Handshake(HandshakeError),

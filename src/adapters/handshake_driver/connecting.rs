@@ -9,7 +9,8 @@
 //! - For each connection, the key of the handshake and the seed of the masking keys come from the system's random
 //!   source (RFC 6455 sections 4.1 and 10.3).
 //! - Bytes that arrived before the request was sent are examined once the request is sent, and before the first read.
-//!   Such bytes can come with the answer of a proxy. So an early response has the same result as one that is in time.
+//!   Such bytes can arrive together with the answer of a proxy. So a response that arrives before the request was sent
+//!   has the same result as a later one.
 
 use std::io;
 use std::prelude::v1::*;

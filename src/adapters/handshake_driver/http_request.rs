@@ -71,8 +71,8 @@ impl<R: Clone> Client<R> {
     /// - [`HttpRequestError::Url`]: the URI is not a WebSocket URL.
     /// - [`HttpRequestError::NotUtf8`]: the value of a header is not UTF-8.
     /// - [`HttpRequestError::OriginRepeated`]: there is more than one `Origin`.
-    /// - [`HttpRequestError::Request`]: a header, a subprotocol or the origin cannot be sent, or the handshake writes
-    ///   another value of the header itself.
+    /// - [`HttpRequestError::Request`]: a header, a subprotocol or the origin cannot be sent, or the handshake itself
+    ///   writes another value of a header.
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
     pub fn with_request<B>(&self, request: &Request<B>) -> Result<(Self, String), HttpRequestError> {
         let mut settings = RequestSettings::try_from(request)?;

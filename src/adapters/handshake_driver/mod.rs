@@ -13,8 +13,8 @@
 //        │              … until Step::Done            │
 //        │ ──────── finish ─────────────────────────▶ │ returns the result or the error
 //
-// A server's handshake has two phases, `Receiving` and `Accepting`. Between the two phases the application decides. A
-// client's handshakes follow each other in the order of its `Route`.
+// A server's handshake has two phases, `Receiving` and `Accepting`. Between the two phases the application decides
+// whether to accept the request. A client's handshakes follow each other in the order of its `Route`.
 // `crate::handshake` parses and writes heads. Invariant: an I/O error ends a handshake.
 
 use core::fmt;

@@ -1,4 +1,5 @@
-//! Errors that name what could not be connected to: the addresses of a host ([`FailedAddresses`]), a path, or a proxy.
+//! Errors that name the endpoint to which no connection was made: the addresses of a host ([`FailedAddresses`]), a
+//! path, or a proxy.
 
 use core::error::Error;
 use core::fmt;
@@ -13,15 +14,16 @@ use super::connect_error::ConnectError;
 pub(in crate::adapters) struct FailedAddresses {
     /// All addresses that were tried, each with its error, separated by commas.
     attempts: String,
-    /// The error that represents the others.
+    /// The error that gives the final error its kind and its source.
     error: Option<io::Error>,
 }
 
 impl FailedAddresses {
     /// Records that connecting to `address` has failed with `error`.
     ///
-    /// The error of [`Self::into_error`] has the kind of the last address that answered, because the other addresses
-    /// may be unreachable only from this machine. If no address answered, the error has the kind of the last error.
+    /// The error of [`Self::into_error`] has the kind of the last error that came from a host, because the other
+    /// addresses may only be unreachable from this machine. If no error came from a host, it has the kind of the last
+    /// error.
     pub(in crate::adapters) fn failed(&mut self, address: SocketAddr, error: io::Error) {
         let comma = if self.attempts.is_empty() { "" } else { ", " };
         self.attempts += &std::format!("{comma}{address}: {error}");

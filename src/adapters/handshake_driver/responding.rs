@@ -29,10 +29,10 @@ use crate::handshake::HttpResponse;
 const MAX_DISCARDED: usize = 64 << 10;
 /// How long input is read and discarded after the response was flushed.
 const DISCARD_TIME: Duration = Duration::from_secs(1);
-/// The sending of a response fails if the stream accepts no byte for this time, by default.
+/// The default time after which the sending of a response fails if the stream accepts no byte.
 ///
 /// This timeout is longer than the other timeouts of a handshake. A full socket accepts no byte until a third of its
-/// send buffer is free. A measurement over loopback had a peer that read 100 KiB/s. Linux let the buffer grow to 4 MiB,
+/// send buffer is free. In a measurement over loopback, the peer read 100 KiB/s. Linux let the buffer grow to 4 MiB,
 /// and the socket then accepted no byte for 12 to 15 s at a time.
 pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The minimum average rate at which the peer must read a response, in bytes a second.

@@ -62,7 +62,7 @@ impl TestPeer {
     }
 
     /// Checks the results of `open`, which opens a WebSocket while the clock jumps over the deadline at one call of the
-    /// stream. Its argument is the index of this call. The second result is the number of calls.
+    /// stream. The argument of `open` is the index of this call. The second result of `open` is the number of calls.
     #[track_caller]
     pub(in crate::adapters) fn check_jumps(mut open: impl FnMut(usize) -> (Option<Stage>, usize)) {
         let (stage, calls) = open(usize::MAX);

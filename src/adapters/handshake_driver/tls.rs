@@ -117,7 +117,7 @@ impl TlsHandshake {
         }
     }
 
-    /// Handles ciphertext that has arrived. Without ciphertext, the stream has ended.
+    /// Handles ciphertext that has arrived. An empty slice means that the stream has ended.
     fn receive(&mut self, ciphertext: &[u8]) {
         match ciphertext {
             [] => self.session.handle_eof(),

@@ -25,7 +25,8 @@ use crate::Instant;
 use crate::dial::{DeadlineExceeded, Progress};
 use crate::proxy::{ProxyAction, ProxyError, ProxyHandshake};
 
-/// Number of bytes in one read. The answer of a proxy has some hundred bytes, and a refusal has a page for a browser.
+/// Number of bytes in one read. The answer of a proxy has a few hundred bytes, and a refusal contains a page for a
+/// browser.
 const READ_LEN: usize = 4096;
 
 /// Maximum time for the body of a refusal, after its head has arrived.
