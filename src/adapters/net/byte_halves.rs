@@ -1,8 +1,8 @@
 //! The halves of a byte stream, for two threads.
 //!
 //! [`ByteReader`] and [`ByteWriter`] wrap the halves of a split WebSocket (`reader.rs`, `writer.rs`), which share the
-//! connection. `receive.rs` has the reading, and `adapters/byte_stream.rs` decides what a reader gets for each event.
-//! `websocket/byte_stream.rs` has the byte stream for one thread, and the description of reading and writing.
+//! connection. `receive.rs` reads, and `adapters/byte_stream.rs` decides which data a reader gets for each event.
+//! `websocket/byte_stream.rs` has the byte stream for one thread, and describes reading and writing.
 //!
 //! Invariants:
 //! - No event is decoded while there is unread data, because the data lies in the inbox of the reader.
@@ -46,7 +46,7 @@ impl ByteReader {
         self.read_timeout = timeout;
     }
 
-    /// Returns the data that was received and not read. This does not read from the stream.
+    /// Returns the data that was received and not read. This call does not read from the stream.
     #[must_use]
     pub fn buffer(&self) -> &[u8] {
         self.input.unread(|index| self.reader.inbox().event(index))
@@ -106,7 +106,8 @@ impl ByteWriter {
     /// # Errors
     ///
     /// - `BrokenPipe`: queued messages were dropped, because the peer has closed or the connection has ended.
-    /// - `WouldBlock`: the stream is in non-blocking mode. The `ByteReader` writes the rest, or call this method again.
+    /// - `WouldBlock`: the stream is in non-blocking mode. The `ByteReader` writes the rest during its next reads. A
+    ///   further call of this method also writes the rest.
     /// - Another kind: a write failed.
     pub fn shutdown(&mut self) -> io::Result<()> {
         match self.writer.close(CloseCode::NORMAL, "") {

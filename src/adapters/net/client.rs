@@ -439,7 +439,7 @@ mod tests {
         }
     }
 
-    /// A stream that fails after the bytes that arrive.
+    /// A stream that returns these bytes, and then fails.
     struct Failing(&'static [u8]);
 
     impl Read for Failing {

@@ -1,8 +1,8 @@
-//! The stream of a client: a socket, and TLS over it if it is needed.
+//! The stream of a client: a socket, and TLS over it if TLS is needed.
 //!
 //! [`Client::connect`](super::Client::connect) takes `ws://` and `wss://` URLs, and its result has one type. So the
 //! type of the stream must not depend on the URL, the proxy, or the features of this crate. [`ClientStream`] hides
-//! which layers there are. Without a feature for TLS it is always the socket.
+//! which layers there are. Without a feature for TLS, a `ClientStream` is always the socket.
 //!
 //! Invariant: TLS over TLS occurs only through an `https` proxy. The inner session is the one with the server.
 
@@ -21,8 +21,8 @@ use crate::adapters::handshake_driver::OpenedTls;
 use crate::tls::rustls;
 
 /// The stream of a WebSocket that [`Client::connect`](super::Client::connect) has opened: a socket `S` for `ws://`, and
-/// TLS over the socket for `wss://`. The socket leads to the server or to a proxy. An `https` proxy adds TLS to the
-/// proxy.
+/// TLS over the socket for `wss://`. The socket leads to the server or to a proxy. With an `https` proxy, the stream
+/// also has a TLS session with the proxy.
 ///
 /// ```
 /// use hybi::adapters::net;
@@ -54,7 +54,7 @@ enum Layers<S> {
 }
 
 impl<S> ClientStream<S> {
-    /// Returns the socket. Over TLS it carries ciphertext: do not read from it or write to it.
+    /// Returns the socket. If the stream uses TLS, the socket carries ciphertext: do not read from it or write to it.
     #[must_use]
     pub const fn socket(&self) -> &S {
         match &self.0 {

@@ -19,9 +19,9 @@ use crate::reconnect::Failure;
 use crate::reconnect::{ReconnectPolicy, ReconnectState};
 use crate::{Instant, Outcome};
 
-/// WebSockets to the same service, one after the other. [`Client::reconnecting`] creates it.
+/// WebSockets to the same service, one after the other. [`Client::reconnecting`] creates this value.
 ///
-/// The lifetime is that of the values that the function for the targets borrows. It is `'static` if the function
+/// `'a` is the lifetime of the values that the function for the targets borrows. It is `'static` if the function
 /// borrows nothing.
 pub struct Connections<'a> {
     attempts: Attempts<Blocking>,
@@ -160,8 +160,8 @@ impl Connections<'_> {
     /// now. The close code of [`Error::Protocol`] is that of the violation. Other errors count as a failure of the
     /// network.
     ///
-    /// If the application leaves a connection that is still open, `wait_closed` would wait for the peer. Close the
-    /// connection first.
+    /// On an open connection, `wait_closed` waits until the peer closes. So close the connection first, if the
+    /// application no longer needs it.
     pub fn closed(&mut self, end: Result<Outcome, Error>) {
         let now = self.now();
         self.attempts.closed(now, &end);

@@ -49,7 +49,7 @@ pub(super) struct DeadlineStream<S> {
     timeouts: Timeouts,
     mode: BlockingMode,
     ahead: ReadAhead,
-    /// When the newest of the bytes in `ahead` were read.
+    /// The time when the newest bytes in `ahead` were read.
     ahead_at: Instant,
     /// The time of the last read with input, while a part of this input is not decoded because a receiving call
     /// returned an event first. `None` if all input is decoded, or if the undecoded rest was reported to the timers.
@@ -60,7 +60,7 @@ pub(super) struct DeadlineStream<S> {
     unflushed: bool,
     /// True if the last flush found the stream full.
     flush_waits: bool,
-    /// When the call began in which the stream last took bytes.
+    /// The start of the last call in which the stream took bytes.
     took_at: Instant,
     /// The error of the write that failed. Every later write returns it.
     write_error: Option<ErrorKind>,
@@ -407,7 +407,7 @@ impl<S> DeadlineStream<S> {
         })
     }
 
-    /// Returns when the call began in which the stream last took bytes.
+    /// Returns the start of the last call in which the stream took bytes.
     pub(super) const fn took_at(&self) -> Instant {
         self.took_at
     }
@@ -496,7 +496,7 @@ mod tests {
     use super::*;
     use crate::adapters::lock::lock;
 
-    /// A stream on virtual time. A write fails after its timeout, and calls `during` before.
+    /// A stream on virtual time. A write lasts until its timeout, calls `during`, and then fails.
     #[derive(Clone)]
     struct Full {
         now: Arc<Mutex<Duration>>,
@@ -566,7 +566,7 @@ mod tests {
         assert_eq!((written.n, written.full), (0, true));
         assert!(writes.flush(Some(writes.now() + Duration::from_millis(20))).unwrap() == Flush::Waits);
         assert!(writes.flush_waits);
-        // The function holds a handle to the stream, which holds the function.
+        // The function and the stream hold each other. This assignment drops the function, so both are freed.
         *lock(&during) = Box::new(|| {});
     }
 }

@@ -15,9 +15,9 @@ use crate::adapters::error::Error;
 /// The conditions to wait for if a call could not continue because a non-blocking stream was not ready.
 /// [`Error::interest`] returns this type.
 ///
-/// As soon as one of the three conditions is met, make the next call: after a call that receives, the same call, and
-/// after a call that sends, `flush`. The application need not know which condition is met. A call that receives checks
-/// all three.
+/// As soon as one of the three conditions is met, make the next call. After a call that receives, make the same call
+/// again. After a call that sends, call `flush`. The application need not know which condition is met. A call that
+/// receives checks all three.
 ///
 /// ```
 /// use hybi::adapters::net::{Client, Error, Server};

@@ -50,7 +50,7 @@ use crate::{
 ///
 /// If the thread is busy and nobody reads, the Pong of a live peer waits in the socket. So the peer then counts as
 /// alive, as long as the stream takes what the [`Writer`](super::Writer)s write. This also holds after the reader was
-/// dropped: then only a peer that stops reading is given up. To end the connection instead, call
+/// dropped: the peer then counts as dead only if it stops reading. To end the connection instead, call
 /// [`Writer::close`](super::Writer::close).
 ///
 /// # Blocking and timeouts
@@ -265,8 +265,8 @@ impl Reader {
         let Some(mut out) = self.shared.try_lock() else {
             // The thread that holds the lock runs the timers. Without the lock the next deadline is unknown, so this
             // thread tries again soon. After the peer's Close there is always a reason to try again: the other thread
-            // may write our Close, which starts `Config::end_timeout`.
-            // The other thread may also have flushed the stream before the last read produced bytes to send.
+            // may write our Close, which starts `Config::end_timeout`. Bytes to send that the last read has produced
+            // are a further reason: the other thread may have flushed the stream before this read.
             let retries = max_block_time.is_some()
                 || self.receiver.peer_close().is_some()
                 || self.link.check_output_of_reads();

@@ -57,7 +57,8 @@ pub(super) trait Receive {
     /// Returns the position of decoding, after the last event.
     fn position(&self) -> EofPosition;
 
-    /// Returns whether a write has failed whose error a receiving call returns.
+    /// Returns whether a write has failed, for a loop whose receiving calls return the error of a failed write. The
+    /// default for other loops is `false`.
     fn write_failed(&self) -> bool {
         false
     }

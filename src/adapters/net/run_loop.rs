@@ -200,8 +200,8 @@ impl<S> RunLoop<S> {
     }
 
     /// Handles the end of the stream. If bytes are still queued or not flushed, the connection ends only after the next
-    /// turns have written them, because a peer that has half-closed the stream may still read. `write_blocks` is true
-    /// if the stream is in non-blocking mode and full.
+    /// turns have written them. The reason is that a peer that has half-closed the stream may still read.
+    /// `write_blocks` is true if the stream is in non-blocking mode and full.
     fn end(&mut self, write_blocks: bool) -> Result<(), Error> {
         if self.link.write_failed() || self.output().is_out() {
             self.connection.handle_eof();

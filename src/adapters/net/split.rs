@@ -33,8 +33,8 @@ use crate::{EofPosition, Instant, Outbox, Sender, TransportAction};
 
 /// Maximum number of times that a call writes what other threads have stored since its last write.
 ///
-/// The pauses between the rounds double, so they soon exceed the time between two calls of another thread. Only a
-/// stream that itself stores messages while it is written to reaches this number.
+/// The pauses between the rounds double, so they soon exceed the time between two calls of another thread. This number
+/// is reached only if the `write` of the stream itself stores messages.
 const MAX_STORED_WRITES: u32 = 8;
 
 /// A stream that can be used from two threads.
@@ -96,9 +96,9 @@ impl Shared {
     /// If another thread holds the lock, this method returns, and that thread writes the replies and messages. So each
     /// thread must call this method after it has released the lock.
     ///
-    /// A thread that stores messages without end must not keep this thread. So this thread pauses before each further
-    /// round, each time twice as long. During a pause the other thread finds the lock free, and writes its messages
-    /// itself.
+    /// A thread that stores messages without end must not keep this thread busy. So this thread pauses before each
+    /// further round, each time twice as long. During a pause the other thread finds the lock free, and writes its
+    /// messages itself.
     pub(super) fn write_replies(&self, mut write: impl FnMut(&mut LockedOut<'_>) -> bool) {
         let mut takes_more = true;
         for round in 0..MAX_STORED_WRITES {

@@ -1,6 +1,6 @@
 //! The state through which the threads of a split WebSocket communicate without the lock of the write queue.
 //!
-//! [`ThreadReplies`] contains [`PendingReplies`], the replies of the receiving thread, which all adapters use. Threads
+//! [`ThreadReplies`] contains the replies of the receiving thread, in a [`PendingReplies`] as in all adapters. Threads
 //! also need:
 //! - The longest time for which one half may block without checking the timers: [`ThreadReplies::max_block_time`]. The
 //!   other half may start a timer during this time.
@@ -36,7 +36,7 @@ pub(super) const SHORTEST_NAP: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct ThreadReplies {
     pending: PendingReplies,
-    /// When the receiving half has read.
+    /// The times of the reads of the receiving half.
     reads: Mutex<Reads>,
     /// True after a read, until [`Self::take_undecoded_since`] is called.
     has_undecoded: AtomicBool,
@@ -58,7 +58,7 @@ pub(super) struct ThreadReplies {
 /// The times of the reads of the receiving half.
 #[derive(Clone, Copy, Debug)]
 struct Reads {
-    /// When input was last read.
+    /// The time when the input of the last read arrived, for a read that returned input.
     input_at: Instant,
     /// When the last read has ended, with or without input.
     ended_at: Instant,
@@ -115,8 +115,8 @@ impl ThreadReplies {
         &self.status
     }
 
-    /// Records that a read has returned input at `now`, which arrived at `input_at`. If an application pauses between two
-    /// receiving calls, the timers still count from `input_at`.
+    /// Records that a read has returned input at `now`. This input arrived at `input_at`. If an application pauses
+    /// between two receiving calls, the timers still count from `input_at`.
     pub(super) fn set_read_at(&self, input_at: Instant, now: Instant) {
         *lock(&self.reads) = Reads { input_at, ended_at: now, began_at: None };
         self.pending.set_decoded_all(false);
@@ -184,7 +184,8 @@ impl ThreadReplies {
         reason: &str,
     ) -> Result<(), SendError> {
         let closed = self.messages.close(half, now, code, reason);
-        // The write that follows can block. Meanwhile no other thread must store a message, which would be lost.
+        // The write that follows can block. Meanwhile other threads must not store messages, because these messages
+        // would be lost.
         self.status.update(half.sender());
         closed
     }

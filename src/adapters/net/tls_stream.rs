@@ -61,8 +61,8 @@ const ALERT_TIMEOUT: Duration = Duration::from_millis(10);
 
 /// A TLS session over a blocking stream `S`, for example a [`TcpStream`](std::net::TcpStream).
 ///
-/// [`Client::connect`](super::Client::connect) creates it for a `wss://` URL, and `Server::accept_tls` or
-/// `Server::accept_native_tls` for a server. The TLS handshake is complete.
+/// [`Client::connect`](super::Client::connect) creates this stream for a `wss://` URL. On a server,
+/// `Server::accept_tls` and `Server::accept_native_tls` create it. The TLS handshake is complete.
 ///
 /// [`try_clone`](Stream::try_clone) is supported, so [`WebSocket::split`](super::WebSocket::split) works: one thread
 /// reads while another thread writes, and neither waits for the other one's socket call.
@@ -72,9 +72,9 @@ const ALERT_TIMEOUT: Duration = Duration::from_millis(10);
 /// ciphertext is left. A write returns this error if it could only write ciphertext of earlier writes. Repeat the call,
 /// as [`Read::read_exact`] and [`Write::write_all`] do.
 ///
-/// A read may produce ciphertext that the peer waits for, for example in a renegotiation. A WebSocket flushes it. If
-/// you use the stream directly, flush it when [`needs_flush_after_read`](Stream::needs_flush_after_read) returns
-/// `true`.
+/// A read may produce ciphertext that the peer waits for, for example in a renegotiation. A WebSocket flushes this
+/// ciphertext. If you use the stream directly, flush the stream when
+/// [`needs_flush_after_read`](Stream::needs_flush_after_read) returns `true`.
 ///
 /// # The end of the stream
 ///
@@ -105,7 +105,7 @@ struct Outgoing {
 }
 
 impl<S> TlsStream<S> {
-    /// Creates a stream from a session whose handshake is complete. `socket` is the stream below it.
+    /// Creates a stream from a session whose handshake is complete. `socket` is the stream below the session.
     pub(super) fn new(socket: S, session: Session) -> Self {
         let (session, outgoing) = (Mutex::new(session), Mutex::new(Outgoing::default()));
         let [has_rest, has_output_of_reads] = [(); 2].map(|()| AtomicBool::new(false));
@@ -184,7 +184,7 @@ impl<S: Stream> TlsStream<S> {
     fn send_alert(&mut self) {
         let Some(mut outgoing) = try_lock(&self.shared.outgoing) else { return };
         if outgoing.is_empty() && lock(&self.shared.session).has_ciphertext() {
-            // The error of the session is reported. An error of this write adds nothing to it.
+            // The caller gets the error of the session. So an error of this write is ignored.
             let _ = self.socket.set_write_timeout(Some(ALERT_TIMEOUT));
             outgoing.fill(&mut lock(&self.shared.session));
             self.shared.has_output_of_reads.store(false, Ordering::Relaxed);
@@ -384,8 +384,8 @@ impl Outgoing {
 
     /// Writes all bytes to the socket. Keeps the rest if the socket returns an error, or takes only a part.
     ///
-    /// Each write to the socket can block for its whole timeout. So after a part the result is `Interrupted`, and the
-    /// caller repeats the call unless its deadline has passed.
+    /// Each write to the socket can block for its whole timeout. So if the socket takes only a part, the result is
+    /// `Interrupted`, and the caller repeats the call unless its deadline has passed.
     fn write_to(&mut self, socket: &mut impl Stream) -> io::Result<()> {
         if let Some(rest @ [_, ..]) = self.bytes.get(self.written..) {
             match check_written(socket.write(rest)?, rest.len())? {

@@ -54,7 +54,7 @@ pub type SocketOf<S> = fn(&S) -> Option<&TcpStream>;
 /// # }
 /// use hybi::adapters::net::{ConnectError, Client, WrappedStream, WebSocket};
 ///
-/// // With native-tls. With rustls it is `|tls| Some(&tls.sock)`, and
+/// // The functions are for native-tls. The functions for rustls are `|tls| Some(&tls.sock)` and
 /// // `|tls| { tls.conn.send_close_notify(); tls.flush() }`.
 /// fn open(
 ///     tls: TlsStream<TcpStream>,
@@ -161,7 +161,8 @@ impl<S> WrappedStream<S> {
         check_read(read?, space)
     }
 
-    /// Writes once to the stream. A write of zero bytes is an error of the kind [`ErrorKind::WriteZero`].
+    /// Writes once to the stream. If the stream takes zero bytes, the result is an error of the kind
+    /// [`ErrorKind::WriteZero`].
     pub(super) fn write(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
         let written = match self.operations {
             Operations::Stream(stream) => stream(&mut self.stream).write_vectored(from),

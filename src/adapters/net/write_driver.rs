@@ -56,7 +56,7 @@ pub(super) struct Output<'w, S, H> {
     /// The state that the halves of a split WebSocket share without the lock. `None` if the WebSocket is not split.
     /// Then this thread also reads, so the calls of this type read ahead.
     pending: Option<&'w ThreadReplies>,
-    /// This call moves only messages of other threads into the queue that were stored before this mark; see
+    /// This call moves messages of other threads into the queue only if they were stored before this mark; see
     /// [`WaitingMessages::mark`](crate::adapters::waiting_messages::WaitingMessages::mark).
     mark: u64,
     /// True if this call receives. Then input that was read ahead is decoded before a timer runs, so it is not reported
@@ -81,8 +81,9 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         Self { link, half, pending: None, mark: 0, decodes_next: false }
     }
 
-    /// Creates the output of a split WebSocket, for the thread that holds the lock. It writes only messages of other
-    /// threads that are stored now. So a thread that stores messages without end does not keep this thread.
+    /// Creates the output of a split WebSocket, for the thread that holds the lock. The output writes a message of
+    /// another thread only if the message is already stored. So a thread that stores messages without end does not keep
+    /// this thread busy.
     pub(super) fn shared(
         link: &'w mut DeadlineStream<S>,
         half: &'w mut H,
@@ -221,7 +222,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
     /// `until` has been reached. The function reads ahead when the stream is full, and once per [`WRITE_TIME_SLICE`].
     pub(super) fn write_until_input(&mut self, until: Option<Instant>) -> Result<(), Error> {
         if self.is_out() {
-            // This is the usual case between two messages that arrived together. It does not read the clock.
+            // This is the usual case between two messages that arrived together. The clock is not read in this case.
             return Ok(());
         }
         self.link.read_clock();
@@ -268,8 +269,8 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         let keeps_refused_bytes = self.link.keeps_refused_bytes();
         self.link.check_output_of_reads();
         if self.link.is_unflushed() && self.half.sender().buffered_amount() > 0 {
-            // Flush between writes. A stream with its own buffer could take any number of bytes, and the timers could
-            // not detect whether the peer still reads.
+            // Flush between writes. Otherwise a stream with its own buffer could take any number of bytes, and the
+            // timers could not detect whether the peer still reads.
             let flushed = self.flush_once(limit)?;
             return Ok(if flushed == Step::Done { Step::Progress } else { flushed });
         }

@@ -212,11 +212,11 @@ impl Writer {
 
     /// Queues a message without waiting, and writes as much of the queue as the stream takes now.
     ///
-    /// If the stream does not take everything, the rest is written by the next call of any `Writer` that sends or
-    /// feeds, or by the [`Reader`](super::Reader) after its next read. A read of the `Reader` ends when input arrives,
-    /// and at the latest after the shortest timeout of [`Config`](crate::Config), by default 10 seconds. It does not
-    /// end if all timeouts are off and the peer sends nothing. So a program that makes no further call should call
-    /// [`flush`](Self::flush), in a thread that may block.
+    /// If the stream does not take everything, the next call of any `Writer` that sends or feeds writes the rest. The
+    /// [`Reader`](super::Reader) also writes the rest, after its next read. A read of the `Reader` ends when input
+    /// arrives, and at the latest after the shortest timeout of [`Config`](crate::Config), by default 10 seconds. The
+    /// read does not end if all timeouts are off and the peer sends nothing. So a program that makes no further call
+    /// should call [`flush`](Self::flush), in a thread that may block.
     ///
     /// If another thread is sending, that thread also writes the message. A [`close`](Self::close) of any thread is
     /// sent after all messages that were accepted before. If the peer closes or the connection fails first, the message
@@ -354,8 +354,8 @@ impl Writer {
 
     /// Returns the state of the connection, with the values of the browser's `readyState`.
     ///
-    /// Never waits for a thread that is sending. If a thread is sending, a change of the state is returned after its
-    /// next write or at its end.
+    /// Never waits for a thread that is sending. While a thread is sending, a change of the state is visible only after
+    /// the next write of this thread, or when its call returns.
     #[must_use]
     pub fn ready_state(&self) -> ReadyState {
         self.shared.pending().status().ready_state()
@@ -369,8 +369,8 @@ impl Writer {
         self.shared.pending().round_trip()
     }
 
-    /// Sends a binary message. A stream in non-blocking mode that is full is an error only if the message was not
-    /// queued: the rest of a queued message is written later.
+    /// Sends a binary message. If the stream is in non-blocking mode and full, the call returns an error only if the
+    /// message was not queued. The rest of a queued message is written later.
     pub(super) fn queue_bytes(&self, data: &[u8]) -> Result<(), Error> {
         let send = |out: &mut WriterOutput<'_>| {
             out.make_space().and_then(|()| out.queue(|sender| sender.send_binary(data)))
@@ -388,9 +388,9 @@ impl Writer {
 
     /// Locks the sending side, and calls [`Self::run`] to queue a frame without writing it.
     ///
-    /// If other threads had stored replies or messages, which this call moves into the queue, it also writes as much as
-    /// the stream takes now. Their threads expect this of the thread that holds the lock. The call also writes the rest
-    /// that a call without waiting has left, because the reader may be blocked in a read.
+    /// The call may move stored replies or messages of other threads into the queue. In this case it also writes as
+    /// much as the stream takes now, because the other threads expect this of the thread that holds the lock. The call
+    /// also writes the rest that a call without waiting has left, because the reader may be blocked in a read.
     fn only_queue(&self, send: impl FnOnce(&mut WriterOutput<'_>) -> Result<(), Error>) -> Result<(), Error> {
         let write = |out: &mut LockedOut<'_>, moved| {
             if moved || out.has_rest() {
@@ -416,8 +416,8 @@ impl Writer {
         let sent = sent.and(write(&mut out, moved));
         drop(out);
         // Other threads expect that this thread writes the messages that they stored during its write. So this call
-        // blocks once for them. After that, other threads may store messages without end. An error is ignored, because
-        // the next read or send reports the failed stream.
+        // blocks once for them. Further writes do not block, because other threads may store messages without end. An
+        // error is ignored, because the next read or send reports the failed stream.
         let mut blocks = true;
         self.after_release(|out| if mem::take(&mut blocks) { out.write().is_ok() } else { out.write_now() });
         sent

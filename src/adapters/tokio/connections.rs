@@ -40,12 +40,12 @@ impl Drop for AttemptTask {
     }
 }
 
-/// WebSockets to the same service, one after the other. [`Client::reconnecting`] creates it.
+/// WebSockets to the same service, one after the other. [`Client::reconnecting`] creates this value.
 ///
 /// As a [`Stream`], it ends after the first error. Each poll of the stream asks for the next connection, so the open
 /// connection counts as lost. Do not use stream adapters that poll early, such as `buffered` and `peekable`.
 ///
-/// The lifetime is that of the values that the function for the targets borrows. It is `'static` if the function
+/// `'a` is the lifetime of the values that the function for the targets borrows. It is `'static` if the function
 /// borrows nothing.
 pub struct Connections<'a> {
     attempts: Attempts<Tokio>,

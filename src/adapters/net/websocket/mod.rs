@@ -136,8 +136,8 @@ impl<S> WebSocket<S> {
     /// If `timeout` is zero, the call switches the socket to non-blocking mode during each read. After a call of
     /// [`stream`](Self::stream) the mode of the socket is unknown, because the application may have changed it. The
     /// mode is then not switched. Instead, a read blocks for the shortest timeout of the system, some milliseconds.
-    /// When two reads have blocked until this timeout, the mode counts as blocking. Later calls switch it during each
-    /// read again.
+    /// When two reads have blocked until this timeout, the mode counts as blocking. Later calls then switch the mode
+    /// during each read, as before.
     ///
     /// # Errors
     ///
@@ -263,7 +263,8 @@ impl<S> WebSocket<S> {
         self.handshake.subprotocol()
     }
 
-    /// Returns the headers of the peer's handshake: those of the request on a server, of the response on a client.
+    /// Returns the headers of the peer's handshake: those of the request on a server, those of the response on a
+    /// client.
     #[must_use]
     pub fn headers(&self) -> Headers<'_> {
         self.handshake.headers()

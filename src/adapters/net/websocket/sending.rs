@@ -203,7 +203,7 @@ impl<S> WebSocket<S> {
 
     /// Queues a message without waiting, and writes as much of the queue as the stream takes now.
     ///
-    /// The rest is written by the next call that sends, or by a call that receives before it blocks.
+    /// The next call that sends writes the rest. A call that receives also writes the rest, before that call blocks.
     ///
     /// If the queue is full, the call first writes as much of the queue as the stream takes now. This call does not run
     /// timers. Over a stream without timeouts, such as one from [`from_parts`](Self::from_parts) with `|_| None`, the

@@ -14,15 +14,15 @@ impl<S, H: SendingHalf> Output<'_, S, H> {
     /// alive. The timers then run with the time of this read.
     ///
     /// If nobody reads, because the application does not receive, the expected Pong may lie in the stream. So the peer
-    /// counts as alive if the stream takes what is written, which `can_wait` says, or if it has taken bytes during the
-    /// last Pong timeout. There are three cases:
+    /// counts as alive if `can_wait` is true: the stream takes what is written. The peer also counts as alive if the
+    /// stream has taken bytes during the last Pong timeout. There are three cases:
     ///
     /// - The read-ahead buffer is full. No Ping is then sent.
     /// - The stream cannot be read without blocking. Pings are still sent.
     /// - The reader of a split WebSocket does not read. Pings are still sent. If the reader has read a short time ago,
-    ///   it will soon read again, and then runs the timers itself, with the time of that read. So this call does
-    ///   nothing if `can_wait` is true. If it counted the peer as alive each time, a peer that answers no Ping would
-    ///   never be given up.
+    ///   it will soon read again. It then runs the timers itself, with the time of that read. So this call does nothing
+    ///   if `can_wait` is true. If this call counted the peer as alive each time, a peer that answers no Ping would
+    ///   never count as dead.
     pub(super) fn handle_due(&mut self, can_wait: bool) {
         self.apply();
         if !self.is_due() {
@@ -90,7 +90,7 @@ impl<S, H: SendingHalf> Output<'_, S, H> {
     }
 
     /// Returns whether to read ahead now although the stream may take more bytes: once per [`WRITE_TIME_SLICE`].
-    /// Without this, if the peer reads slowly and steadily, the call would read no input until the whole queue was
+    /// Otherwise, if the peer reads slowly and steadily, the call would read no input until the whole queue was
     /// written.
     pub(super) fn read_ahead_is_due(&self) -> bool {
         self.link.now().saturating_duration_since(self.link.read_at()) >= WRITE_TIME_SLICE
