@@ -119,7 +119,7 @@ pub type Server<T = AsyncIo> = handshake_driver::Server<FuturesIo<T>>;
 pub type Client<T = AsyncIo> = handshake_driver::Client<FuturesIo<T>>;
 /// The reason why a connection did not become a WebSocket.
 pub type AcceptError<S, T = AsyncIo> = async_driver::AcceptError<S, FuturesIo<T>>;
-/// A request to open a WebSocket that waits for the application's decision.
+/// A request to open a WebSocket. The request waits for the application's decision.
 pub type PendingRequest<S, T = AsyncIo> = async_driver::PendingRequest<S, FuturesIo<T>>;
 /// A plain HTTP request and its stream.
 pub type HttpCall<S, T = AsyncIo> = async_driver::HttpCall<S, FuturesIo<T>>;

@@ -27,8 +27,8 @@ use crate::{Event, EventIndex, Inbox, Instant, MessageIndex, Outbox, SendingHalf
 /// 8 MiB at most.
 ///
 /// A limit of 8 MiB was also measured. With the limit of 2 MiB, messages of 4 MiB cost 38 % more processor time than
-/// with 8 MiB, because the system provides new memory for each message. Messages of 1 MiB and 1.9 MiB cost the same
-/// with both limits. The limit is 2 MiB, because with 8 MiB a server with 16 threads could keep 512 MiB.
+/// with 8 MiB. The reason is that the system provides new memory for each message. Messages of 1 MiB and 1.9 MiB cost
+/// the same with both limits. The limit is 2 MiB, because with 8 MiB a server with 16 threads could keep 512 MiB.
 const LARGEST: usize = 2 << 20;
 
 /// If there are at most this many bytes of spare memory, they are freed as soon as a connection waits. If there are

@@ -39,7 +39,8 @@ use crate::tls::rustls;
 /// ```
 pub struct ClientStream<S>(pub(in crate::adapters) Layers<S>);
 
-/// The socket with the TLS sessions over it. The adapters of the runtimes implement the stream traits with it.
+/// The socket with the TLS sessions over it. The adapters of the runtimes match on this type to implement the stream
+/// traits.
 pub(in crate::adapters) enum Layers<S> {
     Plain(S),
     /// TLS to the server.
@@ -48,7 +49,8 @@ pub(in crate::adapters) enum Layers<S> {
     /// TLS to a proxy, and a tunnel without TLS.
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     TlsToProxy(TlsStream<S>),
-    /// TLS to the server in a tunnel over TLS to a proxy. On the heap, so that the other kinds are not larger.
+    /// TLS to the server in a tunnel over TLS to a proxy. This session is on the heap, because otherwise it would
+    /// enlarge every [`ClientStream`].
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     TlsInTls(Box<TlsStream<TlsStream<S>>>),
 }

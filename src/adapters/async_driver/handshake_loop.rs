@@ -1,9 +1,9 @@
 //! The loop of an asynchronous handshake, and of a response other than 101.
 //!
 //! A [`HandshakeDriver`] is a handshake without I/O. It decides which step comes next: read, read ahead, write, flush
-//! or half-close. Reading ahead does not wait. [`poll_open`] performs the step on the stream, and reports the result to
-//! the `HandshakeDriver`. If another step cannot be performed yet, `poll_open` waits until the stream is ready or the
-//! deadline has come.
+//! or half-close. [`poll_open`] performs the step on the stream, and reports the result to the `HandshakeDriver`.
+//! Reading ahead never waits. If any other step cannot be performed yet, `poll_open` waits until the stream is ready or
+//! the deadline has come.
 //!
 //! `adapters::handshake_driver` has the handshakes. `handshake.rs`, `pending_request.rs` and `http_call.rs` start them.
 //!

@@ -108,7 +108,7 @@ pub trait Timer {
     /// Returns the time of a monotonic clock. All clones of a timer return the time of the same clock.
     fn now(&self) -> Instant;
 
-    /// Returns `Ready` if the time is `at` or later. Otherwise has the task of `cx` woken at that time.
+    /// Returns `Ready` if the time is `at` or later. Otherwise arranges that the task of `cx` is woken at that time.
     ///
     /// A value of this type has one timer. A call with another time, or from another task, sets this timer again. The
     /// function may be called again after it returned `Ready`.

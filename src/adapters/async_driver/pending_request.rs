@@ -1,4 +1,4 @@
-//! A request to open a WebSocket that waits for the application's decision.
+//! A request to open a WebSocket. The request waits for the application's decision.
 //!
 //! [`PendingRequest`] owns the stream and the head of the request. The application examines the head, and accepts or
 //! rejects the request at any later time. This file then runs the second phase of the handshake.
@@ -24,7 +24,7 @@ use crate::adapters::handshake_driver::{self, Server};
 use crate::adapters::handshake_driver::{Acceptance, Pending, pending_request_getters};
 use crate::handshake::{HttpResponse, RequestHead};
 
-/// A request to open a WebSocket that waits for the application's decision. [`Server::receive`] returns it.
+/// A request to open a WebSocket. The request waits for the application's decision. [`Server::receive`] returns it.
 ///
 /// No timeout applies while the application decides. So the application can ask a database, for example. During this
 /// time nothing is read from the stream, and the peer's data is not lost. If this value is dropped, the stream is

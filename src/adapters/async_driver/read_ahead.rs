@@ -28,7 +28,7 @@ const MAX_READ_AHEAD: usize = 64 << 10;
 /// Maximum number of bytes in one read. Each read goes into an array of this size on the stack.
 const READ_AHEAD_AT_ONCE: usize = 4 << 10;
 
-/// Bytes that were read ahead, and the end or the error of the stream that followed. `None` if there is nothing.
+/// Bytes that were read ahead, and the end or the error that followed in the stream. `None` if nothing is kept.
 #[derive(Debug, Default)]
 pub(super) struct ReadAhead(Option<Box<Kept>>);
 

@@ -119,8 +119,8 @@ impl<S, R> Reader<S, R> {
         self.inner.receiver.peer_close()
     }
 
-    /// Sets whether [`recv`](Self::recv) and the [`Stream`] report an abnormal end as [`Error::Ended`], off by default;
-    /// see [`WebSocket::error_on_abnormal_end`](super::WebSocket::error_on_abnormal_end).
+    /// Sets whether [`recv`](Self::recv) and the [`Stream`] report an abnormal end as [`Error::Ended`]. This is off by
+    /// default; see [`WebSocket::error_on_abnormal_end`](super::WebSocket::error_on_abnormal_end).
     pub fn error_on_abnormal_end(&mut self, on: bool) {
         self.inner.error_on_abnormal_end = on;
     }
@@ -406,8 +406,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
             Poll::Ready(before)
         }));
         match core::mem::replace(end, End::Handled) {
-            // While the connection is closing, a reset counts as the end of the stream, because the peer may close the
-            // stream without waiting for our bytes.
+            // While the connection is closing, a read error counts as the end of the stream. The peer may close the
+            // stream without waiting for our bytes, and the read then fails.
             End::Seen(Some(error)) if before == CloseState::Open => Poll::Ready(Err(error.into())),
             _ => Poll::Ready(Ok(Turned::Again)),
         }

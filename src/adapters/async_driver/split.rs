@@ -10,8 +10,8 @@
 //! - Each poll under the lock first queues the waiting messages, and then applies the stored replies. The only
 //!   exception is a poll of the reader that reads input. So a reply waits at most until a read is pending, the turn of
 //!   the reader is over, the input ends, or the writer polls.
-//! - A message that is stored while the lock is held is written by the half that holds the lock, after it has released
-//!   the lock ([`Shared::write_stored`]), even if the reader is not polled again.
+//! - If a message is stored while a half holds the lock, that half writes the message after it has released the lock
+//!   ([`Shared::write_stored`]). So the message is written even if the reader is not polled again.
 //! - The writer wakes the reader after a change that the reader must act on. Such a change is input that was read
 //!   ahead, a new close state, or an earlier deadline.
 
@@ -148,7 +148,7 @@ impl<S, R: Transport<S>> Shared<S, R> {
         cx: &mut Context<'_>,
         mut send: impl FnMut(&mut Sender<Outbox>, Instant) -> Result<(), SendError>,
     ) -> Poll<Result<(), Error>> {
-        // Stored messages are earlier than this frame. If they find no space in the queue, this frame must wait too.
+        // Stored messages were sent before this frame. If they find no space in the queue, this frame must wait too.
         let in_order = |sender: &mut Sender<Outbox>, now| {
             if self.messages.need_space(u64::MAX) { Err(SendError::Blocked) } else { send(sender, now) }
         };
@@ -265,7 +265,8 @@ impl<S, R: Transport<S>> Shared<S, R> {
                 return;
             }
             if side == Side::Reader {
-                // The reader may already have looked at its deadline.
+                // The reader may already have looked at its deadline, which this write can change. So the reader must
+                // look again.
                 self.out.wake(Side::Reader);
             }
         }
@@ -275,7 +276,7 @@ impl<S, R: Transport<S>> Shared<S, R> {
 
     /// Writes the whole write queue and the messages that wait now, and flushes the stream. Messages that are stored
     /// during this call are written by [`Self::write_stored`], after this half has released the lock. So a writer in
-    /// another thread that stores messages without end does not keep this task.
+    /// another thread that stores messages without end does not keep this task busy.
     pub(super) fn poll_write(&self, out: &mut Out<S, R>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mark = self.messages.mark();
         loop {

@@ -28,23 +28,24 @@ use crate::tls::{Session, TlsError};
 
 /// Number of bytes in one read from the stream below: the longest record, and a little more.
 const SPACE_LEN: usize = 17 << 10;
-/// Maximum number of slices that are passed to the session after the stream has taken the ciphertext of the first ones.
+/// Maximum number of slices that are passed to the session after the stream has taken the ciphertext of the first
+/// slices.
 const MAX_REST_SLICES: usize = 8;
 /// Maximum number of reads in one call that return no plaintext. The task then yields, because a peer could send empty
 /// records without end.
 const MAX_READS: usize = 8;
 
 std::thread_local! {
-    /// Space for ciphertext, used during one call. This memory stays in the processor's cache. The memory of a large
-    /// message would not. Connections that wait hold no such memory.
+    /// Space for ciphertext, used during one call. This memory is small and stays in the processor's cache, unlike the
+    /// memory of a large message. Connections that wait hold no such memory.
     static SPACE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// A TLS session over an asynchronous stream `S`.
 ///
-/// `Client::connect` creates it for a `wss://` URL, and
-/// [`Server::accept_tls`](crate::adapters::handshake_driver::Server) for a server. The TLS handshake is complete. The
-/// type implements the stream traits of tokio and of futures-io if `S` implements them.
+/// `Client::connect` creates this stream for a `wss://` URL. On a server,
+/// [`Server::accept_tls`](crate::adapters::handshake_driver::Server) and `Server::accept_native_tls` create it. The TLS
+/// handshake is complete. The type implements the stream traits of tokio and of futures-io if `S` implements them.
 ///
 /// # The end of the stream
 ///
@@ -64,7 +65,7 @@ pub struct TlsStream<S> {
 }
 
 impl<S> TlsStream<S> {
-    /// Creates a stream from a session whose handshake is complete. `stream` is the stream below it.
+    /// Creates a stream from a session whose handshake is complete. `stream` is the stream below the session.
     pub(super) const fn new(stream: S, session: Session) -> Self {
         Self {
             stream,
@@ -310,7 +311,8 @@ impl<S> TlsStream<S> {
                 Ok(_) => {}
             }
         }
-        // Otherwise a later read would write the bytes of another task, and take the wakeup of that task.
+        // Clear `has_output_of_reads`. Otherwise a later read would write the ciphertext of another task, and take the
+        // wakeup of that task.
         if core::mem::take(has_output_of_reads) {
             *must_flush_output_of_reads = true;
         }

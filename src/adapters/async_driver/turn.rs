@@ -21,7 +21,7 @@
 //!   or that is no longer polled, does not delay other connections.
 //! - A connection waits for at most [`MAX_ROUNDS`] polls. This does not depend on other connections, or on the thread
 //!   of its task. Its timers and the closing of its group are late by this number of polls at most.
-//! - A connection whose turn is not over never waits for a ticket. A call that sends never does either.
+//! - A connection whose turn is not over never waits for a ticket. A call that sends never waits for a ticket.
 
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -66,7 +66,7 @@ pub(super) struct Turn {
     state: State,
 }
 
-// `Turn` has 24 bytes (there is a test), because every connection has one.
+// Every connection has a `Turn`, so it should be small. A test checks that it has 24 bytes.
 #[derive(Debug)]
 enum State {
     /// The connection is in a turn.

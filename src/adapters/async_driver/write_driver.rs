@@ -43,9 +43,9 @@ pub(super) struct WriteDriver<R> {
     error: Option<ErrorKind>,
     /// Bytes that were read while a call waited to send.
     read_ahead: ReadAhead,
-    /// When the stream last took bytes.
+    /// The time when the stream last took bytes.
     took_at: Instant,
-    /// When bytes were last read ahead.
+    /// The time when bytes were last read ahead.
     ahead_at: Instant,
     /// The time of the last read with input, while a part of this input is not decoded because a receiving call
     /// returned an event first. `None` if all input is decoded, or if the undecoded rest was reported to the timers.
@@ -88,8 +88,8 @@ impl<R: Timer> WriteDriver<R> {
     {
         let (read, at) = if self.read_ahead.is_empty() {
             let most = to.len();
-            // The clock may show an earlier time. But no Ping was written between that time and now, so the difference
-            // does not matter.
+            // `now` returns the time when the clock was last read, which may be in the past. But no Ping was written
+            // since then, so the difference does not matter.
             (check_count(R::poll_read(stream, cx, to), most), self.clock.now())
         } else {
             (Poll::Ready(self.read_ahead.take(to)), self.ahead_at)

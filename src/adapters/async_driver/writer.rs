@@ -417,7 +417,7 @@ impl<S, R: Transport<S>> Sink<Message> for Writer<S, R> {
 
     /// Queues a message.
     ///
-    /// Call [`poll_ready`](Sink::poll_ready) before.
+    /// Before each call, [`poll_ready`](Sink::poll_ready) must have returned `Ready(Ok(()))`.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! The state through which the threads of a split WebSocket communicate without the lock of the write queue.
 //!
-//! [`ThreadReplies`] contains the replies of the receiving thread, in a [`PendingReplies`] as in all adapters. Threads
-//! also need:
+//! [`ThreadReplies`] contains a [`PendingReplies`], the type that all adapters use for the replies of the receiving
+//! half. Threads also need:
 //! - The longest time for which one half may block without checking the timers: [`ThreadReplies::max_block_time`]. The
 //!   other half may start a timer during this time.
 //! - Messages of calls that do not wait for the lock, and a copy of the state of the sender for such calls:
@@ -58,7 +58,7 @@ pub(super) struct ThreadReplies {
 /// The times of the reads of the receiving half.
 #[derive(Clone, Copy, Debug)]
 struct Reads {
-    /// The time when the input of the last read arrived, for a read that returned input.
+    /// The time when input was last read from the stream.
     input_at: Instant,
     /// When the last read has ended, with or without input.
     ended_at: Instant,

@@ -1,7 +1,7 @@
 //! Connecting over TCP and Unix sockets with tokio.
 //!
 //! tokio resolves names on its own threads. `async_driver/dial.rs` has the attempts to connect, and
-//! `handshake_driver/route.rs` the order of the handshakes.
+//! `handshake_driver/route.rs` has the order of the handshakes.
 
 use core::net::SocketAddr;
 #[cfg(unix)]

@@ -31,7 +31,7 @@ use crate::reconnect::{ReconnectPolicy, ReconnectState};
 /// pass while nobody polls that future.
 struct AttemptTask(JoinHandle<Result<WebSocket<ClientStream>, ConnectError<ClientStream>>>);
 
-/// Returns the target of one attempt.
+/// A future that returns the target of one attempt.
 type TargetFuture = Pin<Box<dyn Future<Output = ReconnectTarget> + Send>>;
 
 impl Drop for AttemptTask {
@@ -42,8 +42,8 @@ impl Drop for AttemptTask {
 
 /// WebSockets to the same service, one after the other. [`Client::reconnecting`] creates this value.
 ///
-/// As a [`Stream`], it ends after the first error. Each poll of the stream asks for the next connection, so the open
-/// connection counts as lost. Do not use stream adapters that poll early, such as `buffered` and `peekable`.
+/// As a [`Stream`], this type ends after the first error. Each poll of the stream asks for the next connection, so the
+/// open connection counts as lost. Do not use stream adapters that poll early, such as `buffered` and `peekable`.
 ///
 /// `'a` is the lifetime of the values that the function for the targets borrows. It is `'static` if the function
 /// borrows nothing.
@@ -99,9 +99,9 @@ impl Client {
 
     /// Like [`reconnecting`](Self::reconnecting), but `target` returns a future of the URL or [`ReconnectTarget`].
     ///
-    /// The future is a part of the attempt: it runs in its task, and is dropped together with it. It is not limited by
-    /// [`Client::open_timeout`]. If its service may not answer, put a timeout into the future. If the future panics, so
-    /// does [`Connections::next_connection`].
+    /// The future is a part of the attempt: the future runs in the task of the attempt, and is dropped together with
+    /// this task. [`Client::open_timeout`] does not limit the future. If the future waits for a service that may not
+    /// answer, put a timeout into the future. If the future panics, [`Connections::next_connection`] also panics.
     ///
     /// ```no_run
     /// use hybi::adapters::tokio::{Client, ReconnectTarget};

@@ -30,8 +30,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
         TlsStream::poll_write::<Tokio>(self.get_mut(), cx, from)
     }
 
-    /// Returns `true`. A stream with vectored writes must keep no bytes of a pending write, see
-    /// [`Transport::keeps_refused_bytes`](super::Transport::keeps_refused_bytes), and this stream keeps none.
+    /// Returns `true`. For [`Transport::keeps_refused_bytes`](super::Transport::keeps_refused_bytes), this result means
+    /// that the stream keeps no bytes of a pending write.
     fn is_write_vectored(&self) -> bool {
         true
     }

@@ -1,4 +1,4 @@
-//! What the receiving half does while it has the lock.
+//! The work of the receiving half while it has the lock.
 
 use std::task::{Context, Poll, ready};
 

@@ -84,8 +84,8 @@ pub struct WebSocket<S, R> {
 }
 
 #[derive(Debug)]
-// The order of the fields keeps those that each turn of the loop uses close together in memory. The last fields are
-// used rarely.
+// The fields that each turn of the loop uses follow each other, so that they are close together in memory. The last
+// fields are used rarely.
 #[repr(C)]
 struct Inner<S, R> {
     stream: S,
@@ -206,7 +206,8 @@ impl<S, R> WebSocket<S, R> {
         self.inner.connection.peer_close()
     }
 
-    /// Sets whether [`recv`](Self::recv) and the [`Stream`] report an abnormal end as [`Error::Ended`], off by default.
+    /// Sets whether [`recv`](Self::recv) and the [`Stream`] report an abnormal end as [`Error::Ended`]. This is off by
+    /// default.
     ///
     /// If `on` is true and the messages end without a Close from the peer, the error is returned once, before `None`.
     /// If `on` is false, `None` is returned at every end. With the error, a loop over messages can distinguish a peer

@@ -226,8 +226,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
-                // While the connection is closing, a reset counts as the end of the stream, because the peer may close
-                // the stream without waiting for our bytes.
+                // While the connection is closing, a read error counts as the end of the stream. The peer may close the
+                // stream without waiting for our bytes, and the read then fails.
                 let closing = self.connection.ready_state() == ReadyState::Closing;
                 self.connection.handle_eof();
                 if !closing {
@@ -257,8 +257,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
     /// Writes the queue, half-closes the stream if the connection asks for it, runs the timers that are due, and waits.
     /// Returns `Ready` when the caller should poll for an event.
     ///
-    /// `has_read` is true if a read from the stream was pending just now. If it is false and a timer is due, the input
-    /// that has arrived is read ahead before the timer runs, because input shows that the peer is alive.
+    /// `has_read` is true if a read from the stream was pending just now. If `has_read` is false and a timer is due,
+    /// the input that has arrived is first read ahead. This input shows that the peer is alive.
     #[inline(always)]
     fn poll_drive(&mut self, cx: &mut Context<'_>, has_read: bool) -> Poll<Result<(), Error>> {
         if self.group.must_close(cx) {
@@ -313,8 +313,8 @@ impl<S, R: Timer> UsedByTasks for Inner<S, R> {
 /// A copy of the state that one task can change while another task waits for a change.
 ///
 /// Two copies are compared: one from before a poll, and one from after the poll. If the copies differ, the other task
-/// is woken. The other task may wait for a shorter queue, a new ready state, another deadline, a failure of the stream,
-/// or input that was read ahead.
+/// is woken. The other task may wait for a shorter queue, a new ready state, or another deadline. It may also wait for
+/// a failure of the stream, or for input that was read ahead.
 #[derive(PartialEq, Eq)]
 pub(super) struct Snapshot {
     buffered: usize,

@@ -1,8 +1,8 @@
 //! The methods of a [`WebSocket`] that send.
 //!
 //! Each method queues one frame through a [`Responder`](super::super::Responder), and then writes the whole write
-//! queue. The methods whose names begin with `feed` queue, and write the queue only if it is full. `try_send` queues,
-//! and writes as much as the stream takes now.
+//! queue. The methods whose names begin with `feed` queue a message, and write the queue only if it is full. `try_send`
+//! queues a message, and writes as much of the queue as the stream takes now.
 //!
 //! The wait while the queue is full is in `responder` and `write_driver`. The [`Sink`](futures_sink::Sink), which
 //! queues and writes in separate calls, is in `stream_sink`.
@@ -180,8 +180,9 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
 
     /// Queues a message that owns its data.
     ///
-    /// The message is written by the next call that sends, by [`flush`](Self::flush), or by a call that receives before
-    /// it waits. If the write queue is full, this call writes the queue, and waits until the queue accepts the message.
+    /// The next call that sends, or [`flush`](Self::flush), writes the message. A call that receives also writes the
+    /// message, before that call waits. If the write queue is full, this call writes the queue, and waits until the
+    /// queue accepts the message.
     ///
     /// # Errors
     ///

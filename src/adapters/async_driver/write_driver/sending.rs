@@ -95,8 +95,8 @@ impl<R: Timer> WriteDriver<R> {
         while half.sender().close_state() != CloseState::Ended {
             if let Poll::Ready(written) = self.poll_write_inlined(stream, half, cx) {
                 written?;
-                // A program that only sends and never waits runs its timers here. Without this, it would never send a
-                // Ping.
+                // A program that only sends and never waits runs its timers here. Otherwise such a program would never
+                // send a Ping.
                 if !self.is_due(half) {
                     buffer_pool::return_queue_memory(half);
                     break;
@@ -181,7 +181,7 @@ impl<R: Timer> WriteDriver<R> {
         self.handle_send_timeout(half, self.clock.now());
     }
 
-    /// If the read-ahead buffer is full, reports to the timers that the peer is alive at `now`, and that its Pongs may
+    /// If the read-ahead buffer is full, reports two facts to the timers. The peer is alive at `now`, and its Pongs may
     /// not be read yet. No data was received, so the idle timer is not changed.
     fn count_as_alive_if_full(&self, half: &mut impl SendingHalf, now: Instant) {
         if self.read_ahead.is_full() {
