@@ -27,7 +27,7 @@ Without --proxy, the variables of the environment name the proxy: https_proxy, a
 Each line is sent as a text message, except
   /ping [TEXT]            send a Ping; the round-trip time is shown with its Pong
   /close [CODE [REASON]]  close, with code 1000 by default
-  /quit                   the same as /close; so is the end of the input
+  /quit                   the same as /close, as is the end of the input
 
 The exit status is 0 if the connection was closed by both sides, and 1 otherwise.";
 
@@ -87,7 +87,7 @@ fn run() -> Result<bool, Box<dyn Error>> {
     }
 }
 
-/// Returns the head and the body of an HTTP response with another status than 101. The body usually tells why the
+/// Returns the head and the body of an HTTP response with a status other than 101. The body usually tells why the
 /// server refused the WebSocket.
 pub fn shown(mut response: ReceivedResponse<ClientStream>) -> String {
     let headers = response.headers();

@@ -1,8 +1,8 @@
 //! Sends lines to a server over TLS, and prints the answers: `tls_client wss://HOST [CA.pem]`.
 //!
 //! The client trusts the authorities of the feature `webpki-roots`. If a file is given, it trusts the private authority
-//! in this file instead. Without the file, the certificate of a private authority is refused, and the error names the
-//! unknown issuer.
+//! in this file instead. Without the file, the certificate of a private authority is refused, and the error says that
+//! the authority is unknown.
 //!
 //! The client connects through the proxy that the environment names: `https_proxy`, `all_proxy`, `no_proxy` and others.
 
@@ -42,8 +42,8 @@ async fn talk() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Connects to `url`, through `proxy` if the setting requires it. Trusts the authority whose certificate is in
-/// `authority`, or without a file the authorities of the default configuration.
+/// Connects to `url`, through `proxy` if the setting requires it. Trusts only the authority whose certificate is in the
+/// file `authority`. Without a file, trusts the authorities of the default configuration.
 ///
 /// # Errors
 ///

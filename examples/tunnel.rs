@@ -9,7 +9,7 @@
 //! tunnel 127.0.0.1:2222 ws://127.0.0.1:9001/     on the host of the SSH client, which then connects to port 2222
 //! ```
 //!
-//! If one connection breaks off, the other side must not take the data for complete. So the program then resets TCP,
+//! If one connection breaks off, the other side must learn that data may be missing. So the program then resets TCP,
 //! and closes the WebSocket with a code that means failure.
 
 use std::error::Error;
@@ -159,7 +159,7 @@ async fn both(
         }
         received = &mut receiving => {
             let received = received?;
-            // A service that does not close after the end of its input is given up.
+            // Do not wait forever for a service that does not close after the end of its input.
             match timeout(LAST_BYTES, sending).await {
                 Ok(sent) => Ok(Some(received).zip(sent?)),
                 Err(_) => Ok(None),

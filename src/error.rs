@@ -181,8 +181,8 @@ impl core::error::Error for ProtocolError {}
 ///    [`TooLarge`](Self::TooLarge).
 /// 3. [`Blocked`](Self::Blocked), which is temporary.
 ///
-/// The asynchronous adapters also return [`Closed`](Self::Closed) for a message that was accepted, but dropped later
-/// because the connection closed. See their `Error::Send`.
+/// The adapters also return [`Closed`](Self::Closed) for a message that was accepted, but dropped later because the
+/// connection closed. See their `Error::Send`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum SendError {

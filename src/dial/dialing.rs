@@ -35,7 +35,7 @@ pub struct Dialing {
     count: usize,
     /// The number of attempts that have started. It is also the index of the next address.
     started: usize,
-    /// The attempts with a result, also the winner: one bit for each index.
+    /// The attempts with a result, including the winner: one bit for each index.
     ended: u64,
     /// The time between the starts of two attempts.
     stagger: Duration,

@@ -38,8 +38,8 @@ struct Variable {
     url: Result<ProxyUrl, ProxyUrlError>,
 }
 
-/// The error for an environment variable that is not the URL of a proxy. The error does not contain the value, which
-/// may have a password.
+/// The error for an environment variable whose value is not the URL of a proxy. The error does not contain the value,
+/// which may have a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ProxyVariableError {
     variable: &'static str,

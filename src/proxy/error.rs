@@ -156,7 +156,7 @@ impl ProxyError {
 fn write_not_socks(f: &mut fmt::Formatter<'_>, first: u8) -> fmt::Result {
     let advice = match first {
         // SOCKS4 replies begin with the version 0.
-        0 | 4 => "it may speak SOCKS4, which this crate does not, so use a SOCKS5 proxy",
+        0 | 4 => "it may speak SOCKS4, which this crate does not support, so use a SOCKS5 proxy",
         b'H' => "it seems to speak HTTP, so write http:// in its URL",
         0x15 | 0x16 => "it seems to speak TLS, so write https:// in the URL if it is an HTTP proxy",
         _ => "check host and port of the proxy, and write http:// if it is an HTTP proxy",

@@ -1,8 +1,8 @@
 //! The rules of the environment variable `no_proxy`: the servers that are reached without a proxy.
 //!
-//! No standard defines this variable. This file accepts each form of an entry that curl, Python or Go accepts. Where
-//! their meanings of a form differ, the meaning is that of curl and Python. The record "Proxies from the environment"
-//! in `docs/decisions/` compares the three programs.
+//! No standard defines this variable. This file accepts each form of an entry that curl, Python or Go accepts. If Go
+//! gives a form another meaning than curl and Python, the meaning of curl and Python is used. The record "Proxies from
+//! the environment" in `docs/decisions/` compares the three programs.
 //!
 //! ```text
 //!  list   = entries, separated by commas or whitespace

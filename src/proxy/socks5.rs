@@ -159,8 +159,8 @@ impl Socks5 {
                     (_, [len, ..]) => 1 + usize::from(*len),
                     _ => return Ok(Effect::Receive),
                 };
-                // The port has two bytes. Address and port are those from which the proxy connects, and not needed
-                // here.
+                // The port has two bytes. The proxy connects from this address and port. The client does not need
+                // them.
                 Ok(if address.len() >= len + 2 { Effect::Open } else { Effect::Receive })
             }
             _ => Ok(Effect::Receive),

@@ -5,8 +5,8 @@
 //!
 //! Invariants:
 //! - User and password appear in no `Debug` output, no `Display` output and no error.
-//! - The user of a SOCKS proxy has 1 to 255 bytes, and the password 0 to 255 (RFC 1929 section 2). The RFC requires a
-//!   password of at least 1 byte. Some services use a token as the user, and proxies accept an empty password.
+//! - The user of a SOCKS proxy has 1 to 255 bytes, and the password 0 to 255. RFC 1929 section 2 requires a password of
+//!   at least 1 byte. It may be empty here, because some services use a token as the user, and proxies accept that.
 //! - The credentials of an HTTP proxy have no control character, and the user has no colon (RFC 7617 section 2).
 
 use alloc::string::String;
@@ -114,8 +114,8 @@ impl ProxyUrl {
     /// - [`ProxyUrlError::Path`]: the URL has a path, a query or a fragment.
     /// - [`ProxyUrlError::Host`], [`ProxyUrlError::HostNotAscii`]: the host is empty, invalid, or not ASCII.
     /// - [`ProxyUrlError::Port`]: the port is not a number from 1 to 65535.
-    /// - [`ProxyUrlError::Character`], [`ProxyUrlError::PercentEncoding`]: user or password are not percent-encoded
-    ///   correctly.
+    /// - [`ProxyUrlError::Character`], [`ProxyUrlError::PercentEncoding`]: the user or the password is not
+    ///   percent-encoded correctly.
     /// - [`ProxyUrlError::BasicUser`], [`ProxyUrlError::BasicControl`]: Basic authentication cannot transport the user
     ///   or the password.
     /// - [`ProxyUrlError::SocksUser`]: for SOCKS5, the user does not have 1 to 255 bytes.
@@ -223,7 +223,7 @@ impl ProxyUrl {
 impl FromStr for ProxyUrl {
     type Err = ProxyUrlError;
 
-    /// Parses a URL like [`ProxyUrl::parse`].
+    /// Parses a URL in the same way as [`ProxyUrl::parse`].
     fn from_str(url: &str) -> Result<Self, ProxyUrlError> {
         Self::parse(url)
     }

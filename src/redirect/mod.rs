@@ -29,8 +29,8 @@
 //!   applications put a token into a subprotocol.
 //! - At most `max` redirects are followed, so every loop ends.
 //!
-//! Two URLs have the same server if scheme, host and port are equal. One redirect that changes them stays on the same
-//! server: from `ws` at port 80 to `wss` at port 443 of the same host. The headers were already sent to this host
+//! Two URLs have the same server if scheme, host and port are equal. There is one exception: a redirect from `ws` at
+//! port 80 to `wss` at port 443 of the same host stays on the same server. The headers were already sent to this host
 //! without encryption.
 //!
 //! This module connects nothing, and it stores neither headers nor URLs.

@@ -40,7 +40,7 @@ pub(super) struct NativeSession {
     pipe: Pipe,
     /// Plaintext that was taken, and that the library could not encrypt yet.
     unencrypted: Vec<u8>,
-    /// Maximum number of bytes that the session has taken, and whose ciphertext is still in the session.
+    /// Maximum number of bytes that the session has taken, and whose ciphertext has not left the session.
     max_kept: usize,
     /// The first bytes of the peer.
     start: FirstBytes,

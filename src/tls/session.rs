@@ -1,8 +1,9 @@
 //! One TLS session, as a state machine without I/O.
 //!
 //! [`Session`] is a session of one of two libraries: rustls (`rustls_session.rs`) or native-tls (`native_session.rs`).
-//! Both accept any amount of ciphertext, and distinguish a close from a truncation. Both report a failure only after
-//! the plaintext before it was read. This file describes their common methods, and calls the library.
+//! Both sessions accept any amount of ciphertext, and distinguish a close from a truncation. Both report a failure only
+//! after the caller has read the plaintext that arrived before the failure. This file describes their common methods,
+//! and calls the library.
 //!
 //! ```text
 //!   handshake ──▶ open ──▶ the peer has closed: poll_plaintext returns 0
@@ -12,9 +13,9 @@
 //!
 //! Invariants:
 //! - Ciphertext leaves the session in the order in which it was produced: handshake, data, key updates and alerts.
-//! - Plaintext that arrived before a close or a failure is returned before it.
-//! - A failure is final: nothing is encrypted after it, and only the alert that reports it leaves the session. A
-//!   truncation ends only the receiving direction, so a truncated session can still send.
+//! - Plaintext that arrived before a close or a failure is returned before the close or the failure is reported.
+//! - A failure is final: afterwards the session takes no plaintext, and its only new ciphertext is alerts. A truncation
+//!   ends only the receiving direction, so a truncated session can still send.
 
 use core::fmt;
 use std::io::{self, IoSlice};
@@ -33,7 +34,7 @@ use super::native_session::NativeSession;
 #[cfg(feature = "rustls")]
 use super::rustls_session::RustlsSession;
 
-/// Maximum number of bytes that a session has taken, and whose ciphertext is still in the session.
+/// Maximum number of bytes that a session has taken, and whose ciphertext has not left the session.
 const MAX_KEPT: usize = 64 << 10;
 
 /// A TLS session without I/O.
@@ -216,14 +217,15 @@ impl Session {
         delegate!(mut self.handle_ciphertext(bytes));
     }
 
-    /// Calls `read` once with memory of the session, and handles the ciphertext that `read` has put there. `read` returns
-    /// how many bytes these are, or 0 at the end of the stream. The result is the same number.
+    /// Calls `read` once with memory of the session, and handles the ciphertext that `read` has put there. `read`
+    /// returns how many bytes it has put there, or 0 at the end of the stream. The result is the same number.
     ///
     /// In contrast to [`handle_ciphertext`](Self::handle_ciphertext), the session copies no ciphertext. This is faster
     /// for long records. For many short records it is slower, because the memory may be as short as 4 KiB.
     ///
-    /// Returns `None` if `read` was not called, because the session has no memory for it at this moment. This is so for
-    /// every session of native-tls, while there is plaintext to read, and after a close or a failure.
+    /// Returns `None` if `read` was not called, because the session has no memory for it at this moment. A session of
+    /// native-tls never has such memory. A session of rustls has none while there is plaintext to read, and after a
+    /// close or a failure.
     ///
     /// # Errors
     ///
