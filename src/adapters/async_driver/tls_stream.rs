@@ -142,9 +142,9 @@ impl<S> TlsStream<S> {
 
     /// Reads ciphertext once, and passes it to the session.
     ///
-    /// Short records are read into `space`, many of them at a time. A peer that sends long records fills this space. Then
-    /// the session reads into its own memory, which saves a copy. For an echo of 1 MiB this copy cost a tenth of the
-    /// time.
+    /// Short records are read into `space`, many of them at a time. A peer that sends long records fills this space.
+    /// Then the session reads into its own memory, which saves a copy. For an echo of 1 MiB this copy cost a tenth of
+    /// the time.
     fn poll_read_once<R: Transport<S>>(
         &mut self,
         cx: &mut Context<'_>,
@@ -232,9 +232,9 @@ impl<S> TlsStream<S> {
     /// Encrypts bytes of `from`, and writes as much ciphertext as the stream takes. Bytes of several slices share
     /// records of up to 16 KiB. See [`Transport::poll_write`].
     ///
-    /// The session takes 64 KiB at a time. While the stream takes all ciphertext, further bytes follow in the same call.
-    /// The caller often has to copy bytes that a call does not take. For an echo of 1 MiB this copy cost an eighth of
-    /// the time.
+    /// The session takes 64 KiB at a time. While the stream takes all ciphertext, further bytes follow in the same
+    /// call. The caller often has to copy bytes that a call does not take. For an echo of 1 MiB this copy cost an
+    /// eighth of the time.
     pub(in crate::adapters) fn poll_write<R: Transport<S>>(
         &mut self,
         cx: &mut Context<'_>,

@@ -359,8 +359,9 @@ impl Reader {
         Ok(())
     }
 
-    /// Runs the timers that are due, after a read has found nothing. Writes the Ping or the Close that they cause, as far
-    /// as the stream takes it, because the caller may return. If another thread has the lock, a later read does this.
+    /// Runs the timers that are due, after a read has found nothing. Writes the Ping or the Close that they cause, as
+    /// far as the stream takes it, because the caller may return. If another thread has the lock, a later read does
+    /// this.
     fn handle_silence(&self) {
         if let Some(mut out) = self.shared.try_lock() {
             let now = out.read_clock();

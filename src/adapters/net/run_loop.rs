@@ -132,7 +132,8 @@ impl<S> RunLoop<S> {
             return Ok(());
         }
         if !self.link.has_read_ahead() {
-            // All input is decoded. So a Pong that a timer waits for can only be in the stream, and the read returns it.
+            // All input is decoded. So a Pong that a timer waits for can only be in the stream, and the read returns
+            // it.
             self.connection.handle_all_decoded();
         }
         let due = self.connection.poll_timeout();
@@ -170,8 +171,8 @@ impl<S> RunLoop<S> {
         Ok(())
     }
 
-    /// Runs the timers that are due, after a read has found nothing. Writes the Ping or the Close that they cause, as far
-    /// as the stream takes it, because the caller may return.
+    /// Runs the timers that are due, after a read has found nothing. Writes the Ping or the Close that they cause, as
+    /// far as the stream takes it, because the caller may return.
     fn handle_silence(&mut self) {
         self.connection.handle_timeout(self.link.read_at());
         if !self.link.write_failed() {

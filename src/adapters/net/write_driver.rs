@@ -14,8 +14,9 @@
 //!                     (also once per slice if the stream is not full)
 //! ```
 //!
-//! The loops in `run_loop.rs` and `reader.rs` call this file. `timers.rs` in this folder runs the timers and reads ahead.
-//! `deadline_stream.rs` sets the timeouts of the stream, and `read_ahead.rs` stores the bytes that were read ahead.
+//! The loops in `run_loop.rs` and `reader.rs` call this file. `timers.rs` in this folder runs the timers and reads
+//! ahead. `deadline_stream.rs` sets the timeouts of the stream, and `read_ahead.rs` stores the bytes that were read
+//! ahead.
 //!
 //! Invariants:
 //! - If a stream may have kept the bytes of a write that it refused

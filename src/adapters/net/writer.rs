@@ -214,9 +214,9 @@ impl Writer {
     ///
     /// If the stream does not take everything, the next call of any `Writer` that sends or feeds writes the rest. The
     /// [`Reader`](super::Reader) also writes the rest, after its next read. A read of the `Reader` ends when input
-    /// arrives, and at the latest after the shortest timeout of [`Config`](crate::Config), by default 10 seconds. The
-    /// read does not end if all timeouts are off and the peer sends nothing. So a program that makes no further call
-    /// should call [`flush`](Self::flush), in a thread that may block.
+    /// arrives, and at the latest after the shortest timeout of [`Config`](crate::Config) except `end_timeout`, by
+    /// default 10 seconds. The read does not end if all timeouts are off and the peer sends nothing. So a program that
+    /// makes no further call should call [`flush`](Self::flush), in a thread that may block.
     ///
     /// If another thread is sending, that thread also writes the message. A [`close`](Self::close) of any thread is
     /// sent after all messages that were accepted before. If the peer closes or the connection fails first, the message

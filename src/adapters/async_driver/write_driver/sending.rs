@@ -136,8 +136,8 @@ impl<R: Timer> WriteDriver<R> {
         half.handle_timeout(now);
     }
 
-    /// Does the same as [`handle_timeout`](Self::handle_timeout) for a call that sends. If the connection fails, messages
-    /// in the inbox can still be received.
+    /// Does the same as [`handle_timeout`](Self::handle_timeout) for a call that sends. If the connection fails,
+    /// messages in the inbox can still be received.
     fn handle_send_timeout(&mut self, half: &mut impl SendingHalf, now: Instant) {
         self.report_undecoded(half);
         half.handle_send_timeout(now);
