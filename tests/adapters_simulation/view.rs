@@ -29,7 +29,8 @@ pub struct View<'a> {
     pub lied: bool,
     /// The library sees at once which bytes arrive and how many bytes the link accepts.
     pub hides_nothing: bool,
-    /// The stream has a buffer of its own, which accepts a Ping and makes progress without showing it on the link.
+    /// The stream has a buffer of its own. So a Ping can be accepted, and a write can progress, without an effect on
+    /// the link.
     pub has_buffer: bool,
     /// The last write found the stream full.
     pub blocked: bool,

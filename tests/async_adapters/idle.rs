@@ -55,7 +55,7 @@ fn memory_for_the_rest_of_a_large_message_is_kept_for_a_second() {
         let large = noise(300_000);
         peer.connection.send_binary(large.as_bytes()).unwrap();
         let wire = wire(&mut peer.connection);
-        // After this message the thread-local pool holds memory for one of its size.
+        // After this message the thread-local pool holds memory for another message of this size.
         peer.end.arrive(&wire);
         assert!(matches!(block_on(&clock, ws.next_event()), Ok(Some((Event::Binary(_), _)))));
         assert!(poll_once(ws.next_event()).is_pending());

@@ -49,14 +49,14 @@ mod on_tokio {
     }
 
     /// The futures of all operations that wait must be `Send`.
-    #[expect(dead_code, reason = "it is enough that it compiles")]
+    #[expect(dead_code, reason = "this function only has to compile")]
     async fn requests_can_be_decided_in_a_task(request: PendingRequest, other: PendingRequest) {
         let acceptance = request.acceptance();
         sends(request.accept_with(&acceptance)).await.unwrap();
         sends(other.reject(&HttpResponse::new(403))).await.unwrap();
     }
 
-    #[expect(dead_code, reason = "it is enough that it compiles")]
+    #[expect(dead_code, reason = "this function only has to compile")]
     async fn futures_can_be_sent(mut ws: WebSocket, stream: TcpStream) {
         sends(accept(stream)).await.unwrap();
         sends(connect("ws://a/")).await.unwrap();

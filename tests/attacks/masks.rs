@@ -1,7 +1,7 @@
 //! Attacks on masking: keys that can be predicted, or that are used again (RFC 6455 section 10.3).
 //!
-//! A web page must not be able to choose the bytes that a proxy between the browser and the server sees. The keys
-//! therefore must be fresh for each frame and each connection.
+//! A web page must not be able to choose the bytes that a proxy between the browser and the server sees. So the keys
+//! must be fresh for each frame and each connection.
 
 use std::collections::HashSet;
 

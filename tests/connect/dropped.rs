@@ -107,8 +107,8 @@ async fn poll_times<T>(most: usize, future: impl Future<Output = T>) -> Option<T
     .await
 }
 
-/// Drops the future of `connect` after each number of polls. Its arguments are the address of the proxy and the number
-/// of polls. It returns whether the WebSocket has opened.
+/// Drops the future of `connect` after each number of polls. `connect` gets the address of the proxy and the number of
+/// polls, and returns whether the WebSocket has opened.
 fn drop_after_each_poll(connect: impl Fn(SocketAddr, usize) -> bool) {
     let (address, thread) = proxy();
     let opened = (1..200).find(|most| connect(address, *most));

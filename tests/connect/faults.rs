@@ -1,4 +1,4 @@
-//! Streams that are cut after each byte of what a proxy sends.
+//! Streams that are cut after each byte that a proxy sends.
 
 use crate::adapters::name;
 use crate::script::*;

@@ -87,7 +87,7 @@ fn an_answer_may_arrive_byte_by_byte() {
     opens("socks5h", script);
 }
 
-/// A proxy without a password could send all answers before it gets the request.
+/// A proxy that requires no password could send all its answers before it gets the request.
 #[test]
 fn a_socks_proxy_may_answer_early() {
     let script =
@@ -121,7 +121,7 @@ fn a_server_may_refuse_before_it_gets_the_request() {
     {
         assert_eq!(name(&result.unwrap_err()), "Http 503", "{adapter:?}");
     }
-    // Nobody can answer the request before it was sent.
+    // A 101 response that arrives before the request was sent cannot be an answer to this request.
     let switched = "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
     for (adapter, result) in

@@ -95,7 +95,8 @@ fn talk<S: Stream + Send + 'static>(ws: WebSocket<S>, is_client: bool, count: u3
             other => return Err(format!("{other:?} instead of message {n}").into()),
         }
     }
-    // The sending thread of a client waits for this. That of a server may have ended, so an error is ignored.
+    // The sending thread of a client waits for this signal. The sending thread of a server may have ended, so an error
+    // is ignored.
     let _ = received.send(());
     if let Some(message) = reader.recv()? {
         return Err(format!("{message:?} after the last message").into());

@@ -202,8 +202,8 @@ impl World {
             out.sent.close_code() == Some(1011) && out.sent.close.as_ref().is_some_and(|(at, _)| life >= *at);
         // If a stream holds bytes back, the time of the decision is not visible on the link.
         let hidden = quiet < SLACK && !view.hides_nothing;
-        // A sending half decided during a pause of the receiving one, which could not know of a byte that arrived in
-        // the same pause. The stream was full, so no Close shows the time of the decision.
+        // A sending half made the decision during a pause of the receiving half. So the sending half could not know of
+        // a byte that arrived in this pause. The stream was full, so no Close shows the time of the decision.
         let resumed = record.calls[0].map_or(view.now, |call| call.since);
         let pause = self.called[end]..=resumed;
         let unseen =

@@ -268,7 +268,8 @@ impl SimStream {
         if whole || world.threads[me()].slot == 0 {
             world.ends[end].read(now);
         }
-        // A receiving call whose output does not fit into the stream also reads like a sending call, but decodes next.
+        // If the output of a receiving call does not fit into the stream, the call reads ahead like a sending call.
+        // Then it decodes the input.
         let sends = world.is_in(end, CallKind::Send);
         let ahead = whole && (sends || world.streams[end].blocked);
         if whole && sends {

@@ -182,8 +182,8 @@ fn s7692_6_1_compression_never_makes_a_whole_message_longer() {
 
 #[test]
 fn s7692_6_1_a_message_is_compressed_if_that_makes_it_shorter() {
-    // The expected size is that of a compressor without earlier data. The lengths are around the one from which on
-    // compression makes a message shorter.
+    // The expected size is that of a compressor without earlier data. Some lengths are just below and some just above
+    // the shortest length that compression reduces.
     for level in [1, 4, 6, 9] {
         let mut compressed = 0;
         for len in 0..200 {

@@ -1,8 +1,8 @@
 //! Limits on frames, messages and fragments (RFC 6455 section 10.4).
 //!
-//! A hostile peer sends frames or messages that are too large, too many fragments, endless chunks or floods of
-//! Pings. These tests check at which byte the connection fails and with which code. How much memory is used is
-//! measured in `tests/memory.rs`.
+//! A hostile peer sends frames or messages that are too large, too many fragments, endless chunks or floods of Pings.
+//! These tests check at which byte the connection fails and with which code. `tests/memory.rs` measures how much memory
+//! is used.
 
 use hybi::frame::{Header, Opcode};
 use hybi::{

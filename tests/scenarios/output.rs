@@ -653,7 +653,7 @@ fn s5_5_1_a_close_replaces_control_frames_that_were_not_passed_to_a_write() {
     let mut slices = [&[][..]; 8];
     let count = end.conn.poll_transmit_retryable(&mut slices);
     let offered = slices[..count].concat();
-    assert_eq!(offered.len(), 127, "one write commits to more than one frame of the largest size");
+    assert_eq!(offered.len(), 127, "a write offers more than one frame of the largest size");
     end.conn.transmit_refused(offered.len());
     end.conn.transmitted(end.now, 0);
     end.receive_close(1000, "");

@@ -102,7 +102,7 @@ fn setup(random: &mut Xorshift, role: Role) -> (Setup, Duration) {
     (setup, close_timeout)
 }
 
-/// Returns a reading into memory that holds few of the messages, some, or all.
+/// Returns a [`Reading::SliceInbox`] whose memory has space for few of the messages, for some of them, or for all.
 fn slice_inbox(random: &mut Xorshift) -> Reading {
     let read_buffer = [1 + random.below(20), 150, 5000, 100_000][random.below(4)];
     // Without a byte of memory, an inflated message could not be delivered.

@@ -191,8 +191,8 @@ fn plaintext_that_nobody_has_read_is_returned_before_the_end_of_the_stream() {
     }
 }
 
-/// Passes `ciphertext` to `session` with [`Session::read_ciphertext`] where it calls its closure, and otherwise with
-/// [`Session::handle_ciphertext`]. A read takes at most `piece` bytes. Returns the plaintext, and the number of reads.
+/// Passes `ciphertext` to `session` with [`Session::read_ciphertext`], or with [`Session::handle_ciphertext`] if the
+/// former returns `None`. A read takes at most `piece` bytes. Returns the plaintext, and the number of reads.
 fn receive(session: &mut Session, mut ciphertext: &[u8], piece: usize) -> (Vec<u8>, usize) {
     let (mut received, mut reads, mut to) = (Vec::new(), 0, [0; 1000]);
     loop {

@@ -1,4 +1,4 @@
-//! Rules of [`Session`] that hold for both libraries. Sessions that are closed because they have agreed on an
+//! Rules of [`Session`] that hold for both libraries. Other tests check that a session is closed if it has agreed on an
 //! application protocol that no WebSocket can use.
 
 use std::io::{IoSlice, Read};
