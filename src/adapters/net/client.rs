@@ -42,8 +42,9 @@ use crate::handshake::WsUrl;
 /// # Threads
 ///
 /// [`Client::connect`] starts helper threads, because name resolution and connecting block. One thread resolves the
-/// name, and each attempt to connect has a thread, at most 8 at a time. There is no thread for a host that is an IP
-/// address. Threads of attempts that have lost end by themselves, within the timeout. They close their connections.
+/// name, and other threads make the attempts to connect, at most 8 at a time. For a host that is an IP address, no
+/// thread is started. Threads of attempts that have lost end by themselves, within the timeout. They close their
+/// connections.
 ///
 /// ```no_run
 /// use hybi::adapters::net::Client;
