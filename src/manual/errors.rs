@@ -44,7 +44,7 @@
 //! | `Io` of any other kind | the network or the peer | to get the messages that had arrived, receive until `None`. Then connect again, after a random delay that grows with each attempt (RFC 6455 section 7.2.3) |
 //! | `Protocol` | the peer | receive until `None` |
 //! | `Send` | see the table of `SendError` | |
-//! | `Ended` | the peer or the network | messages may be missing. This error is returned only after `error_on_abnormal_end` |
+//! | `Ended` | the peer or the network | messages may be missing. This error is returned only if `error_on_abnormal_end(true)` was called |
 //!
 //! `None` from `recv` or `next_event` is not an error. `outcome` returns whether the end was clean: see
 //! [`closing`](super::closing).

@@ -91,7 +91,7 @@
 //! }
 //!
 //! let now = Instant::ZERO;
-//! let mut client = Connection::client(now, Config::new(), Outbox::new(), [7; 32]); // a fixed seed makes a test repeatable
+//! let mut client = Connection::client(now, Config::new(), Outbox::new(), [7; 32]); // the same seed in each run
 //! let mut server = Connection::server(now, Config::new(), Outbox::new());
 //! let mut inbox = Inbox::empty();
 //!

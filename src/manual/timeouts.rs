@@ -34,9 +34,9 @@
 //! - If nobody reads, the Pong of a live peer waits in the socket. So the peer of a blocking WebSocket counts as alive
 //!   under two conditions: the application calls no method that receives, and the transport accepts the written bytes.
 //!   This also holds if the thread of the `Reader` is busy, and after the `Reader` was dropped.
-//! - A message counts as received when it is decoded. An application that works through messages that have arrived
-//!   together finds a dead peer only after the last of them. Messages that nobody has read from the socket do not count,
-//!   so they do not restart the idle timeout either.
+//! - A message counts as received when it is decoded. If several messages have arrived together, a dead peer is found
+//!   only after the last of them is decoded. Messages that nobody has read from the socket do not restart the idle
+//!   timeout.
 //! - If the transport was full and accepts bytes again, the peer reads. These writes extend the timeout too, but in
 //!   total by at most three times the pong timeout.
 //! - A Ping waits while a frame of ours is partly written. During this wait, each successful write restarts the

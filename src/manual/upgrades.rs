@@ -63,9 +63,9 @@
 //! # }
 //! ```
 //!
-//! To use compression, pass the parameters that
-//! [`Request::negotiate_deflate`](crate::handshake::Request::negotiate_deflate) returned to `with_deflate` of the
-//! connection. The same parameters, written as text, are the value of `Sec-WebSocket-Extensions` in the response.
+//! To use compression, call [`Request::negotiate_deflate`](crate::handshake::Request::negotiate_deflate). Pass the
+//! returned parameters to `with_deflate` of the connection. The same parameters, written as text, are the value of
+//! `Sec-WebSocket-Extensions` in the response.
 //!
 //! # Deciding later
 //!
