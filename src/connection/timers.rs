@@ -118,10 +118,12 @@ impl Timers {
 
     /// Records that bytes were received that are not decoded yet.
     ///
-    /// The bytes may contain data and the expected Pong. So they count as data, and all Pings that were written earlier
-    /// count as possibly answered. The Pong timeout of these Pings stops, and the next keepalive Ping may be sent.
+    /// The bytes may contain data and the expected Pong. So until all bytes are decoded, they count as data, and all
+    /// Pings that were written earlier count as possibly answered. The Pong timeout of these Pings stops, and the next
+    /// keepalive Ping may be sent.
     pub(super) fn received_undecoded(&mut self, now: Instant) {
-        self.received(now, true);
+        self.received(now, false);
+        self.pings.marks.set_maybe_data(true);
         self.pings.presume_answered(now);
     }
 
@@ -135,9 +137,11 @@ impl Timers {
 
     /// Records that everything that was received is decoded, and that nothing else has arrived.
     ///
-    /// So no Pong is left that could answer the Pings that count as possibly answered. Their Pong timeout goes on.
+    /// So no Pong is left that could answer the Pings that count as possibly answered. Their Pong timeout goes on. Bytes
+    /// without data do not count as data any more.
     pub(super) fn all_decoded(&mut self) {
         self.pings.marks.set_maybe_answered_count(0);
+        self.pings.marks.set_maybe_data(false);
     }
 
     /// Records that data was sent.
@@ -263,7 +267,8 @@ impl Timers {
                 (silent_from + config.ping_interval.max(LEAST_INTERVAL), Due::Ping)
             }
         };
-        let idle = self.data.min(Instant::LAST) + config.idle_timeout;
+        let data = if self.pings.marks.is_maybe_data() { self.data.max(self.received) } else { self.data };
+        let idle = data.min(Instant::LAST) + config.idle_timeout;
         if idle <= alive.0 { (idle, Due::Expired(TimerKind::Idle)) } else { alive }
     }
 
@@ -298,7 +303,7 @@ struct Pings {
     count: u8,
 }
 
-/// Two counts of Pings and two flags in one byte, which keeps a connection small.
+/// Two counts of Pings and three flags in one byte, which keeps a connection small.
 #[derive(Clone, Copy, Debug)]
 struct Marks(u8);
 
@@ -310,6 +315,7 @@ impl Marks {
     const NUMBER: u8 = (1 << Self::BITS) - 1;
     const CLOSING: u8 = 1 << (2 * Self::BITS);
     const BEHIND: u8 = Self::CLOSING << 1;
+    const MAYBE_DATA: u8 = Self::BEHIND << 1;
 
     /// Returns how many of the newest Pings are not written yet.
     const fn unwritten_count(self) -> u8 {
@@ -331,6 +337,11 @@ impl Marks {
         self.0 & Self::BEHIND != 0
     }
 
+    /// Returns whether the last bytes that were received are not decoded yet, and may contain data.
+    const fn is_maybe_data(self) -> bool {
+        self.0 & Self::MAYBE_DATA != 0
+    }
+
     fn set_unwritten_count(&mut self, number: u8) {
         self.0 = self.0 & !Self::NUMBER | number.min(Self::NUMBER);
     }
@@ -345,6 +356,10 @@ impl Marks {
 
     const fn set_behind(&mut self, behind: bool) {
         self.0 = if behind { self.0 | Self::BEHIND } else { self.0 & !Self::BEHIND };
+    }
+
+    const fn set_maybe_data(&mut self, maybe: bool) {
+        self.0 = if maybe { self.0 | Self::MAYBE_DATA } else { self.0 & !Self::MAYBE_DATA };
     }
 }
 
@@ -563,6 +578,25 @@ mod tests {
         timers.pong(at(100), &[0, 0, 0, 1]);
         assert_eq!(timers.round_trip(), Some(SECOND * 70));
         assert_eq!(timers.next(&config), (at(119), Due::Expired(TimerKind::Pong)));
+    }
+
+    #[test]
+    fn bytes_that_are_not_decoded_yet_may_hold_data() {
+        let config = Config::new().idle_timeout(Some(SECOND * 20)).ping_interval(None);
+        let mut timers = Timers::new(Instant::ZERO);
+        let idle = |second| (at(second), Due::Expired(TimerKind::Idle));
+        timers.received_undecoded(at(10));
+        assert_eq!(timers.next(&config), idle(30));
+        timers.received_undecoded(at(15));
+        assert_eq!(timers.next(&config), idle(35));
+        // The bytes held no data.
+        timers.all_decoded();
+        assert_eq!(timers.next(&config), idle(20));
+        // The bytes held data, which counts from the time when it was decoded.
+        timers.received_undecoded(at(16));
+        timers.received(at(17), true);
+        timers.all_decoded();
+        assert_eq!(timers.next(&config), idle(37));
     }
 
     #[test]

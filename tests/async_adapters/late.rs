@@ -4,11 +4,15 @@
 //! the stream or on its other half, make data arrive, and check that the idle timer restarts at that moment. They
 //! run on tokio's paused clock.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hybi::adapters::tokio::WebSocket;
 use hybi::{Config, Connection, EofPosition, Inbox, Instant, Outbox, Outcome, ReadyState};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufStream, DuplexStream, duplex};
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream, DuplexStream, ReadBuf, duplex,
+};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -113,6 +117,66 @@ async fn data_before_a_ping_restarts_the_idle_timer() {
             ws.send("still open").await.unwrap();
         }
         drop(far.await.unwrap());
+    }
+}
+
+/// A stream that returns at most three bytes in each read. A turn then ends before all input is read.
+struct ShortReads(DuplexStream);
+
+impl AsyncRead for ShortReads {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        to: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let mut space = [0; 3];
+        let mut piece = ReadBuf::new(&mut space);
+        let polled = Pin::new(&mut self.0).poll_read(cx, &mut piece);
+        to.put_slice(piece.filled());
+        polled
+    }
+}
+
+impl AsyncWrite for ShortReads {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, from)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_that_are_read_ahead_at_the_end_of_a_turn_do_not_restart_the_idle_timer() {
+    for halves in [false, true] {
+        let (near, mut far) = duplex(4096);
+        let mut ws = WebSocket::from_parts(ShortReads(near), idle(), Inbox::empty());
+        far.write_all(&b"\x89\x00".repeat(200)).await.unwrap();
+        sleep(ms(11_000)).await;
+        let received = if halves {
+            let (mut reader, _writer) = ws.split();
+            timeout(ms(1000), reader.recv()).await
+        } else {
+            timeout(ms(1000), ws.recv()).await
+        };
+        assert!(received.is_err(), "{received:?}");
+        let mut frames = [0; 4096];
+        let len = far.read(&mut frames).await.unwrap();
+        let mut frames = &frames[..len];
+        // Each frame of the client has a header of six bytes.
+        while let [0x8A, _, _, _, _, _, rest @ ..] = frames {
+            frames = rest;
+        }
+        assert_eq!(frames.first(), Some(&0x88), "halves: {halves}");
     }
 }
 

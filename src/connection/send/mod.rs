@@ -276,20 +276,21 @@ impl<O: WriteQueue> Sender<O> {
         self.timers.record_received(now);
     }
 
-    /// Records that input was received that will be decoded later. So the peer is alive, and the input may contain the
-    /// answer to a Ping.
+    /// Records that input was received that will be decoded later. So the peer is alive, and the input may contain data
+    /// and the answer to a Ping.
     ///
-    /// The Pong timeout of the Pings that are written stops. After the input is decoded, call
-    /// [`handle_all_decoded`](Self::handle_all_decoded).
+    /// The Pong timeout of the Pings that are written stops, and the input counts as data for the idle timeout. After
+    /// the input is decoded, call [`handle_all_decoded`](Self::handle_all_decoded).
     pub fn handle_undecoded(&mut self, now: Instant) {
         self.timers.received_undecoded(now);
     }
 
     /// Records that all input is decoded, and that a read has then found no further input. So the Pong timeout that
     /// [`handle_undecoded`](Self::handle_undecoded) or [`PendingReply::Undecoded`] has stopped goes on, unless the input
-    /// contained the Pong.
+    /// contained the Pong. Input without data does not count as data any more.
     ///
-    /// Without this call, a peer that answers no Ping is found dead only after the next Ping.
+    /// Without this call, a peer that answers no Ping is found dead only after the next Ping, and an idle connection may
+    /// be closed late.
     pub fn handle_all_decoded(&mut self) {
         self.timers.all_decoded();
     }
