@@ -309,8 +309,8 @@ impl CloseFrame {
 }
 
 impl ProtocolError {
-    /// Returns the code of the Close frame that is sent for this error (RFC 6455 section 7.4.1): 1002, 1007,
-    /// 1008 or 1009.
+    /// Returns the code of the Close frame that is sent for this error (RFC 6455 section 7.4.1): 1002, 1003,
+    /// 1007, 1008 or 1009.
     #[must_use]
     pub const fn close_code(self) -> CloseCode {
         CloseCode::new(self.close_code_number())

@@ -215,7 +215,7 @@ impl End {
 
     /// Returns whether polling can make progress.
     fn has_more(&self) -> bool {
-        self.read < self.incoming.len() || self.conn.is_paused()
+        self.read < self.incoming.len() || self.conn.must_poll_again()
     }
 
     /// Reads the next `len` bytes, or as many as the budget of one turn allows.
@@ -253,7 +253,7 @@ impl End {
         }
         let left = input.remaining();
         self.read += len - left;
-        if self.conn.is_paused() {
+        if self.conn.must_poll_again() {
             assert!(self.budget.is_some());
         } else {
             assert_eq!(left, 0);
@@ -543,7 +543,7 @@ fn receive(
     let mut arrived = 0;
     for len in cuts.pieces(bytes.len()) {
         arrived += len;
-        while end.read < arrived || end.conn.is_paused() {
+        while end.read < arrived || end.conn.must_poll_again() {
             end.take(arrived - end.read)?;
         }
     }

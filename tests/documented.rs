@@ -286,7 +286,7 @@ fn security_lists_the_limits() {
     let pool = between(memory, "type TwoSlotPool<T> = [Cell<Option<T>>; ", "]");
     let turn = "src/adapters/async_driver/turn.rs";
     // `Settings::write_timeout` uses both constants as bounds of the handshake timeout.
-    let (write, discard) = (constant(opening, "WRITE_TIMEOUT"), constant(opening, "DISCARD_TIME"));
+    let (write, discard) = (constant(opening, "WRITE_STALL_TIMEOUT"), constant(opening, "DISCARD_TIME"));
     let mut page = Page::new("SECURITY.md");
     page.says(format!("at most twice what has arrived, or has been inflated, plus {}", allowance()))
         .says(format!(
@@ -565,7 +565,7 @@ fn the_docs_of_the_adapters_state_timeouts_and_kept_memory() {
         Page::new(path).says(format!("any origin, {handshake} seconds for the handshake"));
     }
     // `Settings::write_timeout` uses `DISCARD_TIME` as the lower bound of the handshake timeout.
-    let (write, least) = (constant(opening, "WRITE_TIMEOUT"), constant(opening, "DISCARD_TIME"));
+    let (write, least) = (constant(opening, "WRITE_STALL_TIMEOUT"), constant(opening, "DISCARD_TIME"));
     let slowest = size(constant(opening, "SLOWEST"));
     let slowest = slowest.strip_prefix("1 ").unwrap();
     Page::new("src/adapters/handshake_driver/server.rs").says(format!(

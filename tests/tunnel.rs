@@ -1,4 +1,5 @@
-//! The example `tunnel`: slow services, and peers that close while bytes are on the way. The connections are on loopback.
+//! The example `tunnel`: slow services, and peers that close while bytes are on the way. The connections are on
+//! loopback.
 #![cfg(feature = "tokio")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 

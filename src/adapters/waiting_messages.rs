@@ -170,7 +170,7 @@ impl WaitingMessages {
     ///
     /// The errors of [`SendingHalf::close`]. Nothing has changed.
     #[cold]
-    pub(super) fn close(
+    pub(super) fn send_all_and_close(
         &self,
         half: &mut impl SendingHalf,
         now: Instant,
@@ -227,7 +227,7 @@ impl WaitingMessages {
     ///
     /// The result stays `true`. So the thread that sent the message learns of the loss, whichever thread flushes first.
     #[inline]
-    pub(super) fn has_refused(&self) -> bool {
+    pub(super) fn has_lost_messages(&self) -> bool {
         self.refused.load(Ordering::Relaxed)
     }
 }
@@ -302,7 +302,7 @@ mod tests {
         sender.transmitted(Instant::ZERO, large);
         waiting.apply(&mut sender, u64::MAX);
         assert_eq!(sender.buffered_amount(), 5);
-        assert!(!waiting.has_refused());
+        assert!(!waiting.has_lost_messages());
     }
 
     /// If a caller also moved later messages, it would never finish while another thread stores messages without end.
@@ -320,7 +320,7 @@ mod tests {
         assert!(waiting.apply(&mut sender, waiting.mark()) && !waiting.came_meanwhile());
         // A Close takes all messages.
         waiting.push(Message::from("three"), &status).unwrap();
-        waiting.close(&mut sender, Instant::ZERO, None, "").unwrap();
+        waiting.send_all_and_close(&mut sender, Instant::ZERO, None, "").unwrap();
         assert_eq!((waiting.bytes(), waiting.mark(), sender.buffered_amount()), (0, 0, 5 + 5 + 7 + 2));
         waiting.push(Message::from("late"), &status).unwrap();
         assert_eq!(waiting.mark(), 4);
@@ -354,7 +354,7 @@ mod tests {
         assert!(waiting.apply(&mut sender, u64::MAX));
         assert_eq!((sender.buffered_amount(), waiting.bytes()), (buffered, 0));
         // Every flush reports the loss, not only the first one.
-        assert!(waiting.is_empty() && waiting.has_refused() && waiting.has_refused());
+        assert!(waiting.is_empty() && waiting.has_lost_messages() && waiting.has_lost_messages());
     }
 
     #[test]

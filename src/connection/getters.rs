@@ -69,11 +69,11 @@ impl<O: WriteQueue> Connection<O> {
         self.sender.buffered_amount()
     }
 
-    /// Returns whether the inflate budget stopped the last poll: see [`Receiver::is_paused`].
+    /// Returns whether the inflate budget stopped the last poll: see [`Receiver::must_poll_again`].
     #[must_use]
     #[inline]
-    pub const fn is_paused(&self) -> bool {
-        self.receiver.is_paused()
+    pub const fn must_poll_again(&self) -> bool {
+        self.receiver.must_poll_again()
     }
 
     /// Checks whether closing has begun, and whether the write queue has reached the high-water mark: see
@@ -90,8 +90,8 @@ impl<O: WriteQueue> Connection<O> {
     /// [`record_received`](Self::record_received) counts them.
     #[inline]
     #[must_use]
-    pub const fn is_behind(&self) -> bool {
-        self.sender.is_behind()
+    pub const fn has_unrecorded_messages(&self) -> bool {
+        self.sender.has_unrecorded_messages()
     }
 
     /// Returns the minimum number of bytes that are missing from the current frame; 0 between frames.

@@ -229,12 +229,12 @@ impl<O: WriteQueue> Connection<O> {
     ///     messages.extend(inbox.take_message(index.into()));
     /// }
     /// assert_eq!(messages, ["one".into(), "two".into()]);
-    /// assert!(connection.is_behind());
+    /// assert!(connection.has_unrecorded_messages());
     ///
     /// // The next read, or a write, needs the time anyway.
     /// let now = Instant::ZERO + std::time::Duration::from_secs(1);
     /// connection.record_received(now);
-    /// assert!(!connection.is_behind());
+    /// assert!(!connection.has_unrecorded_messages());
     /// assert!(connection.poll(now, &mut inbox).unwrap().is_some());   // the Ping
     /// # }
     /// ```
@@ -337,8 +337,8 @@ impl<O: WriteQueue> Connection<O> {
 
     /// Handles the end of the stream, by end of file or by reset. Then poll for [`Event::Closed`].
     ///
-    /// Call this only after poll has returned `None` and while [`is_paused`](Self::is_paused) is false. All bytes that
-    /// arrived before the end have then been decoded.
+    /// Call this only after poll has returned `None` and while [`must_poll_again`](Self::must_poll_again) is false. All
+    /// bytes that arrived before the end have then been decoded.
     pub fn handle_eof(&mut self) {
         self.sender.handle_eof(self.receiver.eof_position());
     }

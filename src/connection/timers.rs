@@ -104,14 +104,14 @@ impl Timers {
     /// Records that data was received. A later call of [`record_received`](Self::record_received) supplies the time.
     #[inline]
     pub(super) const fn defer_received(&mut self) {
-        self.pings.marks.set_behind(true);
+        self.pings.marks.set_unrecorded(true);
     }
 
     /// Records that the data of [`defer_received`](Self::defer_received), if any, was received at `now` or before.
     #[inline]
     pub(super) fn record_received(&mut self, now: Instant) {
-        if self.is_behind() {
-            self.pings.marks.set_behind(false);
+        if self.has_unrecorded_messages() {
+            self.pings.marks.set_unrecorded(false);
             self.received(now, true);
         }
     }
@@ -137,8 +137,8 @@ impl Timers {
 
     /// Records that everything that was received is decoded, and that nothing else has arrived.
     ///
-    /// So no Pong is left that could answer the Pings that count as possibly answered. Their Pong timeout goes on. Bytes
-    /// without data do not count as data any more.
+    /// So no Pong is left that could answer the Pings that count as possibly answered. Their Pong timeout goes on.
+    /// Bytes without data do not count as data any more.
     pub(super) fn all_decoded(&mut self) {
         self.pings.marks.set_maybe_answered_count(0);
         self.pings.marks.set_maybe_data(false);
@@ -237,8 +237,8 @@ impl Timers {
 
     /// Returns whether data was received whose time is not known yet.
     #[inline]
-    pub(super) const fn is_behind(&self) -> bool {
-        self.pings.marks.is_behind()
+    pub(super) const fn has_unrecorded_messages(&self) -> bool {
+        self.pings.marks.has_unrecorded_messages()
     }
 
     #[cfg(feature = "deflate")]
@@ -286,10 +286,10 @@ impl Timers {
 
 /// The unanswered Pings, in the order in which they were queued.
 ///
-/// If there are more than [`TRACKED`] Pings, the newest Ping replaces the Ping before it. But if all Pings before that one
-/// count as possibly answered, one of these is dropped instead. So three Pings are always stored: the oldest, the Ping
-/// that decides whether the peer is dead, and the newest. The oldest that does not count as possibly answered decides.
-/// The newest is the only one that the peer must answer (RFC 6455 section 5.5.3).
+/// If there are more than [`TRACKED`] Pings, the newest Ping replaces the Ping before it. But if all Pings before that
+/// one count as possibly answered, one of these is dropped instead. So three Pings are always stored: the oldest, the
+/// Ping that decides whether the peer is dead, and the newest. The oldest that does not count as possibly answered
+/// decides. The newest is the only one that the peer must answer (RFC 6455 section 5.5.3).
 #[derive(Debug)]
 struct Pings {
     /// When each Ping was written, or when it was queued if it is not written yet. [`Instant::NEVER`] in entries that
@@ -314,8 +314,8 @@ impl Marks {
     /// Mask of one count.
     const NUMBER: u8 = (1 << Self::BITS) - 1;
     const CLOSING: u8 = 1 << (2 * Self::BITS);
-    const BEHIND: u8 = Self::CLOSING << 1;
-    const MAYBE_DATA: u8 = Self::BEHIND << 1;
+    const UNRECORDED: u8 = Self::CLOSING << 1;
+    const MAYBE_DATA: u8 = Self::UNRECORDED << 1;
 
     /// Returns how many of the newest Pings are not written yet.
     const fn unwritten_count(self) -> u8 {
@@ -333,8 +333,8 @@ impl Marks {
     }
 
     /// Returns whether data was received whose time is not known yet.
-    const fn is_behind(self) -> bool {
-        self.0 & Self::BEHIND != 0
+    const fn has_unrecorded_messages(self) -> bool {
+        self.0 & Self::UNRECORDED != 0
     }
 
     /// Returns whether the last bytes that were received are not decoded yet, and may contain data.
@@ -354,8 +354,8 @@ impl Marks {
         self.0 |= Self::CLOSING;
     }
 
-    const fn set_behind(&mut self, behind: bool) {
-        self.0 = if behind { self.0 | Self::BEHIND } else { self.0 & !Self::BEHIND };
+    const fn set_unrecorded(&mut self, behind: bool) {
+        self.0 = if behind { self.0 | Self::UNRECORDED } else { self.0 & !Self::UNRECORDED };
     }
 
     const fn set_maybe_data(&mut self, maybe: bool) {

@@ -37,9 +37,9 @@
 //!   events does not need such a loop. It continues with the turn, and sends after
 //!   [`Event::Writable`](crate::Event::Writable).
 //! - **With an inflate budget** ([`set_inflate_budget`](crate::Connection::set_inflate_budget)), `None` may also mean
-//!   that the budget is used up. While [`is_paused`](crate::Connection::is_paused) returns true, keep the rest of the
-//!   input, serve other connections, and poll again without reading. Report the end of the stream only when the
-//!   connection is no longer paused.
+//!   that the budget is used up. While [`must_poll_again`](crate::Connection::must_poll_again) returns true, keep the
+//!   rest of the input, serve other connections, and poll again without reading. Report the end of the stream only when
+//!   the connection is no longer paused.
 //!
 //! # A server over a blocking socket
 //!

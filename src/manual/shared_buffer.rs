@@ -22,8 +22,8 @@
 //!
 //! `can_send` does not cause an [`Event::Writable`](crate::Event::Writable). Call it again after each write.
 //!
-//! If [`is_paused`](crate::Connection::is_paused) returns true, the inflate budget is used up. Keep the rest of the
-//! input in the same way, and serve other connections. Then set a new budget with
+//! If [`must_poll_again`](crate::Connection::must_poll_again) returns true, the inflate budget is used up. Keep the
+//! rest of the input in the same way, and serve other connections. Then set a new budget with
 //! [`set_inflate_budget`](crate::Connection::set_inflate_budget), and poll again. The example leaves out timers and
 //! transport actions: [`run_loop`](super::run_loop) has an example with both.
 //!

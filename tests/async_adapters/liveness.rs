@@ -577,8 +577,8 @@ fn s5_5_3_input_that_is_decoded_completely_does_not_hide_a_missing_pong() {
 
 #[test]
 fn s5_5_3_input_that_was_decoded_later_does_not_hide_a_missing_pong() {
-    // The application sends a Ping. While it sends more, a message of the peer is read ahead. The peer takes everything,
-    // and then does nothing.
+    // The application sends a Ping. While it sends more, a message of the peer is read ahead. The peer takes
+    // everything, and then does nothing.
     for halves in [false, true] {
         let behavior = Behavior { capacity: 1000, ..Behavior::default() };
         let config = patient().pong_timeout(Some(ms(700)));
@@ -637,8 +637,8 @@ fn s5_5_3_input_that_was_read_ahead_before_a_ping_does_not_hide_a_missing_pong()
 #[cfg(feature = "deflate")]
 #[test]
 fn s5_5_2_a_peer_whose_messages_never_pause_is_not_given_up() {
-    // There is always more input than one turn reads, and the application is slower than the timers. The peer answers no
-    // Ping, but each byte shows that it is alive. Each read returns one message, the compressed "Hello" of RFC 7692
+    // There is always more input than one turn reads, and the application is slower than the timers. The peer answers
+    // no Ping, but each byte shows that it is alive. Each read returns one message, the compressed "Hello" of RFC 7692
     // section 7.2.3.1.
     const MESSAGE: &[u8] = b"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00";
     for halves in [false, true] {

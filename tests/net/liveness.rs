@@ -1204,8 +1204,8 @@ fn a_live_peer_is_kept_on_a_stream_that_cannot_be_read_without_blocking() {
 
 #[test]
 fn s5_5_3_input_that_was_decoded_later_does_not_hide_a_missing_pong() {
-    // The application sends a Ping. While it sends more, a message of the peer is read ahead. The peer takes everything,
-    // and then does nothing.
+    // The application sends a Ping. While it sends more, a message of the peer is read ahead. The peer takes
+    // everything, and then does nothing.
     let config = || patient().pong_timeout(Some(ms(700)));
     let peer = || {
         Virtual::new(1000, |peer| match peer.now.as_millis() {

@@ -2,7 +2,7 @@
 //!
 //! A driver sets the budget, and then polls one connection. These calls are a turn, and the budget bounds how much a
 //! turn inflates. These tests check the bound. They also check that the delivered data and errors are the same as
-//! without a budget, and that `is_paused` is true exactly while work remains. `deflate.rs` has the other tests of
+//! without a budget, and that `must_poll_again` is true exactly while work remains. `deflate.rs` has the other tests of
 //! receiving compressed messages.
 
 use hybi::frame::Opcode;
@@ -58,7 +58,7 @@ fn turns(conn: &mut Connection, wire: &[u8], budget: u32) -> Turns {
         turns.data.push(data);
         turns.error = turns.error.or(failed);
         assert!(turns.data.len() < 100_000, "the input is never used up");
-        if !conn.is_paused() {
+        if !conn.must_poll_again() {
             assert_eq!(input.remaining(), 0);
             return turns;
         }
@@ -195,7 +195,7 @@ fn s7692_7_2_2_a_budget_needs_no_additional_memory() {
                         other => panic!("{other:?}"),
                     }
                 }
-                if !conn.is_paused() {
+                if !conn.must_poll_again() {
                     break;
                 }
             }
@@ -229,7 +229,7 @@ fn seen(
                 other => panic!("{other:?}"),
             }
         }
-        if !conn.is_paused() {
+        if !conn.must_poll_again() {
             all[1] = String::from_utf8(data).unwrap();
             return all;
         }
@@ -241,7 +241,7 @@ fn seen(
 fn s7692_7_2_2_paused_means_that_polling_makes_progress() {
     let wire = compressed(Role::Client, Opcode::Binary, true, &deflated(&noise(5000)));
     let mut conn = open(Role::Server, Config::new());
-    assert!(!conn.is_paused());
+    assert!(!conn.must_poll_again());
     let (mut bytes, mut message) = (wire.clone(), VecMessage::new());
     let (head, rest) = bytes.split_at_mut(2000);
     // This loop finds the budget that the first part of the input uses up exactly. With this budget, a second poll
@@ -253,7 +253,7 @@ fn s7692_7_2_2_paused_means_that_polling_makes_progress() {
         let (mut bytes, mut message) = (wire[..2000].to_vec(), VecMessage::new());
         let mut input = Input::new(&mut bytes, &mut message);
         assert_eq!(probe.poll(Instant::ZERO, &mut input), Ok(None));
-        if !probe.is_paused() {
+        if !probe.must_poll_again() {
             assert_eq!(input.remaining(), 0);
             break;
         }
@@ -261,22 +261,22 @@ fn s7692_7_2_2_paused_means_that_polling_makes_progress() {
     }
     conn.set_inflate_budget(Some(budget));
     assert_eq!(conn.poll(Instant::ZERO, &mut Input::new(head, &mut message)), Ok(None));
-    assert!(!conn.is_paused());
+    assert!(!conn.must_poll_again());
     assert_eq!(conn.poll(Instant::ZERO, &mut Input::new(&mut [], &mut message)), Ok(None));
-    assert!(!conn.is_paused());
+    assert!(!conn.must_poll_again());
     // The budget is used up, so input that arrives now is not inflated.
     let mut input = Input::new(rest, &mut message);
     for _ in 0..3 {
         assert_eq!(conn.poll(Instant::ZERO, &mut input), Ok(None));
-        assert!(conn.is_paused() && input.remaining() > 0);
+        assert!(conn.must_poll_again() && input.remaining() > 0);
     }
     // Changing the budget does not end the pause. The next poll does.
     conn.set_inflate_budget(None);
-    assert!(conn.is_paused());
+    assert!(conn.must_poll_again());
     assert!(
         matches!(conn.poll_event(Instant::ZERO, &mut input), Ok(Some(Event::Binary(data))) if data == noise(5000))
     );
-    assert!(!conn.is_paused());
+    assert!(!conn.must_poll_again());
 }
 
 /// Bytes that are read during a pause are decoded after the paused data.
@@ -291,7 +291,7 @@ fn s7692_7_2_2_bytes_read_while_paused_are_decoded_later() {
             let mut conn = open(Role::Server, Config::new());
             let (mut inbox, mut rest, mut got) = (Inbox::empty(), &wire[..], Vec::new());
             let mut turns = 0;
-            while !rest.is_empty() || conn.is_paused() {
+            while !rest.is_empty() || conn.must_poll_again() {
                 turns += 1;
                 assert!(turns < 200_000);
                 let space = conn.read_space(&mut inbox);
@@ -322,7 +322,7 @@ fn s7_1_5_the_end_is_reported_after_the_pause() {
     conn.set_inflate_budget(Some(1000));
     assert_eq!(conn.poll(Instant::ZERO, &mut input), Ok(None));
     let mut polls = 0;
-    while conn.is_paused() {
+    while conn.must_poll_again() {
         conn.set_inflate_budget(Some(1000));
         polls += usize::from(conn.poll(Instant::ZERO, &mut input).unwrap().is_some());
     }
@@ -340,7 +340,7 @@ fn s7_1_5_the_end_is_reported_after_the_pause() {
     conn.handle_eof();
     let closed = conn.poll_event(Instant::ZERO, &mut input).unwrap();
     assert_eq!(closed, Some(Event::Closed(Outcome::Abnormal(EofPosition::InFrame))));
-    assert!(!conn.is_paused());
+    assert!(!conn.must_poll_again());
     assert_eq!(input.remaining(), 0);
 }
 
@@ -381,7 +381,7 @@ fn s7692_7_2_2_a_receiving_half_pauses_at_its_budget() {
         if let Some(ready) = receiver.poll(&mut input).unwrap() {
             break ready;
         }
-        assert!(receiver.is_paused());
+        assert!(receiver.must_poll_again());
     };
     assert!((10..=12).contains(&turns), "{turns}");
     assert_eq!(input.event(ready), Event::Binary(&[1; 100_000]));
@@ -390,8 +390,8 @@ fn s7692_7_2_2_a_receiving_half_pauses_at_its_budget() {
     let mut input = Input::new(&mut bytes, &mut message);
     receiver.set_inflate_budget(Some(1));
     assert_eq!(receiver.poll(&mut input), Ok(None));
-    assert!(receiver.is_paused());
+    assert!(receiver.must_poll_again());
     receiver.handle_ended();
-    assert!(!receiver.is_paused());
+    assert!(!receiver.must_poll_again());
     assert_eq!(receiver.poll(&mut input), Ok(None));
 }

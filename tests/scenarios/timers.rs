@@ -525,16 +525,16 @@ fn a_message_received_without_a_time_counts_when_the_time_is_passed() {
     for caught_up in [true, false] {
         let mut conn = Scenario::server().config(config.clone()).open().conn;
         let mut inbox = hybi::Inbox::with_bytes(&wire);
-        assert!(conn.poll_message(&mut inbox).is_some() && conn.is_behind());
+        assert!(conn.poll_message(&mut inbox).is_some() && conn.has_unrecorded_messages());
         assert_eq!(conn.poll_timeout(), Some(at(60)));
         if caught_up {
             conn.record_received(at(50));
-            assert_eq!((conn.is_behind(), conn.poll_timeout()), (false, Some(at(110))));
+            assert_eq!((conn.has_unrecorded_messages(), conn.poll_timeout()), (false, Some(at(110))));
             conn.record_received(at(51));
             assert_eq!(conn.poll_timeout(), Some(at(110)));
         } else {
             conn.handle_timeout(at(60));
-            assert_eq!((conn.is_behind(), conn.poll_timeout()), (false, Some(at(120))));
+            assert_eq!((conn.has_unrecorded_messages(), conn.poll_timeout()), (false, Some(at(120))));
         }
         assert_eq!(conn.ready_state(), hybi::ReadyState::Open);
     }

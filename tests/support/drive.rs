@@ -366,7 +366,7 @@ impl Recorder {
                         continue;
                     }
                 }
-                Ok(None) if machine.is_paused() => {
+                Ok(None) if machine.must_poll_again() => {
                     machine.set_inflate_budget(habits.budget());
                     continue;
                 }

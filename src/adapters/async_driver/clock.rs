@@ -76,7 +76,7 @@ impl<R: Timer> Clock<R> {
 
     /// Reads the clock if messages have arrived that were not reported to the timers, and reports them as received now.
     pub(super) fn record_received(&mut self, half: &mut impl SendingHalf) {
-        if half.sender().is_behind() {
+        if half.sender().has_unrecorded_messages() {
             self.read_clock_for(half);
         }
     }

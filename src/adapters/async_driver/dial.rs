@@ -34,7 +34,7 @@ where
     Q: Future<Output = io::Result<A>>,
     F: Future<Output = io::Result<T>>,
 {
-    if let Some((host, port)) = route.name_for_proxy() {
+    if let Some((host, port)) = route.server_to_resolve() {
         let addresses = in_time(&mut runtime, route.progress(), resolve(host.into(), port)).await?;
         route.handle_addresses(&addresses.into_iter().collect::<Vec<_>>())?;
     }

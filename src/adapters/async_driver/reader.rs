@@ -313,7 +313,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
             End::Seen(_) => return self.poll_end(cx),
             End::Handled => return self.poll_drive(cx, true).map(Ok),
         }
-        if self.turn.has_read_enough(self.receiver.counters()) || self.receiver.is_paused() {
+        if self.turn.has_read_enough(self.receiver.counters()) || self.receiver.must_poll_again() {
             return self.poll_yield(cx).map(|end| Ok(end.unwrap_or(Turned::Again)));
         }
         let must_close = self.group.must_close(cx);

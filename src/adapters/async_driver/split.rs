@@ -120,7 +120,7 @@ impl<S, R: Timer> Shared<S, R> {
     ) -> Result<(), SendError> {
         buffer_pool::reuse_queue_memory(&mut out.sender);
         let now = out.wire.clock().now();
-        let closed = self.messages.close(&mut out.sender, now, code, reason);
+        let closed = self.messages.send_all_and_close(&mut out.sender, now, code, reason);
         // From now on no message may be stored, because it would be lost.
         self.status.update(&out.sender);
         closed
@@ -296,7 +296,7 @@ impl<S, R: Transport<S>> Shared<S, R> {
                 if flushed.is_ok() && self.apply_messages(sender, u64::MAX) {
                     continue;
                 }
-                let refused = self.messages.has_refused();
+                let refused = self.messages.has_lost_messages();
                 return Poll::Ready(if refused {
                     flushed.and(Err(SendError::Closed.into()))
                 } else {

@@ -8,7 +8,7 @@ use std::io;
 use std::prelude::v1::*;
 
 use super::Received;
-use super::responding::{Responding, WRITE_TIMEOUT};
+use super::responding::{Responding, WRITE_STALL_TIMEOUT};
 use crate::Instant;
 use crate::handshake::{HttpRequest, HttpResponse, Reason, Rejection, RequestHead};
 
@@ -25,7 +25,7 @@ pub(in crate::adapters) struct PlainRequest {
 impl PlainRequest {
     pub(super) fn new(request: HttpRequest<'_>, received: &Received) -> Self {
         let received = received.bytes().into();
-        Self { head: request.into(), received, write_timeout: WRITE_TIMEOUT }
+        Self { head: request.into(), received, write_timeout: WRITE_STALL_TIMEOUT }
     }
 
     /// Starts to send `response`, without its body if the method of the request is HEAD.

@@ -34,7 +34,7 @@ const DISCARD_TIME: Duration = Duration::from_secs(1);
 /// This timeout is longer than the other timeouts of a handshake. A full socket accepts no byte until a third of its
 /// send buffer is free. In a measurement over loopback, the peer read 100 KiB/s. Linux let the buffer grow to 4 MiB,
 /// and the socket then accepted no byte for 12 to 15 s at a time.
-pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// The minimum average rate at which the peer must read a response, in bytes a second.
 const SLOWEST: u64 = 1024;
 
@@ -43,7 +43,7 @@ impl Settings {
     pub(super) fn write_timeout(&self) -> Duration {
         // A short handshake timeout also shortens this timeout. The minimum is needed for a response with status 408,
         // which is sent even after a very short handshake timeout has passed.
-        self.timeout.map_or(WRITE_TIMEOUT, |timeout| timeout.clamp(DISCARD_TIME, WRITE_TIMEOUT))
+        self.timeout.map_or(WRITE_STALL_TIMEOUT, |timeout| timeout.clamp(DISCARD_TIME, WRITE_STALL_TIMEOUT))
     }
 }
 

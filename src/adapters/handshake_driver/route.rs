@@ -141,7 +141,7 @@ impl<R> Client<R> {
             }
             // Checks the target. If the client must resolve the name first, the target becomes an address, which needs
             // no check.
-            if route.name_for_proxy().is_none() {
+            if route.server_to_resolve().is_none() {
                 route.start_tunneling::<S>()?;
             }
         }
@@ -169,7 +169,7 @@ impl<'c> Route<'c> {
     // --- connecting ---
 
     /// Returns host and port of the server, if the client must resolve the name for the proxy.
-    pub(in crate::adapters) fn name_for_proxy(&self) -> Option<(&'c str, u16)> {
+    pub(in crate::adapters) fn server_to_resolve(&self) -> Option<(&'c str, u16)> {
         let host = self.url.host_for_connect();
         let needs_address =
             self.proxy.is_some_and(ProxyUrl::needs_address) && host.parse::<IpAddr>().is_err();
@@ -330,7 +330,7 @@ impl<'c> Route<'c> {
     pub(in crate::adapters) fn name_proxy<S>(&self, error: ConnectError<S>) -> ConnectError<S> {
         let Some(proxy) = self.proxy else { return error };
         match error {
-            ConnectError::Connect(error) if self.address.is_some() || self.name_for_proxy().is_none() => {
+            ConnectError::Connect(error) if self.address.is_some() || self.server_to_resolve().is_none() => {
                 let text = std::format!("the proxy {proxy} cannot be reached: {error}");
                 ConnectError::Connect(explain(error, text))
             }

@@ -35,7 +35,7 @@ const MAX_THREADS: usize = 8;
 
 /// Connects to the first host of a route. Before that, resolves the name of the server, if the proxy needs its address.
 pub(super) fn connect<S>(route: &mut Route<'_>, clock: Clock) -> Result<TcpStream, ConnectError<S>> {
-    if let Some((host, port)) = route.name_for_proxy() {
+    if let Some((host, port)) = route.server_to_resolve() {
         let addresses = resolve(host, port, route.progress(), clock)?;
         route.handle_addresses(&addresses)?;
     }

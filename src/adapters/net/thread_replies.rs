@@ -183,7 +183,7 @@ impl ThreadReplies {
         code: Option<CloseCode>,
         reason: &str,
     ) -> Result<(), SendError> {
-        let closed = self.messages.close(half, now, code, reason);
+        let closed = self.messages.send_all_and_close(half, now, code, reason);
         // The write that follows can block. Meanwhile other threads must not store messages, because these messages
         // would be lost.
         self.status.update(half.sender());

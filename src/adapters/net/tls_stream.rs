@@ -237,7 +237,7 @@ impl<S: Stream> Write for TlsStream<S> {
         shared.has_rest.store(waits || !outgoing.is_empty(), Ordering::Relaxed);
         match (taken, written) {
             (Err(failure), _) => Err(failure.into()),
-            (Ok(_), Err(error)) if !is_full(&error) => Err(error),
+            (Ok(_), Err(error)) if !is_retryable(&error) => Err(error),
             (Ok(0), _) if from.iter().any(|slice| !slice.is_empty()) => Err(pause_for_peer()),
             (Ok(n), _) => Ok(n),
         }
@@ -305,7 +305,7 @@ impl Shared {
 }
 
 /// Returns whether `error` means that the socket is full, or that a signal has interrupted the call.
-fn is_full(error: &io::Error) -> bool {
+fn is_retryable(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 

@@ -214,7 +214,7 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
     /// were dropped, because the peer closed or the connection ended.
     pub(super) fn flush(&mut self) -> Result<(), Error> {
         self.write_out()?;
-        let refused = self.pending.is_some_and(|pending| pending.messages().has_refused());
+        let refused = self.pending.is_some_and(|pending| pending.messages().has_lost_messages());
         let lost = refused || self.half.sender().dropped() > 0 || self.link.is_unflushed();
         if lost { Err(SendError::Closed.into()) } else { Ok(()) }
     }

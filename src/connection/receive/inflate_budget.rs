@@ -16,9 +16,9 @@ impl Receiver {
     ///
     /// 16 KiB on the wire can inflate to 16 MiB, which takes milliseconds. So a server with many connections sets a
     /// budget each time before it polls a connection. Once the budget is used up, [`poll`](Self::poll) returns `None`
-    /// although a part of the input is not decoded, and [`is_paused`](Self::is_paused) returns true. Keep this input,
-    /// set the next budget, and poll again. The budget does not change events and errors, except for the boundaries of
-    /// chunks.
+    /// although a part of the input is not decoded, and [`must_poll_again`](Self::must_poll_again) returns true. Keep
+    /// this input, set the next budget, and poll again. The budget does not change events and errors, except for the
+    /// boundaries of chunks.
     ///
     /// Each DEFLATE block counts as 2 KiB in addition to its output, because inflating an empty block takes time too.
     ///
@@ -35,7 +35,7 @@ impl Receiver {
     ///     while let Some(index) = receiver.poll(&mut input)? {
     ///         println!("{:?}", input.event(index));
     ///     }
-    ///     if !receiver.is_paused() {
+    ///     if !receiver.must_poll_again() {
     ///         break;
     ///     }
     ///     // Poll other connections here.
@@ -61,7 +61,7 @@ impl Receiver {
     /// [`handle_eof`](crate::Connection::handle_eof), because the rest of the input would be lost.
     #[must_use]
     #[inline]
-    pub const fn is_paused(&self) -> bool {
+    pub const fn must_poll_again(&self) -> bool {
         #[cfg(feature = "deflate")]
         return matches!(self.inflating.coding, Coding::Paused);
         #[cfg(not(feature = "deflate"))]

@@ -185,7 +185,7 @@ impl Receiver {
     /// `input` has been decoded.
     ///
     /// With [a budget](Self::set_inflate_budget), `None` can also mean that the budget is used up: see
-    /// [`is_paused`](Self::is_paused).
+    /// [`must_poll_again`](Self::must_poll_again).
     ///
     /// # Errors
     ///
@@ -319,7 +319,8 @@ impl Receiver {
             if index.is_some() {
                 return Ok(index);
             }
-            let waits = input.remaining() == 0 || self.message == DeliveryState::InPlace || self.is_paused();
+            let waits =
+                input.remaining() == 0 || self.message == DeliveryState::InPlace || self.must_poll_again();
             if self.decoder.is_in_frame() && waits {
                 return Ok(None);
             }

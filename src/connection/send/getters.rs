@@ -70,8 +70,8 @@ impl<O: WriteQueue> Sender<O> {
     /// [`record_received`](Self::record_received).
     #[inline]
     #[must_use]
-    pub const fn is_behind(&self) -> bool {
-        self.timers.is_behind()
+    pub const fn has_unrecorded_messages(&self) -> bool {
+        self.timers.has_unrecorded_messages()
     }
 
     /// Returns the latest time that the timers have stored. It is not later than the latest time that was passed to

@@ -286,11 +286,11 @@ impl<O: WriteQueue> Sender<O> {
     }
 
     /// Records that all input is decoded, and that a read has then found no further input. So the Pong timeout that
-    /// [`handle_undecoded`](Self::handle_undecoded) or [`PendingReply::Undecoded`] has stopped goes on, unless the input
-    /// contained the Pong. Input without data does not count as data any more.
+    /// [`handle_undecoded`](Self::handle_undecoded) or [`PendingReply::Undecoded`] has stopped goes on, unless the
+    /// input contained the Pong. Input without data does not count as data any more.
     ///
-    /// Without this call, a peer that answers no Ping is found dead only after the next Ping, and an idle connection may
-    /// be closed late.
+    /// Without this call, a peer that answers no Ping is found dead only after the next Ping, and an idle connection
+    /// may be closed late.
     pub fn handle_all_decoded(&mut self) {
         self.timers.all_decoded();
     }

@@ -156,7 +156,8 @@ fn a_stream_that_reports_too_many_bytes_is_an_error() {
     let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for (tls, server) in both_on_localhost() {
         let tls: &Tls = &tls;
-        // Long messages fill the memory of a read. The session of an asynchronous stream then reads into its own memory.
+        // Long messages fill the memory of a read. The session of an asynchronous stream then reads into its own
+        // memory.
         for (reads, correct_calls, len) in [5, 100_000].into_iter().flat_map(|len| {
             [true, false].into_iter().flat_map(move |reads| (0..8).map(move |n| (reads, n, len)))
         }) {

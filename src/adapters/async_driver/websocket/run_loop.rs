@@ -169,7 +169,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
         if self.eof {
             return self.poll_eof(cx).map(Ok);
         }
-        if self.turn.has_read_enough(self.connection.received()) || self.connection.is_paused() {
+        if self.turn.has_read_enough(self.connection.received()) || self.connection.must_poll_again() {
             return self.poll_yield(cx);
         }
         let space = self.connection.read_space(self.inbox.get());

@@ -34,7 +34,7 @@ impl<S> WebSocket<S> {
     ///
     /// The call does not return [`SendError::Blocked`]. It blocks while the write queue is full.
     pub fn send_text(&mut self, text: &str) -> Result<(), Error> {
-        self.and_write(|responder| responder.send_text(text))
+        self.run_timers_and_send(|responder| responder.send_text(text))
     }
 
     /// Sends a binary message. Blocks like [`Self::send_text`].
@@ -48,7 +48,7 @@ impl<S> WebSocket<S> {
     ///   the queue. Wait for the conditions that [`Error::interest`] returns, and call [`flush`](Self::flush).
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
-        self.and_write(|responder| responder.send_binary(data))
+        self.run_timers_and_send(|responder| responder.send_binary(data))
     }
 
     /// Sends a fragment of a message (RFC 6455 section 5.4). Blocks like [`Self::send_text`].
@@ -65,7 +65,7 @@ impl<S> WebSocket<S> {
     ///   the queue. Wait for the conditions that [`Error::interest`] returns, and call [`flush`](Self::flush).
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Error> {
-        self.and_write(|responder| responder.send_fragment(kind, data, fin))
+        self.run_timers_and_send(|responder| responder.send_fragment(kind, data, fin))
     }
 
     /// Sends a fragment of a message, with options. Blocks like [`Self::send_text`].
@@ -88,7 +88,7 @@ impl<S> WebSocket<S> {
         fin: bool,
         options: SendOptions,
     ) -> Result<(), Error> {
-        self.and_write(|responder| responder.send_fragment_with(kind, data, fin, options))
+        self.run_timers_and_send(|responder| responder.send_fragment_with(kind, data, fin, options))
     }
 
     /// Sends a message that owns its data. Blocks like [`Self::send_text`].
@@ -104,7 +104,7 @@ impl<S> WebSocket<S> {
     ///   the queue. Wait for the conditions that [`Error::interest`] returns, and call [`flush`](Self::flush).
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
-        self.and_write(|responder| responder.send(message))
+        self.run_timers_and_send(|responder| responder.send(message))
     }
 
     /// Sends a message that owns its data, with options. Blocks like [`Self::send_text`].
@@ -118,7 +118,7 @@ impl<S> WebSocket<S> {
     ///   the queue. Wait for the conditions that [`Error::interest`] returns, and call [`flush`](Self::flush).
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send_with(&mut self, message: impl Into<Message>, options: SendOptions) -> Result<(), Error> {
-        self.and_write(|responder| responder.send_with(message, options))
+        self.run_timers_and_send(|responder| responder.send_with(message, options))
     }
 
     /// Sends a message that was [prepared](Prepared) once for many connections. Blocks like [`Self::send_text`].
@@ -132,7 +132,7 @@ impl<S> WebSocket<S> {
     ///   the queue. Wait for the conditions that [`Error::interest`] returns, and call [`flush`](Self::flush).
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
-        self.and_write(|responder| responder.send_prepared(prepared))
+        self.run_timers_and_send(|responder| responder.send_prepared(prepared))
     }
 
     /// Sends a Ping (RFC 6455 section 5.5.2). Blocks like [`Self::send_text`].
@@ -149,7 +149,7 @@ impl<S> WebSocket<S> {
     ///   the queue. Wait for the conditions that [`Error::interest`] returns, and call [`flush`](Self::flush).
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
-        self.and_write(|responder| responder.ping(payload))
+        self.run_timers_and_send(|responder| responder.ping(payload))
     }
 
     /// Sends an unsolicited Pong (RFC 6455 section 5.5.3). Blocks like [`Self::send_text`].
@@ -164,7 +164,7 @@ impl<S> WebSocket<S> {
     ///   the queue. Wait for the conditions that [`Error::interest`] returns, and call [`flush`](Self::flush).
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), Error> {
-        self.and_write(|responder| responder.pong(payload))
+        self.run_timers_and_send(|responder| responder.pong(payload))
     }
 
     /// Queues a message that owns its data. The next call that writes, for example [`flush`](Self::flush), writes the
@@ -272,7 +272,7 @@ impl<S> WebSocket<S> {
         code: impl Into<Option<CloseCode>>,
         reason: impl AsRef<str>,
     ) -> Result<(), Error> {
-        self.and_write(|responder| responder.close(code, reason))
+        self.run_timers_and_send(|responder| responder.close(code, reason))
     }
 
     /// Writes the whole queue, and flushes the stream. Blocks until the stream has taken everything.
@@ -295,7 +295,7 @@ impl<S> WebSocket<S> {
     }
 
     /// Runs the timers that are due, queues a frame with `send`, and writes the queue.
-    fn and_write(
+    fn run_timers_and_send(
         &mut self,
         send: impl FnOnce(&mut Responder<'_, S>) -> Result<(), Error>,
     ) -> Result<(), Error> {

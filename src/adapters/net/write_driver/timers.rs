@@ -14,16 +14,16 @@ impl<S, H: SendingHalf> Output<'_, S, H> {
     /// alive. The timers then run with the time of this read.
     ///
     /// If nobody reads, because the application does not receive, the expected Pong may lie in the stream. So the peer
-    /// counts as alive if `can_wait` is true: the stream takes what is written. The peer also counts as alive if the
-    /// stream has taken bytes during the last Pong timeout. There are three cases:
+    /// counts as alive if `stream_is_writable` is true: the stream takes what is written. The peer also counts as alive
+    /// if the stream has taken bytes during the last Pong timeout. There are three cases:
     ///
     /// - The read-ahead buffer is full. No Ping is then sent.
     /// - The stream cannot be read without blocking. Pings are still sent.
     /// - The reader of a split WebSocket does not read. Pings are still sent. If the reader has read a short time ago,
     ///   it will soon read again. It then runs the timers itself, with the time of that read. So this call does nothing
-    ///   if `can_wait` is true. If this call counted the peer as alive each time, a peer that answers no Ping would
-    ///   never count as dead.
-    pub(super) fn handle_due(&mut self, can_wait: bool) {
+    ///   if `stream_is_writable` is true. If this call counted the peer as alive each time, a peer that answers no Ping
+    ///   would never count as dead.
+    pub(super) fn handle_due(&mut self, stream_is_writable: bool) {
         self.apply();
         if !self.is_due() {
             return;
@@ -33,10 +33,10 @@ impl<S, H: SendingHalf> Output<'_, S, H> {
         if let Some(pending) = self.pending {
             let unread_for = pending.unread_for(now);
             if unread_for > SHORTEST_NAP && self.half.sender().close_state() == CloseState::Open {
-                if can_wait && pending.max_block_time().is_some_and(|most| unread_for <= most) {
+                if stream_is_writable && pending.max_block_time().is_some_and(|most| unread_for <= most) {
                     return;
                 }
-                if can_wait || self.has_taken_bytes() {
+                if stream_is_writable || self.took_bytes_within_pong_timeout() {
                     self.half.apply(now, PendingReply::Undecoded);
                 }
             }
@@ -51,7 +51,7 @@ impl<S, H: SendingHalf> Output<'_, S, H> {
             Some(_) => self.half.handle_send_timeout(self.link.read_at()),
             None => {
                 let now = self.link.now();
-                if (can_wait || self.has_taken_bytes()) && !self.link.knows_end() {
+                if (stream_is_writable || self.took_bytes_within_pong_timeout()) && !self.link.knows_end() {
                     if self.link.is_ahead_full() {
                         self.half.apply(now, PendingReply::Received { data: false });
                     }
@@ -63,7 +63,7 @@ impl<S, H: SendingHalf> Output<'_, S, H> {
     }
 
     /// Returns whether the stream has taken bytes during the last Pong timeout.
-    pub(super) fn has_taken_bytes(&self) -> bool {
+    pub(super) fn took_bytes_within_pong_timeout(&self) -> bool {
         let taken_for = self.link.now().saturating_duration_since(self.link.took_at());
         self.half.sender().pong_timeout().is_some_and(|timeout| taken_for < timeout)
     }
