@@ -1,8 +1,8 @@
 //! A session of native-tls, which uses the TLS library of the operating system: feature `native-tls`.
 //!
 //! native-tls reads and writes a stream. Here this stream is a [`Pipe`], which has the ciphertext in memory. So
-//! [`NativeSession`] does no I/O, and has the methods of [`Session`](super::Session). The adapters do not know which of
-//! the two libraries they use.
+//! [`NativeSession`] does no I/O, and has the methods of [`Session`](super::Session). The adapters do not know
+//! whether a session uses rustls or native-tls.
 //!
 //! ```text
 //!   handle_ciphertext ──▶ incoming ──▶ ┌────────────┐ ──▶ poll_plaintext
@@ -40,7 +40,7 @@ pub(super) struct NativeSession {
     pipe: Pipe,
     /// Plaintext that was taken, and that the library could not encrypt yet.
     unencrypted: Vec<u8>,
-    /// Maximum number of bytes that the session has taken, and whose ciphertext has not left the session.
+    /// `encrypt` takes no more plaintext when `unencrypted` and `outgoing` together hold this many bytes.
     max_kept: usize,
     /// The first bytes of the peer.
     start: FirstBytes,
@@ -143,7 +143,7 @@ impl NativeSession {
         };
     }
 
-    /// The pipe copies all ciphertext, so there is no memory into which a stream could read.
+    /// Returns `None`, because the session has no memory for ciphertext: `handle_ciphertext` copies it into the pipe.
     #[allow(
         clippy::unused_self,
         clippy::unnecessary_wraps,
@@ -304,8 +304,8 @@ type Variant = fn(LibraryError) -> TlsError;
 /// Texts by which errors are recognized, because native-tls has no kinds of errors. The texts are in lower case. The
 /// first match in this order counts.
 ///
-/// - OpenSSL: the result of the verification, which native-tls adds to the text in brackets. In OpenSSL 1.1, some of
-///   these texts begin with a capital letter, or have no hyphen.
+/// - OpenSSL: a text of OpenSSL itself, or the result of the verification. native-tls appends this result in brackets.
+///   In OpenSSL 1.1, some of these texts begin with a capital letter, or have no hyphen.
 /// - Windows: the number of the error (`CERT_E_EXPIRED`, `SEC_E_CERT_EXPIRED`, `CERT_E_CN_NO_MATCH`,
 ///   `SEC_E_WRONG_PRINCIPAL`, `CERT_E_UNTRUSTEDROOT`, `CERT_E_CHAINING`, `SEC_E_UNTRUSTED_ROOT`), because its text is
 ///   translated.

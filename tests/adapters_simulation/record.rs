@@ -58,7 +58,7 @@ pub enum Shape {
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum KnownEnd {
     Outcome(Outcome),
-    /// A call has reported that no more messages follow, but no outcome.
+    /// A call has reported that no more messages follow, but it has not reported an outcome.
     End,
 }
 
@@ -91,7 +91,7 @@ pub struct Record {
     pub closing: Option<(u64, u64)>,
     /// Whether `closing` is exact. If not, closing may have begun earlier.
     pub closing_exact: bool,
-    /// The value that `closing` had during a dropped call that may have begun to close.
+    /// The value of `closing` that was discarded when a call was dropped. That call may have begun to close.
     pub closing_by_dropped_call: Option<(u64, u64)>,
     /// Attentive time at which the idle timeout had passed. The Close for idleness may wait behind queued output.
     pub idle_timeout_mark: Option<u64>,
@@ -111,8 +111,8 @@ pub struct Record {
     pub reassembled_mark: u64,
     /// Time at which a sending call last read bytes. For the idle timeout, the library may count these bytes as data.
     pub ahead_at: u64,
-    /// A sending call has read input that was not received yet. The library counts this input as received again when a
-    /// call receives it. This time may be late and is never early.
+    /// A sending call has read input, and no receiving call has taken this input yet. When a receiving call takes it,
+    /// the library counts it as received a second time. This time may be late and is never early.
     has_ahead: bool,
     pub known_end: Option<(u64, KnownEnd)>,
     /// A send or flush has reported that something will not be written.
@@ -225,10 +225,10 @@ impl Record {
         self.life_mark = self.attentive(now);
         if self.calls.iter().flatten().any(|call| call.kind == CallKind::Send) {
             (self.ahead_at, self.has_ahead) = (now, true);
-            // The bytes may contain the Pongs for all Pings before.
+            // The bytes may contain the Pongs for all earlier Pings.
             self.pinged = None;
         } else {
-            // Earlier input that was read ahead was consumed before.
+            // A receiving call reads from the stream once all input that was read ahead is consumed.
             self.has_ahead = false;
         }
     }
@@ -244,8 +244,8 @@ impl Record {
         }
     }
 
-    /// Records a write, and whether it contained a Ping. `blocked` means that the write before found the stream
-    /// full. `shows` means that the library notices the progress.
+    /// Records a write, and whether it contained a Ping. `blocked` means that the stream was full at the previous
+    /// write. `shows` means that the library notices the progress.
     pub fn wrote(&mut self, now: u64, blocked: bool, shows: bool, pings: bool) {
         let attentive = self.attentive(now);
         if blocked {

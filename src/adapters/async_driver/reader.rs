@@ -19,8 +19,8 @@
 //! - The reader stores replies while it decodes. They are queued before the reader waits or yields, or when the writer
 //!   takes the lock.
 //! - If a read is pending, the reader keeps the lock until it waits. If the reader released the lock earlier, the
-//!   writer could read the next input ahead. A stream stores a waker only for a read that is pending. After the
-//!   successful read of the writer, further input would wake no task.
+//!   writer could read the next input ahead. A stream stores a waker only for its last read, and only if that read is
+//!   pending. So after the writer's read the stream would hold no waker, and later input would wake no task.
 //! - All state is in `Inner`, not in a future. So dropping a future loses no event.
 
 mod parts;

@@ -28,8 +28,8 @@ use crate::tls::{Session, TlsError};
 
 /// Number of bytes in one read from the stream below: the longest record, and a little more.
 const SPACE_LEN: usize = 17 << 10;
-/// Maximum number of slices that are passed to the session after the stream has taken the ciphertext of the first
-/// slices.
+/// Maximum number of slices in each call of [`Session::encrypt`] after the first call in a write. The first call gets
+/// all slices.
 const MAX_REST_SLICES: usize = 8;
 /// Maximum number of reads in one call that return no plaintext. The task then yields, because a peer could send empty
 /// records without end.
@@ -58,7 +58,7 @@ pub struct TlsStream<S> {
     has_output_of_reads: bool,
     /// Whether the stream has taken ciphertext that a read has produced, and was not flushed since then.
     must_flush_output_of_reads: bool,
-    /// Whether the last read from the stream filled its memory. Then more ciphertext has probably arrived.
+    /// Whether the last read from the stream filled the whole buffer. Then more ciphertext has probably arrived.
     has_filled_memory: bool,
     /// The task that writes, while the session can encrypt nothing because the peer renegotiates.
     waits_for_peer: Option<Waker>,
@@ -119,7 +119,8 @@ impl<S> TlsStream<S> {
         }
     }
 
-    /// Reads ciphertext, in part into `space`, until the session has plaintext, and moves the plaintext to `to`.
+    /// Reads ciphertext until the session has plaintext, and moves the plaintext to `to`. The ciphertext is read into
+    /// `space`, or directly into memory of the session.
     fn poll_ciphertext<R: Transport<S>>(
         &mut self,
         cx: &mut Context<'_>,
@@ -311,8 +312,8 @@ impl<S> TlsStream<S> {
                 Ok(_) => {}
             }
         }
-        // Clear `has_output_of_reads`. Otherwise a later read would write the ciphertext of another task, and take the
-        // wakeup of that task.
+        // Clear `has_output_of_reads`. Otherwise a later read would write the ciphertext of another task. The stream
+        // would then wake the task that reads instead of the task that writes.
         if core::mem::take(has_output_of_reads) {
             *must_flush_output_of_reads = true;
         }
@@ -352,7 +353,7 @@ impl<S: fmt::Debug> fmt::Debug for TlsStream<S> {
 mod tests {
     use super::*;
 
-    /// Returns the rest of slices with 0, 3, 2 and 4 bytes after `taken` bytes.
+    /// Takes `taken` bytes from slices of 0, 3, 2 and 4 bytes, and returns the rest.
     fn rest_after(taken: usize) -> Vec<Vec<u8>> {
         let from = [&b""[..], b"abc", b"de", b"fghi"].map(IoSlice::new);
         let mut space = [IoSlice::new(&[]); MAX_REST_SLICES];

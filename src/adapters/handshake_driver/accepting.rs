@@ -44,7 +44,7 @@ enum State {
     Done(Result<Box<Opened>, NotAccepted>),
 }
 
-/// A 101 response, and the parts of the connection that is made once the response is sent.
+/// A 101 response, and the parts of the connection that is created after the response is sent.
 struct Response {
     out: Outgoing,
     /// The time by which the response must be sent.

@@ -1,7 +1,7 @@
 //! Clients that take an `http::Request`, and responses as `http::Response`: feature `http`.
 //!
-//! [`HttpClientRequest`] checks and sorts the headers of a request. This file copies them into the settings of a
-//! client.
+//! [`HttpClientRequest`] checks the headers of a request, and separates the origin and the subprotocols from the other
+//! headers. This file copies the result into the settings of a client.
 //!
 //! Invariant: a setting of the request replaces the setting of the client. So a header that both have is sent once.
 
@@ -71,8 +71,8 @@ impl<R: Clone> Client<R> {
     /// - [`HttpRequestError::Url`]: the URI is not a WebSocket URL.
     /// - [`HttpRequestError::NotUtf8`]: the value of a header is not UTF-8.
     /// - [`HttpRequestError::OriginRepeated`]: there is more than one `Origin`.
-    /// - [`HttpRequestError::Request`]: a header, a subprotocol or the origin cannot be sent, or the handshake itself
-    ///   writes another value of a header.
+    /// - [`HttpRequestError::Request`]: a header, a subprotocol or the origin cannot be sent, or a header has another
+    ///   value than the one that the handshake writes.
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
     pub fn with_request<B>(&self, request: &Request<B>) -> Result<(Self, String), HttpRequestError> {
         let mut settings = RequestSettings::try_from(request)?;

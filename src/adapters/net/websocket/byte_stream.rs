@@ -147,8 +147,8 @@ impl<S> ByteStream<S> {
     /// Sets how long a read blocks; without a limit by default. A read that finds no data within this time returns an
     /// error of the kind [`TimedOut`](io::ErrorKind::TimedOut). Nothing is lost: read again.
     ///
-    /// If `timeout` is zero, a read does not block. [`WebSocket::next_event_timeout`] describes this case, and streams
-    /// without timeouts. Writes have no timeout. The timers of [`Config`](crate::Config) limit them.
+    /// If `timeout` is zero, a read does not block. For this case, and for a stream that has no timeouts, see
+    /// [`WebSocket::next_event_timeout`]. Writes have no timeout. The timers of [`Config`](crate::Config) limit them.
     pub const fn set_read_timeout(&mut self, timeout: Option<Duration>) {
         self.read_timeout = timeout;
     }
@@ -183,7 +183,10 @@ impl<S: Stream + Send + 'static> ByteStream<S> {
     ///
     /// # Errors
     ///
-    /// The errors of [`WebSocket::split`]. The stream is then dropped.
+    /// After an error the stream is dropped.
+    ///
+    /// - `Unsupported`: two threads cannot use this stream.
+    /// - Another kind: the system could not duplicate the socket.
     pub fn split(self) -> io::Result<(ByteReader, ByteWriter)> {
         let Self { ws, input, read_timeout, delivery } = self;
         let (reader, writer) = ws.split()?;
