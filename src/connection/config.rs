@@ -173,8 +173,8 @@ impl Config {
     ///
     /// Every byte from the peer restarts the timeout, because in the middle of a large frame the peer cannot send a
     /// Pong. If the transport was full and accepts bytes again, the peer reads. So a write to a transport that was full
-    /// extends the timeout too, but in all by at most three times the timeout, because reading does not show that the
-    /// peer answers.
+    /// extends the timeout too. All writes together extend it by at most three times its length, because reading does
+    /// not show that the peer answers.
     ///
     /// The timeout begins when the Ping is written. A Ping is written between two frames (RFC 6455 section 5.4). While
     /// the peer slowly reads a long frame, the Ping waits. If you must detect a dead peer during a long message, send

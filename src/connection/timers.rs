@@ -50,8 +50,8 @@ pub(super) struct Timers {
     /// When a byte was last received. The time is stored without a check, so it is [`Instant::NEVER`] if the clock has
     /// reached its end.
     received: Instant,
-    /// Before closing: when a transport that had been full last accepted bytes. While closing: when the connection ends
-    /// at the latest. `is_closing` tells the two apart. One field for both keeps a connection small.
+    /// Before closing: the last time at which a full transport accepted bytes again. While closing: when the connection
+    /// ends at the latest. `is_closing` tells the two apart. One field for both keeps a connection small.
     progress_or_end: Instant,
     /// When data was last sent or received; [`Instant::NEVER`] if the clock has reached its end.
     data: Instant,
@@ -137,8 +137,8 @@ impl Timers {
 
     /// Records that everything that was received is decoded, and that nothing else has arrived.
     ///
-    /// So no Pong is left that could answer the Pings that count as possibly answered. Their Pong timeout goes on.
-    /// Bytes without data do not count as data any more.
+    /// So no undecoded bytes can contain a Pong, and the Pong timeout of Pings that counted as possibly answered goes
+    /// on. Received bytes that contained no data do not count as data any more.
     pub(super) fn all_decoded(&mut self) {
         self.pings.marks.set_maybe_answered_count(0);
         self.pings.marks.set_maybe_data(false);
@@ -286,10 +286,10 @@ impl Timers {
 
 /// The unanswered Pings, in the order in which they were queued.
 ///
-/// If there are more than [`TRACKED`] Pings, the newest Ping replaces the Ping before it. But if all Pings before that
-/// one count as possibly answered, one of these is dropped instead. So three Pings are always stored: the oldest, the
-/// Ping that decides whether the peer is dead, and the newest. The oldest that does not count as possibly answered
-/// decides. The newest is the only one that the peer must answer (RFC 6455 section 5.5.3).
+/// If there are more than [`TRACKED`] Pings, a new Ping replaces the newest stored Ping. But if only this stored Ping
+/// does not count as possibly answered, the Ping before it is dropped instead. So these Pings stay stored: the oldest,
+/// the Ping that decides whether the peer is dead, and the newest. The oldest Ping that does not count as possibly
+/// answered decides. The newest is the only one that the peer must answer (RFC 6455 section 5.5.3).
 #[derive(Debug)]
 struct Pings {
     /// When each Ping was written, or when it was queued if it is not written yet. [`Instant::NEVER`] in entries that
@@ -376,7 +376,7 @@ impl Pings {
         self.len().saturating_sub(usize::from(self.marks.unwritten_count()))
     }
 
-    /// Returns when the oldest Ping was sent for which the Pong cannot be among the bytes that are not decoded yet.
+    /// Returns when the oldest Ping was sent that does not count as possibly answered.
     #[inline]
     fn oldest(&self) -> Option<Instant> {
         let first = usize::from(self.marks.maybe_answered_count());
