@@ -13,8 +13,8 @@
 //! such a transport, a frame is started once a byte of it was passed to a write.
 //!
 //! Invariants:
-//! - Only one Close is written (RFC 6455 section 5.5.1). A second Close replaces a first one that is not started;
-//!   otherwise the second is not queued.
+//! - Only one Close is written (RFC 6455 section 5.5.1). A second Close may replace a first one that is not started.
+//!   Otherwise the second is not queued.
 //! - A started frame is never dropped.
 
 use core::ops::ControlFlow;
@@ -39,7 +39,8 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// Returns whether our Close is the next frame to write or is being written. It is called only if our Close exists.
+    /// Returns whether our Close is the next frame to write or is being written. This function is called only after our
+    /// Close was queued.
     pub(super) fn close_is_begun(&self) -> bool {
         // A queued Close is the last frame in the queue. So it is being written if `boundary` is the end of the queue.
         self.own_close == OwnClose::URGENT || self.out.len() <= self.boundary

@@ -16,7 +16,8 @@
 //! Invariants:
 //! - No data frame is queued once `closing` has left `Open`, and no control frame is queued after a Close (RFC 6455
 //!   section 5.5.1).
-//! - A frame that is partly written is completed before another frame is written. It ends at `boundary`.
+//! - A frame that is partly written is completed before another frame is written. The started frames end at `boundary`
+//!   (`transmit.rs`).
 
 mod close;
 mod commands;
@@ -93,10 +94,10 @@ pub struct Sender<O> {
     blocked: bool,
     /// Whether the queue holds data that is not completely written.
     has_unwritten_data: bool,
-    /// Whether messages are accepted although the high-water mark is reached. True only in `close_after`.
+    /// Whether messages are accepted even if the high-water mark is reached. True only in `close_after`.
     ignores_high_water: bool,
     config: SharedConfig,
-    /// Offset in `out` at which the frame that is being written ends; 0 between frames.
+    /// Offset in `out` at which the started frames end; 0 if no frame is started.
     boundary: usize,
     out: O,
     timers: Timers,
@@ -125,7 +126,7 @@ impl OwnClose {
     }
 }
 
-/// The state of the transport. The driver has reported it, except `Aborted`, which tells the driver to drop the
+/// The state of the transport. The driver reports `Failed` and `HalfClosed`. `Aborted` tells the driver to drop the
 /// transport.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Transport {
@@ -287,7 +288,7 @@ impl<O: WriteQueue> Sender<O> {
 
     /// Records that all input is decoded, and that a read has then found no further input. So the Pong timeout that
     /// [`handle_undecoded`](Self::handle_undecoded) or [`PendingReply::Undecoded`] has stopped goes on, unless the
-    /// input contained the Pong. Input without data does not count as data any more.
+    /// input contained the Pong. Input that contained no data does not count as data any more.
     ///
     /// Without this call, a peer that answers no Ping is found dead only after the next Ping, and an idle connection
     /// may be closed late.

@@ -51,8 +51,8 @@ pub(super) mod sealed {
         /// Returns the first frame boundary at or after offset `n`. The search starts at `boundary`, which is an
         /// earlier frame boundary.
         fn boundary_behind(&self, n: usize, boundary: usize) -> usize;
-        /// Removes `n` bytes from the front. `boundary` is the offset of any frame boundary. Returns the offset at
-        /// which the frame that is then partly written ends; 0 between frames.
+        /// Removes `n` bytes from the front. `boundary` is the offset at which the started frames end, or 0. Returns
+        /// the offset at which the started frames end afterwards; 0 if no frame is started.
         fn advance(&mut self, n: usize, boundary: usize) -> usize;
         /// Removes all bytes, because all were written. The caller makes sure that no control frame is queued.
         fn clear(&mut self);
