@@ -184,8 +184,8 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         self.read_buffer.bytes().get(self.at..self.end).unwrap_or_default()
     }
 
-    /// Returns the read buffer from the first byte on that is not consumed. After the bytes that have arrived, it
-    /// contains old bytes. So a header in the result is valid only if
+    /// Returns the rest of the read buffer, which begins with the first byte that is not consumed. After the bytes that
+    /// have arrived, the rest contains old bytes. So a header in the result is valid only if
     /// [`message_after_header`](Self::message_after_header) or
     /// [`has_part_after_header`](Self::has_part_after_header) finds bytes of the message after it.
     #[inline(always)]

@@ -49,7 +49,7 @@ impl<'m> SliceInbox<'m> {
     /// Returns the space for the next read. After a poll that returned `None` the space is not empty, unless the read
     /// buffer has no length.
     ///
-    /// If at most a quarter of the read buffer is free at its end, this moves the bytes that are still needed to the
+    /// If at most a quarter of the read buffer is free at its end, the bytes that are still needed are moved to the
     /// front.
     pub fn read_space(&mut self) -> &mut [u8] {
         let (start, len) = (self.message_start.unwrap_or(self.at), self.read_buffer.bytes().len());

@@ -29,17 +29,16 @@ const UNMASK_PIECE_LEN: usize = 16 << 10;
 /// Maximum length of one direct read, in bytes. A read of this length is still in the second-level cache when it is
 /// unmasked. The memory is initialised just before the read, so it is also still in the cache when the read fills it.
 const LONGEST_READ: usize = 64 << 10;
-/// Memory that may be allocated for an uncompressed message beyond twice the number of bytes that arrived, in bytes.
+/// An uncompressed message may get memory for twice the number of bytes that arrived, plus this number of bytes.
 const ALLOWANCE: usize = 16 << 10;
-/// Memory that may be allocated beyond twice the number of bytes that arrived or were inflated, in bytes. This is
-/// the bound for compressed messages. For uncompressed messages the bound is [`ALLOWANCE`]. [`VecMessage::spare`] uses
-/// this constant for both.
+/// A compressed message may get memory for twice the number of bytes that arrived or were inflated, plus this number of
+/// bytes. [`VecMessage::spare`] uses this constant for uncompressed messages too.
 const MAX_OVERALLOCATION_INFLATED: usize = 64 << 10;
 
 /// Minimum free space for a read, in bytes.
 pub(super) const MIN_READ: usize = 4 << 10;
 
-/// Returns the offset up to which to make space for a read, in memory that is filled up to `filled`.
+/// Returns the offset at which the space for a read ends. The memory is filled up to `filled`.
 ///
 /// Normally returns `next`. If the present capacity ends before `next` but leaves at least `min_space` bytes, returns
 /// the end of the capacity instead. Without this rule each of many short reads would make the memory grow a little, and
@@ -84,7 +83,7 @@ pub struct VecMessage {
     filled: usize,
     /// Number of bytes after `filled` that were read directly into this memory and are not consumed yet.
     direct_len: usize,
-    /// Whether space for a direct read was returned, and its length has not been reported.
+    /// Whether space for a direct read was returned, and the length of that read has not been reported.
     space_is_lent: bool,
     /// Whether the message is complete, so that its memory may be freed or used for the next message.
     done: bool,
@@ -198,7 +197,7 @@ impl VecMessage {
         }
     }
 
-    /// Returns how many bytes [`Self::release_idle`] would free while a part has arrived.
+    /// If a message is incomplete, returns how many bytes [`Self::release_idle`] would free. Otherwise returns 0.
     pub(super) fn spare(&self) -> usize {
         let part = self.filled + self.direct_len;
         let most = part.saturating_mul(2).saturating_add(MAX_OVERALLOCATION_INFLATED + MIN_FREED_BY_MOVE);
@@ -231,8 +230,9 @@ impl VecMessage {
         self.reclaimable.share(&mut self.memory, kind, 0..len)
     }
 
-    /// Returns space for some of the next `left` bytes of the message, as far as the memory may grow. `last` says
-    /// whether the message ends with these bytes.
+    /// Returns space for the next bytes of the message. `left` bytes of the current frame are missing. The space may be
+    /// shorter, because [`ALLOWANCE`] and [`LONGEST_READ`] limit it. `last` says whether the message ends with this
+    /// frame.
     pub(in crate::connection) fn space(&mut self, left: u64, last: bool) -> &mut [u8] {
         self.space_is_lent = true;
         let bound = self.filled.saturating_mul(2).saturating_add(ALLOWANCE);
