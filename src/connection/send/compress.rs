@@ -48,7 +48,7 @@ impl<O: WriteQueue> Sender<O> {
         self.deflater.is_some()
     }
 
-    /// Returns when the memory for compression is released, if no data is sent or received before. Returns `None`
+    /// Returns when the memory for compression is released, if no data is sent or received until then. Returns `None`
     /// without compression, if [`Compression::release_after`](crate::deflate::Compression::release_after) is `None`,
     /// and while data is queued.
     ///

@@ -25,7 +25,7 @@ pub(super) const MAX_CONTROL_FRAME: usize = 2 + 4 + MAX_CONTROL_PAYLOAD;
 /// The minimum memory of a control queue, in bytes.
 pub(super) const LEAST: usize = 3 * MAX_CONTROL_FRAME;
 
-/// A queue of control frames in memory of fixed size `B`.
+/// A queue of control frames in the memory `B`, which has a fixed size.
 #[derive(Clone, Debug)]
 pub struct ControlQueue<B> {
     /// Total length of all frames. The first frame begins at offset 0.

@@ -53,8 +53,8 @@ impl<O: WriteQueue> Sender<O> {
     ///
     /// [`Config::end_timeout`] is not included, because its timer starts only after a received Close was applied.
     ///
-    /// A timer that starts now expires after this time at the earliest. So a task that waits for the deadlines of a
-    /// sending half in another task needs to call [`poll_timeout`](Self::poll_timeout) only once in this time.
+    /// A timer that starts now expires after this time at the earliest. If another task has the sending half, a task
+    /// that waits for the deadlines needs to call [`poll_timeout`](Self::poll_timeout) only once in this time.
     #[must_use]
     pub fn shortest_timeout(&self) -> Option<Duration> {
         let &Config { ping_interval, pong_timeout, close_timeout, idle_timeout, .. } = self.config();
@@ -115,9 +115,9 @@ impl<O: WriteQueue> Sender<O> {
 
     /// Returns how many bytes of accepted messages were dropped, including headers.
     ///
-    /// Queued messages are dropped when the connection ends. If the transport did not accept all bytes of the last
-    /// write, queued frames are also dropped when the peer closes or the connection fails, except for frames that are
-    /// partly written.
+    /// Queued messages are dropped when the connection ends. They are also dropped when the peer closes or the
+    /// connection fails, if the transport did not accept all bytes of the last write. In this case, frames that are
+    /// partly written are kept.
     #[must_use]
     pub const fn dropped(&self) -> u64 {
         self.dropped

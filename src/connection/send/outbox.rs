@@ -1,6 +1,6 @@
 //! A write queue that grows.
 //!
-//! Small frames lie one after the other in one buffer. A large shared payload is not copied. The queue holds its header
+//! Small frames lie one after the other in one buffer. A large shared payload is not copied. The queue holds the header
 //! in the buffer, a reference to the payload, and the position after the header. Most connections never queue a shared
 //! payload or a control frame, so the state for these is in a box of its own ([`Rare`]).
 //!
@@ -73,7 +73,7 @@ struct Payload {
     data: Bytes,
 }
 
-/// A position in the queue: the number of bytes of `Outbox::memory` and of shared payloads before it.
+/// A position in the queue: an offset in `Outbox::memory`, and the number of shared payloads before the position.
 #[derive(Clone, Copy)]
 struct Cursor {
     byte: usize,

@@ -115,7 +115,7 @@ impl Sender<Outbox> {
         Ok(())
     }
 
-    /// Closes the connection like [`close`](Self::close), and sends `messages` before the Close. They are sent although
+    /// Closes the connection like [`close`](Self::close), and sends `messages` before the Close. They are sent even if
     /// the high-water mark is reached.
     ///
     /// Call this instead of `close` if the caller has accepted messages that wait for space in the write queue. The
@@ -136,7 +136,9 @@ impl Sender<Outbox> {
     ///
     /// # Errors
     ///
-    /// The errors of [`close`](Self::close). Nothing has changed, and no message was taken from `messages`.
+    /// [`SendError::Closed`] if closing has begun, [`CodeNotAllowed`](SendError::CodeNotAllowed) if the code may not be
+    /// sent, or [`ReasonTooLong`](SendError::ReasonTooLong). Nothing has changed, and no message was taken from
+    /// `messages`.
     pub fn close_after(
         &mut self,
         now: Instant,

@@ -1,7 +1,7 @@
 //! Messages that are written to the transport at once, without being queued first.
 //!
-//! `transmit_*` calls a `write` function of the caller once. It uses the first of these three ways that is possible,
-//! and the first way is the fastest:
+//! `transmit_*` calls a `write` function of the caller once. It tries these three ways in this order, and the first way
+//! is the fastest:
 //!
 //! 1. A server's uncompressed message is written directly from the caller's memory, after a header on the stack. This
 //!    requires that the message is large or that the queue is empty.
