@@ -1,8 +1,8 @@
 //! Commands of a connection. Each command calls the method of the same name of the [`Sender`]. Each method for reading
 //! calls the method of the same name of the `Receiver`. This file also has the methods that pass on and free memory.
 //!
-//! This file decides no rule. [`Sender`] documents how long a message may be, which frames overtake others, and when
-//! each error occurs.
+//! This file contains no rule of the protocol. [`Sender`] documents how long a message may be, which frames overtake
+//! others, and when each error occurs.
 
 use super::{Connection, Delivery, MessageKind, SendOptions, WriteQueue};
 #[cfg(feature = "alloc")]
@@ -222,7 +222,7 @@ impl Connection {
         self.sender.send_prepared(prepared)
     }
 
-    /// Closes the connection after `messages`, which are sent although the high-water mark is reached: see
+    /// Closes the connection after `messages`, which are sent even if the high-water mark is reached: see
     /// [`Sender::close_after`](super::Sender::close_after).
     ///
     /// # Errors

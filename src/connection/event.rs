@@ -43,7 +43,8 @@ pub enum Event<'i> {
     Chunk {
         /// The kind of the message.
         kind: MessageKind,
-        /// The bytes. The text of all chunks so far is valid UTF-8, but the end of a chunk may cut a code point.
+        /// The bytes. The text of all chunks so far is valid UTF-8, except for a code point that the end of this chunk
+        /// may cut.
         data: &'i [u8],
         /// Whether the message begins here.
         first: bool,

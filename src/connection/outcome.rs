@@ -1,7 +1,7 @@
 //! How a connection ended: its [`Outcome`], and the values that the outcome contains.
 //!
 //! This file contains plain values. `close_state.rs` decides how the closing handshake ends, and the sending half turns
-//! its decision into an outcome. [`Event::Closed`](crate::Event::Closed) reports the outcome.
+//! this decision into an outcome. [`Event::Closed`](crate::Event::Closed) reports the outcome.
 //!
 //! Invariant: an outcome is clean only if both sides sent a Close.
 

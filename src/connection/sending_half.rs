@@ -7,8 +7,8 @@
 //! The trait has no methods for receiving. A few calls do more on a [`Connection`]: a timeout also stops its receiving
 //! half. A [`Sender`] cannot do this, because another task has the receiving half.
 //!
-//! Invariant: every method calls the method of the same name of the type, or of its sending half. The trait adds no
-//! protocol rule, and a call through the trait costs as much as a direct call.
+//! Invariant: a method of the trait only calls a method of the type, or of its sending half. The trait adds no protocol
+//! rule, and a call through the trait costs as much as a direct call.
 
 use super::event::{MessageKind, PendingReply, TransportAction};
 use super::outcome::EofPosition;
@@ -179,7 +179,7 @@ pub trait SendingHalf: sealed::Sealed {
     /// sent, or [`ReasonTooLong`](SendError::ReasonTooLong); nothing has changed.
     fn close(&mut self, now: Instant, code: Option<CloseCode>, reason: &str) -> Result<(), SendError>;
 
-    /// Closes the connection after `messages`, which are sent although the high-water mark is reached: see
+    /// Closes the connection after `messages`, which are sent even if the high-water mark is reached: see
     /// [`Sender::close_after`].
     ///
     /// # Errors

@@ -12,7 +12,7 @@
 //!   branch accepts such a length.
 //! - *The shortest form of the length* is checked for lengths of 16 bits. Lengths of 64 bits take the slow path.
 //! - *The end of the bytes that arrived* is checked once, for the whole message. Before this check, the bytes of the
-//!   header may be old bytes after that end. They are then read, but such a message is neither taken nor begun.
+//!   header may be old bytes after that end. These bytes are read, but no message is taken or begun because of them.
 //! - *No other frame or message is in progress*, because `fast` is false from the first byte of a frame or message
 //!   until its end.
 //! - *The limits* are checked by one comparison with `fast_below`, which is 0 if messages are delivered in chunks or if
@@ -83,7 +83,7 @@ impl Receiver {
     }
 
     /// Matches the first two bytes of a header. Returns the kind of the message, its 7-bit length, and the bytes after
-    /// these two. Returns `None` for every header that the slow path must check.
+    /// the first two. Returns `None` for every header that the slow path must check.
     #[inline(always)]
     fn match_header<'i>(&self, input: Option<&'i [u8]>) -> Option<(MessageKind, u8, &'i [u8])> {
         let &[first, second, ref rest @ ..] = input? else { return None };

@@ -1,4 +1,4 @@
-//! The inflate budget, and replacements for the functions of `inflate.rs` without the feature `deflate`.
+//! The inflate budget. Without the feature `deflate`, this file also replaces functions of `inflate.rs`.
 //!
 //! The budget limits how much a connection can inflate before the driver sets a new budget. So one connection cannot
 //! keep a thread busy. The budget counts output and DEFLATE blocks

@@ -416,7 +416,7 @@ impl Receiver {
     ///
     /// The Close is available after [`Event::CloseReceived`](super::Event::CloseReceived), and also after
     /// [`Event::Closed`](super::Event::Closed). So a caller that sees only messages can call this after the last
-    /// message. If the result is `None` after the end, no valid Close was received: the stream ended without one, the
+    /// message. If the result is `None` after the end, no valid Close was received. The stream ended without one, the
     /// peer broke a rule, or a timer expired.
     ///
     /// ```
