@@ -85,7 +85,7 @@ impl<'a> ClientRequest<'a> {
         Self::new(url.authority(), url.target())
     }
 
-    /// Sets the `Origin` header. Only browsers must send it (RFC 6455 section 4.1 (8)).
+    /// Sets the `Origin` header. Browsers must send it, and other clients may (RFC 6455 section 4.1 (8)).
     #[must_use]
     pub fn origin(mut self, origin: impl Into<Option<&'a str>>) -> Self {
         self.origin = origin.into();

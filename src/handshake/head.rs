@@ -255,7 +255,7 @@ impl<'h> Headers<'h> {
     }
 
     /// Returns the lines from the first to the last header named `name`. Lines with other names may be between them.
-    /// The caller needs only the headers of this name, and iterates over fewer lines.
+    /// A search for this name in the result examines fewer lines than a search in all headers.
     pub(crate) fn lines_named(&self, name: &str) -> Self {
         let mut lines = LineIter(self.block);
         let mut found: Option<(&'h [u8], usize)> = None;

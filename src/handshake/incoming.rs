@@ -258,8 +258,8 @@ impl<'h> RequestLine<'h> {
     }
 }
 
-/// Checks the version: a decimal from 0 to 255 without leading zeros (RFC 6455 section 4.1 (9)), which must
-/// be 13.
+/// Checks that the version is 13. Any other number from 0 to 255 is unsupported. All other text is invalid, for example
+/// a number with leading zeros (RFC 6455 section 4.1 (9)).
 const fn check_version(value: &[u8]) -> Result<(), Reason> {
     match value {
         b"13" => Ok(()),

@@ -55,7 +55,7 @@ pub(crate) fn is_key(key: &[u8]) -> bool {
     }
 }
 
-/// Returns the base64 of `bytes`, which must have exactly `N` characters.
+/// Returns the base64 of `bytes`. The base64 must have exactly `N` characters.
 fn encode<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut text = [b'='; N];
     // Both callers provide exactly the required space, so there is no error to report.

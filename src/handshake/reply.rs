@@ -154,7 +154,7 @@ pub enum HandshakeError {
     Timeout,
     /// The status is 101 but the version is HTTP/1.0, which cannot switch protocols.
     HttpVersion,
-    /// The value of `Upgrade` is not `websocket`, in upper or lower case, or the header does not appear exactly once.
+    /// `Upgrade` is missing or repeated, or its value is not `websocket`. Upper and lower case make no difference.
     Upgrade,
     /// `Connection` does not contain the token `upgrade`.
     Connection,

@@ -56,7 +56,7 @@ impl<'a> WsUrl<'a> {
         Self::from_parts(secure, authority, target)
     }
 
-    /// Returns the URL of its parts. The caller has checked the bytes of `target`.
+    /// Returns the URL that consists of these parts. The caller has checked the bytes of `target`.
     pub(super) fn from_parts(secure: bool, authority: &'a str, target: &'a str) -> Result<Self, UrlError> {
         if authority.contains('@') {
             return Err(UrlError::UserInfo);
@@ -208,7 +208,7 @@ pub(crate) fn split_scheme(url: &str) -> Option<(bool, &str)> {
     Some((is_secure(scheme)?, rest))
 }
 
-/// Returns whether `scheme` uses TLS, or `None` if it is neither of WebSocket nor of HTTP.
+/// Returns whether `scheme` uses TLS, or `None` if it is not a scheme of WebSocket or HTTP.
 pub(super) fn is_secure(scheme: &str) -> Option<bool> {
     let is = |name| scheme.eq_ignore_ascii_case(name);
     match () {

@@ -33,7 +33,8 @@ use super::super::write::{HeaderError, HeaderName};
 ///
 /// So a request that was built for tungstenite, with a key and all headers of the handshake, works unchanged.
 ///
-/// The names of headers are sent in lower case, as the crate `http` stores them. `Debug` output shows no values.
+/// The names of headers are sent in lower case, as the crate `http` stores them. `Debug` output shows the origin, but
+/// not the values of other headers.
 ///
 /// ```
 /// use hybi::handshake::{ClientHandshake, HeadLimits, HttpClientRequest};
@@ -156,7 +157,7 @@ impl<'r> HttpClientRequest<'r> {
 }
 
 /// Returns whether the value of `Connection` has the option "upgrade", and no other option than "keep-alive". HTTP/1.1
-/// connections are kept alive without "keep-alive", so that option can be left out.
+/// connections are kept alive without the option "keep-alive", and the handshake does not send it.
 fn is_upgrade(connection: &str) -> bool {
     let is = |option: &[u8], name: &str| option.eq_ignore_ascii_case(name.as_bytes());
     let mut options = list_elements(connection.as_bytes());
@@ -177,8 +178,8 @@ impl<'r, B> TryFrom<&'r Request<B>> for HttpClientRequest<'r> {
     /// - [`HttpRequestError::Url`]: the URI is not a WebSocket URL.
     /// - [`HttpRequestError::NotUtf8`]: the value of a header is not UTF-8.
     /// - [`HttpRequestError::OriginRepeated`]: there is more than one `Origin`.
-    /// - [`HttpRequestError::Request`]: a header, a subprotocol or the origin cannot be sent, or the handshake writes
-    ///   another value of the header itself.
+    /// - [`HttpRequestError::Request`]: a header, a subprotocol or the origin cannot be sent, or a header differs from
+    ///   the header that the handshake writes.
     fn try_from(request: &'r Request<B>) -> Result<Self, HttpRequestError> {
         // RFC 6455 4.1 (2): the method is GET, and the version at least 1.1. RFC 8441 has other rules for HTTP/2.
         if request.method() != Method::GET {
