@@ -1,8 +1,9 @@
 //! Compression of messages (RFC 7692 section 7.2.1).
 //!
-//! [`Deflater`] wraps zlib for one direction. Its output is the payload of a frame, which ends at a byte boundary and
-//! has no tail (the bytes 00 00 FF FF). The deflater also chooses the window with which a message begins. The window is
-//! the recent data to which a message may refer. The caller handles frames, and sets RSV1.
+//! [`Deflater`] wraps zlib for one direction. Its output is the payload of a frame. The payload ends at a byte
+//! boundary. The last payload of a message has no tail (the bytes 00 00 FF FF). The deflater also chooses the window
+//! with which a message begins. The window is the recent data to which a message may refer. The caller handles frames,
+//! and sets RSV1.
 //!
 //! Invariant: a message refers only to data in the window of the peer. If a message was compressed but is then sent
 //! uncompressed, the window of zlib contains it, but the window of the peer does not. So the window of zlib is restored
@@ -287,7 +288,7 @@ impl Deflater {
         out.truncate(start);
     }
 
-    /// Records that the message compressed last will be sent uncompressed. With context takeover the next message then
+    /// Records that the last compressed message will be sent uncompressed. With context takeover the next message then
     /// begins with the restored window.
     fn discard_message(&mut self) {
         if self.takeover {
@@ -359,8 +360,8 @@ fn strip_tail(out: &mut Vec<u8>, start: usize) {
     }
 }
 
-/// Returns whether all byte values are about equally frequent in samples of `data`. In compressed and encrypted data
-/// they are.
+/// Returns whether all byte values are about equally frequent in samples of `data`. They are equally frequent in
+/// compressed and encrypted data.
 fn is_evenly_distributed(data: &[u8]) -> bool {
     const SAMPLES: usize = 16;
     const SAMPLE: usize = 256;

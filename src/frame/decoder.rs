@@ -10,7 +10,7 @@
 //! Invariants:
 //! - Each byte is examined once, except the bytes of a header that arrives in several pieces.
 //! - An error is reported at the first byte that breaks a rule, wherever the input is divided. One error is reported
-//!   later: that a 64-bit length is not minimal, when all bytes of the length have arrived.
+//!   later: a 64-bit length that is not minimal is reported when all its bytes have arrived.
 //!
 //! ```text
 //!           header complete                last payload byte

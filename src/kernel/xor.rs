@@ -1,7 +1,7 @@
 //! XOR of a payload with a repeating four-byte key, for inputs of any length.
 //!
-//! Most messages are short, so there is separate code for several ranges of lengths. Bytes are masked one by one only
-//! in an input of up to 3 bytes, or if at most 3 bytes lie before the blocks, or at most 3 after them:
+//! Most messages are short, so there is separate code for several ranges of lengths. At most 3 bytes in a
+//! row are masked one by one: a whole input, or the bytes before or after the blocks of a long input.
 //!
 //! | bytes | in place | copy | how |
 //! | --- | --- | --- | --- |
@@ -9,7 +9,7 @@
 //! | 4 to 15 | `xor_overlapping` | `copy_overlapping` | two words, which may overlap |
 //! | 16 to 32 | `xor_two_vectors` | `copy_two_vectors` | two vectors, which may overlap |
 //! | 33 to 127 | `xor_vectors` | `copy_vectors` | vectors, the last of which may overlap |
-//! | 128 and more | `xor_blocks` | `copy_blocks` | blocks of `xor_wide`, then the code of a row above |
+//! | 128 and more | `xor_blocks` | `copy_blocks` | blocks of `xor_wide`; the bytes around them as in a row above |
 //!
 //! Overlapping words and vectors handle the bytes that do not fill a whole word. The first `N` bytes and the last `N`
 //! bytes together cover an input of `N` to `2 * N` bytes. The last word is masked with the key rotated by the length of
