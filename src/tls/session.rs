@@ -34,7 +34,8 @@ use super::native_session::NativeSession;
 #[cfg(feature = "rustls")]
 use super::rustls_session::RustlsSession;
 
-/// Maximum number of bytes that a session has taken, and whose ciphertext has not left the session.
+/// Maximum number of bytes that a session keeps. These bytes are plaintext that is not encrypted, and ciphertext that
+/// has not left the session.
 const MAX_KEPT: usize = 64 << 10;
 
 /// A TLS session without I/O.

@@ -177,7 +177,7 @@ impl<S> WebSocket<S> {
 
     /// Returns the next message like [`Self::recv`], and blocks for `timeout` at most.
     ///
-    /// [`Self::next_event_timeout`] describes a `timeout` of zero, and streams without timeouts.
+    /// [`Self::next_event_timeout`] explains what happens if `timeout` is zero, or if the stream has no timeouts.
     ///
     /// ```
     /// use std::io::ErrorKind;
