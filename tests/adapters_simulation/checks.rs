@@ -89,9 +89,9 @@ impl World {
         let (sent, read) = (&out.sent, &self.links[1 - end].borrow().read);
         let journal = self.journals[end].borrow();
         let accepted = journal.entries.iter().filter(|entry| entry.fate == Fate::Accepted).count();
-        // A message that a half has fed waits until that half flushes or the other half waits. If the half that fed
-        // it is dropped, the other half must write it. The library cannot see the messages that the halves of
-        // `futures_util` hold.
+        // A fed message stays queued until the writer flushes, or until the reader begins to wait. A reader that waits
+        // already writes the message only if the writer is dropped. The library cannot see the messages that the halves
+        // of `futures_util` hold.
         let feeds = match record.shape {
             Shape::Whole => true,
             Shape::Halves => record.writer_gone,

@@ -1,7 +1,7 @@
 //! The virtual clock of a run: the time, the future events, and the alarms that tasks have set.
 //!
-//! No other part of a run knows the time. The clock does not advance while a task is polled. When no task is woken,
-//! it moves to the next entry of a heap of future events. Entries with the same time fire in random order.
+//! The clock is the only source of time in a run. It does not advance while a task is polled. When no task is woken,
+//! the clock moves to the next entry of a heap of future events. Entries with the same time fire in random order.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -92,7 +92,8 @@ impl Clock {
         Some(due)
     }
 
-    /// Fires the alarm with this index if it is due. An alarm that was set to a later time gets a new entry.
+    /// Fires the alarm with this index if it is due. If the alarm was set to a later time, it gets a new
+    /// entry in the heap.
     pub fn ring(&self, place: usize) {
         let now = self.now();
         let mut alarms = self.alarms.borrow_mut();
@@ -133,7 +134,7 @@ impl Clock {
 pub struct Alarm {
     clock: Rc<Clock>,
     place: usize,
-    /// The time of the run's clock, in nanoseconds, at which the clock of this alarm is zero.
+    /// The value of [`Clock::instant`], in nanoseconds, at which the clock of this alarm is zero.
     zero: u64,
 }
 

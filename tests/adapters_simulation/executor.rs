@@ -89,7 +89,7 @@ impl Wake for TaskWaker {
 
 impl Drop for TaskWaker {
     fn drop(&mut self) {
-        // Only some drops wake. Otherwise each wakeup would lead to a poll that drops the previous waker.
+        // Only some drops wake tasks. If all did, wakeups would never end, because each poll drops the previous waker.
         if self.drop_wakes && self.poll % 5 == 0 && !std::thread::panicking() {
             self.wakes.disturb();
         }
@@ -127,7 +127,7 @@ impl Task {
         self.future.is_none()
     }
 
-    /// Returns whether a waker of that poll still wakes the task.
+    /// Returns whether the waker of the poll with this number still wakes the task.
     pub const fn hears(&self, poll: u64) -> bool {
         self.future.is_some() && (!self.habits.fresh || poll == self.polls)
     }

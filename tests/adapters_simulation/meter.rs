@@ -9,7 +9,7 @@ use crate::heap::MOVED;
 
 thread_local! {
     static TOTAL: Cell<usize> = const { Cell::new(0) };
-    /// The allocator's count at the last change, while the library is being polled.
+    /// The allocator's count when this counter was last started; `None` while this counter pauses.
     static SINCE: Cell<Option<usize>> = const { Cell::new(None) };
 }
 

@@ -2,8 +2,8 @@
 //! outcome.
 //!
 //! The simulations of the blocking and of the asynchronous adapters use this file. The library can act on a timer only
-//! while a call is pending. So some periods are measured in *attentive time*: the clock runs only while a call is
-//! pending that runs timers. `checks.rs` compares the observations with the [`Promise`].
+//! while a call is pending. So some periods are measured in *attentive time*: the total time during which a call that
+//! runs timers was pending. `checks.rs` compares the observations with the [`Promise`].
 
 use hybi::Outcome;
 
@@ -76,8 +76,8 @@ pub struct Record {
     pub life: u64,
     /// Attentive time of this endpoint when bytes of the peer last arrived or were read.
     pub life_mark: u64,
-    /// Time of the first call after a call that delivered something. The library counts the traffic as received at
-    /// that time, which may be late and is never early.
+    /// Time of the first receiving call after a call that delivered something, or of the last sending call before that
+    /// receiving call. The library may count the delivered traffic as received at this time, but not later.
     pub heard: u64,
     /// A call has delivered something, and no receiving call has begun since.
     pub hears: bool,
@@ -111,8 +111,8 @@ pub struct Record {
     pub reassembled_mark: u64,
     /// Time at which a sending call last read bytes. For the idle timeout, the library may count these bytes as data.
     pub ahead_at: u64,
-    /// A sending call has read input, and no receiving call has taken this input yet. When a receiving call takes it,
-    /// the library counts it as received a second time. This time may be late and is never early.
+    /// A sending call has read input, and no receiving call has taken this input yet. When a receiving call takes the
+    /// input, the library counts it as received again, at the time of that call.
     has_ahead: bool,
     pub known_end: Option<(u64, KnownEnd)>,
     /// A send or flush has reported that something will not be written.
@@ -228,18 +228,18 @@ impl Record {
             // The bytes may contain the Pongs for all earlier Pings.
             self.pinged = None;
         } else {
-            // A receiving call reads from the stream once all input that was read ahead is consumed.
+            // A receiving call reads from the stream only after all input that was read ahead is consumed.
             self.has_ahead = false;
         }
     }
 
-    /// Records that a call has ended during which this many bytes were read.
+    /// Records the end of a call during which this many bytes were read.
     pub fn read_ahead_by(&mut self, kind: CallKind, bytes: u64) {
         if kind == CallKind::Send {
             self.read_ahead += bytes;
             self.was_full |= self.read_ahead >= MAX_READ_AHEAD;
         } else if bytes > 0 {
-            // A receiving call reads from the stream once all input that was read ahead is consumed.
+            // A receiving call reads from the stream only after all input that was read ahead is consumed.
             self.read_ahead = 0;
         }
     }

@@ -66,7 +66,8 @@ impl View<'_> {
         }
         self.check_end_of_stream();
         if let Some((at, mark)) = record.closing {
-            // After the WebSocket was taken apart and put together, the time counts from the latest event before that.
+            // After the WebSocket was taken apart and put together, its clock continues from an earlier time. So
+            // the duration of closing is counted from the reassembly.
             let took = record.attentive(now) - mark.max(record.reassembled_mark);
             if took > promise.close + slack {
                 fail!(

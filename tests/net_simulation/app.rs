@@ -114,7 +114,7 @@ impl Task {
     }
 
     /// Makes a call of the library, and registers it while it is pending. If a nonblocking stream is not ready, the
-    /// call returns which readiness it needs. The call is then repeated when the stream is ready, until `until`.
+    /// call returns which readiness it needs. The call is repeated when the stream is ready, but not after `until`.
     fn call<T>(
         &self,
         kind: CallKind,
@@ -166,7 +166,7 @@ impl Task {
         true
     }
 
-    /// Returns whether the error only means that the stream is nonblocking.
+    /// Returns whether the error only means that a nonblocking stream was not ready.
     fn goes_on_after(&self, error: &Error) -> bool {
         self.nonblocking && would_block(error).is_some()
     }
@@ -428,7 +428,7 @@ impl Task {
 
     fn send(&mut self, out: &mut Out<'_>, way: Way, len: usize) -> Result<(), Error> {
         // Over a nonblocking stream, a call that returns an error because it would block may have accepted the message.
-        // Only `feed` has then never accepted it.
+        // If `feed` returns an error, it has not accepted the message.
         let way = if self.nonblocking { Way::Feed } else { way };
         let halves = matches!(out, Out::Half(_));
         let this = &mut *self;
@@ -578,7 +578,7 @@ impl Task {
         }
     }
 
-    /// Closes the connection, unless the plan leaves this to the peer or drops the WebSocket.
+    /// Closes the connection, unless the plan drops the WebSocket.
     fn end_it(&mut self, out: &mut Out<'_>, plan: &Plan) {
         let (code, reason) = match &plan.ending {
             Ending::Close(code, reason) => (*code, *reason),
@@ -688,7 +688,7 @@ pub fn whole(mut task: Task, mut ws: Ws, plan: &Plan) {
     task.is_over();
 }
 
-/// Runs a sending thread of an application in several threads.
+/// Runs a sending thread of an application that has several threads.
 pub fn sends(mut task: Task, mut writer: Writer, plan: &Plan) {
     let mut goes_on = true;
     // If there are two sending threads, each performs every second action.
@@ -718,7 +718,7 @@ pub fn sends(mut task: Task, mut writer: Writer, plan: &Plan) {
     task.is_over();
 }
 
-/// Runs the receiving thread of an application in several threads.
+/// Runs the receiving thread of an application that has several threads.
 pub fn receives(mut task: Task, mut reader: Reader, plan: &Plan) {
     let mut goes_on = true;
     while goes_on {

@@ -16,7 +16,7 @@ use crate::world::{World, fail};
 /// Tolerance for deadlines, in nanoseconds. A waiting call checks for events only from time to time, and the timeouts
 /// of streams are late.
 const SLACK: u64 = 150 * MS;
-/// Above this number of bytes that sending calls have read and no call has received, a sending call need not read.
+/// A sending call need not read while this many bytes are read ahead and were not received.
 const MAX_AHEAD: u64 = 40_000;
 
 impl World {
@@ -202,13 +202,13 @@ impl World {
             out.sent.close_code() == Some(1011) && out.sent.close.as_ref().is_some_and(|(at, _)| life >= *at);
         // If a stream holds bytes back, the time of the decision is not visible on the link.
         let hidden = quiet < SLACK && !view.hides_nothing;
-        // A sending half made the decision during a pause of the receiving half. So the sending half could not know of
-        // a byte that arrived in this pause. The stream was full, so no Close shows the time of the decision.
+        // A sending half may decide during a pause of the receiving half. Then it cannot know of a byte that arrives in
+        // the pause. If the stream is full, no Close shows the time of the decision, so the time of the abort is used.
         let resumed = record.calls[0].map_or(view.now, |call| call.since);
         let pause = self.called[end]..=resumed;
         let unseen =
             self.streams[end].aborted_at.is_some_and(|at| pause.contains(&at)) && pause.contains(&life);
-        // The timeout had passed before the pause in which the byte arrived, and the last call found no input.
+        // The timeout had passed at the end of the last call, and the byte arrived in the pause after this call.
         let known = source.read.at.unwrap_or(0);
         let late = pause.contains(&life) && self.called[end].saturating_sub(known) + SLACK >= pong;
         let keeps_time = self.streams[end].behavior.keeps_time();

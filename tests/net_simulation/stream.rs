@@ -1,9 +1,9 @@
 //! The blocking stream of one endpoint, which the library reads and writes.
 //!
 //! Its [`Behavior`] decides about short reads and writes, timeouts, vectored writes, interrupted calls and wrong
-//! counts. A stream may also hold bytes back until a flush, or keep a record as OpenSSL does: a write that fails
-//! because it would block has stored its bytes, and the next write must begin with the same bytes. Two handles to one
-//! stream share its blocking mode, like two handles to a socket.
+//! counts. A stream may also hold bytes back until a flush. Or it keeps a record as OpenSSL does. A write that fails
+//! because it would block has then stored its bytes, and the next write must begin with the same bytes. Two handles to
+//! one stream share its blocking mode, like two handles to a socket.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::sync::Arc;
@@ -538,7 +538,8 @@ impl Stream for SimStream {
         if let Some(clocks) = world.streams[self.end].clocks_since_end.as_mut().filter(|_| is_reader) {
             // After the receiving half has read the end, it checks again and again whether the other half still writes.
             // Between two checks the library parks this thread. The simulation unparks the thread at once, and makes it
-            // wait in virtual time when it reads the clock. The first reading of the clock belongs to the read.
+            // wait in virtual time when it reads the clock. The first reading does not wait, because it is part of the call
+            // that has read the end.
             std::thread::current().unpark();
             *clocks += 1;
             if *clocks > 1 && world.out_owner[self.end].is_some() {

@@ -25,14 +25,14 @@ const MAX_TIME: u64 = 600 * SECOND;
 /// Maximum number of calls on streams in a row during which no time passes and no byte is moved.
 const MAX_IDLE_CALLS: u64 = 2000;
 /// Maximum number of calls on streams in a run: this constant, [`MAX_CALLS_EACH`] for each event and each passed
-/// deadline, and one for each five bytes that the streams move.
+/// deadline, five for each call that finds nothing to do, and one for each five bytes that the streams move.
 const MAX_CALLS: u64 = 500;
 const MAX_CALLS_EACH: u64 = 16;
 /// Maximum number of calls that find nothing to do and do not wait, for each event and each passed deadline. There are
 /// many of them, because a call that waits for a deadline within a millisecond polls its stream repeatedly.
 const MAX_LOOKS_EACH: u64 = 60;
-/// Maximum number of deadlines of calls that pass in a run: this constant, and one for each thread and each
-/// [`DEADLINE_EACH`] of time.
+/// Maximum number of deadlines that pass in a run: this constant, and one for each thread and each [`DEADLINE_EACH`] of
+/// time.
 const MAX_DEADLINES: u64 = 500;
 const DEADLINE_EACH: u64 = 4 * MS;
 
@@ -274,7 +274,7 @@ impl World {
         self.idle_calls = 0;
     }
 
-    /// Chooses the next thread. Moves the clock if all of them wait. Returns `None` if all have ended.
+    /// Chooses the next thread. Moves the clock if all threads wait. Returns `None` if all threads have ended.
     pub fn choose(&mut self) -> Option<usize> {
         loop {
             let can_run = |thread: &Thread| match thread.waits {
@@ -477,7 +477,7 @@ impl World {
         let now = self.now;
         let code = self.links[end].sent.close_code();
         self.note(|| format!("{end} has written its Close: {code:?}"));
-        // Code 1011 follows a missing Pong, and is no reason to wait longer.
+        // A Close with code 1011 is sent because a Pong is missing. The connection then does not wait for an answer.
         if code != Some(1011) {
             self.ends[end].closes(now, false);
         }
