@@ -538,8 +538,8 @@ impl Stream for SimStream {
         if let Some(clocks) = world.streams[self.end].clocks_since_end.as_mut().filter(|_| is_reader) {
             // After the receiving half has read the end, it checks again and again whether the other half still writes.
             // Between two checks the library parks this thread. The simulation unparks the thread at once, and makes it
-            // wait in virtual time when it reads the clock. The first reading does not wait, because it is part of the call
-            // that has read the end.
+            // wait in virtual time when it reads the clock. The first reading does not wait, because it is part of the
+            // call that has read the end.
             std::thread::current().unpark();
             *clocks += 1;
             if *clocks > 1 && world.out_owner[self.end].is_some() {
