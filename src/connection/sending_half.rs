@@ -58,6 +58,9 @@ pub trait SendingHalf: sealed::Sealed {
     /// Records that input was received that will be decoded later: see [`Sender::handle_undecoded`].
     fn handle_undecoded(&mut self, now: Instant);
 
+    /// Records that all input is decoded, and that a read has then found nothing: see [`Sender::handle_all_decoded`].
+    fn handle_all_decoded(&mut self);
+
     /// Handles the end of the input when the peer may still read our output: see [`Sender::handle_peer_half_closed`].
     ///
     /// A sending half alone does not know at which position in the protocol the input ended. It learns the position
@@ -236,6 +239,9 @@ macro_rules! implement {
             }
             fn handle_undecoded(&mut self, now: Instant) {
                 self.handle_undecoded(now);
+            }
+            fn handle_all_decoded(&mut self) {
+                self.handle_all_decoded();
             }
             fn set_unflushed(&mut self, now: Instant, held_back: bool) {
                 self.set_unflushed(now, held_back);

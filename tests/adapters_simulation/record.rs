@@ -85,6 +85,8 @@ pub struct Record {
     pub progress: Option<u64>,
     /// Attentive time of the last write that progressed after the stream was full.
     pub progress_mark: u64,
+    /// Attentive time of the last write that the stream took.
+    pub wrote_mark: u64,
     /// Attentive time at which the first Ping after the peer's last byte was written.
     pub pinged: Option<u64>,
     /// Time at which either side began to close, and the attentive time at that moment.
@@ -151,6 +153,7 @@ impl Record {
             hears: false,
             progress: None,
             progress_mark: 0,
+            wrote_mark: 0,
             pinged: None,
             closing: None,
             closing_exact: false,
@@ -244,10 +247,18 @@ impl Record {
         }
     }
 
+    /// Returns whether sending calls read nothing more, because the library keeps no more input. `read` is the number of
+    /// bytes that were read until now.
+    pub fn is_read_ahead_full(&self, read: u64) -> bool {
+        let sending = self.calls.iter().flatten().filter(|call| call.kind == CallKind::Send);
+        self.read_ahead + sending.map(|call| read - call.read).sum::<u64>() >= MAX_READ_AHEAD
+    }
+
     /// Records a write, and whether it contained a Ping. `blocked` means that the stream was full at the previous
     /// write. `shows` means that the library notices the progress.
     pub fn wrote(&mut self, now: u64, blocked: bool, shows: bool, pings: bool) {
         let attentive = self.attentive(now);
+        self.wrote_mark = attentive;
         if blocked {
             self.progress_mark = attentive;
         }

@@ -360,8 +360,8 @@ impl Reader {
     }
 
     /// Runs the timers that are due, after a read has found nothing. Writes the Ping or the Close that they cause, as
-    /// far as the stream takes it, because the caller may return. If another thread has the lock, a later read does
-    /// this.
+    /// far as the stream takes it, because the caller may return. If another thread has the lock, that thread runs the
+    /// timers, and learns here that nothing has arrived.
     fn handle_silence(&self) {
         if let Some(mut out) = self.shared.try_lock() {
             let now = out.read_clock();
@@ -369,6 +369,8 @@ impl Reader {
             out.sender().handle_all_decoded();
             out.sender().handle_timeout(self.link.read_at());
             out.write_now();
+        } else {
+            self.shared.pending().all_decoded();
         }
         // While this thread held the lock, a writer may have stored a message instead of waiting for the lock.
         self.shared.write_replies(|out| out.write_now());

@@ -40,6 +40,8 @@ pub(super) struct ThreadReplies {
     reads: Mutex<Reads>,
     /// True after a read, until [`Self::take_undecoded_since`] is called.
     has_undecoded: AtomicBool,
+    /// True if the receiving half has decoded all input, a read has then found nothing, and the timers do not know it.
+    found_nothing: AtomicBool,
     /// Messages of calls that did not wait for the lock.
     messages: WaitingMessages,
     /// A copy of the state of the sender, for calls that do not wait for the lock.
@@ -95,6 +97,7 @@ impl ThreadReplies {
             pending: PendingReplies::new(sender),
             reads: Mutex::new(Reads { input_at, ended_at: read_at, began_at: None }),
             has_undecoded: AtomicBool::new(undecoded_since.is_some()),
+            found_nothing: AtomicBool::new(false),
             messages: WaitingMessages::new(),
             status: SenderStatus::new(sender),
             max_block_time,
@@ -135,6 +138,11 @@ impl ThreadReplies {
         (reads.ended_at, reads.began_at) = (at, None);
     }
 
+    /// Records for the thread that holds the lock that all input is decoded, and that a read has then found nothing.
+    pub(super) fn all_decoded(&self) {
+        self.found_nothing.store(true, Ordering::Release);
+    }
+
     /// Returns for how long nobody has read from the stream. The Pong of a live peer may have waited in the stream for
     /// this time. Returns zero if the receiving half reads now.
     ///
@@ -159,7 +167,11 @@ impl ThreadReplies {
     pub(super) fn apply(&self, half: &mut impl SendingHalf, now: Instant, mark: u64) {
         // The messages come first, because nothing can be sent after the answer to a Close.
         self.messages.apply(half, mark);
+        let found_nothing = self.found_nothing.swap(false, Ordering::AcqRel);
         self.pending.apply(half, now, || lock(&self.reads).input_at.min(now));
+        if found_nothing {
+            half.handle_all_decoded();
+        }
         if !self.close_requested.load(Ordering::Acquire) {
             return;
         }
@@ -233,5 +245,37 @@ impl ThreadReplies {
         if let Some(reader) = lock(&self.waiting).take() {
             reader.unpark();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{CloseState, Config, Connection, PendingReply};
+
+    fn at(seconds: u64) -> Instant {
+        Instant::ZERO + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn s5_5_3_a_read_that_finds_nothing_shows_a_thread_that_writes_that_no_pong_has_come() {
+        // A Ping is sent after 30 seconds without input, and its Pong must arrive in another 30 seconds.
+        let connection = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
+        let (_, mut sender) = connection.into_halves();
+        sender.handle_timeout(at(30));
+        sender.transmitted(at(30), sender.buffered_amount());
+        let replies = ThreadReplies::new(&sender, Instant::ZERO, None);
+        replies.read_begins(at(30));
+        // Nobody reads when the Pong is overdue, so the Pong may lie in the stream.
+        sender.apply(at(59), PendingReply::Undecoded);
+        replies.apply(&mut sender, at(59), u64::MAX);
+        assert_eq!(sender.poll_timeout(), Some(at(60)));
+        sender.handle_timeout(at(60));
+        assert_eq!(sender.buffered_amount(), 6, "the next Ping");
+        // The reader reads again, and there is nothing.
+        replies.all_decoded();
+        replies.apply(&mut sender, at(61), u64::MAX);
+        sender.handle_timeout(at(61));
+        assert_eq!(sender.close_state(), CloseState::Failed);
     }
 }
