@@ -170,16 +170,14 @@ impl View<'_> {
             // A Ping that waits behind a frame does not start the pong timeout while the frame is being written.
             _ => (life + ping).max(record.progress_mark),
         };
-        let since = if record.is_read_ahead_full(self.source.read.bytes) {
-            if self.has_buffer {
-                return;
-            }
-            // A Pong of the peer may lie in the stream, and nobody reads it. So the peer counts as alive if it has taken
-            // bytes during the last Pong timeout. The next Ping is sent one interval later.
-            since.max(record.wrote_mark + pong + ping)
-        } else {
-            since
-        };
+        // If nobody reads, a Pong of the peer may lie in the stream. So the peer counts as alive if it has taken bytes
+        // during the last Pong timeout. The next Ping is sent one interval later.
+        let may_be_unread = record.is_read_ahead_full(self.source.read.bytes)
+            || (record.shape == Shape::Halves && record.reader_rests());
+        if may_be_unread && self.has_buffer {
+            return;
+        }
+        let since = if may_be_unread { since.max(record.wrote_mark + pong + ping) } else { since };
         let silence = record.attentive(self.now).saturating_sub(since);
         if silence > pong + more + self.slack {
             fail!(

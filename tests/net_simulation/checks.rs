@@ -200,8 +200,10 @@ impl World {
         // Input that arrives after the decision changes nothing.
         let decided =
             out.sent.close_code() == Some(1011) && out.sent.close.as_ref().is_some_and(|(at, _)| life >= *at);
-        // If a stream holds bytes back, the time of the decision is not visible on the link.
-        let hidden = quiet < SLACK && !view.hides_nothing;
+        // If a stream holds bytes back, the time of the decision is not visible on the link. If the stream is full, the
+        // Close is not visible either. A writing half then makes its decision one write before the end.
+        let full = record.shape == Shape::Halves && out.sent.close.is_none();
+        let hidden = quiet < SLACK && (!view.hides_nothing || full);
         // A sending half may decide during a pause of the receiving half. Then it cannot know of a byte that arrives in
         // the pause. If the stream is full, no Close shows the time of the decision, so the time of the abort is used.
         let resumed = record.calls[0].map_or(view.now, |call| call.since);
