@@ -112,8 +112,6 @@ FAULTS = [
 
 # The faults of the blocking adapter, in the same form.
 NET_FAULTS = [
-    ('new', 'a receiving call that waits to write counts control frames as data', [
-        (NET_TIMERS, '            if !self.decodes_next {\n', '            if true {\n')]),
     ('1', 'after a Close to a dead peer, the connection waits for the close timeout', [
         (DEADLINES, '                    self.timers.end_after_one_write(now);\n', '')]),
     ('1', 'no half handles the timers that the other half starts', [

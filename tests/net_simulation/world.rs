@@ -32,7 +32,7 @@ const MAX_CALLS_EACH: u64 = 16;
 /// many of them, because a call that waits for a deadline within a millisecond polls its stream repeatedly.
 const MAX_LOOKS_EACH: u64 = 60;
 /// Maximum number of deadlines that pass in a run: this constant, and one for each thread and each [`DEADLINE_EACH`] of
-/// time.
+/// time. On a stream that always blocks, each look is a wait of a millisecond, so there may be twice as many.
 const MAX_DEADLINES: u64 = 500;
 const DEADLINE_EACH: u64 = 4 * MS;
 
@@ -263,7 +263,9 @@ impl World {
         if self.looks > MAX_CALLS + MAX_LOOKS_EACH * (self.happened + self.deadlines) {
             fail!("13 looks", "{} calls found nothing to do, for {} events", self.looks, self.happened);
         }
-        let most = MAX_DEADLINES + self.now / DEADLINE_EACH * self.threads.len() as u64;
+        let can_look = self.streams.iter().all(|stream| stream.behavior.nonblocking);
+        let each = if can_look { DEADLINE_EACH } else { DEADLINE_EACH / 2 };
+        let most = MAX_DEADLINES + self.now / each * self.threads.len() as u64;
         if self.deadlines > most {
             fail!("13 deadlines", "{} deadlines in {:?}", self.deadlines, Duration::from_nanos(self.now));
         }
