@@ -172,8 +172,10 @@ impl View<'_> {
         };
         // If nobody reads, a Pong of the peer may lie in the stream. So the peer counts as alive if it has taken bytes
         // during the last Pong timeout. The next Ping is sent one interval later.
-        let may_be_unread = record.is_read_ahead_full(self.source.read.bytes)
-            || (record.shape == Shape::Halves && record.reader_rests());
+        // After a failed write, the stream takes nothing.
+        let may_be_unread = !self.out.broken
+            && (record.is_read_ahead_full(self.source.read.bytes)
+                || (record.shape == Shape::Halves && record.reader_rests()));
         if may_be_unread && self.has_buffer {
             return;
         }
