@@ -156,11 +156,12 @@ fn a_stream_that_reports_too_many_bytes_is_an_error() {
     let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for (tls, server) in both_on_localhost() {
         let tls: &Tls = &tls;
-        // Long messages fill the memory of a read. The session of an asynchronous stream then reads into its own
-        // memory.
-        for (reads, correct_calls, len) in [5, 100_000].into_iter().flat_map(|len| {
-            [true, false].into_iter().flat_map(move |reads| (0..8).map(move |n| (reads, n, len)))
-        }) {
+        // Long messages fill the memory of a read. The session of an asynchronous stream then reads into its own memory.
+        // A long message may also be written directly, and then only the next write reports the wrong count.
+        for (reads, correct_calls, len) in [(true, 5), (true, 100_000), (false, 5)]
+            .into_iter()
+            .flat_map(|(reads, len)| (0..8).map(move |n| (reads, n, len)))
+        {
             let blocking = with_server(&server, |socket| {
                 let stream = WrongCounts { socket, reads, correct_calls };
                 error_of!(tls.configure(Client::new()), stream, len)
@@ -182,10 +183,10 @@ fn a_stream_that_reports_too_many_bytes_is_an_error() {
                     })
                 }));
             }
-            for error in errors {
+            for (adapter, error) in errors.into_iter().enumerate() {
                 assert!(
                     error.contains("has a bug"),
-                    "{tls:?}, reads {reads}, {correct_calls}, {len}: {error}"
+                    "{tls:?}, reads {reads}, {correct_calls}, {len}, {adapter}: {error}"
                 );
             }
         }
