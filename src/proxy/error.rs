@@ -94,8 +94,8 @@ impl fmt::Display for ProxyError {
             Self::Refused(response) => return response.fmt(f),
             Self::NotSocks5(first) => return write_not_socks(f, *first),
             Self::NoMethod { credentials: true } => {
-                "the SOCKS proxy accepts neither user and password nor clients without them (RFC 1928 3): configure \
-                 one of the two in the proxy"
+                "the SOCKS proxy accepts neither user and password nor clients without them (RFC 1928 3): allow one of \
+                 these two methods in the proxy"
             }
             Self::NoMethod { credentials: false } => {
                 "the SOCKS proxy requires authentication (RFC 1928 3): write user and password in its URL, as \
