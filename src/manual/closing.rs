@@ -24,10 +24,10 @@
 //! until the end of the stream. If it closed both halves while input is unread, the operating system would send a
 //! reset, and the peer could lose the Close.
 //!
-//! A client waits until the server ends the stream. Once a Close was sent and received, the client waits at most for
-//! [`Config::end_timeout`](crate::Config::end_timeout). [`Config::close_timeout`](crate::Config::close_timeout) limits
-//! the time from the first Close to the end. So a connection that closes always ends, unless the application turns the
-//! close timeout off.
+//! A client waits until the server ends the stream. After the client has sent a Close and received one, it waits at
+//! most for [`Config::end_timeout`](crate::Config::end_timeout).
+//! [`Config::close_timeout`](crate::Config::close_timeout) limits the time from the first Close to the end. So a
+//! connection that closes always ends, unless the application turns the close timeout off.
 //!
 //! # The outcome
 //!

@@ -63,7 +63,7 @@ impl Connector {
         default_connector()
     }
 
-    /// Checks that a certificate can be for `host`, before a connection is made.
+    /// Checks that a certificate can be valid for `host`. The check needs no connection.
     ///
     /// # Errors
     ///
