@@ -63,7 +63,7 @@ pub fn all() -> Vec<Attack> {
             Vec::new(),
             repeated(&frame(0xC2, &deflate(b"x"))),
         ),
-        // These attackers send slightly less than one turn of the server processes, and wait for the answers.
+        // These attackers send slightly less than the server processes in one turn, and wait for the answers.
         Attack {
             waits: 1000 * 3,
             ..attack("100 that send 1,000 messages of 1 B and wait", 100, frame(0x82, b"x").repeat(1000))
@@ -194,7 +194,7 @@ fn code_table(bits: &mut Bits) {
     bits.put(29, 5);
     bits.put(29, 5);
     // The code lengths are themselves encoded with a small code. These are the lengths of that small code, in the order
-    // of RFC 1951 section 3.2.7 up to symbol 4: one bit for symbol 16 (repeat), and three bits for each used length.
+    // of RFC 1951 section 3.2.7 up to symbol 4. Symbol 16 (repeat) has one bit, and each used length has three bits.
     bits.put(12 - 4, 4);
     for symbol in [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4] {
         let len = match symbol {
@@ -204,8 +204,8 @@ fn code_table(bits: &mut Bits) {
         };
         bits.put(len, 3);
     }
-    // A complete code is required. 226 codes of 8 bits and 60 of 9 bits are complete, and so are 2 of 4 bits and 28 of
-    // 5.
+    // Each set of codes must be complete. For literals and lengths, 226 codes of 8 bits and 60 codes of 9 bits are
+    // complete. For distances, 2 codes of 4 bits and 28 codes of 5 bits are complete.
     for (len, count) in [(8, 226), (9, 60), (4, 2), (5, 28)] {
         let code = [(4, 0b100), (5, 0b101), (8, 0b110), (9, 0b111)].iter().find(|(of, _)| *of == len);
         let code = code.map_or(0, |(_, code)| *code);
