@@ -1,7 +1,7 @@
 //! Names of columns and sample texts that several benches use.
 //!
-//! The texts are the same in each run, so results can be compared. Messages that arrive slowly are in
-//! `trickle.rs`, which is not a module of this one: a bench and a test include it by path.
+//! The texts are the same in each run, so results can be compared. Messages that arrive slowly are in `trickle.rs`. A
+//! bench and a test include that file by path.
 
 /// Formats a size for the heading of a column, for example `4KiB`.
 pub(crate) fn column(size: usize) -> String {

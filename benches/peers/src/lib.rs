@@ -1,5 +1,7 @@
-//! Code that the programs share: the contenders (libraries in one configuration), the transport in memory, frames, and
-//! the kernels of the floor. The floor is a contender that does only the work that every correct codec must do.
+//! Code that the programs share: the contenders, the transport in memory, frames, and vector code for the floor.
+//!
+//! A contender is a library in one configuration, or the floor. The floor does only the work that every correct codec
+//! must do.
 pub mod contenders;
 pub mod io;
 pub mod limits;
@@ -31,14 +33,14 @@ pub struct Info {
     pub recv: &'static str,
     /// Whether a delivered message owns its data, so that it may outlive the next read.
     pub owned: bool,
-    /// Whether a client's masking keys are not strong random numbers (RFC 6455 10.3), as configured here.
+    /// Whether the masking keys of a client in this configuration are weaker than RFC 6455 10.3 requires.
     pub weak_keys: bool,
     /// Whether the contender cannot receive fragmented messages.
     pub no_fragments: bool,
 }
 
 /// One implementation under test. All methods except `name` and `info` are optional. The result `false` or `None` means
-/// that the library does not support the operation, and its cell stays empty.
+/// that the library does not support the operation. The table of results then has no time for this contender.
 pub trait Contender: Sync {
     fn name(&self) -> &'static str;
     fn info(&self) -> Info;

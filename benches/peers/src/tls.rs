@@ -1,4 +1,5 @@
-//! TLS for the loopback cells: a certificate that each server makes, and a client that accepts every certificate.
+//! TLS for the measurements over loopback: a certificate that each server makes, and a client that accepts every
+//! certificate.
 
 use std::sync::Arc;
 
