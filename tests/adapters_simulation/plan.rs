@@ -4,7 +4,7 @@
 
 use crate::driver::{Ask, Reading, Way};
 
-/// Every message is shorter than this, in bytes.
+/// Each unfragmented message and each fragment is shorter than this, in bytes.
 pub const LONGEST: usize = 70_000;
 
 /// One action of an application.
@@ -25,7 +25,7 @@ pub enum Item {
 pub enum Ending {
     Close(Option<u16>, &'static str),
     SinkClose,
-    /// Waits until its group is closed, or until the peer closes.
+    /// Waits until the peer closes, or until the run closes the `hybi::adapters::futures_io::Group` of the WebSocket.
     Wait,
     /// Drops its WebSocket without a Close.
     Abandon,

@@ -1,4 +1,4 @@
-//! Reconnecting on tokio, over loopback. The delays are at most some milliseconds.
+//! Reconnecting on tokio, over loopback. The delays are at most 10 milliseconds, except in the test of `reset`.
 //!
 //! `tests/properties/reconnect.rs` tests the policy in virtual time.
 
