@@ -124,8 +124,8 @@ impl Application for (hybi::adapters::net::Reader, hybi::adapters::net::Writer) 
     }
 }
 
-/// Receives and sends messages of `len` bytes, then waits for input for 45 seconds in calls of `wait`. Returns the
-/// additional memory that is held after the wait.
+/// Receives and sends messages of `len` bytes, then waits for input for 45 seconds in calls with the timeout `wait`.
+/// Returns the additional memory that is held after the wait.
 fn held_while_idle(stream: &Quiet, mut app: impl Application, len: usize, wait: Duration) -> isize {
     stream.shrink();
     let before = live();

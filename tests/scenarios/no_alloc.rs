@@ -234,7 +234,7 @@ fn s5_5_2_a_keepalive_ping_waits_for_space_in_the_output() {
     end.conn.send_binary(&[0; 400]).unwrap();
     end.write(1);
     end.advance(secs(30));
-    // The frame is written slowly. As soon as the output has space, the Ping is queued after it.
+    // The frame is written slowly. As soon as the output has space, the Ping is queued after the frame.
     for _ in 0..10 {
         end.write(10);
         end.advance(secs(20));

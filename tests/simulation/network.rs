@@ -1,7 +1,7 @@
 //! One direction of the network, called a pipe. It may delay bytes, deliver them in other pieces than they were
 //! written, or lose them. It never changes bytes.
 //!
-//! The world decides when bytes are sent, delayed or lost. A pipe only keeps their order and their times of
+//! `world.rs` decides when bytes are sent, delayed or lost. A pipe only keeps their order and their times of
 //! arrival.
 
 use std::collections::VecDeque;
