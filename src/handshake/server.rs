@@ -94,17 +94,18 @@ impl ServerHandshake {
         let mut handshake_headers = RequestHeaders::default();
         let scanned = self.scanner.scan(head, &mut handshake_headers);
         self.is_head |= self.scanner.first_line_starts_with(head, b"HEAD ");
-        let outcome = match scanned {
-            Ok(Some(head)) => check_request(head, &handshake_headers).map(Some),
-            Ok(None) => Ok(None),
+        let checked = match scanned {
+            Ok(Some(head)) => check_request(head, &handshake_headers),
+            Ok(None) => return Ok(None),
             Err(error) => Err(Reason::from(error)),
         };
-        match outcome {
-            Ok(None) => {}
-            Ok(Some(_)) => self.done = true,
-            Err(reason) => return Err(self.refuse(reason)),
+        match checked {
+            Ok(incoming) => {
+                self.done = true;
+                Ok(Some(incoming))
+            }
+            Err(reason) => Err(self.refuse(reason)),
         }
-        outcome.map_err(Rejection::new)
     }
 
     /// Returns the time at which to call [`handle_timeout`](Self::handle_timeout), or `None` if no call is needed.

@@ -115,9 +115,7 @@ impl Receiver {
             return None;
         }
         let Some(place) = input.message_after_header(head, len.into()) else {
-            if input.has_part_after_header(head, len.into()) {
-                self.begin_partial_message(input, kind, head, len, mask);
-            }
+            self.begin_partial_message(input, kind, head, len, mask);
             return None;
         };
         let valid = input.unmask_message(place, kind, &mut mask);
@@ -132,8 +130,11 @@ impl Receiver {
         Some(MessageIndex { place, kind })
     }
 
-    /// Consumes the header of a message that lies partly in the input. [`Self::poll_any`] continues with the payload.
-    // This function is not inlined, so that it does not slow down complete messages.
+    /// Starts a message of which only a part has arrived, if the rest will arrive directly after the part: consumes the
+    /// header. [`Self::poll_any`] continues with the payload.
+    // This function is marked cold, so that the compiler expects complete messages, and places their instructions one
+    // after the other without jumps.
+    #[cold]
     #[inline(never)]
     fn begin_partial_message(
         &mut self,
@@ -143,6 +144,9 @@ impl Receiver {
         len: u16,
         mask: Mask,
     ) {
+        if !input.has_part_after_header(head, len.into()) {
+            return;
+        }
         let opcode = if kind == MessageKind::Text { Opcode::Text } else { Opcode::Binary };
         let header = Header { fin: true, rsv: 0, opcode, masking_key: None, payload_len: len.into() };
         self.decoder.begin(&header);
@@ -155,6 +159,8 @@ impl Receiver {
     }
 
     /// Takes a message that lies in the input, once all of its missing bytes have arrived.
+    // This function is marked cold for the same reason as `begin_partial_message`.
+    #[cold]
     #[inline(never)]
     fn finish_partial_message(
         &mut self,

@@ -101,8 +101,8 @@ impl Sender<Outbox> {
     ) -> Result<(), SendError> {
         let (opcode, payload) = (message.opcode(), message.as_bytes());
         let route = self.direct_route(payload.len());
-        if route.is_some() && self.is_uncompressed(opcode, payload.len(), options) {
-            self.accept(opcode, true, payload.len())?;
+        if let (Some(route), true) = (route, self.is_uncompressed(opcode, payload.len(), options)) {
+            self.accept_for(route, opcode, payload.len())?;
         } else if self.queue_compressed(opcode, payload, options)? {
             self.write_queued(now, write);
             return Ok(());
