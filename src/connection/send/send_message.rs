@@ -101,11 +101,15 @@ impl Sender<Outbox> {
     ) -> Result<(), SendError> {
         let (opcode, payload) = (message.opcode(), message.as_bytes());
         let route = self.direct_route(payload.len());
-        if let (Some(route), true) = (route, self.is_uncompressed(opcode, payload.len(), options)) {
-            self.accept_for(route, opcode, payload.len())?;
-        } else if self.queue_compressed(opcode, payload, options)? {
-            self.write_queued(now, write);
-            return Ok(());
+        match route {
+            Some(route) if self.is_uncompressed(opcode, payload.len(), options) => {
+                self.accept_for(route, opcode, payload.len())?;
+            }
+            _ if self.queue_compressed(opcode, payload, options)? => {
+                self.write_queued(now, write);
+                return Ok(());
+            }
+            _ => {}
         }
         let Some(route) = route else { return self.transmit_through_queue(now, opcode, payload, write) };
         if let Some(written) = self.write_through(now, opcode, payload, route, write) {
