@@ -747,6 +747,39 @@ fn timers_run_after_a_write_has_failed() {
     }
 }
 
+/// A Ping is due when the application closes, and cannot be written. Without the close timeout, no timer would end the
+/// connection.
+#[test]
+fn s7_1_1_a_close_starts_its_timeout_although_a_due_ping_cannot_be_written() {
+    let config = || patient().ping_interval(Some(ms(500))).close_timeout(Some(SECOND));
+    let broken = || {
+        let stream = silent();
+        let ws = stream.server(config());
+        stream.peer(|peer| peer.breaks = true);
+        stream.pass(ms(600));
+        (stream, ws)
+    };
+    let is_io = |closed: Result<(), Error>| matches!(closed, Err(Error::Io(_)));
+
+    let (stream, mut ws) = broken();
+    assert!(is_io(ws.close(CloseCode::NORMAL, "")));
+    assert_eq!(ws.wait_closed().unwrap(), Outcome::TimedOut(TimerKind::Close));
+    near(stream.now(), ms(1600));
+
+    let (stream, ws) = broken();
+    let (mut reader, mut writer) = ws.split().unwrap();
+    assert!(is_io(writer.close(CloseCode::NORMAL, "")));
+    assert_eq!(reader.wait_closed().unwrap(), Outcome::TimedOut(TimerKind::Close));
+    near(stream.now(), ms(1600));
+
+    let (stream, ws) = broken();
+    let mut bytes = ws.into_byte_stream();
+    assert!(bytes.shutdown().is_err());
+    let mut ws = bytes.into_inner();
+    assert_eq!(ws.wait_closed().unwrap(), Outcome::TimedOut(TimerKind::Close));
+    near(stream.now(), ms(1600));
+}
+
 #[test]
 fn a_call_that_can_always_write_a_little_also_reads() {
     for receives in [false, true] {

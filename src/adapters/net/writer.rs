@@ -412,7 +412,8 @@ impl Writer {
         let before = out.sender().buffered_amount();
         let on_time = out.output().keep_time();
         let moved = out.sender().buffered_amount() > before;
-        let sent = on_time.and_then(|()| send(&mut out.output()));
+        // The frame is queued even if writing has failed. It can be a Close, which must start the close timeout.
+        let sent = on_time.and(send(&mut out.output()));
         let sent = sent.and(write(&mut out, moved));
         drop(out);
         // Other threads expect that this thread writes the messages that they stored during its write. So this call

@@ -127,11 +127,12 @@ impl<S> ByteStream<S> {
     /// - Another kind: a write failed.
     pub fn shutdown(&mut self) -> io::Result<()> {
         let mut out = self.ws.run.output();
-        out.keep_time().map_err(write_error)?;
+        let on_time = out.keep_time();
         if out.sender().ready_state() == ReadyState::Open {
+            // The Close is queued even if writing has failed, because it must start the close timeout.
             out.queue_close(Some(CloseCode::NORMAL), "").map_err(write_error)?;
         }
-        out.flush().map_err(write_error)?;
+        on_time.and_then(|()| out.flush()).map_err(write_error)?;
         if self.ws.run.connection().receiver().is_done() {
             // Both endpoints have sent everything. So all errors at the end of the stream are ignored, except
             // `WouldBlock`.

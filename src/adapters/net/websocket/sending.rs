@@ -299,8 +299,10 @@ impl<S> WebSocket<S> {
         &mut self,
         send: impl FnOnce(&mut Responder<'_, S>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        self.run.output().keep_time()?;
-        send(&mut self.responder())?;
+        let on_time = self.run.output().keep_time();
+        // The frame is queued even if writing has failed. It can be a Close, which must start the close timeout.
+        let sent = send(&mut self.responder());
+        on_time.and(sent)?;
         self.run.output().flush()
     }
 }
