@@ -40,8 +40,9 @@ struct Receive {
     role: Role,
     opcode: Opcode,
     payload: fn(usize) -> Vec<u8>,
-    /// Maximum length of a fragment, and maximum number of bytes of one read.
+    /// Maximum length of a fragment.
     fragment: usize,
+    /// Maximum number of bytes of one read.
     read: usize,
 }
 

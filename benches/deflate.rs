@@ -1,10 +1,10 @@
-//! Compression compared with zlib-rs alone, and the bytes that it saves: `cargo bench --features deflate --bench
-//! deflate`.
+//! Compares the compression of hybi with zlib-rs alone, and prints compressed sizes: `cargo bench --features deflate
+//! --bench deflate`.
 //!
 //! The messages resemble JSON, and each is different. The context is taken over from message to message. `hybi`
 //! measures the whole path: frames from memory to validated text, and text to frames. `zlib-rs` measures one call of
-//! the library, with memory that was allocated before. First the program prints a table of compressed sizes, which are
-//! the same on every machine.
+//! the library, with memory that was allocated before. First the program prints a table of the sizes, which are the
+//! same on every machine.
 #![allow(
     missing_docs,
     clippy::unwrap_used,

@@ -1,6 +1,6 @@
 //! The opening handshake in memory: `cargo bench --bench handshake`.
 //!
-//! `hybi` reads a browser's request, checks it and writes the response. `httparse` only parses it.
+//! `hybi` parses and checks a browser's request, and writes the response. `httparse` only parses the request.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a bench")]
 
 use std::hint::black_box;

@@ -56,8 +56,8 @@ unsafe impl GlobalAlloc for Moving {
 #[global_allocator]
 static ALLOCATOR: Moving = Moving;
 
-/// For each column: the bytes that arrive before the first pause, the bytes of a slow read, and the number of slow
-/// reads.
+/// For each column: the number of bytes that arrive before the first pause, the number of bytes of a slow read, and the
+/// number of slow reads.
 const COLUMNS: [(usize, usize, usize); 7] = [
     (0, 1, 20_000),
     (0, 100, 2000),
@@ -72,7 +72,7 @@ fn main() {
     println!(
         "bytes moved for each byte that arrives, in reads of 1, 100 and 1460 bytes with pauses of two seconds"
     );
-    println!("{:36}{:>21}{:>24}{:>16}", "", "from the first byte", "behind 5 MB", "behind 7 MiB");
+    println!("{:36}{:>21}{:>24}{:>16}", "", "from the first byte", "after 5 MB at once", "after 7 MiB");
     for form in [Form::OneFrame, Form::Fragments(1000), Form::Fragments(100_000), Form::Compressed] {
         for adapter in ADAPTERS {
             print!("{:38}", format!("{adapter:?}, {form:?}"));

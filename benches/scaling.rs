@@ -7,7 +7,7 @@
 //! program exits with 1. Words after `--` select shapes by a part of their names.
 //!
 //! `-- --count` counts instructions instead of time, once for each shape. The counts are correct on a busy machine
-//! too. This needs valgrind.
+//! too. This option needs valgrind.
 #![allow(unsafe_code, missing_docs, clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -48,8 +48,9 @@ static ALLOCATOR: Moving = Moving;
 
 /// Maximum ratio of the cost of 2n to the cost of n.
 const MAX_RATIO: f64 = 2.2;
-/// Number of alternating runs of n and 2n in a round, and maximum number of rounds.
+/// Number of alternating runs of n and 2n in a round.
 const TURNS: usize = 21;
+/// Maximum number of rounds.
 const ROUNDS: usize = 8;
 
 const NOW: Instant = Instant::ZERO;
@@ -71,7 +72,7 @@ const fn shape(name: &'static str, n: usize, unit: &'static str, make: fn(usize)
 }
 
 fn shapes() -> Vec<Shape> {
-    #[allow(unused_mut, reason = "more with a feature")]
+    #[allow(unused_mut, reason = "a feature adds shapes")]
     let mut shapes = vec![
         // A server receives these shapes.
         shape("1-byte reads: messages of 16 B", 2048, "messages", |n| {
@@ -240,7 +241,7 @@ fn stuck(n: usize) -> Connection {
     connection
 }
 
-/// Writes to a transport that accepts `most` bytes.
+/// Writes to a transport that accepts at most `most` bytes.
 fn transmit(connection: &mut Connection, most: usize) {
     let mut slices = [&[][..]; 4];
     let len = connection.poll_transmit(&mut slices);
@@ -260,8 +261,8 @@ fn read<'w>(connection: &mut Connection, inbox: &mut Inbox, wire: &'w [u8], most
     rest
 }
 
-/// Reads `wire` in pieces of `read` bytes. After each piece it writes `write` bytes. Asserts the number of
-/// messages.
+/// Reads `wire` in pieces of `read` bytes, and writes at most `write` bytes after each piece. Asserts the number of
+/// received messages.
 fn take_in(connection: &mut Connection, wire: &[u8], read: usize, write: usize, messages: usize) {
     let (mut inbox, mut rest) = (Inbox::empty(), wire);
     while !rest.is_empty() {
@@ -308,7 +309,7 @@ fn pings(count: usize) -> Vec<u8> {
     whole(Opcode::Ping, &[7; 125]).repeat(count)
 }
 
-/// Returns a text message in fragments of `size` bytes. RSV1 marks it as compressed.
+/// Returns a text message in fragments of `size` bytes. If `rsv` is RSV1, the message is marked as compressed.
 fn fragments(payload: &[u8], size: usize, rsv: u8) -> Vec<u8> {
     let mut wire = Vec::new();
     let last = payload.len().div_ceil(size) - 1;
@@ -335,7 +336,7 @@ fn empty_fragments(payload: &[u8], count: usize, rsv: u8) -> Vec<u8> {
 
 const REQUEST: &str = "GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-/// The response that the key of [`response`] requires, without its empty line.
+/// The response that fits the key in [`response`], without the empty line at the end.
 const OPENED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
 
@@ -415,9 +416,11 @@ mod deflate {
 
     /// RSV1: the message is compressed (RFC 7692 section 6).
     const RSV1: u8 = 4;
-    /// The payload of an empty message, and blocks without data: a stored one and a final one.
+    /// The payload of an empty message.
     const EMPTY: &[u8] = &[0];
+    /// A stored block without data.
     const BLOCK: &[u8] = &[0, 0, 0, 0xFF, 0xFF];
+    /// A final block without data.
     const FINAL: &[u8] = &[3, 0];
 
     pub(super) fn shapes() -> Vec<Shape> {
@@ -504,8 +507,8 @@ fn ratio(&(once, twice): &Pair) -> f64 {
     twice / once
 }
 
-/// Returns the two times that have the median ratio of a round. This is the first round whose ratio is small enough, or
-/// else the best round.
+/// Returns the two times that have the median ratio of a round. Rounds are repeated until this ratio is small enough.
+/// If no round has such a ratio, the times of the best round are returned.
 fn time(shape: &Shape) -> Pair {
     let (mut once, mut twice) = ((shape.make)(shape.n), (shape.make)(2 * shape.n));
     let time = |run: &mut Run| {
@@ -593,7 +596,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if !is_told("--bench") {
-        // As a test, each shape runs once.
+        // Without `--bench` this program runs as a test: each shape runs once.
         shapes.iter().for_each(|shape| (shape.make)(shape.n)());
         return ExitCode::SUCCESS;
     }

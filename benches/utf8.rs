@@ -1,7 +1,8 @@
 //! UTF-8 validation compared with the standard library: `cargo bench --bench utf8`.
 //!
-//! `hybi` is `utf8::Validator` on a whole text, and on a text in pieces like those of reads. `hybi-text` makes a `Text`
-//! from bytes. `std` is `core::str::from_utf8`. A received message must also be unmasked. `codec.rs` measures that.
+//! `hybi` validates a whole text with `utf8::Validator`. `hybi-1KiB-pieces` and `hybi-1500B-pieces` validate it in
+//! pieces, like those that reads return. `hybi-text` makes a `Text` from bytes. `std` is `core::str::from_utf8`.
+//! `codec.rs` measures received text, which must also be unmasked.
 #![allow(missing_docs, clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a bench")]
 
 use std::hint::black_box;

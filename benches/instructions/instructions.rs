@@ -9,7 +9,7 @@
 //! The cases are those of `benches/peers/`, whose `targets.json` has the required (`must`) and desired (`aim`)
 //! counts. The program fails if a count exceeds `must`. `benches/peers/callgrind.sh` also counts other libraries.
 //! valgrind has no AVX-512, so code that chooses vector instructions at run time uses AVX2.
-#![allow(non_snake_case, reason = "columns have the names that they have in the harness")]
+#![allow(non_snake_case, reason = "the names of the columns are those of the harness")]
 
 use std::hint::black_box;
 
@@ -295,7 +295,7 @@ fn handshake_server(request: &[u8]) {
 
 // --- the runner ---
 
-/// Returns a configuration that fails above this number of instructions for a message.
+/// Returns a configuration with which a benchmark fails above this number of instructions for a message.
 fn must(instructions: u64) -> LibraryBenchmarkConfig {
     let mut config = LibraryBenchmarkConfig::default();
     config.tool(Callgrind::default().hard_limits([(EventKind::Ir, instructions * COUNT)]));

@@ -92,7 +92,7 @@ impl Upload {
         wire
     }
 
-    /// Lets the message arrive. Returns what `count` counted in the meantime.
+    /// Receives the message through an adapter. Returns by how much `count` grew in the meantime.
     pub(crate) fn run(self, adapter: Adapter, count: fn() -> usize) -> usize {
         let data = self.data();
         let clock = Clock::default();
@@ -122,7 +122,7 @@ impl Upload {
     }
 }
 
-/// Encodes a frame. The end of its payload may be missing.
+/// Encodes a frame. Its header announces `missing` bytes more than `payload` has.
 fn frame(wire: &mut Vec<u8>, first: (bool, u8, Opcode), payload: &[u8], missing: usize) {
     let ((fin, rsv, opcode), payload_len) = (first, (payload.len() + missing) as u64);
     let header = Header { fin, rsv, opcode, masking_key: Some([0; 4]), payload_len };
@@ -196,7 +196,7 @@ impl Trickle {
         (start < self.at).then(|| &self.wire[start..self.at])
     }
 
-    /// Returns whether bytes may arrive, because no pause is in progress.
+    /// Returns whether bytes may arrive now. Otherwise a pause begins or continues.
     fn goes_on(&mut self) -> bool {
         let now = *self.clock.0.lock().unwrap();
         if self.at < self.behind || self.resume.is_some_and(|resume| resume <= now) {
