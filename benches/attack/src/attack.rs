@@ -79,7 +79,7 @@ pub fn all() -> Vec<Attack> {
         Attack {
             waits: 1,
             ..deflated(
-                "50 bombs of 250 KiB that wait",
+                "50 bombs of 250 kB that wait",
                 50,
                 Vec::new(),
                 frame(0xC2, &deflate(&vec![0; 250_000])),

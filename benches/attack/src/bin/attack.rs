@@ -139,7 +139,7 @@ fn table(rows: &[Row], options: &Options) -> String {
     let _ = writeln!(
         out,
         "{} honest connections request {rate:.0} echoes of {PAYLOAD} B per second, for {:.0} s with each attack. Times are in \
-         ms. \"p99 to none\" is the ratio of p99 to its mean in both rows `none`.\n",
+         ms. \"p99 to none\" is the ratio of p99 to the mean p99 of the two rows `none`.\n",
         options.honest,
         options.seconds.as_secs_f64()
     );
@@ -378,7 +378,8 @@ impl Drop for Attackers {
     }
 }
 
-/// Writes as much as the server accepts, at most 16 KiB in each write, until `stop` is set.
+/// Writes as much as the server accepts, at most 16 KiB in each write, until `stop` is set. If `waits` is not 0, waits
+/// for this many bytes of answers before the data is written again.
 fn attack_until(
     poller: &Poller,
     all: &mut [Attacker],
@@ -463,8 +464,9 @@ struct Honest {
     poller: Poller,
     all: Vec<Waiting>,
     message: Vec<u8>,
-    /// Number of messages that were due so far, and the time of the first one.
+    /// Number of messages that were due so far.
     due: u64,
+    /// Time at which the first message is due.
     start: Instant,
     /// Time between two messages, over all connections.
     interval: Duration,
@@ -542,7 +544,7 @@ impl Honest {
     }
 
     fn send(&mut self) -> Result<()> {
-        // Use the connections in another order than that in which they were opened.
+        // Use the connections in a scattered order, not in the order in which they were opened.
         let index = (self.due as usize).wrapping_mul(7919) % self.all.len();
         self.due += 1;
         let one = &mut self.all[index];
@@ -572,7 +574,7 @@ fn run(attack: Option<&Attack>, options: &Options) -> Result<Row> {
     let attackers =
         attack.map(|attack| Attackers::start(attack, server.port, options.honest, options.realtime));
     let attackers = attackers.transpose()?;
-    // While the attackers were opened, nothing was sent. Move the schedule of the messages by that time.
+    // While the attackers connected, nothing was sent. Move the schedule of the messages by that time.
     let now = Instant::now();
     honest.start = now - honest.interval.mul_f64(honest.due as f64);
     honest.run(now + WARM_UP, now + WARM_UP)?;

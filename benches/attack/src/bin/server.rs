@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 /// The unchanged example, on a different runtime.
-#[allow(dead_code, reason = "its main function")]
+#[allow(dead_code, reason = "the main function of the example")]
 #[path = "../../../../examples/tokio_echo_server.rs"]
 mod example;
 
