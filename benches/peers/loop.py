@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures echo servers over loopback. The servers run on core 0 in turn, the load generator on core 1.
+"""Measures echo servers over loopback. The servers run on core 0, and the load generator on core 1 loads them in turn.
 
     loop.py [--tls] [--quick] [--only A,B] [--cells PART,PART] [--rounds N] [--secs S] [--idle N] [--json F] [--md F]
 """
@@ -159,7 +159,7 @@ def cpu(runs):
 
 
 def ratio_to(runs, others):
-    """Returns the median over the rounds of the ratio of two servers' CPU times."""
+    """Returns the ratio of the CPU times of two servers. This is the median of the ratios of all rounds."""
     return statistics.median(
         run["server_cpu_ns_per_msg"] / other["server_cpu_ns_per_msg"] for run, other in zip(runs, others)
     )
@@ -212,7 +212,7 @@ def main():
     wanted = [cell for cell in CELLS if any(part in cell[0] for part in args.cells.split(","))]
 
     results, memory, start = {name: {} for name in commands}, {}, time.time()
-    # The server `tokio` is only measured for its memory.
+    # Of the server `tokio`, only the memory is measured.
     loaded = {name: command for name, command in commands.items() if name != "tokio"}
     for cell, connections, depth, size in wanted:
         for name, measured in measure_cell(loaded, cell, (*["tls"] * args.tls, connections, depth, size, secs), rounds).items():

@@ -3,8 +3,9 @@
 
     results.py CODEC.json [--instructions FILE] [--print] [--md FILE] [--svg FILE]
 
---print compares hybi with the best peer and with the targets of targets.json. --md writes these and all other
-tables as Markdown. --svg plots the most important cells. The same input always gives the same output.
+--print prints the tables that compare hybi with the best peer and with the targets of targets.json. --md writes
+these tables and all others as Markdown. --svg plots the most important cells. The same input always gives the same
+output.
 
 A peer is a contender that is neither hybi nor a floor; the names of floors are in parentheses. In cells where
 clients send, only contenders with strong random masking keys count as peers.

@@ -10,7 +10,7 @@ target=${CARGO_TARGET_DIR:-target}
 mkdir -p results
 
 # glibc before 2.39 copies with `rep movsb` on CPUs where it is ten times slower for some addresses (glibc bug 30994).
-# Which contender gets such addresses is chance. These settings are the behaviour of newer versions.
+# Chance decides which contender gets such addresses. With these settings, glibc behaves as newer versions do.
 never=1000000000
 export GLIBC_TUNABLES=glibc.cpu.x86_rep_movsb_threshold=$never:glibc.cpu.x86_rep_stosb_threshold=$never
 

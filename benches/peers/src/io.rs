@@ -1,4 +1,4 @@
-//! The transport in memory, which is never pending, and the sink for received messages.
+//! The transport in memory, and the sink for received messages.
 use crate::Kind;
 use bytes::Bytes;
 use std::hint::black_box;
@@ -14,7 +14,7 @@ fn count_read() {
     READS.store(READS.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
 }
 
-/// An endless reader that returns a block of frames again and again, and a writer that counts bytes.
+/// A reader that returns a block of bytes once, or again and again, and a writer that counts bytes.
 pub struct Io {
     block: Bytes,
     pos: usize,

@@ -27,7 +27,7 @@ pub enum Kind {
 /// How a contender treats payloads, UTF-8 and masking keys.
 #[derive(Clone, Copy, Default)]
 pub struct Info {
-    /// Who validates UTF-8: "own" is the library, "harness" is the harness, with simdutf8.
+    /// `own` if the library validates UTF-8, `harness` if the harness does so with simdutf8.
     pub utf8: &'static str,
     /// How the payload reaches the application.
     pub recv: &'static str,
@@ -48,7 +48,7 @@ pub trait Contender: Sync {
     fn recv(&self, _role: Role, _io: Io, _n: u64, _sink: &mut Sink) -> bool {
         false
     }
-    /// Sends `n` messages with `payloads` in rotation, and flushes after every `batch` of them.
+    /// Sends `n` messages with `payloads` in rotation, and flushes after every `batch` messages.
     fn send(
         &self,
         _role: Role,
@@ -73,7 +73,7 @@ pub trait Contender: Sync {
     }
 }
 
-/// Polls a future with a waker that does nothing. It is ready at once, because `Io` is never pending.
+/// Polls a future until it is ready. The waker does nothing, because `Io` never wakes a task.
 #[inline(always)]
 pub fn block_on<F: std::future::Future>(fut: F) -> F::Output {
     let mut fut = std::pin::pin!(fut);

@@ -10,12 +10,12 @@ pub const OPS: &[&str] =
 
 const KEY: u32 = 0x0102_0304;
 
-/// Runs an operation `n` times on a payload of `size` bytes. Returns the nanoseconds for one.
+/// Runs an operation `n` times on a payload of `size` bytes. Returns the nanoseconds for one operation.
 pub fn run(op: &str, size: usize, n: u64) -> Option<f64> {
     let mut a = wire::payload(wire::Content::Ascii, size, 7);
     let mut b = vec![0u8; size + 64];
     let mixed = wire::payload(wire::Content::Mixed, size, 9);
-    // The number of XOR passes is even, because two passes restore `a`. The checks need it to be ASCII.
+    // The number of XOR passes is even, because two passes restore `a`. The UTF-8 check needs `a` to be ASCII.
     let n = n.max(2) & !1;
     let start = Instant::now();
     macro_rules! repeat {

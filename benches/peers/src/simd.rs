@@ -1,11 +1,12 @@
-//! Kernels for the floor and the limits. They are written by hand for x86-64, and use the largest vectors that the
+//! Vector code for the floor and the limits. It is written by hand for x86-64, and uses the largest vectors that the
 //! machine has.
 use std::arch::x86_64::*;
 
 /// Computes dst = src ^ key, in place if `src == dst`. With `ASCII`, returns whether every result is ASCII.
 ///
 /// The function uses no masked stores, because the processor cannot forward them to a later load of the payload. The
-/// last bytes are a whole block that overlaps the block before it. It is loaded before that block is stored.
+/// last bytes are processed as a whole block, which overlaps the block before it. The last block is loaded before any
+/// block is stored.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 #[inline]
 unsafe fn xform<const ASCII: bool>(src: *const u8, dst: *mut u8, n: usize, key: u32) -> bool {

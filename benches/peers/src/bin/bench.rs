@@ -104,8 +104,8 @@ fn data(c: &Cell) -> Data {
     }
 }
 
-/// Runs a cell with `n` messages. Returns the reads or writes of the transport for each message, or `None` if the
-/// contender does not support the cell.
+/// Runs a cell with `n` messages. Returns the number of reads or writes of the transport for each message. Returns
+/// `None` if the contender does not support the cell.
 fn exec(k: &dyn Contender, c: &Cell, d: &Data, n: u64, check: bool) -> Option<f64> {
     READS.store(0, Ordering::Relaxed);
     match c.op {
@@ -176,8 +176,9 @@ struct Row {
 struct Effort {
     quick: bool,
     repeats: usize,
-    /// Number of payload bytes in one run, and the maximum number of messages.
+    /// Number of payload bytes in one run.
     budget: u64,
+    /// Maximum number of messages in one run.
     max_n: u64,
 }
 
@@ -224,7 +225,7 @@ fn measure(list: &List, cell: &Cell, effort: &Effort, rows: &mut Vec<Row>) -> bo
     let (mut able, mut fine) = (Vec::new(), true);
     for k in list {
         match check(*k, cell, &data, n) {
-            // The count of reads or writes comes from this run. It is more exact than that of the shorter check.
+            // Count the reads or writes in one more run, because this run is longer than the check.
             Ok(Some(_)) => {
                 able.extend(exec(*k, cell, &data, n / 8 + 1, false).map(|extra| (*k, extra, vec![])))
             }
@@ -313,7 +314,7 @@ fn main() -> std::process::ExitCode {
             }
             return if fine { 0 } else { 1 }.into();
         }
-        // For callgrind and perf, do only the work.
+        // This command does only the work, because callgrind and perf measure the whole process.
         ["one", cell, contender, n] => {
             let cell =
                 cells().into_iter().find(|c| c.id() == cell).expect("CELL must be one of `bench list`");

@@ -11,7 +11,7 @@ use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 
 /// The server on hybi's adapter for tokio: the unchanged example, on a different runtime.
-#[allow(dead_code, reason = "its main function")]
+#[allow(dead_code, reason = "the main function of the example")]
 #[path = "../../../../examples/tokio_echo_server.rs"]
 mod example;
 
@@ -23,7 +23,7 @@ macro_rules! echo_batch {
         while let Some(m) = ws.next().await {
             let Some(m) = $map(m?) else { return Ok(()) };
             ws.feed(m).await?;
-            // Echo at most 256 messages at a time, so that the transport is flushed as well.
+            // Flush after at most 257 messages, even if more messages have arrived.
             for _ in 0..256 {
                 match ws.next().now_or_never() {
                     None => break,
@@ -77,8 +77,8 @@ async fn hyper_conn<F: Future<Output = HyperResp> + 'static>(
     Ok(conn.await?)
 }
 
-/// A server without a library. It shows what tokio needs for a task and a socket. It supports only small frames that
-/// arrive in one read each.
+/// A server without a library. It shows how much memory tokio needs for a task and a socket. The server supports only
+/// small frames, and each frame must arrive in one read.
 async fn bare(s: TcpStream) -> R {
     let mut open = false;
     loop {
@@ -204,7 +204,7 @@ async fn hybi(mut s: TcpStream, how: Hybi) -> R {
         } else {
             while let Some(event) = connection.poll_event(now, &mut inbox)? {
                 loop {
-                    // Large messages are written from the read buffer, as many bytes as the socket accepts.
+                    // Large messages are written directly from the read buffer. Only the rest is queued.
                     let write = |slices: &[&[u8]]| try_write(&s, slices).unwrap_or(0);
                     let sent = match event {
                         Event::Text(text) if text.len() < LARGE => connection.send_text(text),
@@ -606,7 +606,8 @@ fn floor(port: u16) -> R {
                     c.open = true;
                     continue;
                 }
-                // Turn the frames into echoes: move them together so that they cover the masking keys.
+                // Turn the frames into echoes. An echo has no masking key and so is shorter than its frame. Place each
+                // echo directly behind the previous one.
                 let mut w = 0;
                 let mut first = None;
                 while let Some((h, len)) = frame_len(&data[start..]) {

@@ -12,14 +12,19 @@ use std::time::{Duration, Instant};
 
 struct Conn {
     s: Link,
-    /// Number of bytes still to send, and the position in the buffer of repeated frames.
+    /// Number of bytes that must still be sent.
     to_send: usize,
+    /// Position of these bytes in the buffer of repeated frames.
     pos: usize,
-    /// State of receiving: the bytes of the frame header so far, the missing payload, and FIN.
+    /// Header of the frame that is being received.
     hdr: [u8; 10],
+    /// Number of bytes of the header that have arrived.
     hlen: usize,
+    /// Number of payload bytes that have not arrived.
     left: u64,
+    /// Whether FIN is set in the header.
     fin: bool,
+    /// Start of the last write, if round trips are measured.
     at: Instant,
 }
 
@@ -49,7 +54,7 @@ impl Read for Link {
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
                 read => return read,
             }
-            // The answers of the handshake.
+            // Send the client's messages of the TLS handshake.
             while tls.wants_write() {
                 tls.write_tls(&mut self.s)?;
             }
@@ -83,11 +88,12 @@ struct Target {
     pid: u32,
     ep: i32,
     conns: Vec<Conn>,
-    /// Number of echoes in the turns that count, and the duration of these turns.
+    /// Number of echoes in the turns that count.
     done: u64,
+    /// Duration of the turns that count.
     time: Duration,
     rtt: Vec<u32>,
-    /// CPU time of the server when the first of these turns began.
+    /// CPU time of the server at the beginning of the first turn that counts.
     cpu0: u64,
 }
 
@@ -193,7 +199,7 @@ fn main() {
                 target.rtt.clear();
             }
         }
-        // Rotate the order, so that no server is always first. The caller chooses the order itself at random.
+        // Rotate the order, so that no server is always first. The caller passes the servers in a random order.
         let first = 1 % targets.len();
         targets.rotate_left(first);
         if turn % 2 == 1 {
@@ -243,11 +249,11 @@ fn idle(n: usize, (port, pid): (u16, u32)) {
     println!(r#""bytes_per_conn_after_one_echo":{echoed:.0}}}"#);
 }
 
-/// Checks one echo in full.
+/// Sends one message, and checks all bytes of its echo.
 fn check_echo(s: &mut Link, one: &[u8], payload: &[u8]) {
     std::thread::scope(|sc| {
         if s.tls.is_some() {
-            // These servers receive a whole message before they send.
+            // All servers over TLS receive a whole message before they send.
             s.write_all(one).unwrap();
             s.flush().unwrap();
         } else {
@@ -284,8 +290,9 @@ fn check_echo(s: &mut Link, one: &[u8], payload: &[u8]) {
 
 /// The data to send.
 struct Load {
-    /// Length of one frame, and many copies of the frame.
+    /// Length of one frame.
     one: usize,
+    /// Many copies of the frame.
     repeat: Vec<u8>,
     depth: usize,
     ping: bool,

@@ -23,9 +23,9 @@ impl Contender for Floor {
         let (mut start, mut end) = (0usize, 0usize);
         let mut acc: Vec<u8> = Vec::new();
         let mut kind = Kind::Binary;
-        // The current frame: payload length, masking key, whether FIN is set, whether it is the first fragment. Then
-        // the number of payload bytes that are already unmasked, and whether all of them are ASCII.
+        // The current frame: payload length, masking key, whether FIN is set, and whether it begins a message.
         let mut cur: Option<(usize, u32, bool, bool)> = None;
+        // The number of payload bytes that are already unmasked, and whether all of these bytes are ASCII.
         let (mut done, mut ascii) = (0usize, true);
         loop {
             loop {
@@ -69,7 +69,7 @@ impl Contender for Floor {
                 let (len, key, fin, first) = cur.unwrap();
                 let text = kind == Kind::Text;
                 let have = (end - start).min(len);
-                // Unmask when the frame is complete, or when 16 KiB have arrived, which are still in the cache.
+                // Unmask when the frame is complete, or when another 16 KiB have arrived. These are still in the cache.
                 if have > done && (have == len || have - done >= 16384) {
                     let p = &mut buf[start + done..start + have];
                     if masked {

@@ -4,7 +4,8 @@ use ::hybi::{Config, Connection, Event, Inbox, Instant, Message, Outbox};
 
 use crate::*;
 
-/// Receives events that borrow from the read buffer. If each message is flushed, sends write it without a copy.
+/// Receives events that borrow from the read buffer. If each message is flushed, it is written without a copy in the
+/// write queue.
 pub struct Hybi;
 /// Receives and sends messages that own their data.
 pub struct Owned;
@@ -144,7 +145,7 @@ impl Contender for Hybi {
         "hybi"
     }
     fn info(&self) -> Info {
-        Info { utf8: "own", recv: "in place (what one read does not hold is gathered)", ..Info::default() }
+        Info { utf8: "own", recv: "in place (gathered if one read does not hold it)", ..Info::default() }
     }
     fn recv(&self, role: Role, io: Io, n: u64, sink: &mut Sink) -> bool {
         recv(connection(role, Config::new()), io, n, sink)

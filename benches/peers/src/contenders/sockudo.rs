@@ -80,8 +80,8 @@ impl Contender for Stream {
 fn pump(io: &mut Io, buf: &mut BytesMut) {
     buf.reserve(65536);
     let spare = buf.spare_capacity_mut();
-    // `Io` writes these bytes before anything reads them. Initialising them would add time of the harness to the
-    // library.
+    // `Io` writes these bytes before anything reads them. Initialising them would add time that the library does not
+    // need.
     let dst =
         unsafe { std::slice::from_raw_parts_mut(spare.as_mut_ptr() as *mut u8, spare.len().min(65536)) };
     let n = io.fill(dst);

@@ -103,7 +103,7 @@ impl Contender for Yawc {
 }
 
 pub use shared::Shared;
-/// A transport that can be read after use, for libraries that do not return their transport.
+/// A shared transport, for libraries that do not return the transport which they were given.
 mod shared {
     use crate::Io;
     use std::cell::UnsafeCell;
@@ -124,7 +124,7 @@ mod shared {
         #[inline]
         #[allow(clippy::mut_from_ref)]
         fn io(&self) -> &mut Io {
-            // The harness has one thread, and no method calls another one of this type.
+            // The harness has one thread, and no method of `Shared` calls another method of `Shared`.
             unsafe { &mut *self.0.get() }
         }
     }
