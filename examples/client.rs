@@ -27,7 +27,7 @@ Without --proxy, the variables of the environment name the proxy: https_proxy, a
 Each line is sent as a text message, except
   /ping [TEXT]            send a Ping; the round-trip time is shown with its Pong
   /close [CODE [REASON]]  close, with code 1000 by default
-  /quit                   the same as /close, as is the end of the input
+  /quit                   close with code 1000; the end of the input has the same effect
 
 The exit status is 0 if the connection was closed by both sides, and 1 otherwise.";
 
@@ -70,7 +70,7 @@ fn run() -> Result<bool, Box<dyn Error>> {
                 return Ok(true);
             }
             _ if arg.starts_with('-') => return Err(format!("unknown option {arg}\n{USAGE}").into()),
-            _ if url.is_some() => return Err(format!("a second URL, {arg}\n{USAGE}").into()),
+            _ if url.is_some() => return Err(format!("unexpected second URL {arg}\n{USAGE}").into()),
             _ => url = Some(arg),
         }
     }
@@ -229,7 +229,7 @@ fn command(writer: &mut Writer, line: &str) -> Result<bool, Box<dyn Error>> {
             let (code, reason) = rest.split_once(' ').unwrap_or((rest, ""));
             let code = match code {
                 "" => CloseCode::NORMAL,
-                _ => CloseCode::new(code.parse().map_err(|_| format!("{code} is no close code"))?),
+                _ => CloseCode::new(code.parse().map_err(|_| format!("{code} is not a close code"))?),
             };
             close(writer, code, reason)?;
             return Ok(false);

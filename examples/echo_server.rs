@@ -1,6 +1,6 @@
 //! A server that echoes each message with its type, with a thread per connection: `echo_server [ADDR] [--deflate]`.
 //!
-//! With `--deflate` messages are compressed for clients that offer it (RFC 7692).
+//! With `--deflate`, messages are compressed for clients that offer compression (RFC 7692).
 
 use std::net::{TcpListener, TcpStream};
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ const USAGE: &str = "\
 usage: echo_server [ADDR] [--deflate]
 
   ADDR       the address to listen on; 127.0.0.1:9001 by default, and port 0 selects a free port
-  --deflate  compress messages for clients that offer it";
+  --deflate  compress messages for clients that offer compression";
 
 fn main() -> ExitCode {
     cli::end(run())

@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 async fn run(client: &Client, url: &str, agent: &str) -> Result<(), Box<dyn Error>> {
     let count = match connect(client, &format!("{url}/getCaseCount")).await?.recv().await? {
         Some(Message::Text(count)) => count.parse::<u32>()?,
-        other => return Err(format!("no count of cases, but {other:?}").into()),
+        other => return Err(format!("expected the number of cases, but received {other:?}").into()),
     };
     println!("{count} cases");
     for case in 1..=count {

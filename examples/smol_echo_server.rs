@@ -2,7 +2,7 @@
 //!
 //! Each connection has a task of its own.
 //!
-//! With `--deflate`, messages are compressed for clients that offer it (RFC 7692).
+//! With `--deflate`, messages are compressed for clients that offer compression (RFC 7692).
 //!
 //! Upon Ctrl-C the server accepts no more connections. It closes each open connection with 1001 (going away), and waits
 //! ten seconds for the clients to close. A second Ctrl-C ends the server at once.
@@ -26,7 +26,7 @@ const USAGE: &str = "\
 usage: smol_echo_server [ADDR] [--deflate]
 
   ADDR       the address to listen on; 127.0.0.1:9001 by default, and port 0 selects a free port
-  --deflate  compress messages for clients that offer it";
+  --deflate  compress messages for clients that offer compression";
 
 /// How long the server waits for its clients to close.
 const CLOSE_TIME: Duration = Duration::from_secs(10);

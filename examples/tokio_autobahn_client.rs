@@ -20,7 +20,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let count = match client.connect(&format!("{url}/getCaseCount")).await?.recv().await? {
         Some(Message::Text(count)) => count.parse::<u32>()?,
-        other => return Err(format!("no count of cases, but {other:?}").into()),
+        other => return Err(format!("expected the number of cases, but received {other:?}").into()),
     };
     println!("{count} cases");
     for case in 1..=count {

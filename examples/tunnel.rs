@@ -9,8 +9,8 @@
 //! tunnel 127.0.0.1:2222 ws://127.0.0.1:9001/     on the host of the SSH client, which then connects to port 2222
 //! ```
 //!
-//! If one connection breaks off, the other side must learn that data may be missing. So the program then resets TCP,
-//! and closes the WebSocket with a code that means failure.
+//! If one of the two connections breaks off, the endpoint of the other one must learn that data may be missing. So the
+//! program then resets TCP, and closes the WebSocket with a code that means failure.
 
 use std::error::Error;
 use std::io;
@@ -121,9 +121,8 @@ where
             Err(error) => Err(error),
         };
         match copied {
-            // A WebSocket has no half-close. If the peer has closed, bytes of TCP can no longer be sent, and this is no
-            // failure. But data of the peer may still wait for TCP. So TCP must not be reset, which would happen if its
-            // bytes were not read.
+            // A WebSocket has no half-close. If the peer has closed, bytes of TCP can no longer be sent. This is no
+            // failure. Read and drop these bytes: unread bytes would reset TCP, and data of the peer would be lost.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 copy(&mut from_tcp, &mut sink()).await.map(|_| None)
             }

@@ -21,7 +21,7 @@ pub(crate) fn parse<const N: usize>(
         } else if arg.starts_with('-') {
             return Err(format!("unknown option {arg}\n{usage}"));
         } else if address.is_some() {
-            return Err(format!("a second address, {arg}\n{usage}"));
+            return Err(format!("unexpected second address {arg}\n{usage}"));
         } else {
             address = Some(arg);
         }
