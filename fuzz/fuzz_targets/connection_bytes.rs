@@ -61,7 +61,7 @@ fuzz_target!(|case: Case<'_>| {
     let endpoint = Endpoint { role: model.role, config: config.into(), deflate, form };
     let cuts = cuts(case.cuts, case.bytes.len());
 
-    // Length of the memory for messages, where the caller provides it.
+    // Length of the memory for messages, if the caller provides this memory.
     let space = [4096, 100, 5, 0][usize::from(limits >> 6)];
 
     let expected = model.receive(case.bytes);

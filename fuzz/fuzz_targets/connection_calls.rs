@@ -22,8 +22,9 @@ use libfuzzer_sys::fuzz_target;
 use std::time::Duration;
 
 const KIB: usize = 1 << 10;
-/// First bytes of frames, and close codes (0 for none). The script chooses one of them, or any other value.
+/// First bytes of frames. The script chooses one of these bytes, or any other byte.
 const FIRST: [u8; 12] = [0x81, 0x82, 0x01, 0x02, 0x00, 0x80, 0x88, 0x89, 0x8A, 0xC1, 0xC2, 0x41];
+/// Close codes; 0 stands for a Close without a code. The script chooses one of these codes, or any other code.
 const CODES: [u16; 8] = [0, 1000, 1001, 1005, 1010, 1011, 1012, 3000];
 
 #[derive(Arbitrary, Debug)]
@@ -71,11 +72,11 @@ trait Memory: WriteQueue + Sized {
         prepared: bool,
     ) -> Result<(), SendError>;
 
-    /// Moves the memory to another connection and back, if the kind of memory allows it.
+    /// Takes the memory of the write queue out of the connection and puts it back, if the kind of memory allows it.
     fn pass_around(_: &mut Connection<Self>) {}
 
-    /// Reads payload directly into the message. Returns the number of bytes of `data`. The call may report more
-    /// than it read.
+    /// Reads bytes of `data` directly into the message, and returns their number. The last argument is the number of
+    /// bytes that were not read, but are also reported to the connection as read.
     fn land(_: &mut Connection<Self>, _: &mut VecMessage, _: &[u8], _: usize) -> usize {
         0
     }
@@ -140,8 +141,9 @@ struct Run<O> {
     now: Instant,
     /// All bytes that were written.
     wire: Vec<u8>,
-    /// Accepted messages in order, and the open fragmented message.
+    /// Accepted messages in order.
     accepted: Vec<Seen>,
+    /// The fragmented message that is not finished.
     open: Option<(MessageKind, Vec<u8>)>,
     /// Options of the next owned message or first fragment.
     options: SendOptions,

@@ -51,7 +51,7 @@ fn frames(role: Role, bytes: &[u8]) {
 #[derive(Debug)]
 struct Ours {
     events: Vec<Seen>,
-    /// The error, and the byte that shows it.
+    /// The error, and the position of the byte that shows the error.
     error: Option<(ProtocolError, usize)>,
 }
 
@@ -222,10 +222,10 @@ fn is_known_to_tungstenite(bytes: &[u8], request: &Request<'_>) -> bool {
     let mut options = connection.split(|byte| matches!(byte, b' ' | b','));
     // tungstenite supports only version 1.1 of HTTP/1.x.
     line.ends_with(b"HTTP/1.1")
-        // It supports no absolute target, and none of the characters that some browsers send unescaped.
+        // tungstenite supports no absolute target, and none of the characters that some browsers send unescaped.
         && request.target().starts_with('/')
         && request.target().bytes().all(is_usual)
-        // It supports no list of protocols, and no `Connection` options in several lines or after tabs.
+        // tungstenite supports no list of protocols, and no `Connection` options in several lines or after tabs.
         && upgrade.eq_ignore_ascii_case(b"websocket")
         && options.any(|one| one.eq_ignore_ascii_case(b"upgrade"))
         && connection.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ')
@@ -267,7 +267,8 @@ fn messages(role: Role, mut script: Script<'_>) {
     let expected = Reading { events: all.clone(), end: End::Waits };
     assert_eq!(tungstenite_reads(role.peer(), &bytes), expected);
     assert_eq!(fastwebsockets_reads(role.peer(), &bytes), expected);
-    // tungstenite delays a Pong of the application, so it gets no Pongs to send.
+    // tungstenite stores a Pong of the application in its place for an automatic Pong, where another Pong may replace
+    // it. So this test gives tungstenite no Pongs to send.
     let no_pongs: Vec<_> = all.iter().filter(|message| !matches!(message, Seen::Pong(_))).cloned().collect();
     let ours = Ours::read(role.peer(), &tungstenite_writes(role, &no_pongs), PIECE);
     assert_eq!((ours.events, ours.error), (no_pongs, None));

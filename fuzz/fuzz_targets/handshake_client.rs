@@ -110,7 +110,7 @@ fn last_head(bytes: &[u8], len: usize, headers: Headers<'_>) -> u16 {
     }
 }
 
-/// Returns the status of the line after the last empty one.
+/// Returns the status of the last head without the help of httparse.
 fn status_by_hand(bytes: &[u8], len: usize) -> u16 {
     let head = bytes[..len].strip_suffix(b"\r\n\r\n").expect("a complete head ends with an empty line");
     let start = head.windows(4).rposition(|end| end == b"\r\n\r\n").map_or(0, |at| at + 4);

@@ -88,7 +88,7 @@ struct Inflation {
     takeover: bool,
     cuts: u16,
     space: usize,
-    /// Memory is released after each message.
+    /// Whether memory is released after each message.
     release: bool,
 }
 
@@ -173,9 +173,9 @@ impl Inflation {
     }
 }
 
-/// Returns the result of a second decoder, which hybi must equal. Returns `None` if a reference goes beyond the
-/// negotiated window, because hybi may accept or refuse it. For an invalid message, the result does not tell how much
-/// of the message hybi delivers.
+/// Returns the result of a second decoder. hybi must give the same result. Returns `None` if a reference goes beyond
+/// the negotiated window, because hybi may accept or refuse such a reference. For an invalid message, the result does
+/// not tell how much of the message hybi delivers.
 fn decode(payloads: &[Vec<u8>], takeover: bool, bits: u8) -> Option<Ended> {
     let mut decoder = Decoder::new(takeover);
     let mut all = Ended { data: Vec::new(), how: How::Well };

@@ -49,7 +49,7 @@ fuzz_target!(|case: Case<'_>| {
     while let Some(step) = script.step() {
         pair.step(step, &mut script);
     }
-    pair.apply(bit(case.choice, 5));
+    pair.finish(bit(case.choice, 5));
 });
 
 /// A connection, the bytes in flight to it, and its messages.
@@ -62,12 +62,15 @@ struct End {
     /// Whether the peer has closed its half, or the pipe is dead.
     pipe_ended: bool,
     eof_handled: bool,
-    /// Messages of this endpoint that were accepted, and the open fragmented message.
+    /// Messages of this endpoint that were accepted.
     sent: Vec<Seen>,
+    /// The fragmented message of this endpoint that is not finished.
     open: Option<(MessageKind, Vec<u8>)>,
-    /// Received messages, and the received part of a message that arrives in chunks.
+    /// Received messages.
     received: Vec<Seen>,
+    /// The received part of a message that arrives in chunks.
     chunks: Vec<u8>,
+    /// Length of the longest message or fragment that was passed to the connection.
     most: usize,
     outcome: Option<Outcome>,
 }
@@ -248,7 +251,7 @@ impl Pair {
         }
     }
 
-    /// Moves at most `most` bytes of the queue into the pipe, and handles the request to the transport.
+    /// Moves at most `most` bytes of the queue into the pipe. Then closes the pipe if the connection asks for it.
     fn write(&mut self, step: u8, most: usize) -> bool {
         let now = self.now;
         let (end, other) = self.of(step);
@@ -310,7 +313,7 @@ impl Pair {
 
     /// Runs both connections until they end, over a pipe that works from now on. Checks that every message has arrived,
     /// or that the reason is known.
-    fn apply(mut self, close: bool) {
+    fn finish(mut self, close: bool) {
         let was_dead = self.ends.iter().any(|end| end.pipe_ended && end.outcome.is_none());
         self.both();
         if close {

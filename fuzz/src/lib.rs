@@ -1,5 +1,5 @@
-//! Helpers that the fuzz targets share: a model to compare with, a counted heap, other implementations, and parts
-//! of the tests.
+//! Helpers that the fuzz targets share: a model to compare with, an allocator that counts, other implementations, and
+//! parts of the tests.
 //!
 //! The first bytes of an input choose the parameters of a run, in the order of the fields of the target's `Case`.
 //! The rest is the input of the run. This format is simple, so `seeds.py` can write seeds.
@@ -44,7 +44,7 @@ pub fn arrivals(number: u16, len: usize) -> Vec<usize> {
             sum
         })
         .collect();
-    // An empty input that is split into single bytes has no pieces, so add an empty one.
+    // An empty input that is split into single bytes has no pieces, so add an empty piece.
     if arrived.is_empty() {
         arrived.push(0);
     }

@@ -23,11 +23,11 @@ pub struct Model {
     pub takeover: bool,
     /// Maximum distance of references in a compressed message. A larger distance may be accepted or refused.
     pub window: usize,
-    /// As in [`hybi::Limits`].
+    /// The limit [`hybi::Limits::max_frame`].
     pub max_frame: u64,
-    /// As in [`hybi::Limits`].
+    /// The limit [`hybi::Limits::max_message`].
     pub max_message: u64,
-    /// As in [`hybi::Limits`].
+    /// The limit [`hybi::Limits::max_fragments`].
     pub max_fragments: u32,
 }
 
@@ -130,7 +130,8 @@ impl Model {
         let (fin, rsv, bits) = (first & 0x80 != 0, first >> 4 & 7, first & 0x0F);
         let is_start = matches!(bits, 1 | 2);
         if rsv & !(if is_start { self.rsv } else { 0 }) != 0 {
-            // Printable ASCII is reported as text, unless it begins a compressed fragment.
+            // A first byte of printable ASCII is probably text and not a frame, except for the first bytes of
+            // compressed fragments.
             let is_text = first.is_ascii_graphic() || first == b' ';
             return Err(if is_text && !b"@AB".contains(&first) {
                 ProtocolError::NotAFrame(first)
