@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Plants faults in a copy of the sources, one at a time, and prints which tests find each: tests/planted.py
+"""Plants faults in a copy of the sources, one at a time, and prints which tests find each fault: tests/planted.py
 
 Tests of at least two kinds must find each fault, among them the tests that are named here. Without a fault, no test may
 fail. The script needs cargo and git. It takes some minutes, and leaves its copy in target/planted.

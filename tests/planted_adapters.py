@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Plants faults in the adapters of a copy of the sources, one at a time, and checks that the simulations find each:
-tests/planted_adapters.py [net] [NUMBER, NUMBER+, or a part of a name]
+"""Plants faults in the adapters of a copy of the sources, one at a time, and checks that the simulations find each
+fault: tests/planted_adapters.py [net] [NUMBER, NUMBER+, or a part of a name]
 
-Every fault was once in the code, or is similar to one that was. adapters_simulation must find the faults of the
+Every fault was once in the code, or is similar to such a fault. adapters_simulation must find the faults of the
 asynchronous adapters, and net_simulation those of the blocking adapter. With "net" only the blocking adapter is tested.
-NUMBER+ begins at that number.
+NUMBER+ selects the first fault with this number, and all faults after it in the list.
 
-A simulation must find each fault within SEEDS runs from seed FIRST on. Without a fault, it must find nothing in as many
-runs. If the text to replace is not in the sources, the program ends. So a change of the sources must also change this
-list. The script needs cargo and git. It takes some twenty minutes, and leaves its copy in target/planted_adapters.
+A simulation must find each fault within SEEDS runs from seed FIRST on. Without a fault, the same runs must find
+nothing. If a text to replace is not in the sources, the program ends. So a change of such a text in the sources needs
+the same change in the list. The script needs cargo and git. It takes about twenty minutes, and leaves its copy in
+target/planted_adapters.
 """
 import os
 import re
