@@ -103,7 +103,7 @@ fn throughput(group: &mut BenchmarkGroup<'_, WallTime>, messages: usize, size: u
     group.throughput(Throughput::ElementsAndBytes { elements, bytes });
 }
 
-/// Returns `count` messages as the peer of `cell.role` sends them.
+/// Returns the frames of `count` messages, as the peer of the receiver sends them.
 fn frames(cell: &Receive, size: usize, count: usize) -> Vec<u8> {
     let mut encoder = match cell.role {
         Role::Server => Encoder::client(MaskingKeys::from_seed([1; 32])),

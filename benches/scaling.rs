@@ -61,7 +61,7 @@ type Run = Box<dyn FnMut()>;
 
 struct Shape {
     name: &'static str,
-    /// The smaller of the two inputs, in `unit`.
+    /// Size of the smaller input, counted in `unit`.
     n: usize,
     unit: &'static str,
     make: fn(usize) -> Run,

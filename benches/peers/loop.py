@@ -212,7 +212,7 @@ def main():
     wanted = [cell for cell in CELLS if any(part in cell[0] for part in args.cells.split(","))]
 
     results, memory, start = {name: {} for name in commands}, {}, time.time()
-    # Of the server `tokio`, only the memory is measured.
+    # Only the memory of the server `tokio` is measured.
     loaded = {name: command for name, command in commands.items() if name != "tokio"}
     for cell, connections, depth, size in wanted:
         for name, measured in measure_cell(loaded, cell, (*["tls"] * args.tls, connections, depth, size, secs), rounds).items():

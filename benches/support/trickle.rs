@@ -188,7 +188,7 @@ struct Trickle {
 }
 
 impl Trickle {
-    /// Returns the bytes that arrive now, at most `space`. Returns `None` during a pause.
+    /// Returns the bytes that arrive now, at most `space`. Returns `None` at the end of the stream.
     fn take(&mut self, space: usize) -> Option<&[u8]> {
         let most = if self.at < self.behind { self.behind - self.at } else { self.read };
         let start = self.at;

@@ -202,7 +202,7 @@ type List = [&'static dyn Contender];
 
 /// Checks a contender in a cell. Returns `None` if it does not support the cell, and an error if its result is wrong.
 fn check(k: &dyn Contender, cell: &Cell, data: &Data, n: u64) -> Result<Option<f64>, ()> {
-    // Long sent messages are compared byte by byte, which is slow, so send only as many as needed.
+    // Sent messages are compared byte by byte, which is slow for long messages. So send only as many as needed.
     let n = n.min(((4 << 20) / cell.size as u64).max(5)).min(2500);
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| exec(k, cell, data, n, true))).map_err(|_| {
         eprintln!("!! {} FAILS the check in {}", k.name(), cell.id());

@@ -1,7 +1,7 @@
 //! Echo servers, one for each library, on a runtime of one thread: echo NAME PORT
 //!
-//! A server whose name ends in `+batch` echoes all messages that have arrived before it flushes. A server whose name
-//! begins with `tls/` accepts TLS.
+//! A server whose name ends in `+batch` echoes all messages that have arrived, and then flushes once. A server whose
+//! name begins with `tls/` accepts TLS.
 use futures_util::{FutureExt, SinkExt, Stream, StreamExt};
 use std::convert::Infallible;
 use std::future::Future;
