@@ -56,8 +56,7 @@ unsafe impl GlobalAlloc for Moving {
 #[global_allocator]
 static ALLOCATOR: Moving = Moving;
 
-/// For each column: the number of bytes that arrive before the first pause, the number of bytes of a slow read, and the
-/// number of slow reads.
+/// For each column: bytes that arrive before the first pause, bytes of each slow read, and the number of slow reads.
 const COLUMNS: [(usize, usize, usize); 7] = [
     (0, 1, 20_000),
     (0, 100, 2000),

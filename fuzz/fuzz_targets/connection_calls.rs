@@ -427,8 +427,8 @@ impl<O: Memory> Run<O> {
         }
     }
 
-    /// Checks that heap memory is at most the sum of twice the bytes that have arrived, twice the length of the write
-    /// queue, and the memory of compression.
+    /// Checks that heap memory stays in proportion to the bytes that have arrived and to the write queue. The memory of
+    /// compression is added to the bound.
     fn check_heap(&self) {
         let compression = if self.deflate.is_some() { 484 + 96 + 3 * 64 } else { 0 };
         let queue = 64 * KIB + 2 * self.largest;

@@ -1,9 +1,9 @@
 //! The load generator, with one thread and epoll. It has two modes:
 //!
 //! - `load [tls] CONNECTIONS DEPTH SIZE SECONDS PORT:PID...` loads each server for this many seconds. The servers are
-//!   loaded in turns of some milliseconds, so that other processes slow all of them down equally. It prints a line of
-//!   JSON for each server: messages per second, CPU time of the server per message, and percentiles of the round-trip
-//!   time (only with depth 1 and one connection).
+//!   loaded in turns of two milliseconds, so that other processes slow all of them down equally. The generator prints a
+//!   line of JSON for each server: messages per second, CPU time of the server per message, and percentiles of the
+//!   round-trip time. Round trips are measured only with depth 1 and one connection.
 //! - `load idle N PORT:PID` opens N idle connections, and prints by how much the resident memory of the server grows.
 use std::io::{Read, Write};
 use std::net::TcpStream;
