@@ -1,7 +1,7 @@
 //! A copy of the window of zlib. The window is the last part of the uncompressed data, to which later data may refer.
 //!
-//! zlib cannot return its window, and clears the window after a final block. [`WindowCopy`] stores the same bytes, so
-//! that the window can be restored.
+//! The safe functions of zlib-rs do not return its window, and zlib-rs clears the window after a final block.
+//! [`WindowCopy`] stores the same bytes, so that the window can be restored.
 //!
 //! Invariants:
 //! - The copy holds the last bytes that were pushed, but at most as many as the window.
