@@ -119,7 +119,7 @@ fn s7692_7_2_1_exactly_the_tail_is_removed() {
             let compressed = sent.iter().filter(|frame| frame.header.rsv == RSV1);
             assert!(compressed.clone().all(|frame| !frame.payload.ends_with(&TAIL)));
             assert_eq!(compressed.count() > 40, level > 0);
-            // The decoder fails on bytes that are left over.
+            // The decoder fails if more or less than the tail was removed.
             let decoded = decoded(&sent, &mut decoder);
             assert!(decoded.iter().zip(&data).all(|((out, _), data)| out == data), "level {level}");
             assert_eq!(decoded.len(), data.len());
@@ -244,7 +244,7 @@ fn s7692_6_1_fragments_are_compressed_as_they_are_sent() {
 }
 
 #[test]
-fn s7692_6_1_all_fragments_of_a_message_are_compressed_or_none() {
+fn s7692_6_1_either_all_fragments_of_a_message_are_compressed_or_none() {
     let mut end = open(Role::Server, true, Config::new());
     let mut decoder = Decoder::new(true);
     end.conn.send_fragment_with(MessageKind::Binary, &[0; 100], false, PLAIN).unwrap();
@@ -336,7 +336,7 @@ fn s7692_8_options_apply_to_one_message() {
 }
 
 #[test]
-fn s7692_8_options_of_a_refused_message_do_not_outlive_it() {
+fn s7692_8_options_of_a_refused_message_do_not_apply_to_later_messages() {
     for role in ROLES {
         let mut end = open(role, true, all().high_water(10));
         end.conn.send_text("fill the queue, fill it up to the mark").unwrap();
@@ -355,7 +355,8 @@ fn s7692_8_options_of_a_refused_message_do_not_outlive_it() {
         assert!(end.flush()[0].starts_with("~text"));
         end.conn.send_with("secret", PLAIN).unwrap();
         assert_eq!(end.flush(), ["text secret"]);
-        // The same holds for a refusal for another reason: here a text message is open.
+        // A message is also refused while a fragmented message is open. The options of the refused message do not apply
+        // to later messages either.
         end.conn.send_fragment(MessageKind::Text, b"open", false).unwrap();
         let refused = end.conn.send_with(&b"secret"[..], PLAIN).unwrap_err();
         assert_eq!(refused.error, SendError::MessageOpen);
@@ -397,8 +398,8 @@ fn s7692_7_2_1_a_prepared_message_is_valid_on_each_connection() {
                 let mut decoder = Decoder::new(takeover);
                 let mut peer = Scenario::of(role.peer()).deflate(agreed(takeover, bits)).open();
                 let mut expected = vec![(b"already open".to_vec(), false)];
-                // The connection's own messages surround the prepared one. Windows are released between messages
-                // and inside one.
+                // The connection sends messages of its own before and after the prepared messages. In the second round
+                // it releases its windows between two messages.
                 for round in 0..4 {
                     end.conn.send_text(&own).unwrap();
                     end.conn.send_prepared(&news).unwrap();
@@ -441,7 +442,7 @@ fn s7692_7_2_1_a_prepared_message_is_compressed_once_per_window_size() {
         assert!(!end.conn.sender().can_release_deflater(), "the connection has a compressor of its own");
     }
     assert!(payloads[0].len() < 3000 && payloads.iter().all(|payload| *payload == payloads[0]));
-    // Level 0 never shortens a message, so such a connection does not compress it.
+    // Level 0 never shortens a message, so a connection at level 0 sends the prepared message uncompressed.
     for news in [news, Prepared::new(words(6000))] {
         let config = Config::new().compression(Compression::new().level(0));
         let mut end = open(Role::Server, true, config);
@@ -466,7 +467,8 @@ fn s7692_6_a_prepared_message_that_does_not_shrink_is_sent_uncompressed() {
             let mut decoder = Decoder::new(takeover);
             end.conn.send_text(&words(500)).unwrap();
             end.conn.send_prepared(&news).unwrap();
-            // The prepared message did not enter the window, so the next one refers to data before it.
+            // The prepared message did not enter the window, so the next text refers to the text before the prepared
+            // message.
             end.conn.send_text(&words(500)).unwrap();
             let sent = frames(&mut end);
             assert_eq!(sent[2].payload.len() < sent[0].payload.len() / 4, takeover);
@@ -482,8 +484,8 @@ fn s7692_6_a_prepared_message_that_does_not_shrink_is_sent_uncompressed() {
 fn s7692_7_1_1_a_pool_serves_connections_of_all_kinds() {
     let pool = Pool::new(3);
     let mut ends = Vec::new();
-    // The digits repeat at distances of 1000 and 7000. A reference beyond the connection's own window would show
-    // a compressor with a wrong window.
+    // The data begins with the same 1000 digits three times. A reference beyond the connection's own window would show
+    // that the compressor has a wrong window.
     let digits = |len| -> String { noise(len).iter().map(|byte| char::from(b'0' + byte % 10)).collect() };
     let far = digits(1000).repeat(2) + &digits(5000);
     for (level, memory_level) in [(1, 1), (6, 8), (9, 9)] {
@@ -503,7 +505,7 @@ fn s7692_7_1_1_a_pool_serves_connections_of_all_kinds() {
     for round in 0..4 {
         for (i, (end, peer, decoder, bits)) in ends.iter_mut().enumerate() {
             let data = if round == 1 { far.clone() } else { words(300 + 700 * round + 11 * i) };
-            // Every second connection sends fragments, so several compressors are in use at once.
+            // Every second connection sends its message in two fragments.
             if (i + round) % 2 == 0 {
                 end.conn.send_fragment(MessageKind::Text, &data.as_bytes()[..100], false).unwrap();
                 end.conn.send_fragment(MessageKind::Text, &data.as_bytes()[100..], true).unwrap();
@@ -524,8 +526,7 @@ fn s7692_7_1_1_a_pool_serves_connections_of_all_kinds() {
 
 #[test]
 fn s7692_7_1_2_a_pooled_inflater_has_the_window_of_its_connection() {
-    // An inflater from the pool resolves a reference to the start of this connection's window, across a final
-    // block.
+    // An inflater from the pool resolves references to the start of this connection's window, also after a final block.
     let config = Config::new().deflate_pool(Pool::new(1));
     for bits in [8, 15, 9, 15, 12, 8, 13] {
         let mut end = Scenario::server().config(config.clone()).deflate(agreed(false, bits)).open();

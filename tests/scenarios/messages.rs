@@ -2,7 +2,8 @@
 //!
 //! A message may arrive in any number of fragments and reads. These tests check whole and chunked delivery, validation
 //! of UTF-8, and the order of fragments. They also check that a gathered message is taken with its buffer, and that a
-//! payload is read directly into its message. Some calls use the wrong memory. An [`Inbox`] is tested in `inbox.rs`.
+//! payload is read directly into its message. Some tests pass the memory of another connection. An [`Inbox`] is tested
+//! in `inbox.rs`.
 
 use hybi::frame::Opcode;
 use hybi::{
@@ -188,8 +189,8 @@ fn s8_1_text_that_is_not_utf8_fails_at_its_first_invalid_byte() {
         for config in [Config::new(), chunks()] {
             for bytes in bad {
                 for prefix in ["", "κόσμε", &"long ".repeat(40)] {
-                    // The text is a whole message, a fragment that is not the last, and a sequence of fragments
-                    // of one byte.
+                    // The text is sent in three ways: as a whole message, as a first fragment, and in fragments of one
+                    // byte.
                     let mut payload = prefix.as_bytes().to_vec();
                     payload.extend(bytes);
                     let whole = frame(role.peer(), Opcode::Text, true, &payload);

@@ -75,7 +75,7 @@ fn s7_2_1_a_peer_that_does_not_answer_a_ping_is_dead() {
 }
 
 #[test]
-fn s7_2_1_a_dead_peer_that_does_not_read_is_aborted() {
+fn s7_2_1_the_connection_to_a_dead_peer_that_does_not_read_is_aborted() {
     let mut end = Scenario::server().open();
     end.conn.send_text("unread").unwrap();
     end.advance(secs(60));
@@ -86,7 +86,7 @@ fn s7_2_1_a_dead_peer_that_does_not_read_is_aborted() {
 }
 
 #[test]
-fn s5_5_3_a_silent_peer_that_reads_is_given_up_later() {
+fn s5_5_3_a_silent_peer_that_reads_gets_three_more_pong_timeouts() {
     for role in ROLES {
         let mut end = Scenario::of(role).open();
         end.advance(secs(30));
@@ -120,8 +120,8 @@ fn s5_5_3_a_write_to_a_transport_that_is_not_full_is_no_sign_of_life() {
     for _ in 30..60 {
         assert_eq!(end.conn.sender().close_state(), hybi::CloseState::Open);
         end.conn.send_binary(&[0; 1000]).unwrap();
-        // The transport accepts all bytes of both writes. So they do not show that the peer reads, and do not extend
-        // the pong timeout.
+        // The transport accepts bytes in each write, so it was not full before. These writes do not show that the peer
+        // reads, and they do not extend the pong timeout.
         end.write(300);
         end.write_all();
         end.advance(secs(1));
@@ -181,7 +181,7 @@ fn s5_5_2_pings_of_the_application_do_not_extend_the_pong_timeout() {
 
 #[test]
 fn s5_5_2_a_peer_that_reads_a_large_frame_is_not_dead() {
-    // 2 MB at 16 KiB per second take over two minutes. The peer sends nothing during that time.
+    // 2 MiB at 16 KiB per second take over two minutes. The peer sends nothing during that time.
     for role in ROLES {
         let mut end = Scenario::of(role).open();
         end.conn.send_binary(&vec![0; 2 << 20]).unwrap();
@@ -205,7 +205,7 @@ fn s5_5_2_a_peer_that_reads_a_large_frame_is_not_dead() {
 }
 
 #[test]
-fn s5_5_2_a_peer_that_reads_a_large_frame_is_not_dead_with_pongs_queued_after_it() {
+fn s5_5_2_a_peer_that_reads_a_large_frame_with_pongs_queued_after_it_is_not_dead() {
     // The control queue is full of Pongs. Our keepalive Ping must still be queued and sent.
     let mut end = Scenario::server().open();
     end.conn.send_binary(&vec![0; 2 << 20]).unwrap();
@@ -223,7 +223,7 @@ fn s5_5_2_a_peer_that_reads_a_large_frame_is_not_dead_with_pongs_queued_after_it
 }
 
 #[test]
-fn s5_5_2_a_peer_that_does_not_read_is_given_up_with_any_queue() {
+fn s5_5_2_the_connection_to_a_peer_that_does_not_read_fails_at_any_queue_length() {
     for waits in [0, 1000, 60_000, 3 << 20] {
         let mut end = Scenario::server().open();
         end.conn.send_binary(&vec![0; waits]).unwrap();
@@ -301,7 +301,7 @@ fn s7_1_1_data_before_a_control_frame_restarts_the_idle_timer() {
     assert_eq!(end.feed(&wire), [Seen::Ping(b"p".to_vec())]);
     assert_eq!(end.conn.poll_timeout(), Some(at(secs(19))));
 
-    // A partial control frame after a message does not count as data.
+    // A control frame that arrives byte by byte does not count as data, even after a message.
     let mut end = Scenario::server().config(quiet().idle_timeout(Some(secs(10)))).open();
     end.receive(Opcode::Text, [b'x'; 200]);
     end.advance(secs(9));
@@ -319,7 +319,7 @@ fn s7_1_1_an_idle_close_without_an_answer_is_an_idle_timeout() {
 }
 
 #[test]
-fn s7_1_1_a_message_that_is_being_written_is_not_idle() {
+fn s7_1_1_a_connection_that_writes_a_message_is_not_idle() {
     for role in ROLES {
         let mut end = Scenario::of(role).config(quiet().idle_timeout(Some(secs(10)))).open();
         end.conn.send_binary(&[0; 6000]).unwrap();
@@ -471,7 +471,7 @@ fn s5_5_3_a_pong_before_its_ping_was_written_answers_nothing() {
     let mut end = Scenario::server().open();
     end.conn.send_binary(&[0; 1000]).unwrap();
     end.write(10);
-    // The keepalive Ping is queued after a partly written frame. A peer can guess its payload.
+    // The keepalive Ping is queued after a partly written frame. A peer can guess the payload of the Ping.
     end.advance(secs(30));
     end.advance(secs(1));
     assert_eq!(end.receive(Opcode::Pong, "\0\0\0\u{1}"), [Seen::Pong(vec![0, 0, 0, 1])]);
@@ -499,7 +499,7 @@ fn s5_5_3_a_pong_for_the_first_of_two_equal_pings_does_not_stop_the_timer() {
 }
 
 #[test]
-fn small_messages_keep_an_idle_connection_open_after_a_pong() {
+fn a_small_message_after_a_pong_restarts_the_idle_timer() {
     let config = Config::new().idle_timeout(Some(secs(60))).ping_interval(None);
     let end = Scenario::server().config(config).open();
     let (mut receiver, mut sender) = end.conn.into_halves();
@@ -517,11 +517,11 @@ fn small_messages_keep_an_idle_connection_open_after_a_pong() {
 }
 
 #[test]
-fn a_message_received_without_a_time_counts_when_the_time_is_passed() {
+fn a_message_polled_without_a_time_counts_from_the_next_call_with_a_time() {
     let config = Config::new().idle_timeout(Some(secs(60))).ping_interval(None);
     let wire = crate::pair::frame(Role::Client, Opcode::Text, true, b"data");
     let at = |seconds| hybi::Instant::ZERO + secs(seconds);
-    // `handle_timeout` also passes the time, so the message is counted before the timer is checked.
+    // `handle_timeout` also tells the connection the time. The message is counted before the timer is checked.
     for caught_up in [true, false] {
         let mut conn = Scenario::server().config(config.clone()).open().conn;
         let mut inbox = hybi::Inbox::with_bytes(&wire);

@@ -60,7 +60,7 @@ pub enum Reading {
     Landing,
     /// The driver reads into an inbox.
     Inbox,
-    /// The driver reads into an inbox on memory that it has borrowed for the whole run. Both lengths are in bytes.
+    /// The driver reads into an inbox whose memory is borrowed for the whole run. Both lengths are in bytes.
     SliceInbox { read_buffer: usize, message: usize },
 }
 
@@ -76,7 +76,7 @@ impl Memory {
     pub const EMPTY: Self =
         Self { read_buffer: Vec::new(), message: Vec::new(), control: ControlPayload::EMPTY };
 
-    /// Lends the memory that the reading needs.
+    /// Returns an inbox that borrows the memory. `reading` determines the lengths.
     fn lend(&mut self, reading: Reading) -> SliceInbox<'_> {
         if let Reading::SliceInbox { read_buffer, message } = reading {
             self.read_buffer.resize(read_buffer, 0xA5);
@@ -166,7 +166,7 @@ macro_rules! drain {
     };
 }
 
-/// Takes no message out of the input, so that the application borrows it.
+/// Takes no message out of the input, so that the application borrows each message.
 fn borrow<I>(_: &mut I, _: EventIndex) -> Option<hybi::Message> {
     None
 }

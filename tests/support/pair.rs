@@ -59,8 +59,8 @@ pub struct Sent {
     pub payload: Vec<u8>,
 }
 
-/// Splits `wire`, written by an endpoint in role `from`, into frames. Panics if a frame is incomplete, or if a peer
-/// would refuse the frame by itself. RSV1 is allowed.
+/// Splits `wire`, written by an endpoint in role `from`, into frames. Panics if a frame is incomplete, or if its header
+/// is not valid for this role. RSV1 is allowed. The order of the frames is not checked.
 pub fn parse(from: Role, wire: &[u8]) -> Vec<Sent> {
     let (mut rest, mut frames) = (wire, Vec::new());
     while !rest.is_empty() {
@@ -213,7 +213,7 @@ impl<O: WriteQueue, M: MessageBuffer> End<O, M> {
         std::mem::take(&mut self.seen)
     }
 
-    /// Receives bytes in reads of `size`.
+    /// Receives bytes in reads of at most `size` bytes.
     pub fn feed_in(&mut self, bytes: &[u8], size: usize) -> Vec<Seen> {
         for piece in bytes.chunks(size) {
             self.read(piece);
@@ -293,7 +293,7 @@ impl<O: WriteQueue, M: MessageBuffer> End<O, M> {
         self.advance_to(self.now + by)
     }
 
-    /// Lets time pass up to `now` from deadline to deadline, as a driver does.
+    /// Moves the time to `now`, and stops at each deadline before that, as a driver does.
     pub fn advance_to(&mut self, now: Instant) -> Vec<Seen> {
         for _ in 0..MAX_STEPS {
             let Some(deadline) = self.conn.poll_timeout().filter(|deadline| *deadline <= now) else {
@@ -360,7 +360,7 @@ impl Scenario {
         End::new(conn, VecMessage::new())
     }
 
-    /// Returns an endpoint that has sent a Close with 1000 and waits for the peer's Close.
+    /// Returns an endpoint that has sent a Close with code 1000 and waits for the peer's Close.
     pub fn closing(self) -> End {
         let mut end = self.open();
         end.conn.close(end.now, CloseCode::NORMAL, "").unwrap();
@@ -369,7 +369,7 @@ impl Scenario {
         end
     }
 
-    /// Returns an endpoint that has answered the peer's Close with 1000.
+    /// Returns an endpoint that has received a Close with code 1000 and has answered it.
     pub fn answered(self) -> End {
         let mut end = self.open();
         assert_eq!(end.receive_close(1000, ""), [Seen::Close(Some(1000), String::new())]);
@@ -413,7 +413,7 @@ pub struct Pair {
 #[derive(Debug, Default)]
 struct Stream {
     bytes: VecDeque<u8>,
-    /// True after the writer has closed its half.
+    /// True after the writer has ended this direction, or after the connection was cut.
     ended: bool,
     /// True after the reader has handled the end of the stream.
     eof_handled: bool,
@@ -477,8 +477,8 @@ impl Pair {
         panic!("the endpoints exchange output without end");
     }
 
-    /// Steps until nothing happens, then moves time to the next deadline, at most `limit` times. Returns the
-    /// number of deadlines.
+    /// Steps until nothing happens, and then moves time to the next deadline. Does this for at most `limit` deadlines,
+    /// and returns their number.
     pub fn drive_through(&mut self, limit: usize) -> usize {
         for passed in 0..limit {
             self.drive();
@@ -532,7 +532,7 @@ fn act(end: &mut End, stream: &mut Stream, cap: usize) -> bool {
     busy
 }
 
-/// Reads once.
+/// Reads once, or handles the end of the stream. Returns false if there was neither.
 fn hear(end: &mut End, stream: &mut Stream, cap: usize) -> bool {
     let len = stream.bytes.len().min(cap);
     if len > 0 {
