@@ -77,14 +77,15 @@ fn s10_4_a_turn_inflates_no_more_than_its_budget() {
             assert!(turns.whole == data && turns.messages == 1);
             assert!(turns.data.iter().all(|len| *len <= budget as usize), "{budget}");
 
-            // A whole message is delivered in its last turn. It takes about as many turns as chunks.
+            // A message that is delivered whole arrives in the last turn. It needs about as many turns as a message in
+            // chunks.
             let mut conn = open(role, Config::new());
             let whole = self::turns(&mut conn, &wire, budget);
             assert!(whole.whole == data);
             let least = data.len().div_ceil(budget as usize);
             assert!((least..=2 * least + 1).contains(&whole.data.len()), "{budget}: {}", whole.data.len());
         }
-        // One turn is enough with a large budget and without one.
+        // One turn is enough with a large budget and with the largest.
         for budget in [4_000_000, u32::MAX] {
             assert_eq!(turns(&mut open(role, Config::new()), &wire, budget).data, [data.len()]);
         }
@@ -134,7 +135,7 @@ fn s10_4_all_messages_of_a_turn_share_the_budget() {
     assert_eq!(turns(&mut open(Role::Server, Config::new()), &wire, 1).data, [200_000]);
 }
 
-/// A budget may pause anywhere: in fragments, between Pings, inside text, and in borrowed memory.
+/// A budget may pause the connection anywhere: in fragments, between Pings, inside text, and in borrowed memory.
 #[test]
 fn s7692_7_2_2_any_budget_gives_the_same_events() {
     let text = words(3000);
@@ -238,7 +239,7 @@ fn seen(
 
 /// A connection is paused only while it can progress without reading.
 #[test]
-fn s7692_7_2_2_paused_means_that_polling_makes_progress() {
+fn s7692_7_2_2_a_connection_is_paused_only_while_polling_makes_progress() {
     let wire = compressed(Role::Client, Opcode::Binary, true, &deflated(&noise(5000)));
     let mut conn = open(Role::Server, Config::new());
     assert!(!conn.must_poll_again());
@@ -312,7 +313,7 @@ fn s7692_7_2_2_bytes_read_while_paused_are_decoded_later() {
     }
 }
 
-/// A driver must report the end of the stream only after the pause, because it would lose the paused data.
+/// A driver must report the end of the stream after the pause. During the pause, the report would lose the paused data.
 #[test]
 fn s7_1_5_the_end_is_reported_after_the_pause() {
     let wire = compressed(Role::Client, Opcode::Binary, true, &deflated(&[0; 100_000]));

@@ -139,7 +139,8 @@ fn s7692_6_1_a_message_that_compression_does_not_shorten_is_sent_uncompressed() 
                         let said = format!("{role:?} {takeover} level {level} {way:?}: {len}");
                         assert_eq!(frame.header.rsv, 0, "{said}");
                         assert!(frame.payload == data, "{said}");
-                        // A text after it is still compressed, except at level 0, which never shortens data.
+                        // A text after the random data is still compressed. Level 0 is the exception, because it never
+                        // shortens data.
                         let text = text(300 + len / 100);
                         let frame = sent(&mut end, way, &text);
                         assert_eq!(frame.header.rsv == RSV1, level > 0, "{said}");
@@ -182,8 +183,8 @@ fn s7692_6_1_compression_never_makes_a_whole_message_longer() {
 
 #[test]
 fn s7692_6_1_a_message_is_compressed_if_that_makes_it_shorter() {
-    // The expected size is that of a compressor without earlier data. Some lengths are just below and some just above
-    // the shortest length that compression reduces.
+    // The expected payload is that of a compressor without earlier data. Compression shortens the long texts of this
+    // test, but not the short ones.
     for level in [1, 4, 6, 9] {
         let mut compressed = 0;
         for len in 0..200 {
@@ -250,7 +251,8 @@ fn s7692_7_2_2_uncompressed_messages_between_compressed_ones_keep_the_context() 
 
 #[test]
 fn s7692_7_2_1_messages_after_a_fallback_refer_only_to_data_of_the_peers_window() {
-    // Each message contains the previous one, which was sent either compressed or uncompressed.
+    // About every second message contains the beginning of the previous message, which was sent either compressed or
+    // uncompressed.
     for level in 1..=9 {
         for bits in [9, 15] {
             let mut end = Scenario::server().config(config(level, 0)).deflate(agreed(true, bits)).open();
@@ -464,7 +466,7 @@ fn s7692_6_1_a_queue_of_fixed_size_needs_no_spare_space_for_whole_messages() {
                 assert!(inflaters.read(&frames[0]) == *data, "{role:?} level {level}, {round}");
             }
             assert_eq!(end.conn.send_binary(&random(1001, 3)), Err(SendError::TooLarge));
-            // A compressed fragment may grow and cannot fall back, so it needs more space.
+            // A compressed fragment may become longer than its data, so it needs more space.
             assert_eq!(
                 end.conn.send_fragment(MessageKind::Binary, &random(1000, 4), false),
                 Err(SendError::TooLarge)

@@ -1,8 +1,8 @@
 //! Frames: reserved bits, opcodes, lengths and masks (RFC 6455 sections 5.1 to 5.3), and the rules of control
 //! frames (section 5.5).
 //!
-//! Each refusal is checked at several sizes of reads: the connection fails once, sends one Close with the error's
-//! code, and processes nothing afterwards. Limits are tested in `limits.rs`, every start of a frame in
+//! Each refusal is checked at several sizes of reads: the connection fails once, sends one Close with the error's code,
+//! and processes nothing afterwards. Limits are tested in `limits.rs`, and every start of a frame is tested in
 //! `tests/exhaustive/headers.rs`.
 
 use std::collections::HashSet;
@@ -131,7 +131,7 @@ fn s5_2_a_sender_uses_the_shortest_length() {
         {
             let mut end = Scenario::of(role).open();
             end.conn.send_binary(&vec![1; len]).unwrap();
-            // `send` takes ownership and encodes its frame in another function.
+            // `send` takes ownership of the message, and encodes the frame in another function.
             end.write_all();
             end.conn.send(vec![1; len]).unwrap();
             end.write_all();
@@ -287,8 +287,8 @@ fn s5_3_the_mask_restarts_with_each_frame_at_any_split() {
         [0, 1, 2, 3, 4, 5, 31, 126, 300].map(|len| (0..len).map(|i| i as u8).collect()).into();
     let mut wire = Vec::new();
     for message in &messages {
-        // The message is sent whole, and with a first fragment of three bytes, which changes the alignment of the
-        // mask.
+        // Each message is sent twice: whole, and in two fragments. The first fragment has three bytes, which changes
+        // the alignment of the mask.
         wire.extend(frame(Role::Client, Opcode::Binary, true, message));
         let (head, tail) = message.split_at(message.len().min(3));
         wire.extend(frame(Role::Client, Opcode::Binary, false, head));

@@ -1,8 +1,8 @@
 //! An [`Inbox`]: reading, delivering a message in place, taking it without a copy, and releasing memory.
 //!
 //! A message that fits the read buffer stays where it arrived, even while it is incomplete. Taking a message may take
-//! the buffer as well. These tests check that reads of any size give the same messages, that memory is
-//! bounded and that no partial message is lost. Heap is measured in `tests/memory/`.
+//! the buffer as well. These tests check that reads of any size give the same messages, that memory is bounded and that
+//! no partial message is lost. The tests in `tests/memory/` measure heap memory.
 
 use std::time::Duration;
 
@@ -21,14 +21,14 @@ const LENGTHS: [usize; 12] = [0, 1, 125, 126, 5000, 16_376, 16_384, 16_448, 40_0
 
 fn payload(len: usize) -> Vec<u8> {
     let mut text = "plain text, κόσμε 𝄞 €; ".bytes().cycle().take(len).collect::<Vec<_>>();
-    // If the length cuts the last code point, ASCII characters replace its bytes.
+    // If the length cuts the last code point, ASCII characters replace the bytes of this code point.
     let whole = std::str::from_utf8(&text).map_or_else(|error| error.valid_up_to(), str::len);
     text.truncate(whole);
     text.resize(len, b'!');
     text
 }
 
-/// Reads `wire` into the inbox in pieces of at most `most` bytes, and passes each result to `see`.
+/// Reads `wire` into the inbox in pieces of at most `most` bytes. After each piece, calls `see` until it returns false.
 fn feed(
     conn: &mut Connection,
     inbox: &mut Inbox,
@@ -166,7 +166,7 @@ fn s8_1_poll_message_leaves_the_error_of_an_invalid_text_to_poll() {
 
 #[test]
 fn s8_1_a_code_point_may_span_two_reads() {
-    // A short message is validated when it is complete, a long one after each read.
+    // A short message is validated when it is complete, and a long message is validated after each read.
     for spaces in [0, 20_000] {
         let spaces = vec![b' '; spaces];
         for (reads, valid) in [
@@ -229,8 +229,8 @@ fn a_partial_message_restarts_the_idle_timer_and_is_not_released() {
     assert!(conn.buffered_amount() > 0, "the idle connection was not closed");
 }
 
-/// Receives a message in two parts. Between them the inbox releases unused memory, or serves another connection
-/// if it is empty.
+/// Receives a message in two parts. After each part, the inbox releases its unused memory. In one of the runs, an empty
+/// inbox is first replaced by an inbox that another connection has used.
 fn in_two(role: Role, opcode: Opcode, data: &[u8], cut: usize) {
     let wire = frame(role.peer(), opcode, true, data);
     let what = format!("{role:?} {opcode:?} {} cut at {cut} of {}", data.len(), wire.len());
@@ -356,7 +356,7 @@ fn taking_a_message_leaves_the_next_one_in_place() {
 
 #[test]
 fn a_buffer_is_reused_after_all_its_messages_are_dropped() {
-    // The first message is delivered from the read buffer, the second is gathered.
+    // Messages of the first length are delivered from the read buffer. Messages of the second length are gathered.
     for len in [20_000, 200_000] {
         let (mut conn, mut inbox) = (connection(Role::Server, Config::new()), Inbox::empty());
         let wire = frame(Role::Client, Opcode::Binary, true, &payload(len));
@@ -386,7 +386,7 @@ fn s10_4_an_inbox_holds_at_most_twice_the_arrived_bytes_and_64_kib() {
         for most in [100, 1500, 16_384, usize::MAX] {
             let (mut conn, mut inbox) = (connection(Role::Server, Config::new()), Inbox::empty());
             let wire = frame(Role::Client, Opcode::Binary, true, &payload(len));
-            // The header announces a much longer message than what arrives.
+            // The header announces far more bytes than arrive.
             let wire =
                 [&wire[..1], &[0xFF], &announced.to_be_bytes(), &wire[wire.len() - len - 4..]].concat();
             let mut arrived = 0;
@@ -400,7 +400,7 @@ fn s10_4_an_inbox_holds_at_most_twice_the_arrived_bytes_and_64_kib() {
                 let held = inbox.capacity();
                 assert!(held <= 2 * arrived + (64 << 10), "{held} bytes for {arrived}, reads of {most}");
             }
-            // After `release_idle`, a message that waits for its rest holds less memory.
+            // After `release_idle`, an incomplete message holds less memory.
             inbox.release_idle();
             assert!(inbox.capacity() <= 2 * arrived + 1024, "{} bytes for {arrived}", inbox.capacity());
         }
@@ -463,7 +463,7 @@ fn s10_4_a_partial_message_does_not_keep_the_memory_of_a_larger_one() {
         let held = inbox.capacity();
         assert!(held <= 2 * 1000 + 1024 && inbox.spare() == 0, "{held} bytes are held");
         assert_eq!(before - held, spare);
-        // Releasing again frees nothing more, and the part is kept.
+        // A second release frees nothing more, and keeps the partial message.
         inbox.release_idle();
         assert_eq!(inbox.capacity(), held);
         let rest = fragment(Opcode::Continuation, true, 100_000);
@@ -479,7 +479,8 @@ fn s10_4_a_partial_message_does_not_keep_the_memory_of_a_larger_one() {
     }
 }
 
-/// Reads `wire` into an inbox with `memory` bytes in reads of the lengths that `next` returns, and returns the events.
+/// Reads `wire` into an inbox with `memory` bytes, and returns the events. `next` returns the maximum length of each
+/// read.
 fn events_of_slices(
     role: Role,
     memory: usize,
@@ -533,7 +534,7 @@ fn s5_6_slices_of_any_length_and_reads_of_any_length_give_the_same_events() {
             }
         }
         for first in 0..wire.len() {
-            // One read up to `first`, and one with the rest, as far as they fit.
+            // The first read has at most `first` bytes. Each later read has as many bytes as fit.
             let (mut lengths, mut random) = ([first.max(1)].into_iter(), 7_usize);
             let found = events_of_slices(role, 200, &wire, || lengths.next().unwrap_or(usize::MAX)).unwrap();
             assert_eq!(found, expected, "{role:?}, the first read has {first} bytes");

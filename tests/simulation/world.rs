@@ -13,7 +13,8 @@ use crate::end::{End, Memory, Reading, Setup};
 use crate::network::Pipe;
 use crate::support::cuts::Xorshift;
 
-/// Maximum number of steps of a phase. No run needs more.
+/// Maximum number of steps until both endpoints are at rest, and again until both connections have ended. No run needs
+/// more.
 const MAX_STEPS: usize = 100_000;
 
 /// Number of times that each kind of event happened, in all runs and at both endpoints. The test fails if a kind never
@@ -51,7 +52,7 @@ pub struct World<'m> {
     closing_since: [Option<Instant>; 2],
     /// Maximum number of bytes in flight in one direction.
     window: usize,
-    /// Time that each byte is in flight.
+    /// Minimum time that a byte is in flight.
     latency: Duration,
     /// Number of Pings and Pongs of the applications. Each payload contains this number.
     count: u64,
@@ -404,7 +405,7 @@ impl<'m> World<'m> {
             if self.ends.iter().all(End::is_over) && self.ends.iter().all(End::has_applied_all) {
                 return;
             }
-            // An endpoint may learn that its peer has ended only from the end of the stream.
+            // Sometimes only the end of the stream tells an endpoint that its peer has ended.
             assert!(
                 self.pass_to_next(Duration::from_secs(3600)),
                 "nothing is due, but the connections are not closed"

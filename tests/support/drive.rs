@@ -179,9 +179,9 @@ impl<O: WriteQueue, M: MessageBuffer> Habits<O, M> for Echo {
 
 /// Runs `machine` over `input`, split by `cuts`, to the end of the stream.
 ///
-/// Checks rules that must hold for every input. If one is violated, the error describes the violation. The rules are:
-/// no event follows a Close or a failure, chunks form messages, all input is consumed, the events end with one
-/// `Closed`, and the requests to the transport are right.
+/// Checks rules that must hold for every input. If a rule is violated, the error describes the violation. The rules
+/// are: no event follows a Close or a failure, chunks form messages, all input is consumed, and the events end with one
+/// `Closed`. The connection must also request the right actions of the transport.
 pub fn drive<O: WriteQueue, M: MessageBuffer>(
     machine: &mut Connection<O>,
     message: &mut M,
@@ -313,7 +313,7 @@ fn outcome<O: WriteQueue>(
 struct Recorder {
     form: Form,
     drain: Drain,
-    /// Number of events except chunks inside a message, whose number depends on the splits.
+    /// Number of events. Chunks inside a message are not counted, because their number depends on the splits.
     count: usize,
     events: Events,
     error: Option<ProtocolError>,
