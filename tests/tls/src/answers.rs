@@ -1,5 +1,5 @@
-//! Answers that a session sends although the application sends nothing: to key updates of TLS 1.3, and to
-//! renegotiations of TLS 1.2. Only native-tls sends them.
+//! A session of native-tls answers key updates of TLS 1.3 and renegotiations of TLS 1.2, even if the application sends
+//! nothing. These tests check that the answers leave the client. A session of rustls sends no such answers.
 
 use std::io::{BufRead, BufReader, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -235,7 +235,7 @@ const DATA: u8 = 23;
 
 /// Copies bytes between a client and the server at `address`. After the first record with data, sends the types of the
 /// client's records to `types`. If `held` is `Some`, the answers of the server in a renegotiation wait for a message on
-/// it.
+/// `held`.
 fn forward(listener: &TcpListener, address: &str, types: &Sender<u8>, mut held: Option<Receiver<()>>) {
     let mut client = listener.accept().unwrap().0;
     let mut server = TcpStream::connect(address).unwrap();

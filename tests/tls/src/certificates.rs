@@ -23,7 +23,8 @@ use crate::identity::{Authority, Identity, Tls, expired, for_clients, localhost,
 enum Peer {
     /// A server of hybi with this configuration.
     Tls(Arc<ServerConfig>),
-    /// The server reads the first bytes of the client, and sends these bytes. It then closes, if the flag is true.
+    /// The server reads the first bytes of the client, and then sends the bytes of this variant. If the flag is true,
+    /// the server then closes.
     Raw(&'static [u8], bool),
 }
 

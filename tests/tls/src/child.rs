@@ -27,7 +27,7 @@ pub fn variable(name: &str) -> String {
 pub struct TempFile(PathBuf);
 
 impl TempFile {
-    /// Returns the file with this content. With `None` there is no file yet.
+    /// Creates the file with this content. With `None`, no file is created yet.
     pub fn new(name: &str, content: Option<&str>) -> Self {
         let path = std::env::temp_dir().join(format!("hybi-tls-{}-{name}", std::process::id()));
         if let Some(content) = content {

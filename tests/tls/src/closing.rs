@@ -1,5 +1,5 @@
-//! How connections over TLS end: with `close_notify`, without it, and after violations of TLS. The clients use both
-//! libraries. The peers use the streams of rustls.
+//! How connections over TLS end: with `close_notify`, without it, and after violations of TLS. The tests run with
+//! clients of both libraries. The peers use the streams of rustls.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -275,7 +275,7 @@ fn a_stream_in_non_blocking_mode_reports_that_it_is_not_ready() {
 fn is_stream<S: Stream + Send>() {}
 
 #[test]
-fn the_stream_of_a_client_and_that_of_a_server_can_be_used_by_two_threads() {
+fn the_streams_of_a_client_and_of_a_server_can_be_moved_to_another_thread() {
     is_stream::<ClientStream>();
     is_stream::<TlsStream<TcpStream>>();
     is_stream::<TlsStream<TlsStream<TcpStream>>>();

@@ -13,8 +13,8 @@ use hybi::adapters::{futures_io, tokio as on_tokio};
 use crate::child::{self, TempFile};
 use crate::identity::Authority;
 
-/// Starts a server for `connections` clients, whose certificate `authority` has issued. Returns its URL, and how many
-/// clients have connected.
+/// Starts a server for `connections` clients. `authority` issues the certificate of the server. Returns the URL, and a
+/// thread that returns how many clients have connected.
 fn serve(authority: &Authority, connections: usize) -> (String, thread::JoinHandle<usize>) {
     let acceptor = authority.issue("localhost").acceptor();
     serve_with(connections, move |stream| {
@@ -112,7 +112,7 @@ mod with_rustls {
     use super::{Authority, Server, TempFile, child, serve_with};
 
     #[test]
-    fn the_provider_of_a_feature_is_used_and_a_default_provider_of_the_process_comes_first() {
+    fn a_default_provider_of_the_process_replaces_the_provider_of_a_feature() {
         child::run("defaults::with_rustls::installs_a_provider", &[]);
     }
 

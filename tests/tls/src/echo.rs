@@ -154,7 +154,7 @@ fn a_client_and_a_server_echo_on_smol() {
     });
 }
 
-/// Both ends send before they receive, so both directions are congested.
+/// Each end sends in one task and receives in another, so that both directions become congested.
 #[test]
 fn the_halves_on_tokio_exchange_messages_while_both_directions_are_congested() {
     const MESSAGES: u32 = if cfg!(debug_assertions) { 20_000 } else { 1_000_000 };

@@ -14,7 +14,7 @@ const MESSAGES: u32 = if cfg!(debug_assertions) { 20_000 } else { 1_000_000 };
 /// How long a test may take.
 const TIME_LIMIT: Duration = Duration::from_secs(300);
 
-/// Sends numbered messages. Batches make the writes large.
+/// Sends numbered messages. Messages of a batch are written together, which makes the writes large.
 fn send(mut writer: Writer, batch: u32) {
     for n in 0..MESSAGES {
         let message = n.to_le_bytes().to_vec();
@@ -34,7 +34,7 @@ fn receive(reader: &mut Reader, pauses: u32) {
     }
 }
 
-/// Runs `test` in a thread. Fails if it does not end in time.
+/// Runs `test` in a thread. Fails if `test` does not end in time.
 pub fn in_time(test: impl FnOnce() + Send + 'static) {
     let (done, wait) = channel();
     let running = thread::spawn(move || {

@@ -14,7 +14,7 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 
-/// The number of authorities that were made. The names of the authorities contain it, so that they differ.
+/// The number of authorities that were made. The name of each authority contains a different number.
 static MADE: AtomicUsize = AtomicUsize::new(0);
 
 /// A certificate authority.
@@ -127,7 +127,7 @@ impl Authority {
         self.connector_builder().build().unwrap()
     }
 
-    /// Returns both libraries, as clients that trust this authority.
+    /// Returns a client configuration for each library. Both trust this authority.
     #[cfg(feature = "rustls")]
     pub fn both(&self) -> [Tls; 2] {
         [Tls::Rustls(self.client()), Tls::Native(self.connector())]
@@ -194,7 +194,7 @@ impl Identity {
         Arc::new(builder.with_single_cert(self.chain, self.key).unwrap())
     }
 
-    /// Returns the configuration of a server that requires certificates of clients, issued by `authority`.
+    /// Returns the configuration of a server that requires client certificates which `authority` has issued.
     pub fn server_for_clients_of(self, authority: &Authority) -> Arc<ServerConfig> {
         let provider = Arc::new(ring::default_provider());
         let roots = Arc::new(authority.roots());
@@ -214,7 +214,7 @@ impl Identity {
     }
 }
 
-/// Returns the configurations of a client and a server that trust each other, for the host `localhost`.
+/// Returns the configurations of a client, and of a server that the client trusts, for the host `localhost`.
 #[cfg(feature = "rustls")]
 pub fn localhost() -> (Arc<ClientConfig>, Arc<ServerConfig>) {
     let authority = Authority::new();
@@ -236,7 +236,7 @@ pub fn for_clients(params: &mut CertificateParams) {
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
 }
 
-/// Returns clients with both libraries, each with the configuration of a server that it trusts, for the host
+/// For each library, returns a client and the configuration of a server that the client trusts. The host is
 /// `localhost`.
 #[cfg(feature = "rustls")]
 pub fn both_on_localhost() -> [(Tls, Arc<ServerConfig>); 2] {

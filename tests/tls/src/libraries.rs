@@ -174,8 +174,8 @@ fn client<S>(tls: WrappedStream<S>) -> WebSocket<S> {
     )
 }
 
-/// The number of messages. Together they are larger than the socket buffers. Each one is smaller than a TLS record, so
-/// a write that fails accepts no byte of it.
+/// The number of messages. Together they are larger than the socket buffers. Each message is smaller than a TLS record,
+/// so a write that fails accepts no byte of the message.
 const MESSAGES: usize = 8000;
 
 /// Runs a peer that pauses its reads, so that writes time out and Pings become due meanwhile. All messages must arrive
@@ -196,7 +196,7 @@ fn stall<A: Debug + Send + 'static, B: Debug>(near: WrappedStream<A>, far: Wrapp
     let (_never, wait) = channel::<()>();
     for n in 0..MESSAGES {
         if n % (MESSAGES / 4) == 0 {
-            // While the sender waits for space to write, it reads this message. After it no input arrives, so a Ping
+            // While the sender waits for space to write, it reads this message. No other input arrives, so a Ping
             // becomes due.
             ws.send_text("go on").unwrap();
             wait.recv_timeout(Duration::from_millis(200)).unwrap_err();
@@ -234,7 +234,7 @@ fn the_peer_of_a_server_reads_close_notify() {
     let serving = thread::spawn(move || server(wrap_openssl(near), Config::new()).wait_closed().unwrap());
     far.write_all(b"\x88\x82\0\0\0\0\x03\xe8").unwrap();
     let mut rest = Vec::new();
-    // Without `close_notify` this is an error: "unexpected eof while reading".
+    // Without `close_notify` this read would fail with "unexpected eof while reading".
     far.read_to_end(&mut rest).unwrap();
     assert_eq!(rest, b"\x88\x02\x03\xe8");
     far.shutdown().unwrap();

@@ -17,7 +17,7 @@ use crate::identity::Authority;
 const CLEAN: Outcome = Outcome::Clean { code: CloseCode::NORMAL };
 const LENGTHS: [usize; 6] = [0, 1, 1000, 16 << 10, 17 << 10, 1 << 20];
 
-/// Returns a connector and an acceptor that trust each other, for the host `localhost`.
+/// Returns a connector, and an acceptor that the connector trusts, for the host `localhost`.
 fn localhost() -> (native_tls::TlsConnector, native_tls::TlsAcceptor) {
     let authority = Authority::new();
     (authority.connector(), authority.issue("localhost").acceptor())
@@ -160,7 +160,7 @@ fn a_client_sends_close_notify() {
         tls.read_exact(&mut close).unwrap();
         tls.write_all(b"\x88\x02\x03\xe8").unwrap();
         tls.shutdown().unwrap();
-        // Without `close_notify` this is an error: "unexpected eof while reading".
+        // Without `close_notify` this read would fail with "unexpected eof while reading".
         tls.read(&mut [0; 100]).unwrap()
     });
     ws.close(CloseCode::NORMAL, "").unwrap();

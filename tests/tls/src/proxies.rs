@@ -1,7 +1,7 @@
 //! Proxies with TLS: to the server inside the tunnel, to the proxy, and both.
 //!
-//! The proxy and the server are one thread: after the tunnel is open, the proxy is the server. The two have
-//! certificates of different authorities.
+//! One thread is both the proxy and the server: when the tunnel is open, the proxy continues as the server. The proxy
+//! and the server have certificates of different authorities.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -82,7 +82,7 @@ impl Write for CutStream {
     }
 }
 
-/// A connection, or TLS over one.
+/// A connection, or TLS over a connection.
 trait Io: Read + Write + Send {
     fn close_write(&mut self) -> io::Result<()>;
 }
@@ -147,7 +147,7 @@ fn both<R>(tls: &Tls, client: AnyClient<R>) -> AnyClient<R> {
     tls.configure_proxy(tls.configure(client))
 }
 
-/// One way to the server.
+/// One way to reach the server: the scheme of the proxy, and the URL of the server.
 #[derive(Clone, Copy)]
 struct Way {
     proxy: &'static str,
@@ -164,7 +164,7 @@ const WAYS: [Way; 5] = [
 
 const TLS_IN_TLS: Way = WAYS[2];
 
-/// Sends messages and compares the answers, also one that is longer than a TLS record.
+/// Sends messages, and compares the answers. One of the messages is longer than a TLS record.
 macro_rules! talk {
     ($ws:ident, $way:ident, $left:ident $(, $wait:ident)?) => {
         // A connection that will be cut may open, but sends no messages.
@@ -212,7 +212,7 @@ impl Way {
         Ok(())
     }
 
-    /// Calls `connect` with the proxy, while a thread serves.
+    /// Calls `connect` with the proxy, while a thread runs the proxy and the server.
     fn run<T>(self, left: usize, falls_silent: bool, connect: impl FnOnce(Proxy) -> T) -> T {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("{}://u:p@localhost:{}", self.proxy, listener.local_addr().unwrap().port());
@@ -271,7 +271,7 @@ fn echo<S: Stream>(mut ws: net::WebSocket<S>) {
 }
 
 #[test]
-fn each_way_through_a_proxy_opens_in_each_adapter() {
+fn a_websocket_opens_through_each_proxy_in_each_adapter() {
     for (way, tls) in WAYS.into_iter().flat_map(|way| CONFIGS.trusts_both.iter().map(move |tls| (way, tls))) {
         for error in way.connect_all(tls, usize::MAX, None) {
             assert!(error.is_none(), "{} {}: {error:?}", way.proxy, way.url);
@@ -320,7 +320,7 @@ fn a_client_certificate_is_shown_to_the_server_and_not_to_the_proxy() {
             assert!(error.to_string().contains("Client::proxy_tls"), "{error}");
         }
     }
-    // Other proxies see no TLS handshake.
+    // An `http` proxy has no TLS handshake with the client, so it cannot ask for the certificate.
     let http = client.clone().proxy(Proxy::url("http://127.0.0.1:1").unwrap());
     assert!(matches!(http.connect(url), Err(ConnectError::Connect(_))));
 
@@ -366,7 +366,7 @@ fn a_client_certificate_is_shown_to_the_server_and_not_to_the_proxy() {
     }
 }
 
-/// A program that pins the certificate of the server must not see that of the proxy.
+/// A program that pins the certificate of the server must not see the certificate of the proxy.
 #[test]
 fn the_certificates_of_the_stream_are_those_of_the_server() {
     for tls in &CONFIGS.trusts_both {
@@ -386,7 +386,7 @@ fn the_certificates_of_the_stream_are_those_of_the_server() {
     }
 }
 
-/// One thread sends while the other receives, and both directions are full.
+/// One thread sends while the other receives, and both directions are congested.
 #[test]
 fn halves_for_threads_work_over_tls_in_tls() {
     const MESSAGES: usize = 2_000;
@@ -450,7 +450,7 @@ fn a_cut_at_any_byte_of_tls_is_a_typed_error() {
 }
 
 #[test]
-fn silence_at_any_byte_of_tls_names_the_stage() {
+fn the_error_of_a_deadline_names_the_stage_in_which_the_peer_fell_silent() {
     for (way, left, stage) in [
         (TLS_IN_TLS, 0, Stage::ProxyTls),
         (TLS_IN_TLS, 100, Stage::ProxyTls),

@@ -252,7 +252,7 @@ fn a_read_into_the_memory_of_a_session_can_fail_or_end() {
         let error = server.read_ciphertext(|to| Ok(to.len() + 1)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         assert_eq!(server.read_ciphertext(|to| network.read(to)).unwrap(), Some(5 + 5 + 17));
-        // There is plaintext to read.
+        // The plaintext must be read before more ciphertext is read.
         assert_eq!(server.read_ciphertext(|_| panic!("called")).unwrap(), None);
         assert_eq!(server.poll_plaintext(&mut [0; 10]), Ok(Some(5)));
         assert_eq!(server.read_ciphertext(|_| Ok(0)).unwrap(), Some(0));
@@ -262,7 +262,7 @@ fn a_read_into_the_memory_of_a_session_can_fail_or_end() {
 }
 
 #[test]
-fn a_session_takes_at_most_64_kib_before_its_ciphertext_has_left_it() {
+fn a_session_accepts_at_most_64_kib_until_its_ciphertext_is_removed() {
     for (mut client, mut server) in sessions() {
         let error = client.encrypt(&[IoSlice::new(b"early")]).unwrap_err();
         assert!(matches!(&error, TlsError::Failed(_)), "{error:?}");

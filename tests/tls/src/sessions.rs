@@ -1,5 +1,5 @@
-//! Rules of [`Session`] that hold for both libraries. Other tests check that a session is closed if it has agreed on an
-//! application protocol that no WebSocket can use.
+//! Rules of [`Session`] that hold for both libraries. The last two tests check that an endpoint closes a session with
+//! an application protocol that no WebSocket can use.
 
 use std::io::{IoSlice, Read};
 use std::net::{TcpListener, TcpStream};
@@ -73,7 +73,7 @@ fn a_server_with_early_data_is_refused() {
 }
 
 #[test]
-fn a_host_with_a_trailing_dot_is_the_host_without_it() {
+fn a_trailing_dot_of_a_host_is_ignored() {
     let authority = Authority::new();
     let config = authority.issue("localhost").server();
     for session in [

@@ -12,9 +12,9 @@ use rustls::ServerConnection;
 
 use crate::identity::both_on_localhost;
 
-/// The limit of the socket for one write, while it is slow.
+/// The maximum number of bytes in one read or write, while the socket is slow.
 const PIECE: usize = 2048;
-/// The times to read and to write each piece, while the socket is slow.
+/// The time to read one piece and the time to write one piece, while the socket is slow.
 const PIECE_TIMES: [Duration; 2] = [Duration::from_secs(9), Duration::from_millis(90)];
 
 /// A server with rustls at the other end of a socket on virtual time.
@@ -205,7 +205,7 @@ fn one_read_of_the_stream_is_one_read_of_the_socket() {
         let (mut stream, _, _) = ws.into_parts();
         {
             let mut peer = peer.lock().unwrap();
-            // Records that fill the buffer of each read to its end.
+            // These records fill the buffer of each read to its end.
             peer.tls.writer().write_all(&[7; 64 << 10]).unwrap();
             peer.send_ciphertext();
         }
