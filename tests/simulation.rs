@@ -7,9 +7,9 @@
 //! HYBI_SIM_SEED=17 cargo test --release --features deflate --test simulation -- --nocapture
 //! ```
 //!
-//! With `HYBI_SIM_SECONDS=30` the test runs new seeds for 30 seconds. The first seed is `HYBI_SIM_SEED`, or comes
-//! from the time of day. Without either variable the test always runs the same seeds: 300 in a debug build, and 3000
-//! in a release build.
+//! With `HYBI_SIM_SECONDS=30` the test runs new seeds for 30 seconds. The first seed is `HYBI_SIM_SEED`. Without this
+//! variable, it is the current time in microseconds. Without either variable the test always runs the same seeds: 300
+//! in a debug build, and 3000 in a release build.
 #![cfg(feature = "alloc")]
 #![allow(
     missing_docs,

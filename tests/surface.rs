@@ -141,8 +141,8 @@ macro_rules! cell {
     }};
 }
 
-/// Adds a row to the table. The input is a method with its arguments, and the kind of each cell: a word for a method
-/// that exists, or the number of the reason why the type has no such method.
+/// Adds a row to the table. The input is a method with its arguments, and the kind of each cell. The kind is a word if
+/// the type has the method. Otherwise it is the number of the reason why the method is missing.
 macro_rules! row {
     ($rows:ident, $method:ident $args:tt: $a:tt $b:tt | $c:tt $d:tt $e:tt | $f:tt $g:tt $h:tt) => {{
         let mut connection = connection();

@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// More than the buffers of TCP take.
+/// More bytes than the buffers of TCP take.
 const LEN: usize = 16 << 20;
 
 /// Starts a tunnel to a service, and returns a peer of the tunnel and the connection that the service has accepted.
@@ -27,7 +27,8 @@ async fn open() -> (ByteStream<ClientStream>, TcpStream) {
     let (address, target) = (listener.local_addr().unwrap(), service.local_addr().unwrap().to_string());
     tokio::spawn(async move {
         let (stream, peer): (TcpStream, SocketAddr) = listener.accept().await.unwrap();
-        // Its result is an error if the tunnel has broken off. The tests look at both ends instead.
+        // The result of `serve` is an error if the tunnel has broken off. The tests do not need it, because they look
+        // at both ends.
         let _ = tunnel::serve(stream, peer, &target).await;
     });
     let config = Config::new().max_message(u64::MAX).max_frame(u64::MAX);
@@ -41,7 +42,7 @@ async fn the_last_data_of_a_peer_reaches_a_slow_service_that_still_sends() {
     timeout(LIMIT, async {
         let (mut peer, mut service) = open().await;
         let (mut reading, mut writing) = service.split();
-        // The service sends all the time, so the tunnel notices at once that it can send nothing more.
+        // The service sends all the time, so the tunnel notices at once when it can send nothing more to the peer.
         let sending = async {
             while writing.write_all(&[7; 1000]).await.is_ok() {
                 tokio::task::yield_now().await;
@@ -78,7 +79,7 @@ async fn the_last_data_of_a_peer_reaches_a_slow_service_that_still_sends() {
 }
 
 #[tokio::test]
-async fn a_peer_that_breaks_off_resets_the_service() {
+async fn the_connection_to_the_service_is_reset_if_the_peer_breaks_off() {
     timeout(LIMIT, async {
         for code in [Some(CloseCode::GOING_AWAY), None] {
             let (mut peer, mut service) = open().await;

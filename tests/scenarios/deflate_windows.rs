@@ -47,7 +47,8 @@ fn s7692_7_1_windows_are_released_after_a_time_without_data() {
         end.advance_to(at(secs(60)));
         assert_eq!(holds(&end), (false, false));
         assert_eq!(end.conn.poll_timeout(), None);
-        // The peer's next message may still refer to its earlier data. Our next message refers to no earlier data.
+        // The peer's next message may still refer to the peer's earlier data. Our next message refers to no earlier
+        // data.
         let again = end.feed(&compressed(role.peer(), Opcode::Text, true, &HELLO_AGAIN));
         assert_eq!(again, [text("Hello")]);
         assert_eq!(holds(&end), (false, true));

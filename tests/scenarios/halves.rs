@@ -181,7 +181,7 @@ fn s5_4_a_thousand_connections_share_one_read_buffer() {
     const CONNECTIONS: usize = 1000;
     let mut dice = Dice::new(1);
     let mut buffer = vec![0; 16 << 10];
-    // Each connection has its own stream: messages of many sizes with Pings between.
+    // Each connection has its own stream: messages of many sizes with Pings inside them.
     let mut peers: Vec<Peer> = (0..CONNECTIONS)
         .map(|i| {
             let (mut wire, mut expected) = (Vec::new(), Vec::new());

@@ -40,8 +40,8 @@ fn s10_4_a_frame_over_the_limit_fails_at_its_header() {
                 let over = end.receive(Opcode::Binary, vec![1; limit as usize + 1]);
                 assert_eq!(over, [Seen::Failed(ProtocolError::FrameTooBig)]);
 
-                // Frames with exactly the limit are accepted any number of times. The limit does not apply to control
-                // frames, which may have 125 bytes.
+                // Frames whose length equals the limit are accepted any number of times. The limit does not apply to
+                // control frames, which may have 125 bytes.
                 let mut end = Scenario::of(role).config(config).open();
                 for _ in 0..3 {
                     assert_eq!(end.receive(Opcode::Binary, vec![1; limit as usize]).len(), 1);

@@ -78,7 +78,7 @@ fn s5_4_a_message_that_fills_its_memory_is_delivered_whole() {
         assert_eq!(end.receive_part(Opcode::Continuation, false, tail), []);
         assert_eq!(end.receive_part(Opcode::Continuation, true, ""), [text(&words)]);
     }
-    // A message that is complete in the input is delivered from there, and needs no memory.
+    // A message that is complete in the input is delivered from the input, and needs no memory.
     assert_eq!(end.receive(Opcode::Text, [b'x'; 300]), [text(&"x".repeat(300))]);
 }
 
@@ -199,7 +199,7 @@ fn s5_5_1_our_queued_close_in_borrowed_memory_answers_the_peers_close() {
 }
 
 #[test]
-fn s5_5_1_too_little_memory_still_closes_and_never_cuts_a_frame() {
+fn s5_5_1_a_connection_with_too_little_memory_closes_and_never_cuts_a_frame() {
     for role in ROLES {
         for space in [0, 1, 60, 130, 131, 200, 261] {
             for begun in [0, 1, 50, 130] {

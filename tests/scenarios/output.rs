@@ -1,8 +1,9 @@
 //! Output: the order of frames under partial writes, the high-water mark, and payloads that are not copied.
 //!
-//! Control frames overtake queued data but never split a frame that is partly written. A Close drops data that
-//! was not started. Some of these tests make random calls in random order, and compare the wire with a model. Writes
-//! that bypass the queue are tested in `write_through.rs`.
+//! Control frames overtake queued data but never split a frame that is partly written. After a received Close or a
+//! failure, our Close drops data that was not started if the transport is congested. Some of these tests make random
+//! calls in random order, and compare the written bytes with a model. Writes that bypass the queue are tested in
+//! `write_through.rs`.
 
 use std::collections::VecDeque;
 
@@ -16,7 +17,7 @@ use crate::pair::{Dice, End, Scenario, Seen, parse};
 
 const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
-/// Writes in pieces of `size` until nothing is left.
+/// Writes pieces of at most `size` bytes until the queue is empty.
 fn trickle(end: &mut End, size: usize) {
     while !end.write(size).is_empty() {}
 }
@@ -75,7 +76,7 @@ fn s5_5_control_frames_overtake_queued_frames_but_not_a_partly_written_one() {
     }
 }
 
-/// Returns the length of a frame of ours with `payload` bytes of payload.
+/// Returns the length of a frame that we send with `payload` bytes of payload.
 fn frame_len(role: Role, payload: usize) -> usize {
     let mut end = Scenario::of(role).open();
     end.conn.send(vec![0; payload]).unwrap();
@@ -162,7 +163,8 @@ fn s5_5_1_a_partly_written_pong_is_finished_before_the_close() {
                     let expected: &[&str] = match begun {
                         0 => &["close 1000"],
                         _ if begun < pong => &["pong first", "close 1000"],
-                        // The first Pong was written whole, so the transport accepts everything after it.
+                        // The first Pong was written whole, so the transport is not congested. Then the Close drops
+                        // nothing.
                         _ => &["pong first", "pong other", "text data", "close 1000"],
                     };
                     assert_eq!(end.sent(), expected, "{begun}");
@@ -276,7 +278,7 @@ fn s5_2_a_large_payload_of_a_server_is_not_copied() {
     trickle(&mut end, 1021);
     let payloads: Vec<_> = parse(Role::Server, &end.wire).into_iter().map(|sent| sent.payload).collect();
     assert!(payloads == [b"small".to_vec(), large.to_vec(), words.as_bytes().to_vec(), large.to_vec()]);
-    // The last reference is dropped when the payload is written.
+    // The connection drops its references to the payload when the payload is written.
     drop(large.clone());
     assert!(large.is_unique());
 }
@@ -325,7 +327,7 @@ fn s5_2_few_slices_receive_the_first_bytes_of_the_output() {
 }
 
 #[test]
-fn s5_2_a_write_count_above_the_output_counts_as_all_of_it() {
+fn s5_2_a_write_count_above_the_queued_bytes_counts_as_all_queued_bytes() {
     for role in ROLES {
         let mut end = Scenario::of(role).open();
         end.conn.transmitted(end.now, usize::MAX);
@@ -339,7 +341,7 @@ fn s5_2_a_write_count_above_the_output_counts_as_all_of_it() {
 }
 
 #[test]
-fn s5_6_a_prepared_message_can_be_sent_to_many() {
+fn s5_6_a_prepared_message_can_be_sent_to_many_peers() {
     for payload in [10, 10_000] {
         let news = Prepared::new(vec![9; payload]);
         for role in ROLES {
@@ -518,7 +520,7 @@ fn torture<O: WriteQueue>(
 }
 
 #[test]
-fn s5_4_anything_in_any_order_gives_whole_frames_in_order() {
+fn s5_4_random_calls_give_whole_frames_in_order() {
     for seed in 0..1000 {
         for role in ROLES {
             let config = Config::new().high_water([100, 5000, 1 << 20][seed as usize % 3]);
@@ -530,7 +532,7 @@ fn s5_4_anything_in_any_order_gives_whole_frames_in_order() {
 }
 
 #[test]
-fn s5_4_anything_in_any_order_gives_whole_frames_in_borrowed_memory() {
+fn s5_4_random_calls_give_whole_frames_in_borrowed_memory() {
     for seed in 0..1000 {
         for role in ROLES {
             let mut memory = vec![0; [131, 145, 163, 420, 6000][seed as usize % 5]];

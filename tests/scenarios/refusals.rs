@@ -100,7 +100,7 @@ fn s5_5_1_closed_is_reported_before_every_other_reason() {
                 }
                 assert_eq!(end.conn.sender().can_send(), Err(SendError::Closed));
                 assert_eq!((end.conn.buffered_amount(), end.conn.sent()), before);
-                // A refusal with `Closed` also causes no `Writable` event later.
+                // A refusal with `Closed` causes no later `Writable` event.
                 assert!(!end.poll().contains(&crate::pair::Seen::Writable));
             }
         }

@@ -1,8 +1,8 @@
 //! Messages that are written directly to the transport instead of being queued.
 //!
-//! The wire must be the same as with queued messages, for any number of bytes that the transport accepts. All other
-//! bytes are queued. These tests also check that a server's payload is not copied, and that queued frames are written
-//! first.
+//! The transport may accept any number of bytes, and the remaining bytes are queued. The written bytes must be the same
+//! as with queued messages. These tests also check that a server's payload is not copied, and that queued frames are
+//! written first.
 
 use hybi::frame::Opcode;
 use hybi::{CloseCode, Config, Message, MessageKind, Role, SendError};

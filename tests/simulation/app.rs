@@ -95,7 +95,7 @@ impl App {
         }
     }
 
-    /// Sends a fragment of a message, the first or the next.
+    /// Sends the first or the next fragment of a message.
     pub fn say_part(
         &mut self,
         half: &mut impl SendingHalf,
@@ -131,7 +131,7 @@ impl App {
             Ok(()) => assert!(!open, "a message was accepted inside a fragmented one"),
             Err(SendError::Blocked) => self.blocked = true,
             Err(SendError::MessageOpen) => assert!(open),
-            // The caller checks that closing has begun, because it knows the state.
+            // The caller knows the state, and checks that closing has begun.
             Err(SendError::Closed) => {}
             Err(error) => panic!("{error}"),
         }

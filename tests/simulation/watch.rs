@@ -20,7 +20,7 @@ pub struct Watch {
     role: Role,
     /// Whether the endpoint may compress messages.
     deflate: bool,
-    /// Header of the current frame, followed by its payload if it is a control frame.
+    /// The bytes of an incomplete header, or the written part of a control frame's payload.
     bytes: Vec<u8>,
     /// First byte and masking key, if the header is complete.
     frame: Option<(u8, [u8; 4])>,
@@ -112,7 +112,7 @@ impl Watch {
         // RFC 6455 5.2: the length has its shortest form.
         assert_eq!(wire::head(first, len, key), self.bytes);
         if let Some(key) = key {
-            // RFC 6455 5.3: a fresh key for each frame.
+            // RFC 6455 5.3: each frame has a fresh key.
             assert_ne!(key, self.last_key, "a masking key was used again");
             self.last_key = key;
         }

@@ -7,8 +7,8 @@ use std::fmt;
 
 /// Maximum length of an input that is cut in two at every place.
 const EVERY_PLACE: usize = 4 << 10;
-/// A longer input is cut in two at each of its first and last places, and at places between. There are this many places
-/// of each of the three kinds.
+/// The number of places at the beginning of a longer input at which the input is cut in two. There are as many places
+/// at its end, and as many in between.
 const PLACES: usize = 64;
 /// The number of pseudo-random splits of each input.
 const RANDOM: usize = 32;

@@ -15,7 +15,7 @@ use super::drive::{
 };
 use super::wire;
 
-/// Maximum length of an input that is also run without an allocator.
+/// Maximum length of an input that is also run on borrowed memory of many lengths.
 const LENT: usize = 4 << 10;
 /// Length of a read buffer that is too small for most messages. The longest header has 14 bytes.
 const SMALL: usize = 16;
@@ -221,8 +221,8 @@ struct Sent {
 }
 
 impl Sent {
-    /// Reads the output. Fails on anything but Pongs and a Close at the end, well-formed and masked as the role
-    /// requires.
+    /// Reads the output. Fails if the output has other frames than Pongs and a Close at the end. Also fails if a frame
+    /// is malformed, or is not masked as the role requires.
     fn of(role: Role, run: &Run) -> Result<Self, String> {
         let mut sent = Self { pongs: Vec::new(), close: None };
         for frame in wire::decode(&run.out)? {

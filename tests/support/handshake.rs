@@ -1,7 +1,8 @@
 //! Runs the vectors of `handshake_server.jsonl` and `handshake_client.jsonl`, and the negotiation cases of
 //! `deflate.jsonl`.
 //!
-//! Each case is run at every split of its input. The outcome must match the case, and must not depend on the split.
+//! Each case is run at each split that `cuts::plan` returns. The outcome must match the case, and must not depend on
+//! the split.
 
 use hybi::handshake::*;
 use serde_json::{Map, Value, json};

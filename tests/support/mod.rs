@@ -1,8 +1,8 @@
 //! Helpers that several test targets share.
 //!
-//! `case`, `frames`, `handshake` and `inflate` run the vectors of `tests/vectors/`. `cuts` splits an input,
-//! `drive` runs a connection over it, and `wire` encodes frames independently of the crate. `deflate.rs`,
-//! `heap.rs` and `pair.rs` are not modules of this one: targets include them by path.
+//! `case`, `frames`, `handshake` and `inflate` run the vectors of `tests/vectors/`. `cuts` splits an input, `drive`
+//! runs a connection over it, and `wire` encodes frames independently of the crate. Targets include `deflate.rs`,
+//! `heap.rs` and `pair.rs` by path.
 #![allow(dead_code, unreachable_pub, reason = "each target uses a part of it")]
 
 pub mod case;
