@@ -37,7 +37,7 @@ struct Case {
     clients: fn(&Authority) -> [Tls; 2],
     /// The variants of [`TlsError`] that the clients with rustls and with native-tls return.
     expected: [&'static str; 2],
-    /// The variant that the server returns. The text is empty if the server is not one of hybi. It is `any` if the
+    /// The variant that the server returns. The text is empty if the server is not a server of hybi. It is `any` if the
     /// client closes without an alert, because the connection may then be reset.
     server: &'static str,
     /// A part of the error's text.
@@ -365,7 +365,7 @@ fn check(case: &Case) {
         for error in connect(&format!("wss://{}:{port}/", case.host), tls, timeout) {
             let tls_error = match &error {
                 ConnectError::Tls(error) => error,
-                // The deadline of the client names the stage, and the text of the case names it too.
+                // The error of the client's deadline names the stage, and the text of the case names the stage too.
                 ConnectError::Deadline(_) => &TlsError::Timeout,
                 _ => panic!("{}: {tls:?}: {error:?}", case.name),
             };

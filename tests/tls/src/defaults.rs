@@ -1,7 +1,7 @@
 //! The default configuration of clients: its library, its provider of cryptography, its roots, and its log of secrets.
 //!
-//! These rules depend on the environment and on the default provider of the process. So each test runs a part of itself
-//! in a process of its own. These parts are the ignored tests.
+//! The default configuration depends on the environment and on the default provider of the process. So each test runs a
+//! part of itself in a process of its own. These parts are the ignored tests.
 
 use std::net::{TcpListener, TcpStream};
 use std::thread;
@@ -121,7 +121,8 @@ mod with_rustls {
     fn installs_a_provider() {
         assert!(CryptoProvider::get_default().is_none());
         let of_feature = crypto_provider().unwrap();
-        // If both features are enabled, the provider is aws-lc-rs. In such a program, `ClientConfig::builder` panics.
+        // If the features of both providers are enabled, the provider is aws-lc-rs. In such a program,
+        // `ClientConfig::builder` panics.
         let name = if cfg!(feature = "two-providers") { "AwsLcRs" } else { "Ring" };
         assert!(format!("{of_feature:?}").contains(name), "{of_feature:?}");
         let first = default_client_config().unwrap();

@@ -1,4 +1,4 @@
-//! Echo over TLS with each adapter, and the parts of a WebSocket.
+//! Echo over TLS with each adapter, also after a WebSocket was made again from its parts.
 
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Proxies with TLS: to the server inside the tunnel, to the proxy, and both.
+//! Proxies and TLS. A client uses TLS to the server inside the tunnel, to the proxy, or to both.
 //!
 //! One thread is both the proxy and the server: when the tunnel is open, the proxy continues as the server. The proxy
 //! and the server have certificates of different authorities.
