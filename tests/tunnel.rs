@@ -99,7 +99,7 @@ async fn the_connection_to_the_service_is_reset_if_the_peer_breaks_off() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_service_is_a_normal_close() {
+async fn the_end_of_a_service_causes_a_normal_close() {
     timeout(LIMIT, async {
         let (mut peer, mut service) = open().await;
         service.write_all(b"all").await.unwrap();

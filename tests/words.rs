@@ -539,7 +539,7 @@ fn debug_output_of_handshakes_shows_no_values_of_headers() {
     let request = ClientRequest::new("a", "/").headers(&headers);
     let shown = format!("{request:?}");
     assert!(shown.contains("Authorization") && !shown.contains(SECRET), "{shown}");
-    // Some pages send a token as a subprotocol. The subprotocols are in one header line or in several.
+    // Some web pages send a token as a subprotocol. The subprotocols are in one header line or in several.
     for subprotocols in
         ["Sec-WebSocket-Protocol: a, secret", "Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: secret"]
     {
@@ -562,7 +562,7 @@ fn debug_output_of_handshakes_shows_no_values_of_headers() {
 
 #[test]
 fn debug_output_of_handshakes_shows_no_queries() {
-    // Pages cannot set headers, so many of them send a token in the query.
+    // Web pages cannot set headers, so many of them send a token in the query.
     const TARGET: &str = "/a?token=secret";
     let url = WsUrl::parse("ws://b/a?token=secret").unwrap();
     let mut shown = vec![format!("{url:?}"), format!("{:?}", ClientRequest::from_url(&url))];

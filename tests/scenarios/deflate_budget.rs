@@ -23,7 +23,7 @@ fn open(role: Role, config: Config) -> Connection {
     connection(role, config).with_deflate(agreed(true, 15))
 }
 
-/// The data that one input has delivered, in total and in each turn.
+/// The data that a connection has delivered from one input, in total and in each turn.
 #[derive(Default, Debug)]
 struct Turns {
     /// Number of bytes that each turn delivered.
@@ -77,8 +77,8 @@ fn s10_4_a_turn_inflates_no_more_than_its_budget() {
             assert!(turns.whole == data && turns.messages == 1);
             assert!(turns.data.iter().all(|len| *len <= budget as usize), "{budget}");
 
-            // A message that is delivered whole arrives in the last turn. It needs about as many turns as a message in
-            // chunks.
+            // A message that is delivered whole arrives in the last turn. It needs about as many turns as the same
+            // message in chunks.
             let mut conn = open(role, Config::new());
             let whole = self::turns(&mut conn, &wire, budget);
             assert!(whole.whole == data);
@@ -315,7 +315,7 @@ fn s7692_7_2_2_bytes_read_while_paused_are_decoded_later() {
 
 /// A driver must report the end of the stream after the pause. During the pause, the report would lose the paused data.
 #[test]
-fn s7_1_5_the_end_is_reported_after_the_pause() {
+fn s7_1_5_the_end_of_the_stream_is_reported_after_the_pause() {
     let wire = compressed(Role::Client, Opcode::Binary, true, &deflated(&[0; 100_000]));
     let (mut bytes, mut message) = (wire.clone(), VecMessage::new());
     let mut input = Input::new(&mut bytes, &mut message);

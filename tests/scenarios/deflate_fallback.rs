@@ -61,7 +61,7 @@ const WAYS: [Way; 10] = [
     Way::TransmitOwned(0),
 ];
 
-/// Sends a binary message, and returns the one frame that it is written as.
+/// Sends a binary message in one frame, and returns the frame.
 fn sent(end: &mut End, way: Way, data: &[u8]) -> Sent {
     let start = end.wire.len();
     let mut written = Vec::new();
@@ -238,7 +238,7 @@ fn s7692_7_2_2_uncompressed_messages_between_compressed_ones_keep_the_context() 
                     }
                 }
                 assert!(inflaters.own.farthest <= 1 << bits, "{} of 2^{bits}", inflaters.own.farthest);
-                // A prepared message resets the context. All others keep it.
+                // A prepared message resets the context. All other messages keep the context.
                 let (first, later): (usize, usize) = (lens[0], lens[20..].iter().sum::<usize>() / 20);
                 assert!(
                     later <= first * 2 / 3,

@@ -123,7 +123,7 @@ fn s7692_7_2_1_exactly_the_tail_is_removed() {
             let decoded = decoded(&sent, &mut decoder);
             assert!(decoded.iter().zip(&data).all(|((out, _), data)| out == data), "level {level}");
             assert_eq!(decoded.len(), data.len());
-            // The same holds for data that a connection would send uncompressed.
+            // A compressor also removes exactly the tail if a connection would send the data uncompressed.
             let compression = Compression::new().level(level);
             let mut deflater = Deflater::new(15, takeover, &compression);
             let mut decoder = Decoder::new(takeover);
@@ -548,7 +548,8 @@ fn s7692_7_1_1_a_pool_leaks_no_data_between_connections() {
     let connection = || Scenario::server().config(config.clone()).deflate(agreed(false, 15)).open();
     let receive =
         |payload: &[u8]| connection().feed(&compressed(Role::Client, Opcode::Binary, true, payload));
-    // The reference reaches before the connection's own data: at once, after a stored block, and after a final block.
+    // Each payload refers to data before the connection's own data. The reference comes first, after a stored block, or
+    // after a final block.
     let back = [Token::Back { distance: 10, len: 5 }];
     for thief in [
         Blocks::new().fixed(false, &back),
@@ -747,7 +748,7 @@ fn s7692_7_2_1_short_text_is_compressed_with_the_fixed_code() {
 }
 
 #[test]
-fn a_connection_that_compresses_is_send_sync_and_unpin() {
+fn a_connection_with_compression_implements_send_sync_and_unpin() {
     // Enabling the feature must not remove auto traits that programs rely on.
     fn anywhere<T: Send + Sync + Unpin>() {}
     anywhere::<Connection>();

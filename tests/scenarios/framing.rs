@@ -116,7 +116,7 @@ fn s5_2_unknown_opcodes_fail_in_any_context() {
                     ProtocolError::UnknownOpcode(opcode),
                 );
             }
-            // The same holds inside a fragmented message.
+            // Unknown opcodes also fail inside a fragmented message.
             let mut bytes = frame(role.peer(), Opcode::Text, false, b"a");
             bytes.extend([0x80 | opcode, masked_bit(role)]);
             fails(role, &Config::new(), &bytes, ProtocolError::UnknownOpcode(opcode));

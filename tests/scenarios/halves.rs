@@ -1,7 +1,7 @@
 //! Program structures that a connection must support.
 //!
-//! One program has two tasks with a half of the connection each. Another has a thousand connections that share one read
-//! buffer. The third is a readiness loop whose reads and writes may stop anywhere.
+//! The first program has two tasks with a half of the connection each. The second has a thousand connections that share
+//! one read buffer. The third is a readiness loop whose reads and writes may stop anywhere.
 //!
 //! These tests use the core without an adapter. The halves of the adapters are tested in
 //! `tests/async_adapters/halves.rs` and `tests/net/split.rs`.

@@ -303,7 +303,7 @@ fn s5_2_a_prepared_message_is_the_same_on_the_wire() {
 }
 
 #[test]
-fn s5_2_few_slices_receive_the_first_bytes_of_the_output() {
+fn s5_2_poll_transmit_fills_few_slices_with_the_first_bytes_of_the_output() {
     for space in 1..6 {
         let mut end = Scenario::server().config(Config::new().high_water(1 << 20)).open();
         for i in 0..5 {
@@ -382,7 +382,7 @@ fn s5_6_release_idle_keeps_queued_output() {
     }
 }
 
-// --- anything in any order ---
+// --- random calls ---
 
 /// The data frames that the output must contain, and the control frames that it may contain.
 #[derive(Default)]
@@ -395,7 +395,8 @@ struct Model {
     open: bool,
 }
 
-/// Makes random calls of a connection, writes in pieces of random length, and compares the written bytes with a model.
+/// Calls random methods of a connection, writes in pieces of random length, and compares the written bytes with a
+/// model.
 fn torture<O: WriteQueue>(
     seed: u64,
     conn: Connection<O>,
@@ -580,8 +581,8 @@ fn s5_5_1_a_close_follows_all_data_while_the_transport_accepts_everything() {
     }
 }
 
-/// Writes to a transport that may keep the bytes of a write that it did not accept, as OpenSSL does. The next write
-/// must begin with the kept bytes.
+/// Writes to a transport that may keep the bytes of a refused write, as OpenSSL does. The next write must begin with
+/// the kept bytes.
 fn write_to_a_transport_that_keeps<O: WriteQueue, M: hybi::MessageBuffer>(
     end: &mut End<O, M>,
     dice: &mut Dice,

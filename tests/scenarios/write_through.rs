@@ -127,7 +127,7 @@ fn a_message_after_a_long_queue_is_queued() {
 }
 
 #[test]
-fn a_write_count_above_the_passed_bytes_counts_as_all_of_them() {
+fn a_write_count_above_the_passed_bytes_counts_as_all_passed_bytes() {
     let mut end = Scenario::server().config(Config::new().high_water(usize::MAX)).open();
     for n in 0..20 {
         end.conn.send(vec![n; 5000]).unwrap();

@@ -120,7 +120,7 @@ pub struct End<'m> {
     turn: bool,
     /// True after the driver has reported the end of the stream.
     knows_end: bool,
-    /// True if the write half of the transport is closed.
+    /// True after the sending direction of the transport was closed.
     finished: bool,
     /// Length of the longest message that was passed to a send.
     largest: usize,

@@ -1,5 +1,5 @@
-//! One direction of the network, called a pipe. It may delay bytes, deliver them in other pieces than they were
-//! written, or lose them. It never changes bytes.
+//! One direction of the network, called a pipe. It may delay bytes, divide them into other pieces, or lose them. It
+//! never changes bytes.
 //!
 //! `world.rs` decides when bytes are sent, delayed or lost. A pipe only keeps their order and their times of
 //! arrival.

@@ -54,7 +54,7 @@ pub struct World<'m> {
     window: usize,
     /// Minimum time that a byte is in flight.
     latency: Duration,
-    /// Number of Pings and Pongs of the applications. Each payload contains this number.
+    /// Number of Pings and Pongs that the applications have sent. The payload of each contains the number at that time.
     count: u64,
     /// True after the network has reset both streams.
     reset: bool,

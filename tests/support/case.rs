@@ -26,7 +26,7 @@ pub fn hex(value: &Value) -> Vec<u8> {
     })
 }
 
-/// Reads text: a string, or its UTF-8 in the form of [`hex`].
+/// Reads text: a string, or UTF-8 bytes in the form of [`hex`].
 pub fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

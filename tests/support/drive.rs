@@ -295,7 +295,7 @@ impl<O: WriteQueue> Feed<O> for SliceInbox<'_> {
     }
 }
 
-/// Polls after the end of the stream. Exactly one event must follow, which has the outcome.
+/// Polls after the end of the stream. Exactly one event must follow, and this event has the outcome.
 fn outcome<O: WriteQueue>(
     machine: &mut Connection<O>,
     input: &mut Input<impl ReadBuffer, impl MessageBuffer>,

@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::case::{Judged, Verdict, check_keys, has_tag, hex};
 use super::cuts::{Cuts, plan};
 
-/// Numbers of bytes for the output of one call. With one byte, long messages would take too long.
+/// Numbers of bytes for the output of one call. Long messages would take too long if each call had space for only one
+/// byte.
 const SPACES: [usize; 3] = [1 << 17, 1000, 7];
 
 struct Message {
