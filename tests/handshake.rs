@@ -1,7 +1,7 @@
 //! The opening handshake of both roles: tables of requests and responses, refusals, and mutated heads.
 //!
 //! Each input is cut into reads in many ways, and the outcome must always be the same. `tests/vectors.rs` runs the test
-//! vectors in the same way. Grammars have unit tests beside their code. `tests/net/open.rs` and
+//! vectors in the same way. The parsers of single values have unit tests beside their code. `tests/net/open.rs` and
 //! `tests/async_adapters/open.rs` test the handshakes of the adapters.
 #![allow(
     missing_docs,
@@ -28,8 +28,8 @@ fn cases(file: &str) -> Vec<Value> {
 
 // ---- splits --------------------------------------------------------------------------------
 
-/// Returns ways to split `len` bytes: one piece, single bytes, two pieces with the cut at each of the first 4096 bytes,
-/// and eight random splits. A split is the list of the total number of bytes that have arrived at each call.
+/// Returns ways to split `len` bytes. These are one piece, single bytes, two pieces for each cut in the first 4096
+/// bytes, and eight random splits. A split lists, for each call, the number of bytes that have arrived in all.
 fn splits(len: usize) -> Vec<Vec<usize>> {
     let mut all = vec![vec![len], (0..=len).collect()];
     all.extend((0..len.min(4096)).map(|at| vec![at, len]));
@@ -53,8 +53,8 @@ fn splits(len: usize) -> Vec<Vec<usize>> {
 
 const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
 
-/// Sends a request with these lines to a server, at every split, and checks that all outcomes are equal. Returns the
-/// status and the response. The status is 101 for an accepted request and 0 for an incomplete one.
+/// Sends a request with these lines to a server, once for each split, and checks that all outcomes are equal. Returns
+/// the status and the response. The status is 101 for an accepted request and 0 for an incomplete one.
 fn serve(config: &Value, lines: &[&str]) -> (u64, String) {
     let input: Vec<u8> = bytes(&json!(lines.join("\r\n") + "\r\n\r\n"));
     let mut all = splits(input.len()).into_iter().map(|cuts| server_outcome(config, &input, &cuts));
@@ -149,7 +149,7 @@ fn s4_2_1_each_request_header_is_accepted_or_refused() {
         (400, &["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZ==="]),
         (400, &["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZ-=="]),
         (400, &["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR=A"]),
-        // RFC 4648 3.5: unused bits after the 16 bytes, as in the example of RFC 6455 4.1 (7)
+        // RFC 4648 3.5: the unused bits after the 16 bytes may be set, as in the example of RFC 6455 4.1 (7).
         (101, &["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR=="]),
         (101, &["Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEC=="]),
         (400, &["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==, AAAAAAAAAAAAAAAAAAAAAA=="]),
@@ -188,7 +188,7 @@ fn s4_2_1_each_request_header_is_accepted_or_refused() {
         (400, &["Sec-WebSocket-Protocol: a b"]),
         (400, &["Sec-WebSocket-Protocol: \"a\""]),
         (400, &["Sec-WebSocket-Protocol: a\u{e9}"]),
-        // extensions, with none supported
+        // extensions, of which the server supports none
         (101, &["Sec-WebSocket-Extensions: a, b;c=\"d\""]),
         (400, &["Sec-WebSocket-Extensions:"]),
         (400, &["Sec-WebSocket-Extensions: a", "Sec-WebSocket-Extensions: b;"]),
@@ -314,7 +314,7 @@ fn s10_4_head_limits_apply_while_reading() {
 }
 
 #[test]
-fn s4_2_1_requests_of_chromium_and_tutorials_are_accepted() {
+fn s4_2_1_a_request_of_chromium_and_a_completed_request_of_a_tutorial_are_accepted() {
     let chromium = [
         "GET /chat?x=1 HTTP/1.1",
         "Host: 127.0.0.1:45883",
@@ -437,7 +437,7 @@ fn s9110_9_3_2_a_head_request_is_refused_like_get_but_without_a_body() {
             }
         }
     }
-    // GET is the method of a handshake, so HEAD is refused for a reason of its own.
+    // A handshake requires GET. So this request, which is valid apart from HEAD, is refused because of its method.
     let input = format!("HEAD / HTTP/1.1\r\nHost: a\r\n{UPGRADE}{KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n");
     for cuts in splits(input.len()) {
         let (head, body) = refusal(HeadLimits::new(), input.as_bytes(), &cuts);
@@ -513,7 +513,7 @@ fn s4_1_each_response_line_is_accepted_or_refused() {
         ("ok", &[]),
         ("ok", &["HTTP/1.1 101 WebSocket Protocol Handshake"]),
         ("ok", &["HTTP/1.1 101 "]),
-        // RFC 9112 4: the space is required even without a phrase, but some servers leave it out.
+        // RFC 9112 4: the space is required even without a phrase, but some servers leave out the space.
         ("ok", &["HTTP/1.1 101"]),
         ("http", &["HTTP/1.1 401"]),
         ("http", &["HTTP/1.0 200"]),
@@ -775,7 +775,7 @@ fn s9112_4_a_status_line_without_the_space_before_its_phrase_is_accepted() {
 // ---- mutated heads -------------------------------------------------------------------------
 
 /// Replaces, inserts or removes some bytes of valid heads. No head may cause a panic, and all splits must have the same
-/// outcome. `httparse` must accept every head that the scanner has accepted.
+/// outcome. `httparse` must find the same headers as this crate in every head that this crate accepts.
 #[test]
 fn s9112_2_2_mutated_heads_get_the_same_verdict_at_every_split() {
     let server: Vec<Vec<u8>> =
@@ -796,7 +796,7 @@ fn s9112_2_2_mutated_heads_get_the_same_verdict_at_every_split() {
         let from = if round % 2 == 0 { &server } else { &client };
         let mut input = from[random(from.len())].clone();
         if input.starts_with(b"GET ") && random(3) == 0 {
-            // A refused HEAD request gets no body, wherever the fault is.
+            // The refusal of a HEAD request has no body, wherever the fault of the request is.
             input.splice(..3, *b"HEAD");
         }
         for _ in 0..=random(3) {
@@ -813,7 +813,7 @@ fn s9112_2_2_mutated_heads_get_the_same_verdict_at_every_split() {
         if round % 2 == 0 {
             let once = server_outcome(&config, &input, &whole);
             assert_eq!(once, server_outcome(&config, &input, &cuts), "{input:?}");
-            // A head that `httparse` reads differently would be refused as changed.
+            // In debug builds, a head in which `httparse` finds other headers is refused with `HeadError::Changed`.
             if let Err(rejection) = ServerHandshake::new(HeadLimits::new()).poll(&input) {
                 assert_ne!(rejection.reason(), Reason::Head(HeadError::Changed), "{input:?}");
             }
@@ -827,7 +827,7 @@ fn s9112_2_2_mutated_heads_get_the_same_verdict_at_every_split() {
 // ---- time ----------------------------------------------------------------------------------
 
 #[test]
-fn the_timeout_ends_a_handshake_that_does_not_arrive() {
+fn the_timeout_ends_a_handshake_whose_head_does_not_arrive() {
     use core::time::Duration;
     use hybi::Instant;
 

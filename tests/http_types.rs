@@ -112,7 +112,7 @@ fn a_request_that_was_built_for_tungstenite_is_accepted() {
 }
 
 #[test]
-fn s4_1_another_value_of_a_header_of_the_handshake_is_an_error() {
+fn s4_1_a_header_of_the_handshake_with_another_value_is_an_error() {
     for (name, value) in [
         ("host", "b"),
         ("host", "a:81"),
@@ -208,7 +208,7 @@ fn s4_1_a_received_response_has_all_its_headers() {
 }
 
 #[test]
-fn s4_2_1_a_received_request_becomes_an_http_request_and_back() {
+fn s4_2_1_a_received_request_is_converted_to_an_http_request_and_back() {
     for target in ["/chat?room=1", "/", "http://a/chat", "//a/b", "/a//b?c=d?e/f"] {
         let head = format!(
             "GET {target} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nCookie: a\r\n\
