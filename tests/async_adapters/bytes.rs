@@ -1,8 +1,8 @@
 //! A WebSocket as a stream of bytes, with the traits of futures-io and of tokio.
 //!
-//! The tests check that messages, reads and writes of any size carry the same bytes. They check which end of a
-//! connection is the end of the data, and which is an error. They also check backpressure, shutdown, and two tasks.
-//! `tests/net/bytes.rs` has the tests of the blocking adapter, and `tests/memory/bytes.rs` measures memory.
+//! The tests check that messages, reads and writes of any size leave the bytes unchanged. They check which ends of a
+//! connection count as the end of the data, and which are errors. They also check backpressure, shutdown, and use by
+//! two tasks. `tests/net/bytes.rs` has the tests of the blocking adapter, and `tests/memory/bytes.rs` measures memory.
 
 use std::io::{ErrorKind, IoSlice};
 use std::pin::{Pin, pin};
@@ -95,7 +95,7 @@ fn received(peer: &Peer) -> Vec<u8> {
     data.flatten().collect()
 }
 
-/// Reads all data with reads of random sizes. Reads into a buffer, or takes the data in place.
+/// Reads all data with reads of random sizes. Each read copies data into a buffer, or takes data in place.
 async fn read_all(stream: &mut (impl AsyncBufRead + Unpin), random: &mut Random) -> Vec<u8> {
     let mut all = Vec::new();
     loop {
@@ -134,7 +134,7 @@ fn any_messages_and_any_reads_give_the_same_bytes() {
         peer.say();
         let read = block_on(&clock, read_all(&mut bytes, &mut random));
         assert!(read == data, "seed {seed}");
-        // The end is returned each time.
+        // Each further read returns the end again.
         assert_eq!(block_on(&clock, bytes.read(&mut [0; 9])).unwrap(), 0);
         peer.end.end();
         block_on(&clock, bytes.close()).unwrap();
@@ -152,7 +152,7 @@ fn s7692_7_compressed_messages_give_the_same_bytes() {
         let behavior = Behavior { piece: 1 + random.len(), ..Behavior::default() };
         let (clock, ws, mut peer) = pair_with(role, behavior, patient(), true);
         let mut bytes = ws.into_byte_stream();
-        // A letter is repeated in the data, so compression makes it shorter.
+        // Most of the data is one letter, so compression shortens the data.
         let len = random.len() * 3;
         let data: Vec<u8> =
             (0..len).map(|n| if n % 7 == 0 { random.below(256) as u8 } else { b'x' }).collect();
@@ -169,7 +169,8 @@ fn s7692_7_compressed_messages_give_the_same_bytes() {
 fn any_writes_arrive_as_the_same_bytes() {
     for seed in 1..200 {
         let mut random = Random(seed);
-        // A stream that hesitates wakes its task each time. If the stream were also full, time would not move.
+        // A stream that hesitates wakes its task each time. If the stream were also full, its task would always be
+        // awake, and the virtual time would not move.
         let hesitant = random.below(2) == 0;
         let behavior = Behavior {
             piece: [30 + random.len(), usize::MAX][random.below(2)],
@@ -227,7 +228,7 @@ fn one_write_is_one_message_of_at_most_64_kib() {
     }
 }
 
-/// A program that never flushes must not wait for its own data, so a write reaches the stream at once.
+/// A program may never flush, so each write must reach the stream at once.
 #[test]
 fn a_write_reaches_the_stream_without_a_flush() {
     for role in ROLES {
@@ -339,7 +340,7 @@ fn s7_1_5_an_end_without_a_close_is_an_error_and_never_the_end_of_the_data() {
                 assert!(poll_once(bytes.read(&mut [0; 10])).is_pending());
                 if resets {
                     peer.end.reset();
-                    // The error of the stream comes first.
+                    // The first read returns the error of the stream.
                     let error = block_on(&clock, bytes.read(&mut [0; 10])).unwrap_err();
                     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
                 } else {
@@ -380,7 +381,7 @@ fn data_before_an_abnormal_end_is_returned() {
 }
 
 #[test]
-fn s5_5_2_a_silent_peer_is_an_error_that_is_no_timeout_of_a_call() {
+fn s5_5_2_a_read_from_a_silent_peer_fails_as_aborted_and_not_as_timed_out() {
     let (clock, mut bytes, _peer) = bytes_pair(Role::Server, Behavior::default(), Config::new());
     let (kind, error) = end_of(&clock, &mut bytes);
     assert_eq!(kind, ErrorKind::ConnectionAborted);
@@ -388,7 +389,7 @@ fn s5_5_2_a_silent_peer_is_an_error_that_is_no_timeout_of_a_call() {
 }
 
 #[test]
-fn s7_4_1_text_is_refused_after_the_data_before_it() {
+fn s7_4_1_text_is_refused_once_the_data_before_it_was_read() {
     for role in ROLES {
         let (clock, mut bytes, mut peer) = bytes_pair(role, Behavior::default(), patient());
         peer.connection.send_binary(b"data").unwrap();
@@ -507,7 +508,8 @@ fn s7_1_1_a_shutdown_after_the_close_of_the_peer_waits_for_the_end() {
     assert_eq!(clock.seconds(), 10);
 }
 
-/// The peer closes and does not read. At the end of the connection our queue is dropped, and the writer learns it.
+/// The peer closes and does not read. At the end of the connection our queue is dropped, and the next calls of the
+/// writer return an error.
 #[test]
 fn s5_5_1_data_that_is_dropped_because_the_peer_closes_is_reported() {
     let behavior = Behavior { capacity: 100, ..Behavior::default() };
@@ -678,7 +680,7 @@ fn a_failed_write_does_not_end_the_reading() {
 }
 
 #[test]
-fn a_stream_that_reports_too_many_bytes_is_an_error_of_both_halves() {
+fn a_stream_that_reports_too_many_bytes_causes_an_error_of_the_half_that_called_it() {
     let has_bug =
         |error: &std::io::Error| error.kind() == ErrorKind::InvalidData && error.to_string().contains("bug");
     for role in ROLES {
@@ -772,7 +774,7 @@ fn one_task_can_read_and_write_at_the_same_time() {
 }
 
 #[test]
-fn a_read_that_has_data_polls_nothing() {
+fn a_read_does_not_poll_the_stream_while_data_is_left() {
     let (_, mut bytes, mut peer) = bytes_pair(Role::Server, Behavior::default(), patient());
     peer.connection.send_binary(&[1; 1000]).unwrap();
     peer.say();
@@ -850,7 +852,7 @@ mod over_tcp {
     }
 
     #[tokio::test]
-    async fn a_tunnel_whose_peer_vanishes_is_an_error() {
+    async fn a_tunnel_whose_peer_vanishes_returns_an_error() {
         let (server, address) = listen().await;
         let serving = tokio::spawn(async move {
             let mut bytes = accept(server.accept().await.unwrap().0).await.unwrap().into_byte_stream();

@@ -212,7 +212,8 @@ fn s5_4_no_message_is_accepted_inside_a_fragmented_one() {
     writer.try_send("b").unwrap();
 }
 
-/// A waiting send is dropped, but its message was accepted. A message of `try_send` is sent after it.
+/// A waiting send is dropped, but its message was accepted. A later message of `try_send` must be sent after the
+/// accepted message.
 #[test]
 fn messages_keep_their_order_after_a_dropped_future() {
     let narrow = Behavior { capacity: 50, ..Behavior::default() };
@@ -257,8 +258,8 @@ fn s5_5_3_a_writer_sends_an_unsolicited_pong() {
 
 type Hook = Arc<Mutex<Option<Box<dyn FnMut() + Send>>>>;
 
-/// A stream that calls a function while it is polled for input, once, and another one during each write. At that moment
-/// the reader holds the shared lock.
+/// A stream that calls `hook` once, during a read, and `on_write` during each write. While these functions run, the
+/// reader holds the shared lock.
 #[derive(Clone)]
 struct Hooked {
     end: End,
@@ -295,7 +296,7 @@ impl AsyncWrite for Hooked {
     }
 }
 
-/// A split server, its peer, and a hook for a call while the reader holds the lock.
+/// A split server, its peer, and the functions that run while the reader holds the lock.
 struct Locked {
     clock: Clock,
     reader: Reader<Hooked, Clock>,
@@ -319,7 +320,7 @@ impl Locked {
         Self { clock, reader, writer: Arc::new(Mutex::new(writer)), peer, hook, on_write, group }
     }
 
-    /// Polls the reader once, and makes the call while it reads.
+    /// Polls the reader once. While the reader reads, `call` runs.
     fn while_reading(&mut self, mut call: impl FnMut(&mut Writer<Hooked, Clock>) + Send + 'static) {
         let writer = Arc::clone(&self.writer);
         *self.hook.lock().unwrap() = Some(Box::new(move || call(&mut writer.lock().unwrap())));
@@ -383,8 +384,8 @@ fn a_message_that_waited_for_the_lock_is_written_although_no_half_is_polled_agai
     assert_eq!(locked.peer.messages(), [Heard::Text("stored".into())]);
 }
 
-/// A writer in another thread stores a message during each write of the reader. The reader must yield, and must be
-/// woken for the rest.
+/// During each write of the reader, a message is stored, as if the writer were in another thread. The reader must
+/// yield, and must be woken for the other messages.
 #[test]
 fn a_reader_writes_a_bounded_number_of_stored_messages_in_one_poll() {
     const ALL: usize = 50;
@@ -411,12 +412,12 @@ fn a_reader_writes_a_bounded_number_of_stored_messages_in_one_poll() {
         peer.end.end();
     });
     assert!(!run(&clock, reader.wait_closed(), &mut [far.as_mut()]).unwrap().is_clean());
-    // The function holds the writer, whose stream holds the function.
+    // The function holds the writer, whose stream holds the function. Removing the function breaks this cycle.
     *on_write.lock().unwrap() = None;
     drop(keeper);
 }
 
-/// A reader that is dropped leaves nothing behind: messages that it found stored were written.
+/// When the reader is dropped, it has written the messages that were stored while it held the lock.
 #[test]
 fn a_message_that_waited_for_the_lock_of_a_dropped_reader_is_written() {
     let mut locked = Locked::new(Behavior::default(), patient());
@@ -430,8 +431,8 @@ fn a_message_that_waited_for_the_lock_of_a_dropped_reader_is_written() {
     assert_eq!(peer.messages(), [0, 1].map(|n| Heard::Text(numbered(n))));
 }
 
-/// The future of a send is dropped while the stream is full. Messages that were stored before or after it are sent in
-/// order, and a Close follows them.
+/// The future of a send is dropped while the stream is full. Messages that were stored before or after this send are
+/// sent in order, and a Close follows them.
 #[test]
 fn s5_5_1_messages_stored_around_a_dropped_future_keep_their_order_before_a_close() {
     let narrow = Behavior { capacity: 150, ..Behavior::default() };
@@ -469,7 +470,7 @@ fn messages_that_wait_for_the_lock_are_bounded() {
         assert_eq!((refused.error, refused.message.len()), (SendError::Blocked, 1000));
         assert!((10..=20).contains(&accepted), "{accepted}");
     });
-    // The messages still wait for space in the queue. No later message overtakes them, and a Close waits for them.
+    // The messages still wait for space in the queue. Later messages and a Close do not overtake them.
     assert_eq!(locked.writer.lock().unwrap().try_send("early").unwrap_err().error, SendError::Blocked);
     let Locked { clock, mut reader, writer, mut peer, .. } = locked;
     let mut writer = writer.lock().unwrap();
@@ -492,7 +493,8 @@ fn messages_that_wait_for_the_lock_are_bounded() {
     assert_eq!(last[2], &Heard::Binary(vec![0; 1000]));
 }
 
-/// A peer that does not read must not keep the Close out of the queue, because the close timeout starts with it.
+/// A peer that does not read must not keep the Close out of the queue, because the close timeout starts when the Close
+/// is queued.
 #[test]
 fn s7_1_1_a_close_does_not_wait_for_messages_that_find_no_space() {
     let narrow = Behavior { capacity: 100, ..Behavior::default() };
@@ -557,7 +559,7 @@ fn s5_5_1_a_message_that_waits_for_the_lock_is_sent_before_the_answer_to_a_close
     let mut locked = Locked::new(Behavior::default(), patient());
     locked.peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
     locked.peer.say();
-    // The message is sent during the poll that reads the Close.
+    // `try_send` is called during the poll that reads the Close.
     let writer = Arc::clone(&locked.writer);
     *locked.hook.lock().unwrap() = Some(Box::new(move || {
         writer.lock().unwrap().try_send("in time").unwrap();
@@ -572,7 +574,7 @@ fn s5_5_1_a_message_that_waits_for_the_lock_is_sent_before_the_answer_to_a_close
 #[test]
 fn s5_5_1_a_refused_message_that_waited_for_the_lock_is_reported_by_the_next_flush() {
     let mut locked = Locked::new(Behavior { capacity: 10, ..Behavior::default() }, patient().high_water(1));
-    // The stream has accepted a part of one frame, and nothing else is queued.
+    // Only one frame is queued, and the stream has accepted a part of this frame.
     locked.writer.lock().unwrap().try_send(numbered(0)).unwrap();
     locked.while_reading(|writer| writer.try_send("kept").unwrap());
     locked.peer.connection.close(hybi::Instant::ZERO, CloseCode::NORMAL, "").unwrap();
