@@ -3,8 +3,8 @@
 //! A turn is the work that a connection does before it yields. A connection with endless input ends its turn after a
 //! bounded amount of work. It then waits in a queue for its next turn. A round is one poll of every connection, and
 //! only a few connections begin a turn in each round. So one poll of a task with many of these connections does bounded
-//! work. These tests check this on every executor. They also check that a connection in the queue delays neither
-//! deadlines nor sends.
+//! work. These tests check this bound on several executors. They also check that a connection in the queue delays
+//! neither deadlines nor sends.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -27,8 +27,8 @@ const MAX_POLLS: usize = 49;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Returns a stream of endless Pings, and its counters. Each turn ends with a write of Pongs. So the test can count
-/// turns by the number of written bytes.
+/// Returns a stream of endless Pings, and its counters. Each turn ends with a write of Pongs. So a growing number of
+/// written bytes shows that a turn has ended.
 fn flood() -> (Flood, Arc<Mutex<Counts>>) {
     let counts = Arc::<Mutex<Counts>>::default();
     let frames = Arc::new(b"\x89\x00".repeat(1000));
@@ -138,7 +138,7 @@ fn connections_progress_if_polled_only_after_wakeups() {
 /// The connection, and not the future of a call, owns the position in the queue. So dropping the future does not lose
 /// the position.
 #[test]
-fn dropping_a_call_keeps_its_position_in_the_queue() {
+fn dropping_a_call_keeps_the_position_of_the_connection_in_the_queue() {
     // These connections come first in the queue, and are never polled again.
     let (mut others, _) = tasks(100, usize::MAX, false);
     let cx = &mut Context::from_waker(Waker::noop());

@@ -49,7 +49,7 @@ fn s7_1_1_a_dead_peer_is_reported_when_its_pong_is_overdue() {
             let (mut reader, _writer) = ws.split();
             assert_eq!(block_on(&clock, reader.recv()).unwrap(), None);
             in_time(&clock);
-            // The WebSocket tried to write a Close.
+            // The WebSocket has also written a Close, although it did not wait for the answer.
             peer.pump();
             assert_eq!(peer.heard[1], Heard::Close(1011));
         }
@@ -88,7 +88,8 @@ fn s7_1_1_a_dead_peer_ends_a_waiting_send() {
     }
 }
 
-/// Runs a peer that reads `piece` bytes after each interval of `every`. At 40 s and at 75 s the interval is 1.2 s.
+/// Lets the peer read `piece` bytes again and again, each time after the interval `every`. At 40 s and at 75 s the
+/// interval is 1.2 s.
 async fn slow(clock: &Clock, peer: &mut Peer, piece: usize, every: Duration) {
     loop {
         let second = clock.seconds();
@@ -103,7 +104,8 @@ async fn slow(clock: &Clock, peer: &mut Peer, piece: usize, every: Duration) {
 fn s5_5_2_a_peer_that_reads_and_answers_is_never_given_up() {
     for keeps in [false, true] {
         for halves in [false, true] {
-            // The stream holds 512 KiB, as the socket buffers of two systems may do. The peer reads 160 KiB per second.
+            // The stream holds 512 KiB, as the socket buffers of both hosts may do together. The peer reads 160 KiB per
+            // second.
             let behavior = Behavior { capacity: 512 << 10, keeps, ..Behavior::default() };
             let (clock, mut ws, mut peer) = pair(Role::Server, behavior, Config::new());
             let mut taking = pin!(slow(&clock, &mut peer, 8 << 10, ms(50)));
@@ -179,7 +181,7 @@ fn s5_5_2_pings_are_sent_while_no_send_has_to_wait() {
     assert!((2..=4).contains(&pings), "{pings}");
 }
 
-/// An application that never receives does not read the Pongs of its peer either.
+/// If the application never receives, the Pongs of its peer may stay unread behind other messages.
 #[test]
 fn a_live_peer_whose_messages_are_never_received_is_kept() {
     // The halves of a split WebSocket: the task that owns the reader is busy, or has dropped the reader.
@@ -316,7 +318,7 @@ fn s7_1_1_dropped_sends_do_not_postpone_the_end() {
     assert_eq!(clock.seconds(), 60);
 }
 
-/// Waits for the first of two futures. Returns `None` if the second one is ready earlier.
+/// Waits until one of two futures is ready. Returns `None` if the second one is ready earlier.
 async fn first_of<T>(first: impl Future<Output = T>, second: impl Future<Output = ()>) -> Option<T> {
     let (mut first, mut second) = (pin!(first), pin!(second));
     poll_fn(|cx| {
@@ -428,7 +430,7 @@ fn a_send_that_wrote_everything_returns_although_a_timer_was_due() {
     assert!(poll_once(writer.send("now")).is_ready());
 }
 
-/// The stream accepts so many bytes that the queue falls below the high-water mark, but not the whole queue.
+/// The stream accepts only a part of the queue. The rest of the queue is below the high-water mark.
 #[test]
 fn a_feed_below_the_high_water_mark_returns_although_a_timer_was_due() {
     let config = Config::new().ping_interval(Some(ms(500))).pong_timeout(Some(ms(500))).high_water(100);
@@ -462,8 +464,8 @@ fn s5_5_3_the_reader_waits_for_the_pong_of_the_writers_ping() {
 
 #[test]
 fn s5_5_2_a_pong_that_waits_behind_a_message_counts_as_received() {
-    // The Pong to the Ping that is sent after 500 ms arrives together with a message, after the message. Then the peer
-    // reads nothing for one second, and after that it reads everything.
+    // A Ping is sent after 500 ms. One read returns a message and, behind it, the Pong. Then the peer reads nothing for
+    // one second, and after that it reads everything.
     for way in ["whole", "split first", "split later", "parts"] {
         let behavior = Behavior { capacity: 16 << 10, ..Behavior::default() };
         let (clock, mut ws, mut peer) = pair(Role::Client, behavior, impatient());
@@ -507,7 +509,7 @@ fn s5_5_2_a_pong_that_waits_behind_a_message_counts_as_received() {
 }
 
 #[test]
-fn s5_5_3_a_ping_that_was_sent_after_the_last_input_is_overdue_in_time() {
+fn s5_5_3_a_ping_that_was_sent_after_the_last_input_times_out() {
     // The peer sends two messages and then nothing, and reads nothing. Only the application sends a Ping. The input
     // that was read before the Ping cannot contain the Pong.
     for halves in [false, true] {
@@ -630,7 +632,7 @@ fn s5_5_3_input_that_was_read_ahead_before_a_ping_does_not_hide_a_missing_pong()
     assert!(matches!(sent, Err(Error::Send(SendError::Closed))), "{sent:?}");
     // The message counts as received when it is decoded, at 30 ms.
     assert_eq!(millis(&clock), 730);
-    // The message that had arrived is not lost.
+    // The second message is not lost.
     assert_eq!(block_on(&clock, ws.recv()).unwrap(), Some("!".into()));
 }
 
@@ -670,7 +672,7 @@ fn a_live_peer_that_stalls_is_kept_although_its_messages_fill_the_read_ahead_buf
     peer.connection.send_binary(&vec![7; 2 << 20]).unwrap();
     peer.say();
     let mut living = pin!(async {
-        // The peer answers each Ping, but its answers lie behind the long message. It stalls for 20 seconds.
+        // The peer answers each Ping, but the Pongs wait behind the long message. The peer stalls for 20 seconds.
         loop {
             sleep(&clock, ms(100)).await;
             if !(59_000..79_000).contains(&millis(&clock)) {

@@ -172,7 +172,7 @@ pub fn poll_times<T>(times: usize, future: impl Future<Output = T>) -> Option<T>
 pub enum Fault {
     /// The call moves one byte.
     Short,
-    /// The call waits, and is woken at once.
+    /// The call returns `Pending`, and wakes its task at once.
     Pending,
     Interrupted,
     Reset,
@@ -193,7 +193,7 @@ struct Pipe {
 pub struct Behavior {
     /// Maximum number of bytes that one call moves.
     pub piece: usize,
-    /// Each call returns `Pending` once before it moves any bytes.
+    /// Each read, write, flush or close first returns `Pending` once, and wakes its task.
     pub hesitant: bool,
     /// Maximum number of unread bytes in the pipe.
     pub capacity: usize,
@@ -311,7 +311,7 @@ impl End {
         }
     }
 
-    /// Ends the input: the peer sends no more.
+    /// Ends the input: the peer sends nothing more.
     pub fn end(&self) {
         let mut state = self.state.lock().unwrap();
         state.reads.closed = true;
@@ -578,7 +578,7 @@ pub const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// Returns `len` letters in alphabetical order, repeated.
+/// Returns `len` letters: the alphabet, repeated as often as necessary.
 pub fn letters(len: usize) -> String {
     ('a'..='z').cycle().take(len).collect()
 }

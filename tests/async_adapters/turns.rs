@@ -1,8 +1,8 @@
 //! The work that one connection does in one poll.
 //!
-//! A turn is the work of a connection until its input is used up or a limit is reached. Then the task must yield,
-//! however much input is ready. These tests count bytes, frames, inflated bytes and readings of the clock per poll,
-//! and measure no time. Many connections that take turns are tested in `line.rs` as well.
+//! A turn is the work of a connection until its input is used up or a limit is reached. At a limit the task must yield,
+//! however much input is ready. These tests count bytes, frames, inflated bytes and readings of the clock per poll, and
+//! measure no time. Many connections that take turns are tested in `line.rs` as well.
 
 use std::future::Future;
 use std::io;
@@ -97,8 +97,8 @@ struct Work {
     woken: usize,
 }
 
-/// Returns the most work of one poll, among some hundred polls of a task that receives everything and sends
-/// nothing.
+/// Polls a task 200 times. The task receives everything and sends nothing. Returns the largest number of bytes and of
+/// clock readings in one poll.
 fn most_work(frames: Vec<u8>, deflate: bool, halves: bool) -> Work {
     let counts = Arc::<Mutex<Counts>>::default();
     let stream = Flood { frames: Arc::new(frames), at: 0, counts: Arc::clone(&counts) };
@@ -147,7 +147,7 @@ fn s5_5_2_a_turn_is_bounded_by_the_number_of_small_frames() {
     for frames in floods {
         for halves in [false, true] {
             let work = most_work(frames.repeat(1000), false, halves);
-            // A turn ends after 1024 frames. Its reads may bring more bytes than these frames have.
+            // A turn ends after 1024 frames. Its reads may return more bytes than these frames have.
             assert!(work.read <= 40 << 10, "{frames:?}, halves: {halves}: {work:?}");
             assert!(work.clock <= 40, "{frames:?}, halves: {halves}: {work:?}");
         }
@@ -304,7 +304,7 @@ fn s5_5_2_only_a_few_connections_with_endless_input_progress_in_each_round() {
                 }
                 assert!(woken.0.load(Ordering::Relaxed) >= floods, "a task has not woken itself");
                 // Connections of earlier iterations were dropped, but their positions are still in the queue of this
-                // thread. They use up the first rounds, so these are not checked.
+                // thread. These positions use up the first rounds, so the first rounds are not checked.
                 if round > 40 {
                     assert!((1..=turns).contains(&began), "{began} of {floods}, halves: {halves}");
                 }

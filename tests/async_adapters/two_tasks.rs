@@ -44,7 +44,7 @@ fn both_halves_of_futures_util_progress() {
     }
 }
 
-/// The tasks are polled in the opposite order, with messages in both directions.
+/// The receiving task is polled before the sending task, and messages are sent in both directions.
 #[test]
 fn halves_of_futures_util_send_and_receive_over_a_narrow_pipe() {
     let behavior = Behavior { capacity: 64, piece: 13, ..Behavior::default() };
@@ -81,7 +81,7 @@ fn halves_of_futures_util_send_and_receive_over_a_narrow_pipe() {
 /// The sending and the receiving half run in one joined task. The half that is polled first must be polled again after
 /// the other half has made progress.
 #[test]
-fn both_sides_in_one_task_progress() {
+fn both_halves_in_one_task_progress() {
     let behavior = Behavior { capacity: 20, ..Behavior::default() };
     let (clock, ws, mut peer) = pair(Role::Server, behavior, patient());
     let (mut sink, mut stream) = ws.split_by_futures();
@@ -205,7 +205,7 @@ fn a_waker_that_wakes_when_it_is_dropped_causes_no_deadlock() {
         // This waker of the stream wakes both halves.
         *slot.lock().unwrap() = peer.end.reader_waker();
         drop(waker);
-        // Another task waits, and replaces the waker.
+        // When another task polls, the WebSocket drops its last clone of this waker.
         assert!(poll_once(reader.recv()).is_pending());
         assert!(poll_once(writer.send(vec![0; 100])).is_pending());
     }
@@ -281,9 +281,9 @@ fn halves_of_futures_util_do_not_wake_each_other_endlessly_at_the_end() {
 enum Meanwhile {
     /// A write fails.
     StreamFails,
-    /// The receiving half has read a Close, and its answer does not fit into the stream.
+    /// The receiving half has read a Close, and the answer to the Close does not fit into the stream.
     PeerCloses,
-    /// The receiving half has reported the end.
+    /// The receiving half has reported the end of the connection.
     PeerEnds,
     /// The receiving half was dropped.
     ReaderGoes,
@@ -291,8 +291,8 @@ enum Meanwhile {
     Nothing,
 }
 
-/// Closes a sink that holds a message, while a receiving half is polled in turn. Returns the results of two calls that
-/// close the sink, and the bytes that the peer received.
+/// Closes a sink that holds a message, while a second task receives from the other half. Returns the results of two
+/// calls that close the sink.
 fn close_of(
     sink: &mut (impl Sink<Message, Error = Error> + Unpin),
     stream: impl futures_core::Stream<Item = Result<Message, Error>> + Unpin,
@@ -364,7 +364,7 @@ fn s7_1_1_closing_a_sink_ends_in_any_state_of_the_other_half() {
                     close_of(&mut writer, reader, &clock, &mut peer, meanwhile)
                 };
                 let what = format!("{role:?}, {meanwhile:?}, by futures {by_futures}: {closed:?}");
-                // Messages are lost in each case, and closing reports that.
+                // Messages are lost in each case, and closing reports the loss.
                 for closed in &closed {
                     assert!(matches!(closed, Err(Error::Send(SendError::Closed) | Error::Io(_))), "{what}");
                 }
