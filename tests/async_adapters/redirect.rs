@@ -1,6 +1,7 @@
 //! Redirects and `http::Request` on tokio and smol, over loopback.
 //!
-//! `tests/redirect.rs` has a table of redirects, and `tests/net/redirect.rs` the cases of a whole client.
+//! `tests/redirect.rs` has a table of redirects. `tests/net/redirect.rs` tests the client of the blocking adapter in
+//! more cases.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,8 +10,8 @@ use std::time::Duration;
 
 use hybi::handshake::{HeadLimits, Incoming, ServerHandshake};
 
-/// Answers one connection for each of `locations` with a redirect, and then opens a WebSocket. Returns the heads of all
-/// requests.
+/// Starts a server that answers one connection for each of `locations` with a redirect, and opens a WebSocket for the
+/// last connection. The thread returns the heads of all requests.
 fn server(locations: Vec<String>) -> (SocketAddr, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -64,7 +65,7 @@ fn redirecting<T>(client: impl FnOnce(&str) -> T) -> T {
 
 const LIMIT: Duration = Duration::from_millis(300);
 
-/// Checks the heads of two requests to one server and one request to another server.
+/// Checks the heads of the requests to the first server, and of the one request to the other server.
 fn check(first: &[String], other: &[String]) {
     assert!(first.iter().all(|head| head.contains("7f3a")), "{first:?}");
     assert!(first[0].starts_with("GET /one HTTP") && first[1].starts_with("GET /two HTTP"), "{first:?}");
@@ -80,7 +81,7 @@ mod on_tokio {
     use super::*;
 
     #[tokio::test]
-    async fn s9110_15_4_a_client_follows_redirects_without_credentials_to_another_server() {
+    async fn s9110_15_4_a_redirect_to_another_server_is_followed_without_credentials() {
         let (other, other_thread) = server(vec![]);
         let (first, first_thread) = server(vec!["/two".into(), format!("http://{other}/three")]);
         // The last request lets the first server end.
@@ -140,7 +141,7 @@ mod on_smol {
     use super::*;
 
     #[test]
-    fn s9110_15_4_a_client_follows_redirects_without_credentials_to_another_server() {
+    fn s9110_15_4_a_redirect_to_another_server_is_followed_without_credentials() {
         let (other, other_thread) = server(vec![]);
         let (first, first_thread) = server(vec!["/two".into(), format!("http://{other}/three")]);
         let client = Client::new().header("Authorization", "Bearer 7f3a").header("User-Agent", "hybi");

@@ -1,7 +1,7 @@
 //! The parts that belong to tokio or async-io: sockets, clocks, and auto traits.
 //!
-//! These are the only tests of this directory that use sockets or a runtime's own timer. They check conversations
-//! over TCP, arbitrary streams, alarms, and that types and futures are `Send`.
+//! These tests use sockets and the timers of the runtimes. They check conversations over TCP, arbitrary streams,
+//! alarms, and that types and futures are `Send`.
 
 /// Checks that a value can be sent to another thread, shared and moved.
 #[cfg(any(feature = "tokio", feature = "async-io"))]
@@ -109,7 +109,7 @@ mod on_tokio {
         assert!(server.await.unwrap().is_clean());
     }
 
-    /// The application decides in another task, and later. Meanwhile the peer has sent more, or has left.
+    /// The application decides later. Meanwhile the peer has sent a message, or has left.
     #[tokio::test]
     async fn a_request_over_tcp_waits_for_a_decision() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -124,7 +124,7 @@ mod on_tokio {
             let request = Server::new().receive(listener.accept().await.unwrap().0).await.unwrap();
             if goes {
                 drop(peer);
-                // The end of the stream has arrived once it can be peeked.
+                // When this call returns 0, the end of the stream has arrived.
                 assert_eq!(request.stream().peek(&mut [0]).await.unwrap(), 0);
                 let error = request.accept().await.unwrap_err();
                 assert!(
