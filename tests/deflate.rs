@@ -1,9 +1,9 @@
 //! Random conversations with permessage-deflate, and damaged messages.
 //!
-//! Two endpoints send random messages in both directions at once, with windows of every size, in any fragments and
-//! reads. All messages must arrive unchanged, and two independent inflaters must be able to read the bytes on the wire.
-//! However a damaged message is cut into reads, the result must be the same. Single rules are tested in
-//! `tests/scenarios/deflate*.rs`.
+//! Two endpoints send random messages in both directions at once. Windows have every size, and messages are cut into
+//! random fragments and reads. All messages must arrive unchanged, and two independent inflaters must be able to read
+//! the bytes on the wire. A damaged message must have the same result for every cut into reads. Single rules are tested
+//! in `tests/scenarios/deflate*.rs`.
 #![cfg(feature = "deflate")]
 #![allow(
     missing_docs,
@@ -46,7 +46,7 @@ struct Message {
     data: Vec<u8>,
 }
 
-/// A report shows only the beginning of a long message.
+/// Shows only the beginning of a long message, so that reports of failures stay short.
 impl std::fmt::Debug for Message {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (len, data) = (self.data.len(), &self.data[..self.data.len().min(40)]);
@@ -151,7 +151,7 @@ impl Side {
 struct End {
     conn: Connection,
     message: VecMessage,
-    /// Bytes in flight to this endpoint.
+    /// All bytes that were sent to this endpoint. The endpoint has consumed the first `read` bytes.
     incoming: Vec<u8>,
     read: usize,
     /// All bytes that this endpoint wrote.
@@ -368,7 +368,7 @@ fn check_wire(end: &End, side: &Side, bits: u8, takeover: bool) {
         if fin {
             let (data, message) = (std::mem::take(&mut payload), messages.next().unwrap());
             if compressed {
-                // RFC 7692 6.1: only a fragmented message cannot fall back to uncompressed.
+                // RFC 7692 6.1: an unfragmented message is sent uncompressed if compression does not shorten it.
                 assert!(!whole || data.len() < message.data.len(), "{} bytes for {message:?}", data.len());
                 if !takeover {
                     zlib.reset(false);
@@ -411,8 +411,8 @@ fn message() -> impl Strategy<Value = Message> {
     ]
 }
 
-/// Generates data with compressible and incompressible parts. For long data, the compressor decides by the beginning
-/// whether to compress it.
+/// Generates data with compressible and incompressible parts. The compressor decides from the beginning of long data
+/// whether to compress the data.
 fn mixture() -> impl Strategy<Value = Vec<u8>> {
     vec((any::<bool>(), 0..60_000_usize, any::<u64>()), 1..5).prop_map(|parts| {
         let mut data = Vec::new();
@@ -488,8 +488,8 @@ proptest! {
         talk(params, [&client, &server], seed);
     }
 
-    /// However a damaged message is cut into reads, it causes the same error. If the message is still valid, its
-    /// content is within the limit and equals that of an independent decoder.
+    /// A damaged message causes the same error for every cut into reads. If the message is still valid, its content is
+    /// within the limit and equals that of an independent decoder.
     #[test]
     fn s7692_7_2_2_a_damaged_message_fails_the_same_at_any_split(
         message in message(),

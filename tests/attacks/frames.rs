@@ -75,7 +75,7 @@ fn s10_4_announced_payloads_allocate_nothing() {
 }
 
 /// A control frame has a payload of at most 125 bytes. A longer payload needs an extended length. The second byte
-/// announces it, so the frame fails at this byte.
+/// announces the extended length, so the frame fails at this byte.
 #[test]
 fn s5_5_oversized_control_frames_fail_at_the_second_byte() {
     for role in ROLES {
@@ -150,7 +150,8 @@ fn s8_1_long_text_in_tiny_fragments_is_examined_once() {
     }
 }
 
-/// Text that ends inside a code point is invalid, in one frame or two, delivered whole or in chunks.
+/// Text that ends inside a code point is invalid. The text has one frame or two, and is delivered as a whole or in
+/// chunks.
 #[test]
 fn s8_1_text_cut_off_at_its_end_fails() {
     for role in ROLES {
@@ -222,7 +223,7 @@ fn s5_2_reserved_bits_fail_at_the_first_byte() {
             for first in [0x01, wire::TEXT, wire::BINARY, wire::CLOSE, wire::PING, wire::PONG] {
                 let mut victim = Victim::new(role, Config::new());
                 victim.feed(&mut [first | rsv << 4]);
-                // Some bytes without FIN are printable characters. They are reported as text.
+                // Some first bytes without FIN are printable characters. They are reported as `NotAFrame`.
                 victim.assert_failed(match first | rsv << 4 {
                     letter @ (0x21 | 0x31 | 0x51 | 0x61 | 0x71) => ProtocolError::NotAFrame(letter),
                     _ => ProtocolError::ReservedBits(rsv),

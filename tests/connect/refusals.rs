@@ -142,7 +142,7 @@ fn s1928_6_answers_of_a_socks_proxy_have_typed_errors() {
     }
 }
 
-/// The proxy closes the connection without reading the request, so the client may get a reset.
+/// The proxy closes the connection before it has read the whole request, so the client may get a reset.
 #[test]
 fn a_proxy_that_drops_the_connection_gave_no_answer() {
     fails("http", vec![Act::Close], "NoAnswer");
@@ -222,7 +222,7 @@ fn settings_that_cannot_be_used_are_found_before_a_connection_is_made() {
     }
 }
 
-/// TLS to the server begins with the bytes that came with the answer of the proxy: an alert.
+/// A TLS alert arrives directly behind the answer of the proxy. The TLS client must read this alert first.
 #[test]
 #[cfg(all(feature = "rustls-ring", feature = "webpki-roots"))]
 fn an_alert_that_comes_with_the_answer_of_the_proxy_reaches_tls() {
