@@ -1,8 +1,8 @@
 //! The opening handshake of both roles.
 //!
-//! These tests run a handshake over streams that move few bytes, wait, stall or fail at one call, and check
-//! rejections, timeouts and responses other than 101. The grammar of requests and responses is tested in
-//! `tests/handshake.rs`, slow readers of a response in `answers.rs`.
+//! These tests run handshakes over streams that move few bytes, wait, stall, or fail at one call. They also check
+//! rejections, timeouts and responses other than 101. `tests/handshake.rs` tests the grammar of requests and responses,
+//! and `answers.rs` tests slow readers of a response.
 
 use std::cell::RefCell;
 use std::io::ErrorKind;
@@ -107,7 +107,7 @@ fn a_server_sends_a_response_other_than_101() {
 }
 
 #[test]
-fn s9110_9_3_2_head_is_answered_without_a_body() {
+fn s9110_9_3_2_a_head_request_is_answered_without_a_body() {
     let accept = |request: &str| {
         let (clock, end) = (Clock::default(), End::new(Behavior::default()));
         end.arrive(request.as_bytes());

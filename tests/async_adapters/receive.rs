@@ -117,7 +117,7 @@ fn a_peer_that_disconnects_before_the_decision_is_not_accepted() {
 }
 
 #[test]
-fn both_phases_have_the_whole_timeout() {
+fn receiving_and_accepting_each_have_the_whole_timeout() {
     // The request arrives just before the timeout. The application decides after 5 s. Then the peer waits nearly until
     // the timeout before it reads the response.
     let (clock, end) = (Clock::default(), End::new(Behavior { capacity: 10, ..Behavior::default() }));
@@ -217,7 +217,8 @@ fn an_acceptance_overrides_the_subprotocol_and_deflate_of_the_server() {
     #[cfg(feature = "deflate")]
     assert!(!respond(&Acceptance::new().deflate(None)).1.contains("permessage-deflate"));
 
-    // The client did not offer this subprotocol, and the application may not set this header. The peer receives 500.
+    // The client did not offer this subprotocol, and the application may not set this header. In both cases the peer
+    // receives a response with status 500.
     for wrong in [Acceptance::new().subprotocol("three"), Acceptance::new().header("Upgrade", "x")] {
         let (subprotocol, response) = respond(&wrong);
         assert!(matches!(subprotocol, Err(AcceptError::Response(_))), "{subprotocol:?}");
@@ -234,7 +235,7 @@ fn a_request_cannot_be_rejected_with_status_101() {
 }
 
 #[test]
-fn the_parts_of_a_request_lose_nothing() {
+fn into_parts_of_a_request_loses_nothing() {
     let (clock, end) = (Clock::default(), End::new(Behavior::default()));
     end.arrive(&[REQUEST, HELLO].concat());
     let request = block_on(&clock, server(&clock).receive(end.clone())).unwrap();

@@ -122,7 +122,7 @@ async fn each_attempt_waits_for_a_token_of_its_own() {
         let mut issued = 0;
         while let Some(answer) = asked.recv().await {
             issued += 1;
-            // The service of the tokens gives no answer to the second request.
+            // The service that issues the tokens gives no answer to the second request.
             if issued != 2 {
                 answer.send(issued).unwrap();
             }
@@ -150,7 +150,7 @@ async fn each_attempt_waits_for_a_token_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_token_that_never_comes_is_given_up_with_the_client() {
+async fn dropping_the_client_also_drops_a_future_that_waits_for_a_token() {
     let dropped = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&dropped);
     let mut feed = Client::new().reconnecting_async(policy(), move |_| {
@@ -198,7 +198,7 @@ async fn an_attempt_goes_on_while_nobody_polls() {
 }
 
 #[tokio::test]
-async fn a_retried_failure_can_be_seen_and_reset_ends_its_delay() {
+async fn last_error_shows_a_retried_failure_and_reset_ends_its_delay() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
