@@ -1,8 +1,9 @@
 //! The WebSocket of the asynchronous adapters, over a stream and a clock that the test controls.
 //!
-//! `support.rs` has the stream, the clock, an executor and the peer. No test uses a socket or waits for real
-//! time, except in `runtimes.rs`, which tests what belongs to tokio or async-io alone. The core is tested in
-//! `tests/scenarios/`. `tests/adapters_simulation/` runs the same adapters in random conversations.
+//! `support.rs` has the stream, the clock, an executor and the peer. Only `runtimes.rs`, `reconnect.rs`, `redirect.rs`,
+//! and the module `over_tcp` of `bytes.rs` use sockets and real time. `runtimes.rs` tests the parts that belong to
+//! tokio or async-io alone. The core is tested in `tests/scenarios/`. `tests/adapters_simulation/` runs the same
+//! adapters in random conversations.
 #![allow(
     missing_docs,
     unreachable_pub,
