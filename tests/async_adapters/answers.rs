@@ -1,9 +1,9 @@
 //! HTTP responses other than 101, sent to peers that read slowly or not at all.
 //!
 //! A server sends such a response when the application answers a plain HTTP request or rejects a handshake, or when the
-//! handshake fails. These tests check that a slow reader receives the whole response, that a stalled peer is given up
-//! in time, and that input after the response is discarded for a limited time. Requests and responses of the handshake
-//! itself are tested in `open.rs`.
+//! handshake fails. These tests check that a slow reader receives the whole response, and that a stalled peer is given
+//! up in time. After the response, input must be discarded for a limited time. `open.rs` tests the requests and
+//! responses of the handshake itself.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};

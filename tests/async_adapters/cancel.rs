@@ -17,7 +17,8 @@ use super::support::*;
 
 const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
-/// Returns streams that move at most this many bytes per call, and wait before each call.
+/// Returns behaviors of streams, each with another maximum number of bytes per call. Each call first returns `Pending`
+/// once.
 fn behaviors() -> impl Iterator<Item = Behavior> {
     [1, 2, 3, 7, 64, 1000, usize::MAX].into_iter().map(|piece| Behavior {
         piece,
@@ -26,8 +27,8 @@ fn behaviors() -> impl Iterator<Item = Behavior> {
     })
 }
 
-/// Sends messages of the peer, with fragments and Pings between them. Returns the messages. Each length of a message
-/// needs another frame header or other buffers.
+/// Lets the peer send whole messages, fragmented messages and Pings in turn. Returns the messages. Each length of a
+/// message needs another frame header or other buffers.
 fn say_much(peer: &mut Peer, behavior: &Behavior) -> Vec<Heard> {
     let mut said = Vec::new();
     // Over a stream that moves few bytes per call, the largest message is smaller.

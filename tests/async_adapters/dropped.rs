@@ -236,7 +236,7 @@ async fn both(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
     .await;
 }
 
-/// Sends three messages and a Ping of the peer. Returns the messages.
+/// Lets the peer send three messages and a Ping. Returns the messages.
 fn say(peer: &mut Peer, len: usize) -> Vec<Heard> {
     let (small, large) = (noise(30), noise(len));
     peer.connection.send_text(&small).unwrap();

@@ -170,7 +170,7 @@ fn s7_1_6_the_reason_of_the_peers_close_is_available_at_the_end() {
     }
 }
 
-/// With this setting a loop over messages can tell a Close of the peer from a broken stream.
+/// With `error_on_abnormal_end`, a loop over messages can tell a Close of the peer from a broken stream.
 #[test]
 fn s7_1_5_an_abnormal_end_is_an_error_if_configured() {
     use hybi::adapters::futures_io::Error;

@@ -167,7 +167,7 @@ fn messages_before_a_reset_are_delivered() {
 
 #[test]
 fn answers_are_written_before_the_end_is_processed() {
-    // One read brings all messages and the end of the peer's input.
+    // All messages and the end of the stream have arrived before the first read.
     for capacity in [3, usize::MAX] {
         let behavior = Behavior { capacity, ..Behavior::default() };
         let (clock, mut ws, mut peer) = pair(Role::Server, behavior, patient());

@@ -1,8 +1,8 @@
 //! No timer fires early while a task waits for the stream or for the other half of the WebSocket.
 //!
-//! If a deadline were computed from an old reading of the clock, it could be early. These tests let a task wait on
-//! the stream or on its other half, make data arrive, and check that the idle timer restarts at that moment. They
-//! run on tokio's paused clock.
+//! If a deadline were computed from an old reading of the clock, it could be early. In these tests a task waits for the
+//! stream or for the other half. Then data arrives, and the idle timer must restart at that moment. The tests run on
+//! tokio's paused clock.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -25,9 +25,9 @@ fn idle() -> Connection {
     Connection::client(Instant::ZERO, config, Outbox::new(), [1; 32])
 }
 
-/// Runs a peer that sends a message half a second before the idle timeout, and reads our message 1.5 seconds later.
-/// If `ends` is set, the peer also ends its direction of the stream. Returns the number of bytes that arrive in the
-/// next two seconds. There are none unless the idle timer fired too early.
+/// Runs a peer that sends a message half a second before the idle timeout, and reads our message 1.5 seconds later. If
+/// `ends` is set, the peer also ends its direction of the stream. Returns the number of bytes that arrive in the next
+/// two seconds. If the idle timer has fired too early, a Close arrives in this time.
 fn peer(mut stream: DuplexStream, ends: bool) -> JoinHandle<usize> {
     tokio::spawn(async move {
         sleep(ms(9500)).await;
@@ -81,7 +81,7 @@ async fn the_idle_timer_is_not_early_while_the_stream_flushes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_idle_timer_is_not_early_while_one_half_writes_and_the_other_works() {
+async fn the_idle_timer_is_not_early_while_one_half_writes_and_the_other_is_busy() {
     let (near, far) = duplex(64);
     let far = peer(far, false);
     let ws = WebSocket::from_parts(near, idle(), Inbox::empty());

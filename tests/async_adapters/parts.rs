@@ -53,7 +53,7 @@ fn s7_1_1_a_running_close_timer_continues_with_another_clock() {
     assert_eq!(clock.now().since_origin(), ms(10_000));
 }
 
-/// The WebSocket is taken apart after the peer has read `taken` bytes. The values of `taken` are at many places of the
+/// The WebSocket is taken apart after the peer has read `taken` bytes. The values of `taken` lie at many places in the
 /// frames. If `keeps` is set, the stream has stored the bytes of a write that returned `Pending`.
 #[test]
 fn s5_4_no_accepted_message_is_lost_by_into_parts() {
@@ -88,7 +88,7 @@ fn s5_4_no_accepted_message_is_lost_by_into_parts() {
     }
 }
 
-/// A send that waits for space also reads. After `into_parts` these bytes are in the inbox.
+/// A send that waits for space also reads. After `into_parts`, the bytes that the send has read are in the inbox.
 #[test]
 fn s5_4_bytes_read_ahead_are_in_the_parts() {
     let behavior = Behavior { capacity: 10, ..Behavior::default() };

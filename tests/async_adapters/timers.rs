@@ -1,8 +1,8 @@
 //! The timers of the core, driven by the clock of the runtime.
 //!
-//! These tests check that a WebSocket waits for each deadline of its connection in every call that can wait, and
-//! that unread input counts before a timer fires. `liveness.rs` covers slow and dead peers, `late.rs` deadlines
-//! that must not be early.
+//! These tests check that a WebSocket waits for each deadline of its connection in every call that can wait. They also
+//! check that unread input is processed before a timer fires. `liveness.rs` tests slow and dead peers, and `late.rs`
+//! tests that no deadline is early.
 
 use std::pin::pin;
 
@@ -111,7 +111,8 @@ fn the_reader_runs_timers_that_a_ping_of_the_writer_starts() {
 
 #[test]
 fn a_write_that_progresses_is_not_given_up() {
-    // The peer reads at most ten bytes every 90 ms. The Ping and its Pong have 100 ms each.
+    // The peer reads at most ten bytes every 90 ms. A Ping is sent after 100 ms of silence, and its Pong is due 100 ms
+    // later.
     let config = Config::new().ping_interval(Some(ms(100))).pong_timeout(Some(ms(100)));
     let behavior = Behavior { capacity: 10, ..Behavior::default() };
     let (clock, mut ws, mut peer) = pair(Role::Server, behavior, config);
@@ -170,8 +171,8 @@ fn an_idle_connection_is_closed() {
 fn timers_restart_when_input_arrives() {
     let config = || patient().idle_timeout(Some(ms(60_000))).close_timeout(Some(ms(10_000)));
     for halves in [false, true] {
-        // A message arrives after fifty seconds. Invalid text fails the connection, but the peer keeps the stream
-        // open.
+        // After fifty seconds a valid message or invalid text arrives. Invalid text fails the connection, but the peer
+        // keeps the stream open.
         for (bytes, ends_at, outcome) in [
             (&[0x81, 0x81, 0, 0, 0, 0, b'a'], 120, Outcome::TimedOut(Which::Close)),
             (&[0x81, 0x81, 0, 0, 0, 0, 0xFF], 60, Outcome::Failed(ProtocolError::InvalidUtf8)),
