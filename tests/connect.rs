@@ -1,6 +1,6 @@
 //! Opening a WebSocket from a URL in all adapters: through proxies, with one deadline, and over Unix sockets.
 //!
-//! Each test runs with the clients of `net`, `tokio` and `futures_io` against the same scripted proxy on loopback.
+//! Most tests run with the clients of `net`, `tokio` and `futures_io` against the same scripted proxy on loopback.
 //! `tests/proxy.rs` tests the tunnel without an adapter, and `tests/tls` tests proxies with TLS. The deadline in each
 //! stage is tested in virtual time in the modules of the adapters.
 #![cfg(all(feature = "net", feature = "tokio", feature = "async-io"))]

@@ -25,7 +25,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Returns the settings with a proxy, and more time than a test needs.
+    /// Returns the settings with a proxy, and with a longer time limit than a test needs.
     pub fn proxy(url: &str) -> Self {
         Self { proxy: Proxy::url(url).unwrap(), limit: Duration::from_secs(30), header: None }
     }
@@ -50,7 +50,7 @@ macro_rules! settings {
     }};
 }
 
-/// Sends "hello", and returns the answer. The peer may have closed the connection.
+/// Sends "hello", and returns the answer. Returns `None` if the peer has closed the connection.
 macro_rules! talk {
     ($ws:expr $(, $wait:ident)?) => {{
         let mut ws = $ws;

@@ -1,4 +1,5 @@
-//! The deadline over all stages, over loopback. The modules of the adapters test it in virtual time.
+//! The deadline for all stages of opening, tested over loopback. The modules of the adapters test this deadline in
+//! virtual time.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -6,10 +7,11 @@ use std::time::{Duration, Instant};
 use crate::adapters::{ADAPTERS, Adapter, Settings, To, name};
 use crate::script::*;
 
-/// Checks that `attempt` with a deadline ends in each adapter in the stage `expected`. `attempt` returns the names of
-/// the errors.
+/// Checks that each error of `attempt` is a missed deadline in the stage `expected`. `attempt` gets the time limit, and
+/// returns the names of its errors.
 ///
-/// A busy machine may not have reached this stage at the deadline. Then the attempt is repeated with more time.
+/// On a busy machine, an attempt may reach the deadline in an earlier stage. Then the attempt is repeated with more
+/// time.
 #[track_caller]
 pub fn ends_in(expected: &str, attempt: impl Fn(Duration) -> Vec<String>) {
     let expected = format!("Deadline {expected}");
@@ -27,7 +29,7 @@ pub fn ends_in(expected: &str, attempt: impl Fn(Duration) -> Vec<String>) {
 }
 
 #[test]
-fn a_proxy_that_falls_silent_ends_at_the_deadline() {
+fn the_deadline_ends_an_attempt_whose_proxy_falls_silent() {
     for (proxy, script, stage) in [
         ("http", vec![Act::Silence], "Proxy"),
         ("http", vec![Act::AnyHead, send("HTTP/1.1 200 O"), Act::Silence], "Proxy"),
@@ -45,7 +47,7 @@ fn a_proxy_that_falls_silent_ends_at_the_deadline() {
 }
 
 #[test]
-fn without_time_the_first_stage_is_named() {
+fn with_a_time_limit_of_zero_the_error_names_the_first_stage() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let error = |adapter: Adapter, proxy: &str| {
@@ -55,7 +57,8 @@ fn without_time_the_first_stage_is_named() {
     for adapter in ADAPTERS {
         assert_eq!(error(adapter, &format!("http://{address}")), "Deadline Connecting", "{adapter:?}");
     }
-    // The other two adapters look whether the name is resolved before they look at the clock.
+    // The asynchronous adapters check whether the name is resolved before they read the clock, so this part tests only
+    // `net`.
     assert_eq!(error(Adapter::Net, &format!("socks5://{address}")), "Deadline Resolving");
     assert_eq!(error(Adapter::Net, "http://proxy.example"), "Deadline Resolving");
 }

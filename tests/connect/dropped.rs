@@ -60,7 +60,8 @@ fn serve(stream: &mut TcpStream) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Starts a proxy. Its thread fails if a client does not close a connection. Returns the number of connections.
+/// Starts a proxy. Its thread fails if a client does not close a connection, and otherwise returns the number of
+/// connections.
 fn proxy() -> (SocketAddr, JoinHandle<usize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

@@ -14,9 +14,9 @@ use crate::adapters::{ADAPTERS, Adapter, ConnectError, Settings, To};
 /// A step of the script.
 #[derive(Clone)]
 pub enum Act {
-    /// Reads up to the end of a head, and compares it.
+    /// Reads a head, and compares the head with this text.
     Head(String),
-    /// Reads bytes, and compares them.
+    /// Reads bytes, and compares them with these bytes.
     Bytes(Vec<u8>),
     /// Reads and ignores bytes up to the end of a head.
     AnyHead,
@@ -24,7 +24,7 @@ pub enum Act {
     Send(Vec<u8>),
     /// Sends bytes, each with a write of its own.
     Slowly(Vec<u8>),
-    /// Closes the sending direction, and waits for the end.
+    /// Closes the sending direction, and waits until the client closes.
     Close,
     /// Waits until the client closes.
     Silence,
@@ -114,7 +114,8 @@ pub fn run(
         let script = Arc::clone(&script);
         let proxy = thread::spawn(move || perform(&script, listener.accept().unwrap().0));
         let result = adapter.connect(&settings, To::Url(&url));
-        // A client that has reached its deadline early has made no connection. The thread must not wait for one.
+        // A client that reached its deadline early has made no connection. In this case the following connection ends
+        // the wait of the thread.
         drop(TcpStream::connect(address));
         let _: io::Result<()> = proxy.join().unwrap();
         (adapter, result)
@@ -122,6 +123,7 @@ pub fn run(
 }
 
 /// Runs each adapter with the proxy `scheme://user_info127.0.0.1:port`, and a server that only the proxy knows.
+/// `scheme` may end with a space and the user info, for example `http user:password@`.
 pub fn run_with(scheme: &str, script: Vec<Act>) -> [(Adapter, Result<Option<String>, ConnectError>); 3] {
     run(script, |port| {
         let (scheme, user_info) = scheme.split_once(' ').unwrap_or((scheme, ""));

@@ -40,7 +40,8 @@ fn error_hides(error: &(dyn Error + 'static)) {
     }
 }
 
-/// Answers each connection, after it has read the head of each request, with the next of `answers`.
+/// Starts a server that accepts one connection. The server reads the head of each request, and answers with the next of
+/// `answers`.
 fn server(answers: Vec<String>) -> (SocketAddr, thread::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -78,7 +79,7 @@ fn url(address: SocketAddr) -> String {
 }
 
 #[test]
-fn responses_and_redirects_hide_what_the_server_sends() {
+fn errors_with_responses_and_redirects_hide_the_secrets_that_the_server_sends() {
     let cookie = format!("Set-Cookie: session={SECRET}\r\nContent-Length: 6\r\n\r\n{SECRET}");
     for (status, location) in [
         ("401 Unauthorized", String::new()),
@@ -88,7 +89,7 @@ fn responses_and_redirects_hide_what_the_server_sends() {
         ("302 Found", format!("Location: ftp://{SECRET}.example/\r\n")),
     ] {
         for redirects in [0, 1] {
-            // The second connection of a client that follows the redirect is refused, because nobody listens.
+            // The second connection of a client that follows the redirect is refused, because nobody listens any more.
             let (address, thread) = server(vec![format!("HTTP/1.1 {status}\r\n{location}{cookie}")]);
             let error = client(None).max_redirects(redirects).connect(&url(address)).unwrap_err();
             let is_redirect = matches!(&error, ConnectError::Redirect(..));

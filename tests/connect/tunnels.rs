@@ -1,4 +1,4 @@
-//! Tunnels that open: the bytes that each proxy gets, and the WebSocket at the end.
+//! Tunnels that open: the bytes that each proxy gets, and the WebSocket that opens through each tunnel.
 
 use hybi::proxy::Proxy;
 
@@ -18,7 +18,7 @@ fn opens(proxy: &str, script: Vec<Act>) {
     }
 }
 
-/// The request of a SOCKS client for the name of the server (RFC 1928 section 4).
+/// The request of a SOCKS client, which has the name of the server (RFC 1928 section 4).
 fn socks_request() -> Act {
     Act::Bytes([&[5, 1, 0, 3, 14][..], b"server.example", &[0, 81]].concat())
 }
@@ -35,7 +35,7 @@ fn s9110_11_7_2_user_and_password_are_sent_to_the_proxy_only() {
 }
 
 #[test]
-fn s1928_4_a_socks5h_proxy_gets_the_name() {
+fn s1928_4_a_socks5h_proxy_gets_the_name_of_the_server() {
     let script = vec![Act::Bytes(GREETING.into()), send([5, 0]), socks_request(), send(REPLY), Act::Echo];
     opens("socks5h", script);
 }
@@ -112,7 +112,7 @@ fn the_first_bytes_of_the_server_may_come_with_the_answer_of_the_proxy() {
     opens("socks5h", script);
 }
 
-/// The response is complete before the request was sent, and the server waits.
+/// The server sends a complete response before it gets the request, and then keeps the connection open.
 #[test]
 fn a_server_may_refuse_before_it_gets_the_request() {
     let refusal = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n";
