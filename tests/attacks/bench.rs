@@ -1,7 +1,7 @@
 //! An endpoint under attack, with counters of the cost.
 //!
-//! A [`Victim`] feeds one connection, counts steps and events, and measures the heap of each call. The attacks
-//! themselves are in the other files.
+//! A [`Victim`] passes input to one connection, counts steps and events, and measures the heap of each call. The
+//! attacks themselves are in the other files.
 
 use hybi::frame::Role;
 use hybi::{
@@ -13,13 +13,13 @@ use crate::support::drive::machine;
 
 pub const KIB: usize = 1 << 10;
 
-/// A connection whose peer attacks it, and what the attack has cost so far.
+/// A connection whose peer attacks it, and the cost of the attack so far.
 pub struct Victim {
     pub connection: Connection,
     message: VecMessage,
-    /// Heap that was allocated while input was fed, and that is still held.
+    /// Heap that was allocated while input was processed, and that is still held, in bytes.
     held: isize,
-    /// Maximum of this heap.
+    /// Maximum of `held`.
     peak: isize,
     /// Number of calls of `poll_event`.
     pub steps: usize,
@@ -56,7 +56,7 @@ impl Victim {
         }
     }
 
-    /// Feeds bytes as one read.
+    /// Passes bytes to the connection as one read.
     pub fn feed(&mut self, bytes: &mut [u8]) {
         let before = live();
         PEAK.set(before);
@@ -92,7 +92,7 @@ impl Victim {
         }
     }
 
-    /// Feeds bytes in reads of `size`.
+    /// Passes bytes to the connection in reads of `size` bytes.
     pub fn feed_in(&mut self, bytes: &mut [u8], size: usize) {
         bytes.chunks_mut(size).for_each(|piece| self.feed(piece));
     }

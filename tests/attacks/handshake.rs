@@ -94,14 +94,14 @@ fn s10_4_floods_of_headers_are_refused_while_they_arrive() {
         });
         assert_eq!(refused.unwrap().status(), 431);
     }
-    // Lists of subprotocols and extensions are bounded by the length of the head.
+    // A long list of repeated subprotocols is refused, and uses no heap.
     let many = format!("{REQUEST}Sec-WebSocket-Protocol: a{}\r\n\r\n", ", b".repeat(5000));
     let (refused, kept, peak) =
         measure(|| ServerHandshake::new(HeadLimits::new()).poll(many.as_bytes()).is_err());
     assert_eq!((refused, kept, peak), (true, 0, 0));
 }
 
-/// The body of an upgrade request begins where frames begin, so a proxy and the server could interpret it
+/// The body of an upgrade request begins where frames begin, so a proxy and the server could interpret the body
 /// differently. Such a request is refused.
 #[test]
 fn s9112_6_an_upgrade_with_a_body_is_refused() {

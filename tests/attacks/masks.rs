@@ -26,7 +26,7 @@ fn keys(mut wire: &[u8]) -> Vec<[u8; 4]> {
     keys
 }
 
-/// Sends a frame with each kind of send call.
+/// Sends eight frames, with the methods for messages, fragments, Pings and Pongs.
 fn send_all(connection: &mut Connection, prepared: &Prepared) {
     connection.send_text("text").unwrap();
     connection.send_binary(&[0; 300]).unwrap();
@@ -59,7 +59,7 @@ fn s10_3_masking_keys_are_not_reused() {
     }
 }
 
-/// Each bit of a key is set half of the time, and equals the bit of the previous key half of the time.
+/// Each bit is set in half of the keys. In half of the keys, it equals the same bit of the previous key.
 #[test]
 fn s5_3_masking_keys_are_unpredictable() {
     const COUNT: usize = 100_000;
