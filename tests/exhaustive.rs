@@ -1,5 +1,6 @@
-//! Tests of every value of a small domain: all two-byte starts of frames in every state, all orders of events while a
-//! connection closes or while a client connects to several addresses, and UTF-8 of up to four bytes.
+//! Tests of every value of a small domain. The domains are the first two bytes of a frame in every state, and UTF-8 of
+//! up to four bytes. Other domains are the orders of events while a connection closes, and while a client connects to
+//! several addresses.
 //!
 //! A debug build uses only representative bytes, and shorter sequences. `tests/vectors.rs` cuts each test vector in two
 //! at every place.

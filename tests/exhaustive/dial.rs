@@ -86,7 +86,7 @@ impl Rules {
     }
 }
 
-/// The number of orders by their end, and the number of steps of all orders.
+/// The number of orders for each kind of end, and the number of steps of all orders.
 #[derive(Default, Debug)]
 struct Tally {
     connected: usize,
@@ -166,7 +166,8 @@ fn poll(dialing: &Dialing, rules: &Rules, now: u64, tally: &mut Tally) {
     }
 }
 
-/// Checks the end of an order: the action does not change, all losers are named, and a late success does not win.
+/// Checks the end of an order: the action does not change, `running` returns all attempts that lost, and a late success
+/// does not win.
 fn finish(dialing: &mut Dialing, rules: &Rules, now: u64, last: Action) {
     assert_eq!(dialing.running().collect::<Vec<_>>(), rules.running());
     for later in [now, now + 1, now + 10_000] {
@@ -206,7 +207,7 @@ fn s8305_5_every_order_of_results_and_polls_follows_the_rules() {
             let mut tally = Tally::default();
             search(&dialing, &rules, 0, None, &mut tally);
             println!("{count} addresses, deadline {deadline:?}: {tally:?}");
-            // Each order of failures alone is among the orders.
+            // The search includes each order in which all attempts fail.
             let factorial: usize = (1..=addresses.len()).product();
             let enough_time = deadline.is_none_or(|deadline| deadline > 600);
             assert!(count == 0 || !enough_time || tally.all_failed >= factorial, "{tally:?}");

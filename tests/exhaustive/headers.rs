@@ -1,7 +1,7 @@
 //! All 65,536 two-byte starts of a frame, for both roles, in every state in which a frame can begin.
 //!
-//! For each byte the test lists the rules that this byte breaks, in another form than the decoder does. A start that
-//! breaks no rule must be accepted. The read hint must then be the number of missing bytes.
+//! For each byte the test lists the rules that this byte breaks. The code for this list is independent of the decoder.
+//! A start that breaks no rule must be accepted. The read hint must then be the number of missing bytes.
 
 use hybi::frame::Role;
 use hybi::{CloseCode, Config, Connection, Input, Instant, Outbox, ProtocolError, SharedConfig, VecMessage};
@@ -47,7 +47,7 @@ impl State {
     }
 }
 
-/// Feeds bytes. Returns the number of events and the error.
+/// Passes bytes to the connection. Returns the number of events and the error.
 fn feed(connection: &mut Connection, bytes: &[u8]) -> (usize, Option<ProtocolError>) {
     let (mut bytes, mut message) = (bytes.to_vec(), VecMessage::new());
     let mut input = Input::new(&mut bytes, &mut message);
@@ -98,7 +98,7 @@ fn broken_by_first(state: State, deflate: bool, first: u8) -> Vec<ProtocolError>
     let mut broken = Vec::new();
     // RFC 6455 5.2 and RFC 7692 6.1: RSV1 is valid on the first frame of a message if compression was negotiated.
     if rsv != 0 && !(deflate && rsv == 4 && matches!(opcode, 1 | 2)) {
-        // Printable ASCII is reported as text, except the bytes that begin a compressed fragment.
+        // Printable ASCII is reported as `NotAFrame`, except the bytes that begin a compressed fragment.
         let is_text = (0x20..0x7F).contains(&first) && !(0x40..=0x42).contains(&first);
         broken.push(if is_text { ProtocolError::NotAFrame(first) } else { ProtocolError::ReservedBits(rsv) });
     }
@@ -180,7 +180,8 @@ fn check_all_starts(role: Role, state: State, deflate: bool) {
             let empty = role == Role::Client && second == 0 && !state.is_over() && broken.is_empty();
             assert_eq!(events, usize::from(empty && !part), "{}", what(Some(second)));
             if !state.is_over() && broken.is_empty() && events == 0 && !(second == 0 && part) {
-                // The read hint is the rest of the header, or the payload if the header is complete.
+                // The read hint is the length of the rest of the header, or the length of the payload if the header is
+                // complete.
                 let key = if role == Role::Server { 4 } else { 0 };
                 let header = key + [0, 2, 8][usize::from(second & 0x7F).saturating_sub(125)];
                 let missing = if header == 0 { usize::from(second & 0x7F) } else { header };
