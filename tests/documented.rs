@@ -61,7 +61,8 @@ fn initial_seconds(path: &str, field: &str) -> u64 {
     between(path, &format!(" {field}: Some(Duration::from_secs("), ")").parse().unwrap()
 }
 
-/// Asserts that the values which the caller has set in `config` are the defaults. Not every value has a getter.
+/// Asserts that the values which the caller has set in `config` are the defaults. The whole `config` is compared,
+/// because some values have no getter.
 #[track_caller]
 fn assert_is_default(config: &Config) {
     assert_eq!(*config, Config::new());
@@ -239,7 +240,8 @@ fn the_readme_lists_the_defaults() {
     page.says("freed after a minute without data").and_no_more();
 }
 
-/// Returns the time of a contender, as a table of `benches/peers/RESULTS.md` prints it in the column with this heading.
+/// Returns the time of `contender` in the column with the heading `column`. The table is in the given section of
+/// `benches/peers/RESULTS.md`.
 fn result(section: &str, contender: &str, column: &str) -> String {
     let table = between("benches/peers/RESULTS.md", &format!("\n### {section}\n"), "\n### ");
     let row = |name: &str| {
