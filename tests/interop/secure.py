@@ -11,13 +11,13 @@ The script makes a private authority with openssl, and a certificate for localho
   without the certificate of the authority;
 - the same example through tinyproxy and microsocks, which the environment names, with right and wrong passwords;
 - openssl s_client against a server of hybi;
-- messages in both directions at once, between hybi and itself, websockets, or ws. hybi uses two threads;
+- messages in both directions at once, between hybi and one of hybi, websockets and ws. hybi uses two threads;
 - a client that connects again whenever its server is killed and started again.
 
 The exit status is 0 if everything passed, 1 if the last printed test failed, and 2 if nothing could be run.
 
 The script needs Linux, openssl, nginx, tinyproxy and microsocks, and the programs that interop.py needs. The option
---programs names a folder with those that are not installed. All connections use 127.0.0.1.
+--programs names a folder with the programs that are not installed. All connections use 127.0.0.1.
 
 The program of hybi is secure.rs. The other programs are secure_peer.py and secure_peer.mjs. Each is called as
 

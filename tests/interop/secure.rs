@@ -75,7 +75,7 @@ fn client_config(authority: &str) -> Result<Arc<ClientConfig>, Failure> {
     Ok(Arc::new(config))
 }
 
-/// Sends and receives `count` messages at once, in two threads. A client then closes.
+/// Sends and receives `count` messages at the same time, in two threads. A client then closes.
 fn talk<S: Stream + Send + 'static>(ws: WebSocket<S>, is_client: bool, count: u32) -> Result<(), Failure> {
     let (mut reader, mut writer) = ws.split()?;
     let (received, all_received) = channel();
