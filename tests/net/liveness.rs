@@ -96,7 +96,8 @@ fn s7_1_1_a_dead_peer_is_reported_to_a_call_that_only_sends() {
 
 #[test]
 fn s7_1_1_an_interrupted_call_does_not_delay_the_report_of_a_dead_peer() {
-    // A write after an interrupted call is no sign of life: the stream was not full.
+    // The peer shows that it lives when a full stream takes bytes again. An interrupted call does not mean that the
+    // stream was full.
     for stream in [silent(), silent().that_may_keep(), silent().holding_back(), silent().keeping()] {
         let stream = stream.interrupted();
         let mut ws = stream.server(quick());
@@ -153,7 +154,7 @@ fn closing() -> Virtual {
 }
 
 #[test]
-fn s7_1_1_polling_gives_up_a_peer_that_has_ended_its_direction_and_does_not_read() {
+fn s7_1_1_polling_gives_up_a_peer_that_has_half_closed_and_does_not_read() {
     // The answer to the Close waits behind a message for which the stream has no space.
     let config = Config::new().close_timeout(Some(ms(700)));
     for stream in [closing(), closing().blocking()] {
@@ -286,7 +287,7 @@ fn a_live_peer_whose_messages_are_never_received_is_kept() {
             sent.unwrap_or_else(|error: Error| panic!("{kind}: {error} at {:?}", stream.now()));
             stream.pass(ms(1000));
         }
-        // The stream has not been read beyond the read-ahead buffer, but every message is still there.
+        // The sending calls have read only until the read-ahead buffer was full. All messages can still be received.
         let mut messages = 0;
         while let Ok(Some(_)) = ws.recv_timeout(ms(1)) {
             messages += 1;
@@ -315,7 +316,7 @@ fn a_dead_peer_whose_messages_were_never_received_is_given_up_when_it_stops_read
     assert_eq!(ws.wait_closed().unwrap(), DEAD);
 }
 
-/// The reading thread of a split WebSocket, as the tests below use it.
+/// The behaviour of the thread that has the reader of a split WebSocket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum ReadingThread {
     /// Receives the first message, and is then busy.
@@ -348,7 +349,7 @@ fn a_live_peer_is_kept_while_the_reading_thread_is_busy() {
             peer.wake_at = Some(peer.now + ms(10));
         });
         let (reader, mut writer) = split_for(thread, &stream, Config::new());
-        // The application sends its own Ping too, whose Pong stays in the socket.
+        // The application also sends a Ping. The Pong to this Ping stays in the socket.
         writer.ping(b"own").unwrap();
         while stream.now() < 600 * SECOND {
             writer.send_text("x").unwrap_or_else(|error| panic!("{thread:?}: {error} at {:?}", stream.now()));
@@ -384,7 +385,7 @@ fn a_live_peer_that_reads_slowly_is_kept_while_the_reading_thread_is_busy() {
 }
 
 #[test]
-fn a_dead_peer_is_given_up_while_the_reading_thread_is_busy_when_it_stops_reading() {
+fn a_peer_that_stops_reading_is_given_up_while_the_reading_thread_is_busy() {
     for thread in READING_THREADS {
         let stream = Virtual::new(64 << 10, |peer| {
             if peer.now == Duration::ZERO {
@@ -405,8 +406,8 @@ fn a_dead_peer_is_given_up_while_the_reading_thread_is_busy_when_it_stops_readin
 }
 
 #[test]
-fn a_peer_that_answers_no_ping_is_given_up_although_the_reader_only_looks_from_time_to_time() {
-    // The peer reads everything. The application sends, looks for messages, and is busy for some time.
+fn a_peer_that_answers_no_ping_is_given_up_although_the_reader_polls_only_from_time_to_time() {
+    // The peer reads everything. In turn, the application sends, polls for messages, and is busy for some time.
     for busy in [20, 100, 200, 600] {
         let stream = silent();
         let (mut reader, mut writer) = stream.server(quick()).split().unwrap();
@@ -451,7 +452,8 @@ fn a_live_peer_that_reads_in_small_steps_is_kept_within_one_send() {
 
 #[test]
 fn a_live_peer_that_accepts_a_little_of_each_write_is_kept() {
-    // The peer answers a Ping after reading everything before it, which takes longer than the pong timeout.
+    // The peer answers a Ping only after it has read all bytes before the Ping. This takes longer than the pong
+    // timeout.
     let peer = || {
         Virtual::new(10_000, |peer| {
             peer.read(100);
@@ -498,7 +500,7 @@ fn s5_5_3_an_unread_pong_is_processed_before_a_peer_is_given_up() {
 
 #[test]
 fn messages_read_during_a_send_are_received_in_order() {
-    // The peer sends ten messages before it reads ours, and continues to send.
+    // The peer sends twelve messages before it reads ours, and continues to send.
     let stream = Virtual::new(1000, |peer| {
         let n = peer.now.as_millis() / 100;
         peer.send(&frame(0x81, true, format!("message {n}").as_bytes()));
@@ -579,7 +581,7 @@ fn a_receive_continues_while_nothing_can_be_written() {
         assert_eq!(reader.recv().unwrap(), Some(format!("{n}").into()));
         assert!(stream.now() < ms(1000), "{:?}", stream.now());
     }
-    // Then the peer reads, and the reader sends the last Pongs.
+    // Now the peer reads, so our `Reader` can write the last Pongs.
     assert!(reader.recv_timeout(SECOND).is_err());
     let pongs = stream.peer(|peer| peer.frames());
     assert!(pongs.len() >= 2 && pongs.iter().all(|(first, _)| *first == 0x8A), "{pongs:?}");
@@ -616,7 +618,7 @@ fn a_receive_with_a_timeout_of_zero_does_not_wait() {
             assert!(reader.recv_timeout(Duration::ZERO).is_err());
         }
         assert!(stream.now() - before < ms(3), "{:?}", stream.now() - before);
-        // Later calls block again.
+        // A call with a longer timeout still waits.
         assert!(reader.recv_timeout(SECOND).is_err());
         near(stream.now() - before, SECOND);
     }
@@ -640,7 +642,8 @@ fn a_nonblocking_stream_stays_nonblocking() {
 
 #[test]
 fn a_nonblocking_stream_waits_for_space_to_half_close() {
-    // The server has both Closes, and then half-closes the stream. The peer reads the server's Close 100 ms later.
+    // The server has received and sent a Close, so it half-closes the stream. The peer reads the server's Close 100 ms
+    // later.
     let stream = Virtual::new(100, |peer| {
         if peer.now == Duration::ZERO {
             peer.send(&frame(0x88, true, b""));
@@ -722,7 +725,7 @@ fn s7_1_1_a_close_behind_a_blocked_writer_ends_after_the_close_timeout() {
 }
 
 #[test]
-fn s5_5_1_a_close_behind_a_blocked_writer_follows_its_message() {
+fn s5_5_1_a_close_behind_a_blocked_writer_is_sent_after_the_blocked_message() {
     timed(|| {
         let (sent, closed, outcome) = closes_behind_a_blocked_writer(true);
         sent.unwrap();
@@ -855,7 +858,7 @@ fn no_call_that_sends_waits_for_input_that_it_cannot_read() {
     let waits = interest(ws.flush());
     assert!(waits.writable && !waits.readable, "{waits:?}");
     assert!(stream.peer(|peer| peer.unread_by_us()) > 100_000);
-    // A call that receives reads this input.
+    // `recv` reads this input.
     assert_eq!(ws.recv().unwrap(), Some(vec![1; 200_000].into()));
     let waits = interest(ws.flush());
     assert!(waits.writable && waits.readable, "{waits:?}");
@@ -957,7 +960,7 @@ fn small_messages_restart_the_idle_timer() {
             ws.outcome().unwrap()
         };
         assert_eq!((texts, outcome), (10, Outcome::Clean { code: CloseCode::GOING_AWAY }));
-        // The timer ran from the last message. The peer answered the Close when it acted next.
+        // The idle timer started at the last message. The peer answered the Close in the next call of its script.
         assert!((ms(9 * 190 + 200)..=ms(9 * 190 + 400)).contains(&stream.now()), "{:?}", stream.now());
     }
 }
@@ -989,8 +992,8 @@ fn control_frames_do_not_postpone_the_idle_timeout_of_a_call_whose_output_waits(
 
 #[test]
 fn s5_5_2_a_pong_that_waits_behind_a_message_counts_as_received() {
-    // The peer answers the Ping that is sent after 500 ms. Its Pong arrives together with a message, after the message.
-    // Then the peer reads nothing for one second, and after that it is as fast as before.
+    // A Ping is sent after 500 ms. The peer answers with a message and a Pong, which arrive together in this order.
+    // Then the peer reads nothing for one second. After this second it is as fast as before.
     let stalling = || {
         Virtual::new(16 << 10, |peer| {
             if peer.now <= ms(510) || peer.now >= ms(1510) {
@@ -1022,7 +1025,7 @@ fn s5_5_2_a_pong_that_waits_behind_a_message_counts_as_received() {
         assert_eq!(reader.recv().unwrap(), Some("?".into()));
     }
 
-    // An earlier owner of the connection has left the rest in the inbox.
+    // A WebSocket is made from the parts of another one. The Pong is still undecoded in the inbox.
     let stream = stalling();
     let mut ws = stream.server(quick());
     assert_eq!(ws.recv().unwrap(), Some("?".into()));
@@ -1032,9 +1035,9 @@ fn s5_5_2_a_pong_that_waits_behind_a_message_counts_as_received() {
 }
 
 #[test]
-fn s5_5_3_a_ping_that_was_sent_after_the_last_input_is_overdue_in_time() {
-    // The peer sends two messages and then nothing, and reads nothing. Only the application sends a Ping. The input
-    // that was read before the Ping cannot contain the Pong.
+fn s5_5_3_input_that_was_read_before_a_ping_does_not_hide_a_missing_pong() {
+    // The peer sends two messages at once, and then neither sends nor reads. Only the application sends a Ping. The
+    // input that was read before the Ping cannot contain the Pong.
     let config = || patient().pong_timeout(Some(ms(700))).close_timeout(Some(ms(100)));
     let peer = || {
         Virtual::new(1000, |peer| {
@@ -1094,7 +1097,8 @@ fn s5_5_3_input_that_is_decoded_completely_does_not_hide_a_missing_pong() {
 
 #[test]
 fn s5_5_3_pings_of_the_application_do_not_hide_a_dead_peer() {
-    // The application sends a Ping every 5 seconds, and does not receive. The peer answers them until 31 seconds.
+    // The application sends a Ping every 5 seconds, and does not receive. The peer answers the Pings of the first 31
+    // seconds.
     let stream = Virtual::new(64 << 10, |peer| {
         peer.read(usize::MAX);
         if peer.now < 31 * SECOND {
@@ -1107,12 +1111,13 @@ fn s5_5_3_pings_of_the_application_do_not_hide_a_dead_peer() {
         assert!(stream.now() < 100 * SECOND, "the peer is not given up");
         stream.pass(5 * SECOND);
     }
-    // A timer is due at 30 and at 60 seconds, and then the Pongs are read that have arrived since.
+    // A timer is due after 30 and after 60 seconds. Each time the Pongs that have arrived are read.
     assert!(stream.now() > 90 * SECOND, "{:?}", stream.now());
     assert_eq!(ws.wait_closed().unwrap(), DEAD);
 }
 
-/// Returns a peer that reads everything and answers each Ping, but does nothing between two times.
+/// Returns a stream whose peer reads everything and answers each Ping, except between `from` and `to`. After 200
+/// seconds the peer does nothing more.
 fn stalled_between(from: Duration, to: Duration) -> Virtual {
     Virtual::new(64 << 10, move |peer| {
         if !(from..to).contains(&peer.now) {
@@ -1140,7 +1145,7 @@ fn a_live_peer_that_stalls_is_kept_while_the_reading_thread_is_busy() {
 
 #[test]
 fn a_live_peer_is_kept_although_the_application_seldom_sends_and_does_not_receive() {
-    // The peer answers each Ping at once. Its answers are not read.
+    // The peer answers each Ping within 100 ms. The application does not receive the Pongs.
     let answering = || stalled_between(SECOND, SECOND);
     let stream = answering();
     let (reader, mut writer) = stream.server(Config::new()).split().unwrap();
@@ -1149,7 +1154,7 @@ fn a_live_peer_is_kept_although_the_application_seldom_sends_and_does_not_receiv
         writer.send_text("x").unwrap();
     }
     drop(reader);
-    // The input that the peer sends first fills the read-ahead buffer.
+    // At the start the peer sends more input than the read-ahead buffer holds.
     let stream = answering();
     stream.peer(|peer| peer.send(&frame(0x82, true, &[7; 60_000]).repeat(5)));
     let mut ws = stream.server(Config::new());
@@ -1237,8 +1242,8 @@ fn a_live_peer_is_kept_on_a_stream_that_cannot_be_read_without_blocking() {
 
 #[test]
 fn s5_5_3_input_that_was_decoded_later_does_not_hide_a_missing_pong() {
-    // The application sends a Ping. While it sends more, a message of the peer is read ahead. The peer takes
-    // everything, and then does nothing.
+    // The application sends a Ping. While it sends a message, a message of the peer is read ahead. The peer then reads
+    // everything once, and does nothing more.
     let config = || patient().pong_timeout(Some(ms(700)));
     let peer = || {
         Virtual::new(1000, |peer| match peer.now.as_millis() {

@@ -1,7 +1,7 @@
-//! A stream on virtual time, with a peer that a script controls. No test over it takes real time.
+//! A stream on virtual time, with a peer that a script controls. No test takes real time to wait on this stream.
 //!
-//! A call that would wait moves the clock instead, to the moment when the peer acts or to the timeout of the call. A
-//! call that would wait forever fails the test. Options make the stream keep, hold back or split written bytes.
+//! A call that would wait moves the clock instead: to the next action of the peer, or to the end of the call's timeout.
+//! A call that would wait forever fails the test. Options make the stream keep, hold back or split written bytes.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -117,11 +117,11 @@ struct Shared {
     takes_parts: bool,
     /// True if the stream cannot be switched to non-blocking mode.
     always_blocks: bool,
-    /// The value that the stream reports: whether it may keep the bytes of a failed write.
+    /// True if the stream reports that it may keep the bytes of a failed write.
     keeps_refused_bytes: bool,
-    /// A half-close waits until the peer has read everything.
+    /// True if a half-close waits until the peer has read everything.
     close_waits: bool,
-    /// Every second write and flush is interrupted before it does anything.
+    /// True if every second call of `write` or `flush` fails as interrupted, without any effect.
     interrupts: bool,
     /// Number of writes and flushes, if `interrupts` is set.
     outputs: usize,
@@ -132,7 +132,7 @@ struct Shared {
 #[derive(Clone)]
 pub struct Virtual(Arc<Mutex<Shared>>);
 
-/// The time that each call takes at least, so that the clock always moves on.
+/// The shortest duration of a call. Because of it, the clock always moves on.
 const CALL: Duration = Duration::from_micros(1);
 
 impl Virtual {
@@ -171,7 +171,7 @@ impl Virtual {
         self
     }
 
-    /// Makes a write return before all of its bytes are accepted.
+    /// Makes a write return as soon as some of its bytes are accepted.
     pub fn taking_parts(self) -> Self {
         self.lock().takes_parts = true;
         self
@@ -201,7 +201,7 @@ impl Virtual {
         self
     }
 
-    /// Makes a signal interrupt every second write and flush before it does anything.
+    /// Makes every second call of `write` or `flush` fail as interrupted, without any effect.
     pub fn interrupted(self) -> Self {
         self.lock().interrupts = true;
         self
@@ -220,8 +220,8 @@ impl Virtual {
         self.lock().peer.now
     }
 
-    /// Drops the script. A script that holds a writer of this stream must be dropped, because the stream holds the
-    /// script.
+    /// Drops the script. A script that holds a writer of this stream must be dropped. Otherwise the stream and the
+    /// script keep each other in memory.
     pub fn drop_script(&self) {
         let script = std::mem::replace(&mut self.lock().script, Box::new(|_| {}));
         // The writer may use the stream when it is dropped, so the stream is not locked here.
