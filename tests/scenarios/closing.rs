@@ -1,7 +1,7 @@
 //! The closing handshake (RFC 6455 sections 5.5.1 and 7), observed from one endpoint or from a joined pair.
 //!
-//! These tests cover each way that a connection ends. It ends by a Close from either side or from both at once, by a
-//! protocol failure, by a timeout, or by the end of the stream. The tests check the frames on the wire, the events, the
+//! These tests cover each way in which a connection ends: by a Close from one side or from both at once, by a protocol
+//! failure, by a timeout, or by the end of the stream. The tests check the frames on the wire, the events, the
 //! [`Outcome`] and the requests to the transport. Close frames inside compressed messages are tested in `deflate.rs`.
 //! Every order of closing steps is tested in `tests/exhaustive/closing.rs`.
 
@@ -411,8 +411,8 @@ fn s7_1_7_after_a_failure_nothing_more_is_processed() {
         assert_eq!(end.conn.send_text("x"), Err(SendError::Closed));
         assert_eq!(end.conn.close(end.now, CloseCode::NORMAL, ""), Err(SendError::Closed));
         assert_eq!(end.flush(), [""; 0]);
-        // RFC 6455 7.1.7: the endpoint that fails the connection closes it. Both roles half-close first, as a
-        // server does.
+        // RFC 6455 7.1.7: the endpoint that fails the connection also closes it. Both roles half-close first, as a
+        // server also does after a closing handshake.
         assert_eq!(end.conn.poll_transport(), Some(TransportAction::HalfClose));
         end.conn.handle_half_closed();
         assert_eq!(end.conn.poll_transport(), None);

@@ -326,7 +326,7 @@ fn s5_5_2_a_round_trip_excludes_the_time_in_the_queue() {
     end.conn.send_text("a frame that takes its time").unwrap();
     end.write(3);
     end.conn.ping(end.now, b"rtt").unwrap();
-    // A Pong is queued before our Ping.
+    // A Pong is queued behind our Ping.
     end.receive(Opcode::Ping, [7; 125]);
     end.advance(secs(5));
     end.write(30);
@@ -415,7 +415,8 @@ fn s5_5_2_payloads_are_equal_if_their_bytes_are_equal() {
         }
     };
     let (long, short) = (next(), next());
-    // A shorter payload shares its buffer with the rest of a longer one. Comparison must ignore that rest.
+    // The buffer of the second payload still contains the end of the longer first one. The comparison must ignore these
+    // bytes.
     assert_eq!(short, ControlPayload::new(b"ab").unwrap());
     assert_eq!(short.as_ref(), b"ab");
     assert_ne!(short, long);

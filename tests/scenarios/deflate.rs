@@ -2,10 +2,10 @@
 //!
 //! These tests cover RSV1, fragments, all kinds of DEFLATE blocks, windows and damaged data. They also cover limits,
 //! UTF-8 validation, delivery in chunks, and the memory that a message needs. Other modules use the helpers of this
-//! one.
+//! module.
 //!
-//! Sending is tested in `deflate_send.rs` and `deflate_fallback.rs`. Pausing by a budget is tested in
-//! `deflate_budget.rs`, and memory in `tests/memory/deflate.rs`.
+//! Sending is tested in `deflate_send.rs` and `deflate_fallback.rs`. The pauses of the inflate budget are tested in
+//! `deflate_budget.rs`, and memory is measured in `tests/memory/deflate.rs`.
 
 use hybi::frame::{Header, Opcode};
 use hybi::handshake::DeflateParams;
@@ -52,7 +52,7 @@ pub fn deflated(data: &[u8]) -> Vec<u8> {
     payload
 }
 
-/// Compresses further data with the same zlib stream.
+/// Compresses the next data of a zlib stream, and flushes the stream.
 fn flushed(zlib: &mut Deflate, data: &[u8], flush: DeflateFlush) -> Vec<u8> {
     let mut out = vec![0; data.len() + data.len() / 4 + 100];
     let before = zlib.total_out();
@@ -121,7 +121,7 @@ fn s7692_6_1_rsv1_is_accepted_on_the_first_data_frame_only_if_negotiated() {
             let mut end = Scenario::of(role).open();
             assert_eq!(end.feed(&hello), failed(4));
             assert_eq!(end.flush(), closed);
-            // A connection without the extension refuses RSV1.
+            // `None` also leaves the connection without the extension.
             let mut end = Scenario::of(role).open();
             end.conn = end.conn.with_deflate(None);
             assert_eq!(end.feed_in(&hello, 1), failed(4));
@@ -137,7 +137,7 @@ fn s7692_6_1_rsv1_is_accepted_on_the_first_data_frame_only_if_negotiated() {
             let mut end = open(role, true, Config::new());
             assert_eq!(end.feed(&frame_with(peer, RSV1, opcode, true, b"")), failed(4));
         }
-        // RSV1 must not be set on a continuation frame, of a compressed or an uncompressed message.
+        // No continuation frame may have RSV1, whether its message is compressed or not.
         for rsv in [0, RSV1] {
             for fin in [false, true] {
                 let mut end = open(role, true, Config::new());
@@ -305,8 +305,8 @@ fn s7692_7_2_3_a_message_may_have_any_number_of_blocks_of_any_kind() {
 
 #[test]
 fn s7692_7_2_3_4_references_may_cross_a_final_block() {
-    // The reference is in the same message, in the next one, or after memory was released. It reaches back to the
-    // start of the window.
+    // A reference crosses a final block of the same message or of an earlier message, also after memory was released.
+    // One reference begins at the oldest byte of the window.
     let old = noise(40_000);
     for released in [false, true] {
         for delivery in DELIVERIES {
@@ -332,7 +332,7 @@ fn s7692_7_2_3_4_references_may_cross_a_final_block() {
                 // Two final blocks follow each other, and a reference crosses both.
                 let both =
                     last.clone().fixed(true, &back(3, 3)).dynamic(false, &back(6 + 258 + 3, 3)).message();
-                // `last` follows the second "end".
+                // The last reference copies the "end" of the earlier message `last`.
                 assert_eq!(receive(&both), b"endendend");
             }
         }
@@ -475,7 +475,7 @@ fn s7692_7_1_2_references_reach_the_whole_negotiated_window() {
                     }
                     seen
                 };
-                // A stored block carries the data, so exactly the window's length has arrived.
+                // The first message is longer than the window. The reference begins at the oldest byte of the window.
                 assert!(receive(&Blocks::new().stored(false, &old).message()) == [Seen::Binary(old.clone())]);
                 let far = Blocks::new().fixed(false, &[Token::Back { distance: size, len: 200 }]).message();
                 assert!(receive(&far) == [Seen::Binary(old[100..300].to_vec())], "{bits} bits");
@@ -498,10 +498,10 @@ fn invalid() -> Vec<(&'static str, Vec<u8>)> {
         ("a reserved kind of block", vec![0x06]),
         ("lengths that do not agree", vec![0x00, 0x05, 0x00, 0xfb, 0xff, 1, 2, 3, 4, 5, 0x00]),
         ("a distance before the beginning", back(4).message()),
-        ("the same, after a final block", too_far_behind_a_final_block),
+        ("a distance before the beginning, after a final block", too_far_behind_a_final_block),
         ("plain text", b"Hello".to_vec()),
-        ("RFC 1950", vec![0x78, 0x9c, 0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]),
-        ("a code for lengths with too many", vec![0x04, 0xfe, 0xff, 0xff, 0xff]),
+        ("a zlib header (RFC 1950)", vec![0x78, 0x9c, 0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]),
+        ("a block with too many distance codes", vec![0x04, 0xfe, 0xff, 0xff, 0xff]),
     ]
 }
 
@@ -518,8 +518,8 @@ fn s7692_7_2_2_invalid_deflate_data_fails_with_1007_and_is_not_delivered() {
                 wire.extend(frame(role.peer(), Opcode::Close, true, b"\x03\xe8"));
                 for cut in before..wire.len() {
                     let mut end = open(role, takeover, Config::new());
-                    // With takeover the header is fed in one piece, because an earlier message would leave a
-                    // window.
+                    // With takeover the first message is omitted, because it would leave a window to which the invalid
+                    // message may refer.
                     let (head, tail) =
                         if takeover { (&[][..], &wire[before..cut]) } else { wire.split_at(cut) };
                     let mut seen = end.feed(head);
@@ -560,8 +560,8 @@ fn s7692_7_2_2_a_message_must_end_with_a_complete_block() {
         ("no empty block at the end", stored.clone()),
         ("a final block alone", Blocks::new().fixed(true, &[Token::Bytes(b"Hello")]).raw()),
         ("a stored final block alone", Blocks::new().stored(true, b"Hello").raw()),
-        ("the tail was left on", [&HELLO[..], &TAIL].concat()),
-        ("the tail was left on, nothing else", [&[0x00][..], &TAIL].concat()),
+        ("the tail was not removed", [&HELLO[..], &TAIL].concat()),
+        ("an empty block whose tail was not removed", [&[0x00][..], &TAIL].concat()),
         ("the fixed block has no end", vec![0xf2, 0x48, 0xcd, 0xc9, 0xc9]),
         ("the final block ends within the appended tail", vec![0x03]),
     ];
@@ -713,7 +713,7 @@ fn s10_4_the_frame_limit_counts_bytes_on_the_wire() {
         let mut end = open(Role::Server, true, config(limit - 1));
         let header_len = wire.len() - payload.len();
         assert_eq!(end.feed(&wire[..header_len]), [Seen::Failed(ProtocolError::FrameTooBig)]);
-        // The higher limit applies to each fragment of a compressed message, and to no uncompressed frame.
+        // The higher limit applies to each fragment of a compressed message. Uncompressed frames have the lower limit.
         let empty_blocks = [0, 0, 0, 0xFF, 0xFF].repeat(37);
         for (first, rsv, next, fails) in [(185, RSV1, 185, false), (5, RSV1, 190, true), (5, 0, 101, true)] {
             let mut end = open(Role::Server, true, config(100));
@@ -806,7 +806,8 @@ fn s8_1_text_is_validated_as_it_is_inflated() {
 
 #[test]
 fn s8_1_a_code_point_may_span_chunks_and_blocks_but_not_messages() {
-    // Each code point has three bytes, so chunks of 16 KiB cut one for every length of the prefix.
+    // Each code point has three bytes, and 16 KiB is not a multiple of three. So with each prefix a chunk ends inside a
+    // code point.
     for front in 0..3 {
         let data = "x".repeat(front) + &"€".repeat(20_000);
         for (kept, ok) in [(data.len(), true), (data.len() - 1, false), (data.len() - 2, false)] {
@@ -852,8 +853,8 @@ fn s8_1_a_code_point_may_span_chunks_and_blocks_but_not_messages() {
 #[test]
 fn s7692_6_2_a_huge_message_streams_in_chunks_through_little_memory() {
     const MIB: usize = 1 << 20;
-    // The data is 64 MiB of zeros. A full flush makes each block refer to its own data only, so one block is sent
-    // 64 times.
+    // The data is 64 MiB of zeros. After a full flush, data refers only to itself. So the same compressed MiB can be
+    // sent 64 times.
     let mut zlib = Deflate::new(9, false, 15);
     let once = flushed(&mut zlib, &vec![0; MIB], DeflateFlush::FullFlush);
     let payload_len = 64 * once.len() as u64 + 1;
@@ -1029,7 +1030,7 @@ fn s7692_6_counters_count_frames_and_bytes_as_they_are_on_the_wire() {
             assert_eq!((received.messages, received.frames, received.bytes), (1, 2, wire.len() as u64));
             assert_eq!(end.conn.receiver().eof_position(), EofPosition::BetweenMessages);
             assert_eq!(end.conn.read_hint(), 0);
-            // The stream ends inside the frame.
+            // After nine bytes the input ends inside a frame.
             end.feed(&wire[..9]);
             assert_eq!(end.conn.receiver().eof_position(), EofPosition::InFrame);
             end.feed(&wire[9..wire.len() - 7]);
@@ -1043,7 +1044,7 @@ fn s7692_6_counters_count_frames_and_bytes_as_they_are_on_the_wire() {
 // --- closing ---
 
 #[test]
-fn s5_5_1_a_close_inside_a_compressed_message_ends_it() {
+fn s5_5_1_a_close_inside_a_compressed_message_discards_the_message() {
     for role in ROLES {
         for delivery in DELIVERIES {
             let mut end = open(role, true, Config::new().delivery(delivery));
