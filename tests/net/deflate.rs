@@ -400,7 +400,7 @@ fn a_broadcast_reaches_connections_with_and_without_compression() {
             .flat_map(|len| [Message::from(text(len)), Message::from(noise(len))])
             .collect();
 
-        // Before and after each broadcast the server sends the message on its own. Such a message may refer to
+        // Before and after each broadcast the server also sends the message with `send`. Such a message may refer to
         // earlier messages.
         for message in &broadcasts {
             let prepared = Prepared::new(message.clone());

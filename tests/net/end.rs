@@ -122,7 +122,7 @@ fn messages_arrive_after_our_close() {
     });
 }
 
-/// The server half-closes TCP and reads what the client still sends. Closing a socket with unread input would
+/// The server half-closes TCP and reads the bytes that the client still sends. Closing a socket with unread input would
 /// send a reset, which could destroy the Close before the peer reads it.
 #[test]
 fn a_reset_does_not_destroy_the_close_before_the_peer_reads_it() {
@@ -219,7 +219,7 @@ fn a_reset_during_the_close_is_no_error() {
         let (address, thread) = serve(|stream| {
             let mut ws = Server::new().config(patient()).accept(stream).unwrap();
             ws.send_text("never read").unwrap();
-            // Writing the answer to the Close may fail too.
+            // A failed write of the answer to the Close is no error either.
             ws.wait_closed().unwrap()
         });
         let mut raw = Raw::client(address);
@@ -437,7 +437,7 @@ fn ended(mut wait: impl FnMut() -> Result<Outcome, Error>) -> Outcome {
 /// RFC 6455 7.1.4: an end is clean if both endpoints have sent a Close. A peer that half-closes the stream directly
 /// after its Close may still read our Close.
 #[test]
-fn s7_1_4_a_peer_that_closes_and_ends_the_stream_ends_clean_if_our_close_is_sent() {
+fn s7_1_4_the_end_is_clean_if_the_peer_closes_and_half_closes_and_our_close_is_sent() {
     let code = CloseCode::new(4000);
     for (halves, own, keeps) in [
         (false, false, false),
@@ -447,7 +447,7 @@ fn s7_1_4_a_peer_that_closes_and_ends_the_stream_ends_clean_if_our_close_is_sent
         (true, true, false),
         (true, false, true),
     ] {
-        // The peer reads our Close, or has gone, or does not read. Only in the first case our Close is sent.
+        // The peer reads our Close, or has gone, or does not read. Our Close is sent only in the first case.
         for (capacity, is_gone) in [(1 << 20, false), (1 << 20, true), (0, false)] {
             let stream = Virtual::new(capacity, move |peer| {
                 peer.send(&frame(0x88, true, &close_body(4000, "")));
@@ -466,8 +466,8 @@ fn s7_1_4_a_peer_that_closes_and_ends_the_stream_ends_clean_if_our_close_is_sent
             } else {
                 (ended(|| ws.wait_closed()), ws.recv())
             };
-            // The peer has sent its Close, so all its messages have arrived. So only a timeout is an error for the
-            // receiver.
+            // The peer has sent its Close, so all its messages have arrived. Therefore only a timeout is an error for
+            // the receiver.
             assert_eq!(received.is_err(), matches!(outcome, Outcome::TimedOut(_)));
             let expected = match (capacity, is_gone) {
                 (0, _) => Outcome::TimedOut(TimerKind::Close),

@@ -148,7 +148,7 @@ fn s5_5_1_nothing_is_accepted_once_closing_has_begun() {
 fn s7_1_7_nothing_is_accepted_after_a_write_has_failed() {
     for (mut out, stream) in Out::all(|| Virtual::with_idle_peer(1000), &patient().high_water(100)) {
         stream.peer(|peer| peer.breaks = true);
-        // These two calls may be accepted, because only an attempt to write shows the failure.
+        // These two messages may be accepted, because only an attempt to write shows the failure.
         let _ = out.try_send(numbered(0));
         let _ = out.try_send(numbered(1));
         let refused = out.try_send("lost").unwrap_err();
@@ -293,7 +293,7 @@ fn texts(messages: impl IntoIterator<Item = String>) -> Vec<(u8, Vec<u8>)> {
 }
 
 #[test]
-fn s5_5_1_a_close_follows_a_message_that_found_the_lock_taken_and_the_queue_full() {
+fn s5_5_1_a_close_follows_a_message_that_was_stored_outside_the_full_queue() {
     let (begins, mut stored) = (Arc::new(AtomicBool::new(false)), false);
     let reads = Arc::clone(&begins);
     let (stream, _reader, mut writer) = with_script(100, &patient().high_water(1000), move |peer, writer| {
@@ -322,7 +322,8 @@ fn s5_5_1_a_close_follows_a_message_that_found_the_lock_taken_and_the_queue_full
     stream.drop_script();
 }
 
-/// The reader may be blocked in a read, so the next call of a writer writes the rest, even if it only queues a message.
+/// The reader may be blocked in a read, so it cannot write the rest of a message. The next call of any writer writes
+/// the rest, even a call of `feed`.
 #[test]
 fn the_next_call_of_any_writer_writes_the_rest_of_a_message() {
     let stream = Virtual::with_idle_peer(50);
@@ -374,7 +375,7 @@ fn a_call_writes_a_bounded_number_of_messages_of_other_threads() {
 
 /// A thread that sends without end does not keep another thread writing.
 #[test]
-fn a_thread_that_sends_without_end_does_not_keep_another_one() {
+fn a_thread_that_sends_without_end_does_not_keep_another_thread_writing() {
     timed(|| {
         let (server, mut client) =
             pair_of(Server::new().config(patient().high_water(2000)), &Client::new().config(patient()));

@@ -192,7 +192,7 @@ fn an_error_implements_send_and_debug_for_any_stream() {
 }
 
 #[test]
-fn an_error_that_wraps_another_returns_it_as_its_source_and_shows_it() {
+fn an_error_shows_the_error_that_it_wraps_and_returns_this_error_as_its_source() {
     let gone = || std::io::Error::new(ErrorKind::BrokenPipe, "gone");
     let errors: [(Box<dyn std::error::Error>, &str); 9] = [
         (Box::new(net::Error::Io(gone())), "gone"),
@@ -363,7 +363,7 @@ fn a_refusal_arrives_although_the_client_sent_bytes_after_its_request() {
         let (address, thread) = serve(|stream| Server::new().accept(stream));
         let mut raw = Raw::connect(address);
         raw.write(&[REQUEST.replace("13\r\n", "12\r\n").as_bytes(), &[b'x'; 32 << 10]].concat());
-        // If the server had closed the socket with unread input, a reset would have destroyed the answer.
+        // A server that closes a socket with unread input causes a reset, which could destroy the answer.
         let answer = String::from_utf8(raw.rest()).unwrap();
         assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
         assert!(answer.contains("\r\nSec-WebSocket-Version: 13\r\n"), "{answer}");
@@ -381,7 +381,7 @@ fn a_refusal_arrives_although_the_client_sent_bytes_after_its_request() {
     )
 )))]
 #[test]
-fn a_wss_url_without_the_features_that_it_needs_is_an_error_that_names_them() {
+fn connecting_to_a_wss_url_fails_with_the_names_of_the_missing_features() {
     let error = net::connect("wss://example.invalid/").unwrap_err();
     #[cfg(not(feature = "rustls"))]
     assert!(matches!(error, ConnectError::NeedsTls));
@@ -423,7 +423,7 @@ fn a_failed_connection_is_a_typed_error() {
 }
 
 #[test]
-fn connecting_ends_at_the_timeout_of_opening() {
+fn connecting_ends_at_the_open_timeout() {
     timed(|| {
         let (_listener, address) = listen();
         for (host, stage) in
@@ -615,7 +615,7 @@ fn bytes_after_the_handshake_are_not_lost() {
     });
 }
 
-/// A server continues to accept clients after a client has disconnected after any byte, orderly or with a reset.
+/// Clients disconnect after any byte, in an orderly way or with a reset. The server still accepts further clients.
 #[test]
 fn a_server_survives_clients_that_disconnect_after_any_byte() {
     timed(|| {

@@ -316,9 +316,9 @@ fn simultaneous_closes_of_split_websockets_end_clean() {
     });
 }
 
-/// Runs a server whose writer is blocked by a large message when the peer sends `last` and half-closes the stream.
-/// The peer reads only after that, or never. Returns the outcome, the writer's result, and the frames that the peer
-/// received, each as first byte and length.
+/// Runs a server whose writer is blocked by a large message when the peer sends `last` and half-closes the stream. The
+/// peer starts to read after the half-close, or never reads. Returns the outcome, the writer's result, and the frames
+/// that the peer received, each as first byte and length.
 fn half_closes_while_a_writer_is_blocked(
     config: Config,
     last: &[u8],
@@ -348,7 +348,7 @@ fn half_closes_while_a_writer_is_blocked(
     let mut got = Vec::new();
     if reads {
         let mut rest = Vec::new();
-        // If the connection did not end clean, the server may reset the stream. So an error is ignored here.
+        // If the connection did not end cleanly, the server may reset the stream. So an error is ignored here.
         let _ = raw.stream.read_to_end(&mut rest);
         let mut rest = &rest[..];
         while let [first, len, ..] = *rest {

@@ -149,7 +149,8 @@ fn a_stream_without_try_clone_cannot_be_split() {
 /// An imitation of TLS without encryption. A record is a type, a length of two bytes, and the content.
 ///
 /// If this stream cannot send a whole record, it keeps the rest, as OpenSSL does. The next write must begin with the
-/// same bytes. It reports an end without `close_notify` as an error, because an attacker may have cut off the stream.
+/// same bytes. The stream reports an end without `close_notify` as an error, because an attacker may have cut off the
+/// data.
 #[derive(Debug)]
 struct Tls {
     socket: TcpStream,
@@ -710,7 +711,7 @@ fn a_newtype_of_a_socket_is_half_closed_and_a_layer_is_not() {
     struct Renamed(TcpStream);
     /// A type with another field, which might be a buffer for written bytes. The adapter must not half-close it.
     #[derive(Debug)]
-    struct Layer(TcpStream, #[allow(dead_code, reason = "its presence is what the test checks")] u64);
+    struct Layer(TcpStream, #[allow(dead_code, reason = "the test needs only that the field exists")] u64);
     macro_rules! read_and_write {
         ($stream:ty) => {
             impl Read for $stream {

@@ -271,8 +271,8 @@ fn a_nonblocking_socket_returns_would_block() {
     timed(|| {
         let (mut server, mut client) = pair();
         server.stream().set_nonblocking(true).unwrap();
-        // A Ping timer runs. The call must return at once. It would keep the processor busy if it repeated the read
-        // until the timer is due.
+        // A Ping timer runs. The call must return at once. A call that repeated the read until the timer is due would
+        // keep the processor busy.
         let started = Instant::now();
         match server.next_event() {
             Err(Error::Io(error)) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
