@@ -38,8 +38,8 @@ struct Stream {
 #[derive(Clone, Debug)]
 enum Item {
     Control(Control),
-    /// A message, and the places at which it is cut into fragments. Each place has the control frames that follow this
-    /// fragment.
+    /// A message, and the places at which it is cut into fragments. Each place has the control frames that are sent
+    /// there.
     Message(Seen, Vec<(Index, Vec<Control>)>),
 }
 
@@ -59,7 +59,8 @@ enum End {
     Violation(Violation),
 }
 
-/// The violations of the protocol. Each kind of error has at least one.
+/// The violations of the protocol. They cause each `ProtocolError` except `NotAFrame`, `InvalidDeflate` and
+/// `TextNotAccepted`.
 #[derive(Clone, Copy, Debug)]
 enum Violation {
     ReservedBits,
@@ -126,8 +127,9 @@ fn item() -> impl Strategy<Value = Item> {
     ]
 }
 
-/// Generates text with code points of one to four bytes, and binary data. The lengths are near those at which the
-/// frame header changes. Some are long enough to be read directly into the message.
+/// Generates text with code points of one to four bytes, and binary data. The lengths are on both sides of 125 bytes,
+/// above which the frame header is longer. Some messages are so long that they are read directly into the message
+/// buffer.
 fn message() -> impl Strategy<Value = Seen> {
     prop_oneof![
         8 => vec(any::<char>(), 0..40).prop_map(|text| Seen::Text(text.into_iter().collect())),
@@ -534,7 +536,7 @@ fn two_cuts(seed: u64, len: usize) -> [Cuts; 2] {
     [first, second]
 }
 
-/// An application that tries every send after the peer has closed.
+/// An application that calls every method that sends, after the peer has closed.
 #[derive(Debug, Default)]
 struct Late {
     closed: bool,
