@@ -2,8 +2,8 @@
 //! length that the peer only announces.
 //!
 //! A counting allocator (`support/heap.rs`) measures only the current thread, so other threads of the test harness do
-//! not disturb it. All measurements run in one test function, one after the other. The files in `memory/` measure
-//! compression, the adapters, and how many bytes are moved while a message arrives slowly.
+//! not disturb the measurement. All measurements run in one test function, one after the other. The files in `memory/`
+//! measure compression, the adapters, and how many bytes are moved while a message arrives slowly.
 #![cfg(feature = "alloc")]
 #![allow(
     unsafe_code,
@@ -85,7 +85,7 @@ fn connections_and_adapters_hold_bounded_memory() {
     #[cfg(feature = "net")]
     net::memory();
     #[cfg(all(feature = "net", feature = "tokio"))]
-    // A thread of its own keeps the pool of this thread empty.
+    // This measurement runs in a separate thread, so that the thread-local pool of this thread stays empty.
     std::thread::spawn(bytes::memory).join().unwrap();
     #[cfg(feature = "tokio")]
     async_adapters::memory();

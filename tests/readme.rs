@@ -64,7 +64,7 @@ mod world {
         NOW.get()
     }
 
-    /// Starts a test at zero.
+    /// Resets the clock and the number of calls at the start of a test.
     pub fn begin() {
         NOW.set(Duration::ZERO);
         CALLS.set(0);

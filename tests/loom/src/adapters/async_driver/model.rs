@@ -174,8 +174,8 @@ fn two_tasks_that_use_one_websocket_are_both_woken() {
     }
 }
 
-/// The last poll is that of a task which never polls again. It replaces the other task's waker at the pipe. The other
-/// task must still be woken.
+/// The last poll comes from a task that never polls again. This poll replaces the other task's waker at the pipe. The
+/// other task must still be woken.
 #[test]
 fn a_task_that_never_polls_again_does_not_take_the_other_tasks_wakeup() {
     for (stays, goes) in [(Side::Writer, Side::Reader), (Side::Reader, Side::Writer)] {
@@ -199,8 +199,8 @@ fn a_task_that_never_polls_again_does_not_take_the_other_tasks_wakeup() {
 }
 
 /// Polls until `side` gets the lock. Each task increments `both` before it asks for the lock, and again while it holds
-/// the lock. loom switches between threads at such shared accesses. Without them it would not explore the case in which
-/// one task finds the lock taken.
+/// the lock. loom switches between threads at such shared accesses. Without these accesses, loom would not explore the
+/// case in which one task finds the lock taken.
 fn take_lock(shared_lock: &SharedLock<()>, side: Side, both: &AtomicUsize) {
     block_on(poll_fn(|cx| {
         increment(both);
@@ -318,7 +318,7 @@ impl Handover {
         true
     }
 
-    /// Collects as each holder of the lock does: again after the release, as long as there are announcements.
+    /// Collects while data is announced and the lock is free. Each holder of the lock does this after the release.
     fn look(&self) {
         while self.protocol.is_announced() && self.try_collect() {}
     }
@@ -341,7 +341,7 @@ fn everything_that_is_stored_while_the_lock_is_taken_is_collected() {
         let (one, two) = (Arc::clone(&shared), Arc::clone(&shared));
         let one = thread::spawn(move || one.store(1));
         let two = thread::spawn(move || two.store(2));
-        // This thread holds the lock for another reason, and looks when it has released the lock.
+        // This thread holds the lock for another reason, and calls `look` after it has released the lock.
         if shared.try_collect() {
             shared.look();
         }
