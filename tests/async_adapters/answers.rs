@@ -162,7 +162,8 @@ fn input_is_discarded_for_a_second_after_the_response() {
             loop {
                 sleep(&clock, ms(300)).await;
                 end.arrive(b"x");
-                // Input is discarded for a limited time only, even if the peer never stops.
+                // If `goes_on` is set, the peer never stops. Even then the server discards input for a limited time
+                // only.
                 if !goes_on && clock.now().since_origin() > seconds(20) + ms(400) {
                     return end.end();
                 }

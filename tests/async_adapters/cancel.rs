@@ -27,7 +27,7 @@ fn behaviors() -> impl Iterator<Item = Behavior> {
     })
 }
 
-/// Lets the peer send whole messages, fragmented messages and Pings in turn. Returns the messages. Each length of a
+/// Lets the peer send whole messages, fragmented messages and Pings alternately. Returns the messages. Each length of a
 /// message needs another frame header or other buffers.
 fn say_much(peer: &mut Peer, behavior: &Behavior) -> Vec<Heard> {
     let mut said = Vec::new();

@@ -2,7 +2,7 @@
 //!
 //! A case drops the future of an operation after 0, 1, 2, … polls, until the number of polls is enough to complete it.
 //! After each drop, other calls continue. The peer must receive an intact stream of bytes, and no message may be lost
-//! or doubled in either direction. `cancel.rs` checks the same with streams that move few bytes per call.
+//! or doubled in either direction. `cancel.rs` checks the same rules with streams that move few bytes per call.
 
 use std::cell::RefCell;
 use std::future::poll_fn;

@@ -56,7 +56,7 @@ async fn the_idle_timer_is_not_early_at_the_end_of_a_full_stream() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_idle_timer_is_not_early_at_the_end_of_a_stream_in_halves() {
+async fn the_idle_timer_is_not_early_at_the_end_of_the_stream_of_two_halves() {
     let (near, far) = duplex(64);
     let far = peer(far, true);
     let ws = WebSocket::from_parts(near, idle(), Inbox::empty());

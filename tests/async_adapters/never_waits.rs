@@ -1,8 +1,9 @@
 //! Calls that never wait: `try_send`, and getters such as `buffered_amount`. The peer reads slowly or not at all.
 //!
 //! `try_send` must return a message that cannot be queued, must keep the order of the messages, and must not lose a
-//! message that it accepted. The other half may hold the lock that both halves share. A stream that calls back while
-//! it is polled forces this case. `tests/net/never_waits.rs` has the same tests for threads.
+//! message that it accepted. The other half may hold the lock that both halves share. To produce this case, a stream
+//! calls a function of the test while the reader polls the stream. `tests/net/never_waits.rs` has the same tests for
+//! threads.
 
 use std::future::poll_fn;
 use std::io;

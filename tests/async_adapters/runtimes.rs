@@ -3,7 +3,8 @@
 //! These tests use sockets and the timers of the runtimes. They check conversations over TCP, arbitrary streams,
 //! alarms, and that types and futures are `Send`.
 
-/// Checks that a value can be sent to another thread, shared and moved.
+/// Checks that values of type `T` can be sent to another thread, shared between threads, and moved while they are
+/// pinned.
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 fn is_sync<T: Send + Sync + Unpin>() {}
 

@@ -2,7 +2,7 @@
 //!
 //! A turn is the work of a connection until its input is used up or a limit is reached. At a limit the task must yield,
 //! however much input is ready. These tests count bytes, frames, inflated bytes and readings of the clock per poll, and
-//! measure no time. Many connections that take turns are tested in `line.rs` as well.
+//! measure no time. `line.rs` also tests many connections that take turns.
 
 use std::future::Future;
 use std::io;
@@ -24,7 +24,7 @@ pub struct Counts {
     pub written: usize,
 }
 
-/// A stream with endless input, which repeats `frames`. It accepts all that is written.
+/// A stream with endless input, which repeats `frames`. The stream accepts all written bytes.
 #[derive(Clone, Debug)]
 pub struct Flood {
     pub frames: Arc<Vec<u8>>,

@@ -1,7 +1,7 @@
 //! Two tasks that share one WebSocket, through the crate's halves or those of `futures_util`.
 //!
-//! One task may do work that the other task waits for. Then, and only then, it must wake the other task. These tests
-//! check that no wakeup is lost, that two tasks do not wake each other endlessly, and how closing a sink ends. All
+//! One task may do work that the other task waits for. Only in this case it must wake the other task. These tests check
+//! that no wakeup is lost, that two tasks do not wake each other endlessly, and which result closing a sink has. All
 //! interleavings are tested in `tests/loom/`.
 
 use std::pin::{Pin, pin};
@@ -343,7 +343,7 @@ fn close_of(
 }
 
 #[test]
-fn s7_1_1_closing_a_sink_ends_in_any_state_of_the_other_half() {
+fn s7_1_1_closing_a_sink_completes_in_any_state_of_the_other_half() {
     for role in [Role::Server, Role::Client] {
         for meanwhile in [
             Meanwhile::StreamFails,
