@@ -68,7 +68,7 @@ fn serve(config: &Value, lines: &[&str]) -> (u64, String) {
     (status, String::from_utf8(first.1).unwrap())
 }
 
-/// Returns the status of a valid request in which `lines` replace the headers of the same names.
+/// Sends a valid request in which `lines` replace the headers of the same names. Returns the status of the response.
 fn with(config: Value, lines: &[&str]) -> u64 {
     let good = [
         "GET /chat HTTP/1.1",

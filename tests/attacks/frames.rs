@@ -97,7 +97,8 @@ fn s5_5_oversized_control_frames_fail_at_the_second_byte() {
     }
 }
 
-/// Empty fragments count as fragments, so they fail at the limit. Before the limit they hold no memory.
+/// Empty fragments count as fragments, so a message with too many of them fails at the limit. Before the limit, the
+/// fragments hold no memory.
 #[test]
 fn s10_4_floods_of_empty_fragments_end_at_the_limit() {
     for role in ROLES {

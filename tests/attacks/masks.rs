@@ -59,7 +59,7 @@ fn s10_3_masking_keys_are_not_reused() {
     }
 }
 
-/// Each bit is set in half of the keys. In half of the keys, it equals the same bit of the previous key.
+/// Each bit is set in half of the keys. In half of the keys, the bit equals the same bit of the previous key.
 #[test]
 fn s5_3_masking_keys_are_unpredictable() {
     const COUNT: usize = 100_000;

@@ -1,4 +1,5 @@
-//! Proxies that open no tunnel, and settings that cannot be used. Each has a typed error in every adapter.
+//! Proxies that open no tunnel, and settings that cannot be used. Each of these cases has a typed error in every
+//! adapter.
 
 use hybi::adapters::net;
 use hybi::proxy::{Proxy, ProxyError};
@@ -78,8 +79,8 @@ fn s9112_6_3_the_body_of_a_refusal_may_arrive_after_its_head() {
 
 /// The proxy sends headers, interim responses or a body without end.
 ///
-/// The limit of a head includes the interim responses before it. Here the endless interim responses exceed the limit in
-/// the first line of one of them.
+/// The limit of a head includes the interim responses before it. Here the limit is exceeded in the first line of an
+/// interim response.
 #[test]
 fn s6455_10_4_an_endless_answer_is_a_typed_error() {
     let endless = |start: &str, part: &str| {
@@ -196,7 +197,7 @@ fn settings_that_cannot_be_used_are_found_before_a_connection_is_made() {
     for adapter in ADAPTERS {
         let fails =
             |settings: &Settings, url: &str| name(&adapter.connect(settings, To::Url(url)).unwrap_err());
-        // No proxy listens at this address, so an attempt would fail in another way.
+        // No proxy listens at this address, so an attempt to connect would cause another error.
         let http = Settings::proxy("http://127.0.0.1:1");
         let header = Some(("proxy-authorization", "Basic czNjcjN0"));
         let text = fails(&Settings { header, ..http.clone() }, "ws://server.example/");

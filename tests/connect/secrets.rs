@@ -1,7 +1,6 @@
 //! Secrets appear in no `Debug` output and in no error.
 //!
-//! The secrets are the password of the proxy, the values of headers, the query of a URL, and the contents of a redirect
-//! or a cookie.
+//! The secrets are passwords of proxies, values of headers, queries of URLs, and the contents of redirects and cookies.
 
 use std::error::Error;
 use std::fmt::Debug;
