@@ -1,4 +1,4 @@
-//! Redirects: which are followed, to which URL, and with which headers. A table of cases, without a network.
+//! Tests which redirects are followed, to which URL, and with which headers. No network is used.
 //!
 //! `tests/properties/redirect.rs` has random redirects. `tests/net/redirect.rs` and `tests/async_adapters/redirect.rs`
 //! follow redirects over loopback.
@@ -139,14 +139,14 @@ fn a_loop_ends_after_the_number_of_redirects() {
 }
 
 #[test]
-fn s9110_15_4_credentials_are_not_sent_to_another_server_nor_after_it() {
+fn s9110_15_4_credentials_are_sent_neither_to_another_server_nor_in_later_requests() {
     let credentials = ["Authorization", "cookie", "Proxy-Authorization", "X-Api-Key", "", "Accept-"];
     let harmless = ["accept", "Accept-Encoding", "ACCEPT-LANGUAGE", "Cache-Control", "Pragma", "user-agent"];
     let mut redirects = Redirects::new(9);
     let sent = |redirects: &Redirects, name: &&str| redirects.may_send(name);
     follow(&mut redirects, "ws://a/x", 302, &["/y"]).unwrap();
     assert!(credentials.iter().chain(&harmless).all(|name| sent(&redirects, name)));
-    // To another server, within this server, and back to the first server.
+    // The redirects lead to another server, then to a path of this server, and then back to the first server.
     for (url, location) in [("ws://a/y", "ws://b/"), ("ws://b/", "/y"), ("ws://b/y", "ws://a/x")] {
         follow(&mut redirects, url, 302, &[location]).unwrap();
         assert!(!credentials.iter().any(|name| sent(&redirects, name)), "{location}");
@@ -173,7 +173,7 @@ fn a_client_certificate_is_not_shown_to_another_server() {
 }
 
 #[test]
-fn s9110_15_4_subprotocols_are_not_sent_to_another_server_unless_they_may_be() {
+fn s9110_15_4_subprotocols_are_not_sent_to_another_server_unless_this_is_configured() {
     for (url, location, leaves) in
         [("ws://a/x", "/y", false), ("ws://a/x", "wss://a/x", false), ("ws://a/x", "ws://b/x", true)]
     {

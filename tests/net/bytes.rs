@@ -1,7 +1,7 @@
-//! A blocking WebSocket as a stream of bytes, for one thread and as halves for two.
+//! A blocking WebSocket as a stream of bytes: as a whole in one thread, and as halves in two threads.
 //!
-//! `tests/async_adapters/bytes.rs` has the same tests for the asynchronous adapters, and more about the ends of the
-//! data, which all adapters share. `tests/memory/bytes.rs` measures memory.
+//! `tests/async_adapters/bytes.rs` has the same tests for the asynchronous adapters. It has further tests of the end of
+//! the data, because all adapters share this code. `tests/memory/bytes.rs` measures memory.
 
 use std::io::{BufRead, ErrorKind, IoSlice, Read, Write};
 use std::net::TcpStream;
@@ -264,7 +264,7 @@ fn s7_1_5_only_a_normal_close_is_the_end_of_the_data() {
                     let mut ws = thread.join().unwrap();
                     raw.send(0x02, b"half");
                     raw.send(if close_comes_first { 0x88 } else { 0x89 }, close);
-                    // The Ping or the Close after the fragment is decoded.
+                    // This call decodes the Ping or the Close after the fragment.
                     assert!(ws.next_event().unwrap().is_some());
                     let bytes = ws.into_byte_stream();
                     raw.send(0x88, close);
@@ -486,7 +486,7 @@ impl Stream for WrongCounts {
 }
 
 #[test]
-fn a_stream_that_reports_too_many_bytes_is_an_error_of_both_halves() {
+fn a_half_fails_if_the_stream_reports_too_many_bytes() {
     fn has_bug(error: &std::io::Error) -> bool {
         error.kind() == ErrorKind::InvalidData && error.to_string().contains("has a bug")
     }

@@ -140,7 +140,7 @@ fn a_peer_that_has_closed_its_socket_is_not_accepted() {
 }
 
 #[test]
-fn both_phases_have_the_whole_timeout() {
+fn each_phase_has_the_whole_handshake_timeout() {
     let stream = Virtual::new(10, |peer| {
         if peer.now < ms(2900) {
             peer.wake_at = Some(ms(2900));

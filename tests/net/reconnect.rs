@@ -1,6 +1,7 @@
 //! Reconnecting over loopback: servers that restart, refuse, or close on purpose.
 //!
-//! `tests/properties/reconnect.rs` tests the policy in virtual time. The delays here are at most some milliseconds.
+//! `tests/properties/reconnect.rs` tests the policy in virtual time. The delays here are at most 10 milliseconds,
+//! except in the test of `reset`.
 
 use std::error::Error;
 use std::io::Write;
@@ -31,7 +32,8 @@ fn a_client_comes_back_after_each_of_twenty_restarts() {
                 let listening = listener.take().unwrap_or_else(|| TcpListener::bind(address).unwrap());
                 let mut ws = net::accept(listening.accept().unwrap().0).unwrap();
                 ws.send_text(&number.to_string()).unwrap();
-                // The client has received the message. The process dies: no Close is sent.
+                // When the client has received the message, the server drops its sockets without a Close, as if its
+                // process died.
                 restarted.recv().unwrap();
             }
         });
@@ -154,7 +156,7 @@ fn s7_1_7_a_server_that_breaks_the_protocol_is_not_tried_again() {
 }
 
 #[test]
-fn a_retried_failure_can_be_seen_and_reset_ends_its_delay() {
+fn last_error_shows_a_retried_failure_and_reset_ends_its_delay() {
     timed(|| {
         let (listener, address) = listen();
         drop(listener);

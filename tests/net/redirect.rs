@@ -14,8 +14,8 @@ use hybi::redirect::RedirectError;
 
 use crate::common::*;
 
-/// Answers one connection for each of `locations` with a redirect, and then, if `opens`, opens a WebSocket. Returns the
-/// heads of all requests.
+/// Answers one connection for each of `locations` with a redirect. If `opens` is true, then opens a WebSocket. Returns
+/// the heads of all requests.
 fn redirecting(listener: TcpListener, locations: Vec<String>, opens: bool) -> JoinHandle<Vec<String>> {
     thread::spawn(move || {
         let mut heads = Vec::new();
@@ -34,7 +34,8 @@ fn redirecting(listener: TcpListener, locations: Vec<String>, opens: bool) -> Jo
     })
 }
 
-/// Starts a server that redirects to each of `locations` in turn, and opens a WebSocket at last, if `opens`.
+/// Starts a server that redirects to each of `locations` in turn. If `opens` is true, the server then opens a
+/// WebSocket.
 fn server(locations: &[&str], opens: bool) -> (SocketAddr, JoinHandle<Vec<String>>) {
     let (listener, address) = listen();
     let lines = locations.iter().map(|location| format!("Location: {location}\r\n")).collect();
@@ -99,7 +100,7 @@ fn s9110_15_4_another_server_gets_no_credentials() {
 }
 
 #[test]
-fn s9110_15_4_another_server_gets_subprotocols_only_if_they_may_be_sent_there() {
+fn s9110_15_4_another_server_gets_subprotocols_only_if_this_is_configured() {
     timed(|| {
         // Nobody listens at the second address.
         let gone = listen().1;
@@ -184,7 +185,7 @@ fn redirects_are_reported_by_default_and_other_responses_always() {
 }
 
 #[test]
-fn an_error_after_a_redirect_is_that_of_the_last_server() {
+fn an_error_after_a_redirect_is_the_error_of_the_last_server() {
     timed(|| {
         // Nobody listens at the second address.
         let gone = listen().1;

@@ -48,7 +48,7 @@ fn s9110_9_3_6_the_request_names_host_and_port() {
 #[test]
 fn s7617_2_user_and_password_are_sent_to_the_proxy_once() {
     let target = ProxyTarget::new("example.com", 443).unwrap();
-    // The first two are the examples of RFC 7617 sections 2 and 2.1.
+    // The first two cases are the examples of RFC 7617 sections 2 and 2.1.
     for (user_info, encoded) in [
         ("Aladdin:open%20sesame", "QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
         ("test:123%C2%A3", "dGVzdDoxMjPCow=="),
@@ -79,7 +79,7 @@ fn s9110_9_3_6_any_2xx_opens_the_tunnel_directly_after_its_head() {
         "HTTP/1.1 200 \r\n\r\n",
         "HTTP/1.1 204 No Content\r\n\r\n",
         "HTTP/1.1 299 \u{fc}\r\n\r\n",
-        // Headers of a body MUST be ignored.
+        // Headers that describe a body must be ignored.
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: -1\r\n\r\n",
         "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
@@ -257,7 +257,7 @@ fn s6455_10_4_heads_are_limited_at_the_exact_byte() {
     let interim = "HTTP/1.1 100 Continue\r\n\r\n".repeat(5);
     let result = at_every_split(new, interim.as_bytes()).result;
     assert_eq!(result, Err(ProxyError::Head(HeadError::StartLineTooLong)));
-    // The default limit.
+    // The default limit also counts interim responses.
     let endless = "HTTP/1.1 100 Continue\r\n\r\n".repeat(1000);
     let outcome = drive(connect(), endless.as_bytes(), &Cuts::Whole, 1);
     assert!(matches!(outcome.result, Err(ProxyError::Head(_))), "{:?}", outcome.result);
@@ -339,7 +339,7 @@ fn secrets_appear_in_no_text() {
     let check = |text: String| assert!(!secrets.iter().any(|secret| text.contains(secret)), "{text}");
     check(format!("{proxy:?} {proxy} {:?}", hybi::proxy::Proxy::from(proxy.clone())));
     assert!(format!("{proxy:?}").contains("proxy.example"));
-    // A proxy that echoes the request, which also proves that the request has the secret.
+    // The proxy echoes the request, which contains the encoded secret.
     let target = ProxyTarget::new("example.com", 443).unwrap();
     let mut handshake = ProxyHandshake::new(&proxy, target).unwrap();
     check(format!("{handshake:?}"));

@@ -229,7 +229,7 @@ fn no_proxy_lists_servers_that_are_reached_directly() {
 }
 
 #[test]
-fn a_fixed_proxy_and_none_do_not_depend_on_the_environment() {
+fn a_fixed_proxy_and_a_disabled_proxy_do_not_depend_on_the_environment() {
     let url = WsUrl::parse("ws://localhost/").unwrap();
     let proxy = Proxy::url("http://p:1").unwrap();
     assert_eq!(proxy.for_url(&url).unwrap().unwrap().to_string(), "http://p:1");
