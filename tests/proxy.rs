@@ -1,8 +1,8 @@
 //! Proxies: HTTP CONNECT, SOCKS5, the URLs of proxies, and the proxy variables of the environment.
 //!
-//! `Drive` drives a handshake as an adapter does. Each answer of a proxy arrives whole, byte by byte, cut in two at
-//! every place, and cut at random places. The outcome must always be the same. No test needs a socket, and only one
-//! test needs an environment.
+//! [`drive`] drives a handshake as an adapter does. Each answer of a proxy arrives whole, byte by byte, cut in two at
+//! every place, and cut at random places. The outcome must always be the same. No test needs a socket. One test starts
+//! processes with environment variables.
 #![cfg(feature = "alloc")]
 #![allow(
     missing_docs,
@@ -57,7 +57,7 @@ fn drive(mut handshake: ProxyHandshake, input: &[u8], cuts: &Cuts, write_len: us
     let mut pieces = cuts.pieces(input.len());
     let (mut start, mut end, mut sent) = (0, 0, Vec::new());
     let result = loop {
-        // Each step sends a byte, reads a piece or ends.
+        // Each step sends some bytes, reads a piece, or ends the loop.
         let mut arrived = &input[start..end];
         let action = handshake.receive(&mut arrived);
         let waits = !handshake.bytes_to_send().is_empty();
@@ -93,8 +93,7 @@ fn handshake(proxy: &str, target: ProxyTarget<'_>) -> ProxyHandshake {
     ProxyHandshake::new(&ProxyUrl::parse(proxy).unwrap(), target).unwrap()
 }
 
-/// Drives the handshake that `new` returns over each split of `input`. Returns the outcome for the whole input. All
-/// outcomes must be equal.
+/// Drives a handshake of `new` for each split of `input`. All outcomes must be equal. Returns the outcome.
 #[track_caller]
 fn at_every_split(new: impl Fn() -> ProxyHandshake, input: &[u8]) -> Outcome {
     let whole = drive(new(), input, &Cuts::Whole, usize::MAX);
@@ -109,7 +108,7 @@ fn at_every_split(new: impl Fn() -> ProxyHandshake, input: &[u8]) -> Outcome {
     whole
 }
 
-/// Checks that each truncation of `input`, which opens a tunnel at its last byte, gives a typed error.
+/// Checks that `input` opens a tunnel at its last byte, and that each truncation of `input` gives a typed error.
 #[track_caller]
 fn at_every_truncation(new: impl Fn() -> ProxyHandshake, input: &[u8]) {
     for len in 0..input.len() {

@@ -1,8 +1,7 @@
 //! The number of times that the bytes of a slow message are moved in memory. It must be bounded, whatever the pauses.
 //!
-//! The message arrives through each adapter with pauses between short reads. An adapter releases unused memory in
-//! a pause, which must not make it copy the partial message again and again. `benches/moved.rs` prints the
-//! numbers.
+//! The message arrives through each adapter with pauses between short reads. An adapter releases unused memory in a
+//! pause. This release must not copy the partial message again and again. `benches/moved.rs` prints the numbers.
 
 use super::MOVED;
 use trickle::{ADAPTERS, Form, Upload};
@@ -10,8 +9,8 @@ use trickle::{ADAPTERS, Form, Upload};
 #[path = "../../benches/support/trickle.rs"]
 mod trickle;
 
-/// Each entry has three numbers of bytes: those that arrive at once, those that arrive slowly after them, and those of
-/// each slow read.
+/// Each entry has three numbers of bytes: the bytes that arrive at once, the bytes that then arrive slowly, and the
+/// bytes of each slow read.
 const UPLOADS: [(usize, usize, usize); 6] = [
     (0, 2000, 1),
     (0, 60_000, 100),

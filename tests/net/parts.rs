@@ -56,8 +56,8 @@ fn a_dead_peer_is_given_up_in_time_after_the_parts_are_joined() {
     ws = rejoined(ws);
     let before = stream.now();
     assert_eq!(ws.wait_closed().unwrap(), Outcome::TimedOut(TimerKind::Pong));
-    // A WebSocket does not know how much time passed before its parts were joined. From then on it gives up the peer
-    // after at most the ping interval and the pong timeout, which are 30 seconds each.
+    // A WebSocket does not know how much time passed before its parts were joined. After this moment it gives up the
+    // peer in at most 60 seconds: the ping interval and the pong timeout are 30 seconds each.
     assert!(stream.now() - before <= 61 * SECOND, "{:?}", stream.now() - before);
 }
 

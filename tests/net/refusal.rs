@@ -22,7 +22,7 @@ fn shown(pieces: &[&[u8]], ends: bool) -> String {
         raw.head();
         for piece in &pieces {
             raw.write(piece);
-            // The yield gives the client time to read each piece on its own. The result is the same if the client reads
+            // The yield gives the client time to read each piece separately. The result is the same if the client reads
             // several pieces at once.
             std::thread::yield_now();
         }

@@ -11,7 +11,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-/// Addresses of both IP versions. The port of each address is its position.
+/// Returns addresses of both IP versions. The port of each address is its position.
 fn addresses(ipv6: &[bool]) -> Vec<SocketAddr> {
     let ip = |ipv6: bool| if ipv6 { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() };
     (0..).zip(ipv6).map(|(port, ipv6)| SocketAddr::new(ip(*ipv6), port)).collect()
@@ -26,7 +26,7 @@ enum End {
     Hangs,
 }
 
-/// Ends after some milliseconds. Many are exact multiples of the stagger, so that events coincide.
+/// Generates the ends of attempts. Many of the times are multiples of 250 ms, so that events coincide.
 fn ends() -> impl Strategy<Value = End> {
     let millis = || prop_oneof![0..2000_u64, (0..8_u64).prop_map(|steps| steps * 250)];
     prop_oneof![
@@ -94,7 +94,7 @@ proptest! {
                 Action::Wait(until) => {
                     let until = until.map(|until| u64::try_from(until.since_origin().as_millis()).unwrap());
                     prop_assert!(until.is_none_or(|until| until > now));
-                    // The next address waits for the stagger alone.
+                    // While addresses are left, the next attempt waits only for the stagger.
                     if started < tried {
                         prop_assert!(!failed_since && until.unwrap() <= last_start.unwrap() + stagger);
                     }

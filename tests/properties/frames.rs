@@ -17,7 +17,7 @@ use crate::support::wire;
 const DATA: [Opcode; 3] = [Opcode::Continuation, Opcode::Text, Opcode::Binary];
 const CONTROL: [Opcode; 3] = [Opcode::Close, Opcode::Ping, Opcode::Pong];
 
-/// Generates valid headers. Those of control frames are short and have FIN.
+/// Generates valid headers. The headers of control frames have FIN and a short length.
 fn headers() -> impl Strategy<Value = Header> {
     let edges = select(vec![0, 1, 125, 126, 127, 0xFFFF, 0x1_0000, u64::from(u32::MAX), MAX_PAYLOAD_LEN]);
     let len = prop_oneof![edges, 0..200_u64, 0..70_000_u64, 0..=MAX_PAYLOAD_LEN];

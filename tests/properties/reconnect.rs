@@ -108,7 +108,7 @@ enum Record {
 struct History(Vec<Record>);
 
 impl History {
-    /// Returns the number of failed attempts, and of delays, after the record. Both count from the last connection that
+    /// Returns the number of failed attempts, and the number of delays. Both are counted from the last connection that
     /// lasted, or from the last reset.
     fn count(&self, min_uptime: Duration) -> (u32, u32) {
         let (mut failed, mut delays, mut opened) = (0, 0, None);

@@ -1,4 +1,4 @@
-//! Properties of the handshake with a proxy that sends random bytes, or valid answers with changed bytes.
+//! Properties of the handshake with a proxy that sends random bytes, or pieces of valid answers with changed bytes.
 
 use hybi::handshake::HeadLimits;
 use hybi::proxy::{Proxy, ProxyError, ProxyHandshake, ProxyRefusal, ProxyTarget, ProxyUrl};
@@ -11,7 +11,8 @@ use crate::support::cuts::Cuts;
 
 const PROXIES: [&str; 3] = ["http://alice:secret@p", "socks5h://p", "socks5h://alice:secret@p"];
 
-/// Generates the answers of a proxy: valid ones with some changed bytes, pieces of valid ones, or random bytes.
+/// Generates the bytes from a proxy: pieces of valid answers in any order, sometimes with changed bytes, or random
+/// bytes.
 fn answers() -> impl Strategy<Value = Vec<u8>> {
     let piece = select(vec![
         &b"HTTP/1.1 200 OK\r\n"[..],
@@ -88,7 +89,7 @@ proptest! {
     }
 
     #[test]
-    fn small_limits_bound_what_is_kept(input in answers(), cuts in cuts(), most in 0..120_usize) {
+    fn small_limits_bound_the_number_of_consumed_bytes(input in answers(), cuts in cuts(), most in 0..120_usize) {
         let proxy = ProxyUrl::parse(PROXIES[0]).unwrap();
         let target = ProxyTarget::new("example.com", 443).unwrap();
         let limits = HeadLimits::new().max_head(most);
@@ -102,7 +103,7 @@ proptest! {
     }
 
     #[test]
-    fn no_url_panics_and_what_is_shown_has_no_secret(url in "(http|socks5|socks5h|https|ftp|)(://|:|)([a-z%@:.\\[\\]/#\u{fc}0-9]{0,20})") {
+    fn no_url_panics_and_the_shown_url_has_no_secret(url in "(http|socks5|socks5h|https|ftp|)(://|:|)([a-z%@:.\\[\\]/#\u{fc}0-9]{0,20})") {
         if let Ok(proxy) = ProxyUrl::parse(&url) {
             let again = ProxyUrl::parse(&proxy.to_string()).unwrap();
             prop_assert_eq!((again.scheme(), again.host(), again.port()), (proxy.scheme(), proxy.host(), proxy.port()));

@@ -30,7 +30,7 @@ fn replies() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn s1928_3_each_message_follows_the_answer_to_the_one_before() {
+fn s1928_3_each_message_follows_the_answer_to_the_previous_message() {
     let cases = [
         (anonymous(), &[5, 0][..], &b"\x05\x01\x00"[..]),
         (with_login(), &[5, 0], b"\x05\x02\x00\x02"),
@@ -103,7 +103,7 @@ fn s1929_2_a_proxy_that_closes_after_user_and_password_has_refused_them() {
     }
     let text = ProxyError::LoginClosed.to_string();
     assert!(text.contains("user and password"), "{text}");
-    // The proxy has not seen user and password.
+    // In this case the proxy closes before it has received user and password.
     let mut handshake = with_login();
     handshake.transmitted(usize::MAX);
     handshake.receive(&mut &[5, 2][..]).unwrap();

@@ -64,7 +64,7 @@ fn credentials_need_no_percent_encoding() {
         assert_eq!(proxy, same_as.map(|url| ProxyUrl::parse(url).unwrap()), "{url} {user:?}");
         assert!(proxy.is_err() || proxy.unwrap().has_credentials());
     }
-    // Bytes that are not UTF-8.
+    // A password may have bytes that are not UTF-8.
     let proxy = ProxyUrl::parse("http://p").unwrap().credentials(b"u", b"\xff");
     assert_eq!(proxy, ProxyUrl::parse("http://u:%ff@p"));
 }
