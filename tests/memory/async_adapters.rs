@@ -133,7 +133,7 @@ fn a_thread_keeps_buffers_up_to_a_limit() {
 /// The limit includes the timer of the connection, and the headers of the request, which the connection keeps.
 async fn a_connection_that_waits_holds_less_than_a_kibibyte() {
     let server = Server::new();
-    // The first connection fills the thread-local pool, so it is not measured.
+    // The first connection fills the thread-local pool, so this connection is not measured.
     drop(echoed(&server, SHORT).await);
     for request in [SHORT, CHROMIUM] {
         let before = live();

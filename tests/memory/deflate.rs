@@ -34,7 +34,7 @@ pub fn memory() {
 }
 
 /// Bytes of heap of a compressor at memory levels 1, 5 (the default) and 9, for windows of 9 to 15 bits. A window
-/// of 8 bits takes as much as one of 9. The compression level makes no difference.
+/// of 8 bits takes as much memory as a window of 9 bits. The compression level makes no difference.
 const COMPRESSOR: [(u8, [isize; 3]); 7] = [
     (9, [137_216, 150_656, 365_696]),
     (10, [139_264, 152_704, 367_744]),
@@ -308,7 +308,8 @@ fn s7692_7_1_a_release_keeps_only_the_history() {
             message.release_idle();
             conn.release_compression();
             let held = live() - before - size_of::<Inflater>() as isize;
-            // The history has exactly the data that the peer may refer to. A window of 8 bits counts as one of 9.
+            // The history has exactly the data that the peer may refer to. A window of 8 bits counts as a
+            // window of 9 bits.
             assert_eq!(held, (len as isize).min(1 << bits.max(9)));
         }
     }
@@ -359,7 +360,7 @@ fn nothing_is_held_after_the_end() {
         let mut conn = Connection::client(Instant::ZERO, config.clone(), Outbox::new(), [1; 32])
             .with_deflate(agreed(true, 15));
         let before = live();
-        // A message is open in each direction, and complete blocks of the received one have arrived.
+        // A message is open in each direction. Some complete blocks of the received message have arrived.
         conn.send_fragment(MessageKind::Binary, &[1; 1000], false).unwrap();
         let whole = compressed(&noise(1000));
         feed(&mut conn, &mut message, &mut whole.clone());

@@ -1,4 +1,5 @@
-//! The number of times that the bytes of a slow message are moved in memory. It must be bounded, whatever the pauses.
+//! The number of times that the bytes of a slow message are moved in memory. This number must be bounded, whatever the
+//! pauses.
 //!
 //! The message arrives through each adapter with pauses between short reads. An adapter releases unused memory in a
 //! pause. This release must not copy the partial message again and again. `benches/moved.rs` prints the numbers.
@@ -9,8 +10,8 @@ use trickle::{ADAPTERS, Form, Upload};
 #[path = "../../benches/support/trickle.rs"]
 mod trickle;
 
-/// Each entry has three numbers of bytes: the bytes that arrive at once, the bytes that then arrive slowly, and the
-/// bytes of each slow read.
+/// Each entry has three numbers of bytes: the bytes that arrive at once, the bytes that arrive slowly, and the bytes of
+/// each slow read.
 const UPLOADS: [(usize, usize, usize); 6] = [
     (0, 2000, 1),
     (0, 60_000, 100),

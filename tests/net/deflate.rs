@@ -483,8 +483,8 @@ fn refused(config: Config, first: u8, payload: &[u8]) -> Vec<(ProtocolError, u16
 #[test]
 fn s7692_7_2_2_invalid_deflate_data_is_refused() {
     timed(|| {
-        // The cases are a block of the reserved type, a stored block whose length does not match its complement,
-        // and a payload that is cut off.
+        // The first case is a block of the reserved type. Then come a stored block whose length does not match its
+        // complement, and a payload that is cut off.
         let cut = deflated(&noise(1000));
         let cases = [&b"\x07 and more"[..], b"\x00\x05\x00\x05\x00hello", &cut[..500]];
         for payload in cases {

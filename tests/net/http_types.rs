@@ -10,7 +10,7 @@ use hybi::reconnect::{Failure, GiveUp, ReconnectPolicy};
 use crate::common::*;
 
 #[test]
-fn the_headers_of_the_request_arrive_and_the_response_has_those_of_the_server() {
+fn each_side_receives_the_headers_of_the_other_side() {
     timed(|| {
         let server = Server::new().subprotocols(["v1"]).header("X-Server", "s");
         let (address, thread) = serve(move |stream| {

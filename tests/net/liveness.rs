@@ -297,7 +297,7 @@ fn a_live_peer_whose_messages_are_never_received_is_kept() {
 }
 
 #[test]
-fn a_dead_peer_whose_messages_were_never_received_is_given_up_when_it_stops_reading() {
+fn a_peer_that_stops_reading_is_given_up_although_its_messages_were_never_received() {
     let stream = Virtual::new(64 << 10, |peer| {
         if peer.now == Duration::ZERO {
             peer.send(&frame(0x82, true, &[7; 100 << 10]));
@@ -432,7 +432,7 @@ fn a_dead_peer_that_had_been_reading_is_given_up_while_we_only_send() {
     });
     let mut ws = stream.server(Config::new());
     assert!(is_closed(&push(&stream, &mut ws)));
-    // The peer last read at 40 seconds, and answered its last Ping before that.
+    // The peer last read at 40 seconds. Before this moment it answered each Ping that it read.
     assert!(stream.now() > 60 * SECOND && stream.now() <= 101 * SECOND, "{:?}", stream.now());
     assert_eq!(ws.wait_closed().unwrap(), DEAD);
 }

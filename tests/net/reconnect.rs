@@ -243,7 +243,7 @@ fn the_client_asks_again_for_a_target_that_the_application_could_not_return() {
 }
 
 #[test]
-fn a_header_of_the_target_replaces_that_of_the_client() {
+fn a_header_of_the_target_replaces_the_header_of_the_client() {
     timed(|| {
         let (address, server) =
             serve(|stream| answer(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"));

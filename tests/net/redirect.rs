@@ -48,7 +48,7 @@ fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
 }
 
 #[test]
-fn s4_1_a_client_follows_redirects_up_to_the_number_that_it_was_given() {
+fn s4_1_a_client_follows_redirects_up_to_the_configured_number() {
     timed(|| {
         let (address, thread) = server(&["/two?x=1", "three", "?y=2#top"], true);
         let client =

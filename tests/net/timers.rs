@@ -33,7 +33,7 @@ fn a_silent_peer_is_pinged_and_given_up() {
     timed(|| {
         let config = Config::new().ping_interval(Some(ms(30))).pong_timeout(Some(ms(300)));
         let outcome = with(config, |raw| {
-            // While the peer answers each Ping, the server does not give it up.
+            // While the peer answers each Ping, the server does not give up the peer.
             for _ in 0..5 {
                 let (first, payload) = raw.frame();
                 assert_eq!(first, 0x89);

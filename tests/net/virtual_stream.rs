@@ -132,7 +132,7 @@ struct Shared {
 #[derive(Clone)]
 pub struct Virtual(Arc<Mutex<Shared>>);
 
-/// The shortest duration of a call. Because of it, the clock always moves on.
+/// The shortest duration of a call. Each call moves the clock on by at least this duration.
 const CALL: Duration = Duration::from_micros(1);
 
 impl Virtual {

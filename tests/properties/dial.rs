@@ -75,7 +75,7 @@ proptest! {
         let stagger = stagger.max(10);
         let tried = ends.len().min(Dialing::MAX_ADDRESSES);
         let (mut now, mut last_start, mut failed_since) = (0, None, false);
-        // The events that are still to come: when an attempt ends, its index, and whether it succeeds.
+        // Events that have not happened yet: when an attempt ends, the index of the attempt, and whether it succeeds.
         let mut events: Vec<(u64, usize, bool)> = Vec::new();
         let mut started = 0;
         let result = loop {
@@ -134,7 +134,7 @@ proptest! {
                 prop_assert!(!ends[..tried].iter().any(|end| matches!(end, End::Succeeds(_))));
             }
         }
-        // The attempts to cancel are those that still have an event, or that hang.
+        // An attempt must be cancelled if it still has an event, or if it hangs.
         let mut cancelled: Vec<usize> = events.iter().map(|event| event.1).collect();
         cancelled.extend((0..started).filter(|index| matches!(ends[*index], End::Hangs)));
         cancelled.sort_unstable();

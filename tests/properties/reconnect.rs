@@ -129,7 +129,7 @@ impl History {
     }
 }
 
-/// Returns the longest delay after `delays` earlier ones, in nanoseconds.
+/// Returns the longest delay that may follow `delays` earlier delays, in nanoseconds.
 fn window(settings: Settings, delays: u32) -> u128 {
     let nanos = |duration: Duration| duration.as_nanos().min(u64::MAX.into());
     let doubled =

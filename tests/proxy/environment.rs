@@ -39,7 +39,8 @@ fn s4_1_3_variables_are_tried_in_order() {
         ("http_proxy=http://h;https_proxy=http://s;socks_proxy=socks5://k", "ws://x", "socks5://k:1080"),
         ("http_proxy=http://h;https_proxy=http://s;socks_proxy=socks5://k", "wss://x", "socks5://k:1080"),
         ("all_proxy=socks5://a;socks_proxy=socks5h://k", "wss://x", "socks5h://k:1080"),
-        // Python and websockets ignore all_proxy, so it comes last, also if it names a SOCKS proxy.
+        // Python and its library `websockets` ignore all_proxy. So all_proxy comes last, also if it names a SOCKS
+        // proxy.
         ("https_proxy=http://s;all_proxy=socks5h://a", "wss://x", "http://s:80"),
         ("https_proxy=http://s;all_proxy=socks://a", "ws://x", "http://s:80"),
         ("http_proxy=http://h;all_proxy=socks5h://a", "ws://x", "http://h:80"),

@@ -1,9 +1,9 @@
 //! The closing handshake (RFC 6455 sections 5.5.1 and 7), observed from one endpoint or from a joined pair.
 //!
-//! These tests cover each way in which a connection ends: by a Close from one side or from both at once, by a protocol
-//! failure, by a timeout, or by the end of the stream. The tests check the frames on the wire, the events, the
-//! [`Outcome`] and the requests to the transport. Close frames inside compressed messages are tested in `deflate.rs`.
-//! Every order of closing steps is tested in `tests/exhaustive/closing.rs`.
+//! These tests cover each way in which a connection ends. A connection ends by a Close from one side or from both at
+//! once, by a protocol failure, by a timeout, or by the end of the stream. The tests check the frames on the wire, the
+//! events, the [`Outcome`] and the requests to the transport. Close frames inside compressed messages are tested in
+//! `deflate.rs`. Every order of closing steps is tested in `tests/exhaustive/closing.rs`.
 
 use hybi::CloseState;
 use hybi::frame::Opcode;
@@ -51,8 +51,8 @@ fn s5_5_1_an_empty_close_is_answered_with_an_empty_one() {
 fn s5_5_1_an_answer_echoes_the_reason_but_our_own_close_keeps_its_reason() {
     let longest = "€".repeat(41);
     for role in ROLES {
-        // `waits` messages are in the queue, and the first of them is partly written. A server stores a reference to a
-        // message of this size instead of copying it into the queue.
+        // `waits` messages are in the queue, and the first of them is partly written. A server queues the buffer of a
+        // message of this size, and does not copy the payload.
         for waits in [0, 1, 2] {
             for own in [None, Some("own"), Some(&*longest)] {
                 let mut end = Scenario::of(role).open();
