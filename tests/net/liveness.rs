@@ -750,6 +750,24 @@ fn timers_run_after_a_write_has_failed() {
     }
 }
 
+#[test]
+fn timers_run_after_a_write_has_failed_although_every_read_finds_input() {
+    let stream = Virtual::new(1 << 20, |peer| {
+        if peer.unread_by_us() == 0 {
+            peer.send(&frame(0x81, true, b"again"));
+        }
+        peer.wake_at = Some(peer.now + ms(1));
+    });
+    let mut ws = stream.server(patient().close_timeout(Some(SECOND)));
+    stream.peer(|peer| peer.breaks = true);
+    assert!(matches!(ws.close(CloseCode::NORMAL, ""), Err(Error::Io(_))));
+    while ws.recv().unwrap().is_some() {
+        stream.pass(ms(10));
+        assert!(stream.now() < 2 * SECOND, "the close timeout does not end the connection");
+    }
+    assert_eq!(ws.outcome(), Some(Outcome::TimedOut(TimerKind::Close)));
+}
+
 /// A Ping is due when the application closes, and cannot be written. Without the close timeout, no timer would end the
 /// connection.
 #[test]
