@@ -124,6 +124,7 @@ impl World {
             out: &self.links[end].borrow(),
             source: &self.links[1 - end].borrow(),
             lied: stream.lied,
+            write_failed: false,
             hides_nothing: stream.behavior.hides_nothing(),
             has_buffer: stream.behavior.keeps || stream.behavior.lazy > 0,
             blocked: stream.blocked,

@@ -27,6 +27,8 @@ pub struct View<'a> {
     pub source: &'a Link,
     /// The stream has reported a wrong count.
     pub lied: bool,
+    /// A write has failed, and reads go on.
+    pub write_failed: bool,
     /// The library sees at once which bytes arrive and how many bytes the link accepts.
     pub hides_nothing: bool,
     /// The stream has a buffer of its own. So a Ping can be accepted, and a write can progress, without an effect on
@@ -96,7 +98,8 @@ impl View<'_> {
             // Writing has failed and the failure was reported. Received messages are still delivered.
             return;
         }
-        let waits = record.receives() && self.writable && !self.out.broken;
+        // After a failed write, neither a Ping nor a Close can be written.
+        let waits = record.receives() && self.writable && !self.out.broken && !self.write_failed;
         let (sent, read) = (&self.out.sent, &self.source.read);
         if let (Some(ping), Some(pong)) = (promise.ping, promise.pong) {
             self.check_dead(ping, pong);
@@ -119,12 +122,21 @@ impl View<'_> {
         }
         if let Some(idle) = promise.idle.filter(|_| sent.close.is_none()) {
             let since = self.data_at().max(record.ahead_at).max(record.reassembled).max(record.heard);
-            if waits && now > (since + idle).max(self.rested) + slack {
+            let idle_until = (since + idle).max(self.rested) + slack;
+            if waits && now > idle_until {
                 fail!(
                     "3 idle",
                     "endpoint {end} was idle for {}, but may be idle for {}",
                     ms(now - since),
                     ms(idle)
+                );
+            }
+            // After a failed write the Close is not visible. But the close timeout starts, and ends the connection.
+            if self.write_failed && record.receives() && now > idle_until + promise.close + slack {
+                fail!(
+                    "3 idle",
+                    "endpoint {end} was idle for {}, and its writes fail, but it has not ended",
+                    ms(now - since)
                 );
             }
         }
@@ -267,8 +279,9 @@ impl View<'_> {
         if outcome.is_clean() && out.sent.close.is_none() && !lied {
             fail!("26 Clean", "endpoint {end} has the outcome {outcome}, but has written no Close");
         }
-        // A peer that has ended its direction of the stream may still read our Close.
-        let reset = source.reset || out.broken || lied;
+        // A peer that has ended its direction of the stream may still read our Close. After a failed write no Close can
+        // be written.
+        let reset = source.reset || out.broken || lied || self.write_failed;
         if !outcome.is_clean() && !reset {
             fail!("26 Clean", "endpoint {end} has the outcome {outcome}, but nothing prevented its Close");
         }

@@ -39,6 +39,9 @@ pub struct Task {
     pub random: Xorshift,
     /// The stream is nonblocking.
     nonblocking: bool,
+    /// The last receiving call may return the error of a write: no write had failed before, and the call writes the
+    /// queue itself. Halves return this error only from calls that send.
+    reports_write: bool,
 }
 
 /// The object that receives messages.
@@ -93,6 +96,7 @@ impl Task {
             slot,
             random: Xorshift::new(seed + slot as u64),
             nonblocking: false,
+            reports_write: false,
         }
     }
 
@@ -228,6 +232,7 @@ impl Task {
     fn judge(&self, doing: &str, error: &Error) {
         self.note(|| format!("{doing}: {error:?}"));
         let mut world = self.world();
+        let write_failed = world.streams[self.end].write_failed();
         let closed = world.links[1 - self.end].read.close.is_some();
         let lied = world.streams.iter().any(|stream| stream.lied);
         let broken = world.reset || lied;
@@ -243,7 +248,8 @@ impl Task {
             Error::Send(SendError::Closed) => ends || times_out || broken,
             Error::Io(_) => {
                 record.io_error = true;
-                broken || ended && doing != "receives"
+                let write = write_failed && (doing != "receives" || self.reports_write);
+                broken || ended && doing != "receives" || write
             }
             Error::Protocol(_) => garbled,
             _ => false,
@@ -263,6 +269,7 @@ impl Task {
         let few = self.world().journals[self.end].entries.len() < MAX_ANSWERS;
         let answers = self.random.below(100) < plan.answers && few;
         let (len, pause) = (length(&mut self.random, LONGEST), self.random.next() % (30 * MS));
+        self.reports_write = matches!(input, In::Whole(_)) && !self.world().streams[self.end].write_failed();
         let timeout = match (at, reading) {
             (_, Reading::Look | Reading::LookForMessage) => Some(Duration::ZERO),
             (Some(at), _) => Some(Duration::from_nanos(at.saturating_sub(self.now()))),
@@ -434,6 +441,7 @@ impl Task {
         let this = &mut *self;
         let (place, result) = Arc::clone(&this.sim).with_lock(this.end, halves, || {
             let (place, kind, data) = this.compose(len);
+            let write_failed = this.world().streams[this.end].write_failed();
             this.note(|| format!("sends {place}, {} bytes, by {way:?}", data.len()));
             let result = this.call(CallKind::Send, Some(LAST), || {
                 let text = std::str::from_utf8(&data).ok().filter(|_| kind == MessageKind::Text);
@@ -459,6 +467,9 @@ impl Task {
                     },
                 }
             });
+            if write_failed && result.is_ok() && (halves || !way.only_feeds()) {
+                fail!("3 sent", "endpoint {} sends message {place} after a write has failed", this.end);
+            }
             (place, result)
         });
         let way = if halves { Way::Owned } else { way };
@@ -517,8 +528,8 @@ impl Task {
                 Out::Half(half) => half.close(code, reason),
             });
             let mut world = self.world();
-            if closed.is_err() && world.now() == now {
-                // The call was refused, so closing did not begin.
+            if matches!(closed, Err(Error::Send(_))) && world.now() == now {
+                // The call was refused, so closing did not begin. After a failed write it begins nevertheless.
                 world.ends[self.end].closing = before;
             }
             closed
@@ -695,7 +706,8 @@ pub fn sends(mut task: Task, mut writer: Writer, plan: &Plan) {
     for (wait, item) in plan.items.iter().skip(task.slot - 1).step_by(plan.writers) {
         task.sleep_until(task.now() + wait);
         if !task.act(&mut Out::Half(&mut writer), item) {
-            goes_on = false;
+            // If only writes fail, the reader goes on. So the application closes, which starts the close timeout.
+            goes_on = task.world().streams[task.end].write_failed();
             break;
         }
     }

@@ -93,6 +93,8 @@ impl World {
     fn check_written(&self, end: usize) {
         let (record, out) = (&self.ends[end], &self.links[end]);
         let gone = record.closing.is_some() || record.known_end.is_some() || self.streams[end].lied;
+        // After a failed write, nothing more can be written.
+        let gone = gone || self.streams[end].write_failed();
         if gone || out.broken || out.sent.close.is_some() {
             return;
         }
@@ -130,6 +132,7 @@ impl World {
             out: &self.links[end],
             source: &self.links[1 - end],
             lied: stream.lied,
+            write_failed: stream.write_failed(),
             hides_nothing: stream.behavior.hides_nothing(),
             has_buffer: !stream.behavior.hides_nothing(),
             blocked: stream.blocked,
@@ -146,6 +149,8 @@ impl World {
         let calm = self.network_events.stall.is_none() && !self.cut && !self.reset;
         let knows = stream.behavior.hides_nothing() && !stream.lied && stream.behavior.keeps_time();
         let knows = knows && !record.reader_rests() && !record.was_full;
+        // After a failed write, the Pings do not reach the peer.
+        let knows = knows && !stream.write_failed();
         calm && knows && record.promise.pong.is_some_and(|pong| answers + SLACK * 2 < pong)
     }
 
@@ -203,7 +208,8 @@ impl World {
         // If a stream holds bytes back, the time of the decision is not visible on the link. If the stream is full, the
         // Close is not visible either. A writing half then makes its decision one write before the end.
         let full = record.shape == Shape::Halves && out.sent.close.is_none();
-        let hidden = quiet < SLACK && (!view.hides_nothing || full);
+        // After a failed write, the Close is not visible for the same reason.
+        let hidden = quiet < SLACK && (!view.hides_nothing || full || view.write_failed);
         // A sending half may decide during a pause of the receiving half. Then it cannot know of a byte that arrives in
         // the pause. If the stream is full, no Close shows the time of the decision, so the time of the abort is used.
         let resumed = record.calls[0].map_or(view.now, |call| call.since);
@@ -230,7 +236,18 @@ impl World {
             if record.shape != Shape::Scripted {
                 self.view(end).check_end();
                 self.check_arrived(end, record);
+                self.check_returned(end, record);
             }
+        }
+    }
+
+    /// Checks that after a failed write an endpoint has still returned every message that it has read. Only the input of
+    /// a dead peer is discarded.
+    fn check_returned(&self, end: usize, record: &Record) {
+        let ended = record.outcome().is_some_and(|outcome| outcome != Outcome::TimedOut(TimerKind::Pong));
+        let (returned, read) = (self.journals[1 - end].received, self.links[1 - end].read.messages);
+        if ended && self.streams[end].write_failed() && returned < read && !record.abandoned {
+            fail!("1 not returned", "endpoint {end} has read {read} messages, and returned {returned}");
         }
     }
 

@@ -66,6 +66,9 @@ fn world(seed: u64, setup: &Setup, trace: bool) -> World {
         if let Some(at) = network_events.reset {
             world.at(at, Due::Reset(end));
         }
+        if let Some(at) = setup.ends[end].behavior.writes_fail_at {
+            world.at(at, Due::FailWrites(end));
+        }
     }
     if let Some(at) = network_events.cut {
         world.at(at, Due::Cut);
@@ -105,6 +108,7 @@ fn tally(world: &World) -> Tally {
         tally.count("messages sent", world.journals[end].entries.len());
         tally.count("messages received", world.journals[end].received);
         tally.count("bytes moved", world.streams[end].moved as usize);
+        tally.count("writes failed and reads go on", usize::from(world.streams[end].write_failed()));
     }
     tally.count("calls of streams", world.calls as usize);
     tally.count("deadlines", world.deadlines as usize);

@@ -9,9 +9,9 @@ use hybi::{Delivery, Role};
 
 use crate::draw::{Draw, MS, Making, NetworkEvents, SECOND, length};
 use crate::link;
-use crate::player::Script;
+use crate::player::{Says, Script};
 use crate::record::{Promise, Shape};
-use crate::stream::Behavior;
+use crate::stream::{Behavior, READ};
 
 /// Every message is shorter than this, in bytes.
 pub const LONGEST: usize = 100_000;
@@ -138,6 +138,34 @@ impl Draw {
             close_waits: self.one_in(4),
             interrupts: self.one_of(&[0, 0, 0, 10]),
             lies_at: None,
+            writes_fail_at: None,
+            read_takes: 0,
+        }
+    }
+
+    /// In one run of thirty, makes the writes of the first endpoint fail from some time on. In half of these runs, the
+    /// reads of a whole WebSocket take time, and a scripted peer sends faster than this endpoint reads. Then no read
+    /// finds the stream empty, and the timers must run nevertheless.
+    ///
+    /// This function is called last, so that the rest of the setup of a seed does not depend on it.
+    fn failing_writes(&mut self, ends: &mut [End; 2]) {
+        let within = self.one_of(&[20 * MS, 4 * SECOND]);
+        let writes_fail_at = self.maybe_time(30, 0, within);
+        let read_takes = self.one_of(&[0, MS, 0, 5 * MS, 0, 20 * MS]);
+        let (piece, pause) = (self.one_of(&[100, 1400]), self.time(MS, 20 * MS));
+        let [End { behavior, shape, .. }, peer] = ends;
+        // A stream that lies fails in another way.
+        if writes_fail_at.is_none() || behavior.lies_at.is_some() {
+            return;
+        }
+        behavior.writes_fail_at = writes_fail_at;
+        // Halves share the blocking mode of their stream. During a slow read in nonblocking mode, a write of the other
+        // half would poll.
+        if read_takes > 0 && *shape == Shape::Whole {
+            (behavior.read_takes, behavior.piece[READ]) = (read_takes, piece);
+            if let Some(script) = &mut peer.script {
+                script.says = Says::Messages(pause, 1000);
+            }
         }
     }
 
@@ -233,5 +261,6 @@ pub fn setup(seed: u64) -> Setup {
         (end.behavior.keeps, end.behavior.lazy) = (false, 0);
         end.making.play();
     }
+    draw.failing_writes(&mut ends);
     Setup { switches, links, network_events, ends }
 }

@@ -2,8 +2,9 @@
 //!
 //! Its [`Behavior`] decides about short reads and writes, timeouts, vectored writes, interrupted calls and wrong
 //! counts. A stream may also hold bytes back until a flush. Or it keeps a record as OpenSSL does. A write that fails
-//! because it would block has then stored its bytes, and the next write must begin with the same bytes. Two handles to
-//! one stream share its blocking mode, like two handles to a socket.
+//! because it would block has then stored its bytes, and the next write must begin with the same bytes. From some time
+//! on all writes of a stream may fail while its reads go on. Two handles to one stream share its blocking mode, like
+//! two handles to a socket.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::sync::Arc;
@@ -62,6 +63,10 @@ pub struct Behavior {
     pub interrupts: usize,
     /// The first call with at least this index reports more bytes than it moved.
     pub lies_at: Option<u64>,
+    /// From this time on every write fails, and reads go on. The peer has shut down its reading direction, for example.
+    pub writes_fail_at: Option<u64>,
+    /// Duration of a read that finds input, in nanoseconds. More input can arrive in this time.
+    pub read_takes: u64,
 }
 
 impl Behavior {
@@ -102,6 +107,10 @@ pub struct State {
     pub moved: u64,
     /// A wrong count was reported.
     pub lied: bool,
+    /// [`Behavior::writes_fail_at`] has passed.
+    pub writes_fail: bool,
+    /// The library has seen the error of a write that failed, for any reason.
+    has_seen_error: bool,
 }
 
 impl State {
@@ -121,7 +130,15 @@ impl State {
             calls: 0,
             moved: 0,
             lied: false,
+            writes_fail: false,
+            has_seen_error: false,
         }
+    }
+
+    /// Returns whether a write has failed and reads go on. Until a write was tried, the library cannot know of the
+    /// failure.
+    pub const fn write_failed(&self) -> bool {
+        self.writes_fail && self.has_seen_error
     }
 
     /// Returns whether the library has aborted the stream.
@@ -193,6 +210,33 @@ impl SimStream {
         Some(world.now() + timeout + world.below(behavior.late))
     }
 
+    /// Begins a write or a flush. After a failed write it is unknown how many bytes were sent, so the library must not
+    /// write again.
+    fn enter_write(&self) -> Guard<'_> {
+        let world = self.enter();
+        if world.streams[self.end].has_seen_error {
+            fail!("32 written behind", "end {} writes again after a write has failed", self.end);
+        }
+        world
+    }
+
+    /// Ends a write or a flush.
+    fn leave_write<T>(&self, mut world: Guard<'_>, result: io::Result<T>) -> io::Result<T> {
+        if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
+            let state = &mut world.streams[self.end];
+            // Nothing waits for space any more.
+            (state.has_seen_error, state.blocked) = (true, false);
+            world.note(|| format!("a write of {} fails", self.end));
+        }
+        self.leave(world, result)
+    }
+
+    /// Returns whether every write fails.
+    fn fails_writes(&self, world: &Guard<'_>) -> bool {
+        let state = &world.streams[self.end];
+        world.links[self.end].broken || state.is_aborted() || state.writes_fail
+    }
+
     fn timed_out(&self, world: &Guard<'_>) -> io::Error {
         let state = &world.streams[self.end];
         if state.nonblocking { ErrorKind::WouldBlock.into() } else { state.behavior.times_out_with.into() }
@@ -253,6 +297,11 @@ impl SimStream {
                 return (world, Err(error));
             }
         }
+        let read_takes = world.streams[end].behavior.read_takes;
+        if read_takes > 0 {
+            let until = world.now() + read_takes;
+            world = self.sim.wait(world, Wait::Moment, Some(until)).0;
+        }
         if world.links[1 - end].readable() == 0 || world.streams[end].is_aborted() {
             world.streams[end].clocks_since_end = Some(0);
             world.links[1 - end].see_end();
@@ -293,7 +342,7 @@ impl SimStream {
         let (end, mut moved) = (self.end, 0);
         let (deadline, nonblocking) = (self.deadline(&mut world, WRITE), world.streams[end].nonblocking);
         loop {
-            if world.links[end].broken || world.streams[end].is_aborted() {
+            if self.fails_writes(&world) {
                 return (world, (moved, true));
             }
             // If a write has waited only for a short time, the library cannot know that it has waited.
@@ -352,7 +401,7 @@ impl SimStream {
         if world.streams[end].shut_down && !world.streams[end].is_aborted() {
             fail!("32 written behind", "end {end} writes {} bytes after the shutdown", from.len());
         }
-        if world.links[end].broken || world.streams[end].is_aborted() {
+        if self.fails_writes(&world) {
             return (world, Err(ErrorKind::BrokenPipe.into()));
         }
         let behavior = world.streams[end].behavior.clone();
@@ -438,8 +487,8 @@ impl Read for SimStream {
 
 impl Write for SimStream {
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
-        let (world, result) = self.write_once(self.enter(), from);
-        self.leave(world, result)
+        let (world, result) = self.write_once(self.enter_write(), from);
+        self.leave_write(world, result)
     }
 
     fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -454,9 +503,9 @@ impl Write for SimStream {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let (world, result) = self.put_held_back(self.enter());
+        let (world, result) = self.put_held_back(self.enter_write());
         world.note(|| format!("{} flushes: {result:?}", self.end));
-        self.leave(world, result)
+        self.leave_write(world, result)
     }
 }
 
@@ -478,7 +527,9 @@ impl Stream for SimStream {
             }
         }
         let held_back = world.streams[self.end].holds();
+        // After a failed write nothing can be flushed.
         let works = !world.links[self.end].broken && !world.streams[self.end].lied;
+        let works = works && !world.streams[self.end].write_failed();
         if held_back > 0 && works && !world.streams[self.end].is_aborted() {
             fail!("16 end overtakes", "end {} shuts down, but {held_back} bytes are held back", self.end);
         }

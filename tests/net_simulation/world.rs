@@ -51,6 +51,8 @@ pub enum Due {
     Space(usize),
     /// The stream of an endpoint is reset.
     Reset(usize),
+    /// From now on all writes to the stream of an endpoint fail, and its reads go on.
+    FailWrites(usize),
     /// The network is cut. From now on nothing arrives.
     Cut,
     /// The network stalls: for some time nothing arrives.
@@ -230,7 +232,10 @@ impl World {
     /// Returns whether this condition holds.
     pub fn holds(&self, wait: Wait) -> bool {
         let readable = |end: usize| self.links[1 - end].is_ready() || self.streams[end].is_aborted();
-        let writable = |end: usize| self.links[end].is_writable() || self.streams[end].is_aborted();
+        let writable = |end: usize| {
+            let stream = &self.streams[end];
+            self.links[end].is_writable() || stream.is_aborted() || stream.writes_fail
+        };
         match wait {
             Wait::Turn => true,
             Wait::Read(end) => readable(end),
@@ -348,6 +353,7 @@ impl World {
                 self.play(end);
             }
             Due::Reset(end) => self.reset_stream(end),
+            Due::FailWrites(end) => self.streams[end].writes_fail = true,
             Due::Cut => {
                 self.cut = true;
                 self.links.iter_mut().for_each(Link::die);
