@@ -77,15 +77,16 @@ impl ReadAhead {
         self.0.is_none()
     }
 
-    /// Returns whether no more bytes can be kept until some were taken. The end of the stream is not known then.
+    /// Returns whether no more bytes can be kept until all kept bytes were taken. Returns false if the end or an error
+    /// of the stream was read, because nothing follows it.
     pub(super) fn is_full(&self) -> bool {
         self.0.as_ref().is_some_and(|kept| kept.end.is_none() && kept.space_left() == 0)
     }
 
     /// Returns how many bytes were read ahead, and whether the end or an error of the stream followed.
     ///
-    /// The task that receives is woken when this value grows. It is not woken each time that the buffer contains bytes:
-    /// a task that waits for its next turn would then be woken again and again.
+    /// The task that receives is woken when this value grows. Bytes that stay in the buffer do not wake the task again
+    /// while it waits for its next turn.
     pub(super) fn len(&self) -> (usize, bool) {
         self.0.as_ref().map_or((0, false), |kept| (kept.bytes.len(), kept.end.is_some()))
     }
