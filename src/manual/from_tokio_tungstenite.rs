@@ -33,8 +33,8 @@
 //! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
 //! # let url = format!("ws://{}/chat?room=7", listener.local_addr().unwrap());
 //!
-//! // This replaces `accept_hdr_async` with a callback that reads the request, adds a header, and may reject. The
-//! // callback becomes code between two calls. The code may wait, for example for a database.
+//! // With tokio-tungstenite, a callback of `accept_hdr_async` reads the request, adds a header, and may reject. Here
+//! // the callback becomes code between two calls. The code may wait, for example for a database.
 //! let server = Server::new().subprotocols(["chat.v1"]).origins(["https://example.com"]);
 //! let accepted = async {
 //!     let (stream, _) = listener.accept().await.unwrap();
@@ -52,7 +52,7 @@
 //!     request.accept_with(&acceptance).await.unwrap()
 //! };
 //!
-//! // This replaces `connect_async` with a request that was built by hand.
+//! // With tokio-tungstenite, this needs a request that is built by hand and passed to `connect_async`.
 //! let client = Client::new().subprotocols(["chat.v1"]).header("Authorization", "Bearer 7f3a");
 //! let (ws, client) = tokio::join!(accepted, client.connect(&url));
 //! let client = client.unwrap();
@@ -112,7 +112,8 @@
 //!     Ok(())
 //! }
 //!
-//! /// Does the same, but faster: data is copied only into the write queue, and all answers are sent in one write.
+//! /// Does the same, but faster: data is copied only into the write queue. The answers to messages that arrive
+//! /// together are sent in one write.
 //! async fn borrowed(mut ws: WebSocket) -> Result<(), hybi::adapters::tokio::Error> {
 //!     while let Some((event, mut answer)) = ws.next_event().await? {
 //!         match event {
@@ -232,7 +233,7 @@
 //!   a limit of ten seconds for a handshake, and for closing. [`timeouts`](super::timeouts) lists all timers, and how
 //!   to turn them off. The runtime of tokio must have its time driver enabled. If the receiving half of a peer is never
 //!   polled, the peer cannot answer a Ping.
-//! * **A connection ends by itself**: after `close`, receive until `None`, or call `wait_closed`. The connection ends
+//! * **Closing takes a limited time**: after `close`, receive until `None`, or call `wait_closed`. The connection ends
 //!   at most [`close_timeout`](crate::Config::close_timeout) after the first Close.
 //! * **Dropping a WebSocket closes the stream** without a Close, as with tokio-tungstenite. A server that shuts down
 //!   can close all members of a [`Group`](crate::adapters::async_driver::Group), without a `select!` in each task.

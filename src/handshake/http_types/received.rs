@@ -88,7 +88,7 @@ impl HttpReply<'_> {
 impl HandshakeInfo {
     /// Returns the response that opened the connection of a client. Its status is 101.
     ///
-    /// Returns `None` on a server, which keeps the headers of the request, and after
+    /// Returns `None` on a server, because a server keeps the headers of the request instead. Also returns `None` after
     /// [`forget_headers`](Self::forget_headers). The method recognizes the response by its header
     /// `Sec-WebSocket-Accept` (RFC 6455 section 4.2.2 (5)).
     ///
