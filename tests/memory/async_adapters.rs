@@ -65,7 +65,7 @@ const CHROMIUM: &[u8] = b"GET /chat HTTP/1.1\r\nHost: server.example.com:9001\r\
 /// "Hello" as RFC 6455 section 5.7 prints it.
 const HELLO: &[u8] = &[0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
 
-/// A request as a program sends it.
+/// A request that has only the headers which RFC 6455 section 4.1 requires.
 const SHORT: &[u8] =
     b"GET / HTTP/1.1\r\nHost: 127.0.0.1:9001\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";

@@ -222,7 +222,8 @@ fn s7692_7_2_2_uncompressed_messages_between_compressed_ones_keep_the_context() 
                             )
                         })
                         .concat();
-                    // The long messages push all earlier data out of the window.
+                    // The longest random message is longer than every window. Random messages are sent uncompressed,
+                    // so they must not change the context.
                     let data = random([64, 100, 700, 40_000][round % 4], round as u64);
                     for (data, compresses) in [(text.as_bytes(), true), (&data[..], false)] {
                         let start = end.wire.len();

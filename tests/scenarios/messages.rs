@@ -2,8 +2,8 @@
 //!
 //! A message may arrive in any number of fragments and reads. These tests check whole and chunked delivery, validation
 //! of UTF-8, and the order of fragments. They also check that a gathered message is taken with its buffer, and that a
-//! payload is read directly into its message. Some tests pass the memory of another connection. An [`Inbox`] is tested
-//! in `inbox.rs`.
+//! payload is read directly into its message. Some tests pass the memory of another connection. `inbox.rs` has
+//! more tests of an [`Inbox`].
 
 use hybi::frame::Opcode;
 use hybi::{
