@@ -1,5 +1,5 @@
-//! Vector code for the floor and the limits. It is written by hand for x86-64, and uses the largest vectors that the
-//! machine has.
+//! Vector code for the floor (`contenders/floor.rs`) and for the limits of the machine (`limits.rs`). The code is
+//! written by hand for x86-64, and uses the largest vectors that the machine has.
 use std::arch::x86_64::*;
 
 /// Computes dst = src ^ key, in place if `src == dst`. With `ASCII`, returns whether every result is ASCII.

@@ -135,7 +135,7 @@ pub fn block(role: Role, kind: Kind, content: Content, size: usize, frag: Option
     Block { bytes: out.into(), hashes }
 }
 
-/// Returns a block as `block` does, compressed with permessage-deflate (context takeover, level 6).
+/// Returns a block of about 4 MiB of text messages, compressed with permessage-deflate (context takeover, level 6).
 pub fn deflate_block(role: Role, content: Content, size: usize) -> Block {
     let mut out = Vec::new();
     let mut hashes = Vec::new();

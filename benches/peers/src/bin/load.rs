@@ -88,12 +88,12 @@ struct Target {
     pid: u32,
     ep: i32,
     conns: Vec<Conn>,
-    /// Number of echoes in the turns that count.
+    /// Number of echoes in the measured turns. The first two turns are not measured.
     done: u64,
-    /// Duration of the turns that count.
+    /// Duration of the measured turns.
     time: Duration,
     rtt: Vec<u32>,
-    /// CPU time of the server at the beginning of the first turn that counts.
+    /// CPU time of the server at the beginning of the first measured turn.
     cpu0: u64,
 }
 
@@ -191,7 +191,7 @@ fn main() {
         targets.push(Target { pid, ep, conns, done: 0, time: Duration::ZERO, rtt: Vec::new(), cpu0: 0 });
     }
     let mut buf = vec![0u8; 1 << 18];
-    // The first two turns of each server do not count: memory grows and caches are filled.
+    // The first two turns of each server are not measured, because in these turns memory grows and caches are filled.
     for turn in 0..turns + 2 {
         if turn == 2 {
             for target in &mut targets {
