@@ -332,7 +332,7 @@ fn security_lists_the_limits() {
         ))
         .says(format!("| silence before a Ping | {} s |", d.ping))
         .says(format!(
-            "| silence after a Ping; writes to a transport that was full extend this time, by at most {} times its \
+            "| silence after a Ping; if the transport was full, later writes extend this time by at most {} times its \
              length | {} s |",
             word(constant("src/connection/timers.rs", "MAX_EXTENSIONS")),
             d.pong
@@ -342,7 +342,8 @@ fn security_lists_the_limits() {
         .says("| time without data in either direction | none |")
         .says(format!("| time without data while memory for compression is held | {} s |", d.release))
         .says(format!(
-            "| opening handshake of a server, each of its two phases | {} s in the adapters; none in the core |",
+            "| receiving a handshake request on a server, and sending the 101 response, each | {} s in the adapters; \
+             none in the core |",
             d.handshake
         ))
         .says(format!(
@@ -355,8 +356,8 @@ fn security_lists_the_limits() {
             d.handshake
         ))
         .says(format!(
-            "| time in which the peer takes nothing of a response other than 101 | {write} s; if a handshake is \
-             rejected, the handshake timeout, but at least {discard} s and at most {write} s |"
+            "| time in which the peer accepts no byte of a response whose status is not 101 | {write} s; if a \
+             handshake is rejected, the handshake timeout, but at least {discard} s and at most {write} s |"
         ))
         .says(format!("| the time of the previous row, plus one second for each {} of the response |", {
             let slowest = size(constant(opening, "SLOWEST"));
