@@ -96,7 +96,7 @@ impl ByteStreamError {
         match self {
             Self::Protocol(_) | Self::Ended(Outcome::Failed(_)) => ErrorKind::InvalidData,
             Self::Ended(Outcome::Abnormal(_)) | Self::ClosedInMessage(_) => ErrorKind::UnexpectedEof,
-            // A read with a timeout returns `TimedOut`, and can then be repeated. So a final end has another kind.
+            // A read that returned `TimedOut` can be repeated. So a final end has another kind.
             Self::Closed(_) | Self::Ended(_) => ErrorKind::ConnectionAborted,
             Self::AlreadyEnded => ErrorKind::NotConnected,
         }
@@ -206,7 +206,8 @@ impl ByteInput {
             Event::Binary(data) | Event::Chunk { kind: MessageKind::Binary, data, .. } => {
                 self.held = (!data.is_empty()).then_some((index, data.len()));
             }
-            // The core refuses text, so these events do not occur. If one did, its data must not be lost silently.
+            // The core refuses text, so these events do not occur. If such an event occurred, its data must not be lost
+            // silently.
             Event::Text(_) | Event::Chunk { .. } => self.fail(ProtocolError::TextNotAccepted),
             Event::CloseReceived { code, reason } => {
                 self.handle_close(CloseFrame { code, reason: CloseReason::truncated(reason) }, position);
@@ -245,7 +246,7 @@ impl ByteInput {
         )));
     }
 
-    /// Stores the end, unless there is an earlier one.
+    /// Stores the end if no end was stored before.
     fn store_end(&mut self, end: End) {
         if matches!(self.end, End::Open) {
             self.end = end;

@@ -58,7 +58,8 @@ pub(super) fn end_of_messages<M>(outcome: Option<Outcome>, reports: &mut bool) -
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // If the system reports one of these two kinds, the stream has failed.
+            // The two kinds below are not failures. But an error of the operating system, which has a number, is always
+            // a failure of the stream.
             Self::Io(error) if error.raw_os_error().is_none() => match error.kind() {
                 io::ErrorKind::WouldBlock => fmt::Display::fmt(error, f),
                 io::ErrorKind::TimedOut => f.write_str("the timeout of the call has passed: call again"),

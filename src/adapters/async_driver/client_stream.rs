@@ -4,7 +4,8 @@
 //! depend on the URL, the proxy, or the features of this crate. [`ClientStream`] hides which layers there are. Without
 //! a feature for TLS, a `ClientStream` is always the stream of the runtime.
 //!
-//! Invariant: TLS over TLS occurs only through an `https` proxy. The inner session is the one with the server.
+//! Invariant: TLS over TLS occurs only through an `https` proxy. The session with the proxy then carries the session
+//! with the server.
 
 use core::fmt;
 use std::prelude::v1::*;

@@ -74,7 +74,8 @@ impl<R: Timer> Clock<R> {
         now
     }
 
-    /// Reads the clock if messages have arrived that were not reported to the timers, and reports them as received now.
+    /// Reads the clock if messages have arrived that were not reported to the timers. Reports these messages as
+    /// received now.
     pub(super) fn record_received(&mut self, half: &mut impl SendingHalf) {
         if half.sender().has_unrecorded_messages() {
             self.read_clock_for(half);

@@ -95,7 +95,7 @@ impl<T, F: Future<Output = io::Result<T>>, C: FnMut(SocketAddr) -> F> Race<F, C>
     fn poll<R: Timer>(&mut self, runtime: &mut R, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let mut now = runtime.now();
         loop {
-            // Results come before the deadline. If this future was not polled for a long time, an attempt may have
+            // Check for results before the deadline. If this future was not polled for a long time, an attempt may have
             // succeeded in time.
             match self.poll_attempts(cx) {
                 Poll::Ready((index, Ok(stream))) => {
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
     use crate::Instant;
 
-    /// A clock that a test moves. The timer stores when it would fire.
+    /// A clock whose time a test sets. The timer stores when it would fire.
     #[derive(Clone, Default)]
     struct Clock(Rc<(Cell<u64>, Cell<Option<u64>>)>);
 

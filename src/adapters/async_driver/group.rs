@@ -1,8 +1,8 @@
 //! Groups of WebSockets that are closed together.
 //!
 //! [`Group`] is the handle of the application. [`Membership`] is the field of a WebSocket that refers to its group.
-//! Before a member waits, it calls [`Membership::must_close`], which registers its waker with the group. Closing the
-//! group wakes all members. Each member then closes its own connection in its own task.
+//! Before a member waits, it calls [`Membership::must_close`], which registers the waker of its task with the group.
+//! Closing the group wakes all members. Each member then closes its own connection in its own task.
 //!
 //! The notification is in `notify_once`.
 //!

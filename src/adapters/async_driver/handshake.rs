@@ -313,10 +313,10 @@ impl<R: Timer + Clone> Client<R> {
         Box::pin(self.run(stream, progress, request, Vec::new())).await
     }
 
-    /// Opens a WebSocket over a connected stream that has no TLS yet. Runs the TLS handshake for the host of `url`
-    /// or for [`server_name`](Self::server_name), and then the WebSocket handshake.
+    /// Opens a WebSocket over a connected stream that has no TLS yet. Runs the TLS handshake for the host of `url` or
+    /// for [`server_name`](Self::server_name), and then the WebSocket handshake.
     ///
-    /// [`open_timeout`](Self::open_timeout) limits both together.
+    /// [`open_timeout`](Self::open_timeout) limits both handshakes together.
     ///
     /// # Errors
     ///
@@ -394,7 +394,8 @@ impl<R: Timer + Clone> Client<R> {
         self.run(stream, progress, request, arrived).await.map_err(|error| route.name_proxy(error))
     }
 
-    /// Runs the WebSocket handshake on a connected stream. `arrived` has the bytes of the server that were read before.
+    /// Runs the WebSocket handshake on a connected stream. `arrived` has the bytes that an earlier handshake has read
+    /// and not used.
     async fn run<S>(
         &self,
         stream: S,

@@ -1,7 +1,7 @@
 //! A plain HTTP request that arrived instead of a handshake.
 //!
 //! [`HttpCall`] owns the stream and the request. A server that also serves plain HTTP on its port answers the request
-//! with this type, or takes the stream out of it.
+//! with this type, or takes the stream from it.
 //!
 //! `handshake_loop` writes the response. `adapters::handshake_driver` decides whether a request is plain HTTP.
 //!
@@ -44,7 +44,7 @@ impl<S, R: Transport<S>> HttpCall<S, R> {
     /// Answers the request: sends `response`, and closes the stream.
     ///
     /// The response to a HEAD request is sent without its body (RFC 9110 section 9.3.2). The response may have any
-    /// size. The call fails if the stream accepts no byte of it for as long as the
+    /// size. The call fails if the stream accepts no byte of the response for as long as the
     /// [`write_timeout`](Self::write_timeout). The call also fails if the whole response takes longer than this timeout
     /// plus one second for each KiB.
     ///

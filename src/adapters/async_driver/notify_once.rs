@@ -1,7 +1,7 @@
 //! A one-shot notification with any number of waiters.
 //!
 //! [`NotifyOnce::tell`] stores a value and wakes all waiters. A [`Listener`] is one waiter, used by one task at a time.
-//! Each listener has a slot, in which it registers the waker of its task.
+//! Each listener has a slot for the waker of its task.
 //!
 //! `group` uses the notification to close WebSockets.
 //!

@@ -1,7 +1,8 @@
 //! A request to open a WebSocket. The request waits for the application's decision.
 //!
 //! [`PendingRequest`] owns the stream and the head of the request. The application examines the head, and accepts or
-//! rejects the request at any later time. This file then runs the second phase of the handshake.
+//! rejects the request at any later time. This file then runs the second phase of the handshake, which sends the
+//! response.
 //!
 //! `async_driver/handshake.rs` runs the first phase, which receives the request. `adapters::handshake_driver` checks
 //! the request.
@@ -131,9 +132,9 @@ impl<S, R: Transport<S>> PendingRequest<S, R> {
 
     /// Rejects the request: sends `response`, and closes the stream.
     ///
-    /// The response may have any size. The call fails if the stream accepts no byte of it for as long as the [handshake
-    /// timeout](Server::handshake_timeout). The call also fails if the whole response takes longer than this timeout
-    /// plus one second for each KiB. For both limits the timeout counts as at least 1 s and at most 30 s.
+    /// The response may have any size. The call fails if the stream accepts no byte of the response for as long as the
+    /// [handshake timeout](Server::handshake_timeout). The call also fails if the whole response takes longer than this
+    /// timeout plus one second for each KiB. For both limits the timeout counts as at least 1 s and at most 30 s.
     ///
     /// If a socket is closed while it has unread input, the response can get lost. Therefore input is read and
     /// discarded for one second after the end of the response, at most 64 KiB.
@@ -162,7 +163,7 @@ impl<S, R: Transport<S>> PendingRequest<S, R> {
     }
 
     /// Starts to send the 101 response. `None` means that the settings of the server decide, and that the request has
-    /// just arrived. The handshake then does not check whether the peer has closed its sending direction.
+    /// just arrived. In this case the handshake does not check whether the peer has closed its sending direction.
     // The future owns its state on the heap, and borrows nothing.
     pub(super) fn start_accepting(
         self,

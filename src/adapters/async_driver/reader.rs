@@ -145,8 +145,8 @@ impl<S, R: Transport<S>> Reader<S, R> {
     /// If the future is dropped, no event is lost. The next call continues.
     pub async fn next_event(&mut self) -> Result<Option<Event<'_>>, Error> {
         let inner = &mut *self.inner;
-        // This loop repeats the code of `poll_recv` instead of awaiting it. Returning an `Event` from an inner future
-        // would copy the event.
+        // This loop repeats the code of `poll_recv`. If it awaited an inner future instead, the result of this future,
+        // an `Event`, would be copied.
         while inner.outcome.is_none() {
             if inner.turn.is_over(inner.receiver.counters()) {
                 match poll_fn(|cx| inner.poll_yield(cx)).await {
@@ -391,8 +391,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
         let before = ready!(shared.poll_reader(cx, |out, cx, wake_other| {
             shared.apply(out);
             if !failed {
-                // Stop when the connection has ended. There is no deadline then, and a flush of the stream could be
-                // pending forever.
+                // Stop when the connection has ended. An ended connection has no deadline, so a flush of the stream
+                // could be pending forever.
                 while out.sender.close_state() != CloseState::Ended && shared.poll_write(out, cx).is_pending()
                 {
                     out.sender.handle_peer_half_closed(out.wire.clock().now(), receiver.eof_position());
@@ -406,8 +406,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
             Poll::Ready(before)
         }));
         match core::mem::replace(end, End::Handled) {
-            // While the connection is closing, a read error counts as the end of the stream. The peer may close the
-            // stream without waiting for our bytes, and the read then fails.
+            // While the connection is closing, a read error counts as the end of the stream. If the peer closes the
+            // stream without waiting for our bytes, our read fails.
             End::Seen(Some(error)) if before == CloseState::Open => Poll::Ready(Err(error.into())),
             _ => Poll::Ready(Ok(Turned::Again)),
         }

@@ -33,7 +33,8 @@ const LARGE: usize = 16 << 10;
 /// Sends frames in answer to an event, while the event is borrowed.
 ///
 /// The methods queue frames. The next call that flushes writes them, or a call that receives writes them before it
-/// waits. A method waits only if the queue is full. It then writes the queue until the queue accepts the frame.
+/// waits. A method waits only if the queue is full. While it waits, it writes the queue, until the queue accepts the
+/// frame.
 ///
 /// [`send_text`](Self::send_text) and [`send_binary`](Self::send_binary) write a large message directly if the queue is
 /// empty. They queue only the part that the stream does not take at once, and do not wait.

@@ -59,7 +59,7 @@ pub(super) struct Wakers {
 #[derive(Default)]
 struct Waiting {
     waker: Option<Waker>,
-    /// Whether the task waits for the lock. If false, it waits for the stream.
+    /// Whether the task waits for the lock. If false, the task waits for the stream.
     for_lock: bool,
 }
 
@@ -80,7 +80,7 @@ impl<T> SharedLock<T> {
         cx: &mut Context<'_>,
         mut poll: impl FnMut(&mut T, &mut Context<'_>, &mut bool) -> Poll<O>,
     ) -> Poll<O> {
-        // `Some` after the waker was registered. The value says whether the task then waits for the lock.
+        // `Some` after the waker was registered. The value says whether the task waits for the lock.
         let mut registered = None;
         if side == Side::Reader {
             // The reader must nearly always wait. So it registers before the first call of `poll`, and needs no second
@@ -115,7 +115,7 @@ impl<T> SharedLock<T> {
     }
 
     /// If the lock is free, calls `look` with the shared value, on behalf of the task of `side`. Returns `None` if the
-    /// lock is taken. Nothing is registered, and `look` may change the value.
+    /// lock is taken. `look` may change the value. No waker is registered.
     pub(super) fn try_lock_with<O>(&self, side: Side, look: impl FnOnce(&mut T) -> O) -> Option<O> {
         self.try_poll(side, |inside, _, _| look(inside))
     }

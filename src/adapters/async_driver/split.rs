@@ -148,15 +148,15 @@ impl<S, R: Transport<S>> Shared<S, R> {
         cx: &mut Context<'_>,
         mut send: impl FnMut(&mut Sender<Outbox>, Instant) -> Result<(), SendError>,
     ) -> Poll<Result<(), Error>> {
-        // Stored messages were sent before this frame. If they find no space in the queue, this frame must wait too.
+        // Stored messages were sent before this frame. If the queue has no space for them, this frame must wait too.
         let in_order = |sender: &mut Sender<Outbox>, now| {
             if self.messages.need_space(u64::MAX) { Err(SendError::Blocked) } else { send(sender, now) }
         };
         self.poll_feed_control(cx, in_order)
     }
 
-    /// Queues a Ping or Pong like [`Self::poll_feed`], and does not wait for stored messages that find no space in the
-    /// queue. These frames overtake messages anyway.
+    /// Queues a Ping or Pong like [`Self::poll_feed`], without waiting for stored messages. Pings and Pongs overtake
+    /// messages anyway.
     pub(super) fn poll_feed_control(
         &self,
         cx: &mut Context<'_>,
@@ -292,7 +292,8 @@ impl<S, R: Transport<S>> Shared<S, R> {
         self.poll_out(cx, |Out { stream, wire, sender }, cx| {
             loop {
                 let flushed = ready!(wire.poll_flush(stream, sender, cx));
-                // No message is stored during this loop, because the writer is in this call.
+                // No message is stored during this loop: only the writer stores messages, and the writer is in this
+                // call.
                 if flushed.is_ok() && self.apply_messages(sender, u64::MAX) {
                     continue;
                 }
@@ -324,9 +325,9 @@ impl<S, R: Transport<S>> Shared<S, R> {
         polled
     }
 
-    /// Calls `poll` under the lock for the writer. No message is stored meanwhile, because only the writer stores
-    /// messages, and it is in this call. Then half-closes the stream if the connection asks for it, and wakes
-    /// the reader if it must act.
+    /// Calls `poll` under the lock for the writer. Then half-closes the stream if the connection asks for it, and wakes
+    /// the reader if the reader must act. During this call no message is stored, because only the writer stores
+    /// messages, and the writer makes this call.
     fn poll_out<T>(
         &self,
         cx: &mut Context<'_>,

@@ -85,8 +85,8 @@ pub trait Transport<S>: Timer {
     /// every stream.
     ///
     /// A stream over OpenSSL keeps bytes: it encrypts the bytes of a write, and only then finds that the socket is
-    /// full. It assumes that the next write begins with the same bytes, and does not check. So after a pending write to
-    /// such a stream, the next write begins with the same bytes.
+    /// full. OpenSSL assumes that the next write begins with the same bytes, and does not check this. So after a
+    /// pending write to such a stream, the next write begins with the same bytes.
     ///
     /// A socket keeps nothing of a pending write. If this function returns `false`, the next write can begin with other
     /// bytes. A Ping or a Close can then be sent before queued messages.
@@ -114,8 +114,8 @@ pub trait Transport<S>: Timer {
 
     /// Closes both directions at once and discards unsent bytes. Called if the peer is dead or does not read.
     ///
-    /// With HTTP/2 this sends `RST_STREAM` with `CANCEL` (RFC 8441 section 5). The default does nothing: the stream is
-    /// then closed when it is dropped.
+    /// With HTTP/2 this sends `RST_STREAM` with `CANCEL` (RFC 8441 section 5). The default does nothing, so the stream
+    /// is closed when it is dropped.
     fn abort(stream: &mut S) {
         let _ = stream;
     }

@@ -56,9 +56,9 @@ pub struct TlsStream<S> {
     session: Session,
     /// Whether a read has produced ciphertext, and the stream has not taken all of it yet.
     has_output_of_reads: bool,
-    /// Whether the stream has taken ciphertext that a read has produced, and was not flushed since then.
+    /// Whether the stream has taken ciphertext that a read produced, and was not flushed afterwards.
     must_flush_output_of_reads: bool,
-    /// Whether the last read from the stream filled the whole buffer. Then more ciphertext has probably arrived.
+    /// Whether the last read from the stream filled the whole buffer. If so, more ciphertext has probably arrived.
     has_filled_memory: bool,
     /// The task that writes, while the session can encrypt nothing because the peer renegotiates.
     waits_for_peer: Option<Waker>,
@@ -108,7 +108,8 @@ impl<S> TlsStream<S> {
         match self.poll_plaintext::<R>(cx, to) {
             Ok(Some(n)) => Poll::Ready(Ok(n)),
             Ok(None) => {
-                // The space is not available during thread shutdown, and while a stream below this one uses it.
+                // The thread-local space is not available during thread shutdown, and while a TLS stream below this
+                // stream uses it.
                 let mut space = SPACE.try_with(Cell::take).unwrap_or_default();
                 space.resize(SPACE_LEN, 0);
                 let polled = self.poll_ciphertext::<R>(cx, to, &mut space);
@@ -144,8 +145,8 @@ impl<S> TlsStream<S> {
     /// Reads ciphertext once, and passes it to the session.
     ///
     /// Short records are read into `space`, many of them at a time. A peer that sends long records fills this space.
-    /// Then the session reads into its own memory, which saves a copy. For an echo of 1 MiB this copy cost a tenth of
-    /// the time.
+    /// After that, the session reads into its own memory, which saves a copy. For an echo of 1 MiB this copy cost a
+    /// tenth of the time.
     fn poll_read_once<R: Transport<S>>(
         &mut self,
         cx: &mut Context<'_>,
@@ -200,7 +201,8 @@ impl<S> TlsStream<S> {
     }
 
     /// Writes the ciphertext that a read has produced, for example the answer to a renegotiation. The peer may wait for
-    /// this answer. If the stream is full, it wakes the task when it has space, and the next read writes the rest.
+    /// this answer. If the stream is full, the stream wakes the task when it has space, and the next read writes the
+    /// rest.
     fn write_output_of_reads<R: Transport<S>>(&mut self, cx: &mut Context<'_>) {
         // If the stream has failed, the next write or the next read returns the error.
         if self.has_output_of_reads && self.poll_drain::<R>(cx).is_ready() {
@@ -279,8 +281,8 @@ impl<S> TlsStream<S> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         ready!(self.poll_drain::<R>(cx))?;
-        // The library sends no `close_notify` during a renegotiation, so wait for its end. A failed session would never
-        // reach this end.
+        // The library sends no `close_notify` during a renegotiation, so wait for the end of the renegotiation. A
+        // failed session would never reach this end.
         if self.session.failure().is_none() {
             ready!(self.poll_encrypted(cx))?;
         }
@@ -373,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_of_many_slices_has_as_many_of_them_as_there_is_space() {
+    fn the_rest_of_many_slices_is_cut_to_the_available_space() {
         let from = [IoSlice::new(b"ab"); MAX_REST_SLICES + 3];
         let mut space = [IoSlice::new(&[]); MAX_REST_SLICES];
         let rest = rest_of_slices(&from, 3, &mut space);

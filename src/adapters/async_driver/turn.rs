@@ -1,10 +1,10 @@
 //! Fairness between connections. Decides how much work a connection does before its task yields, and when its next turn
 //! begins.
 //!
-//! A turn is the work of a connection until all its input is decoded, or until a limit is reached. The limits count
-//! reads, frames, bytes and inflated bytes. A limit of reads alone is not enough: one read of 16 KiB can contain
-//! thousands of Pings or tiny messages. At a limit, the connection writes its queue, runs the timers that are due, and
-//! yields to other tasks.
+//! A turn is the work of a connection until all its input is decoded, or until a limit of the turn is reached. The
+//! limits count reads, frames, bytes and inflated bytes. A limit of reads alone is not enough: one read of 16 KiB can
+//! contain thousands of Pings or tiny messages. At a limit, the connection writes its queue, runs the timers that are
+//! due, and yields to other tasks.
 //!
 //! The limits bound the turn of one connection. But if a hundred peers send without pause, another connection would
 //! wait for a hundred turns. So a connection that has reached a limit draws a ticket, a position in a queue of its
@@ -199,8 +199,8 @@ impl TicketQueue {
         ticket
     }
 
-    /// Calls the next `turns` tickets, or all if fewer are waiting. Some connections of these tickets may have been
-    /// dropped.
+    /// Calls the next `turns` tickets, or all if fewer are waiting. Some of these tickets may belong to connections
+    /// that were dropped.
     fn call(&mut self, turns: u32) {
         self.uncalled = self.uncalled.wrapping_add(turns.min(self.waiting()));
     }

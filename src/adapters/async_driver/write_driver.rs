@@ -47,8 +47,9 @@ pub(super) struct WriteDriver<R> {
     took_at: Instant,
     /// The time when bytes were last read ahead.
     ahead_at: Instant,
-    /// The time of the last read with input, while a part of this input is not decoded because a receiving call
-    /// returned an event first. `None` if all input is decoded, or if the undecoded rest was reported to the timers.
+    /// The time of the last read with input. `Some` while a part of this input is not decoded, because a receiving call
+    /// has returned an event first. `None` if all input is decoded, or if the undecoded rest was reported to the
+    /// timers.
     undecoded_since: Option<Instant>,
 }
 
@@ -129,7 +130,7 @@ impl<R: Timer> WriteDriver<R> {
         self.error = Some(ErrorKind::BrokenPipe);
     }
 
-    /// Returns whether a write has failed. [`Self::send_through`] must then not be called.
+    /// Returns whether a write has failed. After a failed write, [`Self::send_through`] must not be called.
     pub(super) const fn has_failed(&self) -> bool {
         self.error.is_some()
     }
@@ -293,8 +294,8 @@ impl<R: Timer> WriteDriver<R> {
             _ => 0,
         })?;
         if let Some(kept) = kept {
-            // The queue was empty before. It now begins with the frame of the pending write, so its first `kept` bytes
-            // must be written again.
+            // The queue was empty before this call. The queue now begins with the frame of the pending write, so its
+            // first `kept` bytes must be written again.
             half.transmit_refused(kept);
             half.transmitted(now, 0);
         }

@@ -1,10 +1,10 @@
 //! The timer of async-io, for smol and other runtimes: feature `async-io`.
 //!
-//! [`AsyncIo`] implements [`Timer`] with the reactor of the crate async-io. It is the default, so `Server::new` and
-//! `Client::new` need no timer.
+//! [`AsyncIo`] implements [`Timer`] with the reactor of the crate async-io. `AsyncIo` is the default timer, so
+//! `Server::new` and `Client::new` need no timer.
 //!
-//! Invariant: a timer that is set fires at or before the deadline of the last `poll_at`. If it fires before this
-//! deadline, it is set again.
+//! Invariant: a timer that is set fires at or before the deadline of the last `poll_at`. A timer that fires before this
+//! deadline is set again.
 
 use core::future::Future;
 use core::pin::Pin;

@@ -21,8 +21,8 @@ impl ReaderParts<'_> {
     /// Writes the queue, half-closes the stream if the connection asks for it, runs the timers that are due, and waits.
     /// Returns `Ready` when the caller should poll for an event.
     ///
-    /// `has_read` is true if a read from the stream was pending just now. If `has_read` is false and a timer is due,
-    /// the input that has arrived is first read ahead. This input shows that the peer is alive.
+    /// `has_read` is true if the caller has just tried to read, and the read was pending. If `has_read` is false and a
+    /// timer is due, the input that has arrived is first read ahead. This input shows that the peer is alive.
     pub(super) fn poll_drive<S, R: Transport<S>>(
         &mut self,
         shared: &Shared<S, R>,

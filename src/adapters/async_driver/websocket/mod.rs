@@ -327,8 +327,8 @@ impl<S, R: Transport<S>> WebSocket<S, R> {
     /// If the future is dropped, no event is lost. The next call continues.
     pub async fn next_event(&mut self) -> Result<Option<(Event<'_>, Responder<'_, S, R>)>, Error> {
         let inner = &mut *self.inner;
-        // This loop repeats the code of `poll_next_event` instead of awaiting it. An inner future would store its
-        // result in memory, and this function would copy the result once more for each event.
+        // This loop repeats the code of `poll_next_event`. If it awaited an inner future instead, this future would
+        // store its result in memory, and this function would copy the result once more for each event.
         while inner.outcome.is_none() {
             if inner.turn.is_over(inner.connection.received()) {
                 poll_fn(|cx| inner.poll_yield(cx)).await?;

@@ -122,7 +122,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
     pub(super) fn poll_event(&mut self) -> Option<Result<EventIndex, ProtocolError>> {
         let inbox = self.inbox.get();
         // The clock is read once for each read of the stream, not for each event. While a large message is read
-        // directly into its own buffer, the inbox is not idle, so the clock is also read then.
+        // directly into its own buffer, the inbox is not idle, so the clock is read in this case too.
         if self.wire.clock().is_stale() && !inbox.is_idle() {
             self.wire.clock().read_clock_for(&mut self.connection);
         }
@@ -226,8 +226,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
-                // While the connection is closing, a read error counts as the end of the stream. The peer may close the
-                // stream without waiting for our bytes, and the read then fails.
+                // While the connection is closing, a read error counts as the end of the stream. If the peer closes the
+                // stream without waiting for our bytes, our read fails.
                 let closing = self.connection.ready_state() == ReadyState::Closing;
                 self.connection.handle_eof();
                 if !closing {
@@ -257,8 +257,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
     /// Writes the queue, half-closes the stream if the connection asks for it, runs the timers that are due, and waits.
     /// Returns `Ready` when the caller should poll for an event.
     ///
-    /// `has_read` is true if a read from the stream was pending just now. If `has_read` is false and a timer is due,
-    /// the input that has arrived is first read ahead. This input shows that the peer is alive.
+    /// `has_read` is true if the caller has just tried to read, and the read was pending. If `has_read` is false and a
+    /// timer is due, the input that has arrived is first read ahead. This input shows that the peer is alive.
     #[inline(always)]
     fn poll_drive(&mut self, cx: &mut Context<'_>, has_read: bool) -> Poll<Result<(), Error>> {
         if self.group.must_close(cx) {

@@ -43,8 +43,9 @@ impl<S, R: Transport<S>> Sink<Message> for WebSocket<S, R> {
             let Inner { stream, wire, connection, .. } = inner;
             let ready = wire.poll_feed(stream, connection, cx, |connection| connection.can_send());
             if let Poll::Ready(Err(_)) = ready {
-                // `SplitSink` of the futures crates keeps one message, and returns at this error before it closes the
-                // sink. The answer to the peer's Close may still be in the queue, so the queue is written now.
+                // The answer to the peer's Close may still be in the queue, so the queue is written now. A later
+                // `poll_close` may never come: `SplitSink` of the futures crates first sends the message that it holds,
+                // and stops at this error.
                 let _ = wire.poll_write(stream, connection, cx);
             }
             ready

@@ -1,8 +1,9 @@
 //! The calls of [`WriteDriver`] that send. They queue a message, and wait while the write queue is full or is being
 //! written.
 //!
-//! Before a call waits, it reads ahead: it reads input and keeps it for the next call that receives. Input shows that
-//! the peer is alive. Then the call waits for the stream and for the next deadline, and runs the timers that are due.
+//! Before a call waits, it reads ahead: it reads input, and keeps this input for the next call that receives. Input
+//! shows that the peer is alive. Then the call waits for the stream and for the next deadline, and runs the timers that
+//! are due.
 //!
 //! The writing is in `write_driver`, and the bytes that were read ahead are in `read_ahead`. Calls that receive wait in
 //! their run loops.
@@ -163,10 +164,10 @@ impl<R: Timer> WriteDriver<R> {
     }
 
     /// Reads ahead, and then runs the timers that are due now. If the input has moved the deadline into the future, no
-    /// timer is due. Called if the stream takes what is written, or at the end of a turn.
+    /// timer is due. Called if the stream takes bytes, or at the end of a turn.
     ///
     /// If the read-ahead buffer is full, because the application does not receive, the expected Pong may lie in the
-    /// stream. So no Ping is then sent, and the peer counts as alive.
+    /// stream. In this case no Ping is sent, and the peer counts as alive.
     pub(in crate::adapters::async_driver) fn do_due<S>(
         &mut self,
         stream: &mut S,
