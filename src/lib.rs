@@ -83,7 +83,8 @@
 //! turn(&mut client, &mut Inbox::with_bytes(&to_client), now, &mut to_server);
 //! turn(&mut server, &mut Inbox::with_bytes(&to_server), now, &mut Vec::new());
 //!
-//! // Both have sent a Close. The server closes its sending half, and waits for the end of the stream or a deadline.
+//! // Both endpoints have sent a Close. The server closes its sending half, and waits for the end of the stream or a
+//! // deadline.
 //! assert_eq!(server.poll_transport(), Some(TransportAction::HalfClose));
 //! server.handle_half_closed();
 //! let deadline = server.poll_timeout().unwrap();
@@ -99,11 +100,11 @@
 //! # Scope
 //!
 //! The crate implements all of RFC 6455 for both roles, and RFC 7692 with the feature `deflate`. With the feature
-//! `rustls` or `native-tls`, the adapters use TLS. The crate does not implement HTTP beyond the handshake and CONNECT,
-//! or connection pools. Only the functions `connect` of the adapters resolve host names. The modules [`dial`] and
-//! [`reconnect`] decide which address to connect to, and when to connect again. Each `connect` uses `dial` and the
-//! proxy of the client. `Client::reconnecting` of `net` and `tokio` uses `reconnect` as well. The module `redirect`
-//! decides about redirects, which `connect` follows on request.
+//! `rustls` or `native-tls`, the adapters use TLS. The crate implements only the parts of HTTP that the handshake and
+//! CONNECT need, and it has no connection pools. Only the functions `connect` of the adapters resolve host names. The
+//! modules [`dial`] and [`reconnect`] decide which address to connect to, and when to connect again. Each `connect`
+//! uses `dial` and the proxy of the client. `Client::reconnecting` of `net` and `tokio` uses `reconnect` as well. The
+//! module `redirect` decides about redirects, which `connect` follows on request.
 //!
 //! # Limits
 //!

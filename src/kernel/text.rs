@@ -158,7 +158,7 @@ impl<M: ReadBuffer> Checked<M> {
         true
     }
 
-    /// Starts a new text at `start`, unless the validated range ends there.
+    /// Starts a new text at `start` if the validated range ends at another position.
     fn continue_or_begin(&mut self, start: usize) {
         if self.valid.end != start || self.valid.is_empty() {
             self.forget();

@@ -226,7 +226,8 @@ mod tests {
     fn s8_1_every_sequence_of_three_bytes_is_validated_as_by_std() {
         for word in 0..1u32 << 24 {
             let [_, a, b, c] = word.to_be_bytes();
-            // Many continuation bytes are treated in the same way. A few of each group represent all of them.
+            // The validator treats all continuation bytes of a group in the same way: 80..8F, 90..9F and A0..BF. So the
+            // test uses only the first and the last byte of each group.
             let is_representative =
                 |byte: u8| byte >= 0xC0 || matches!(byte & 0x3F, 0 | 0x0F | 0x10 | 0x1F | 0x20 | 0x3F);
             if is_representative(b) && is_representative(c) {

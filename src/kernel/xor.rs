@@ -1,7 +1,7 @@
 //! XOR of a payload with a repeating four-byte key, for inputs of any length.
 //!
-//! Most messages are short, so there is separate code for several ranges of lengths. At most 3 bytes in a
-//! row are masked one by one: a whole input, or the bytes before or after the blocks of a long input.
+//! Most messages are short, so there is separate code for several ranges of lengths. At most 3 consecutive bytes are
+//! masked one by one: a whole input, or the bytes before or after the blocks of a long input.
 //!
 //! | bytes | in place | copy | how |
 //! | --- | --- | --- | --- |
@@ -9,7 +9,7 @@
 //! | 4 to 15 | `xor_overlapping` | `copy_overlapping` | two words, which may overlap |
 //! | 16 to 32 | `xor_two_vectors` | `copy_two_vectors` | two vectors, which may overlap |
 //! | 33 to 127 | `xor_vectors` | `copy_vectors` | vectors, the last of which may overlap |
-//! | 128 and more | `xor_blocks` | `copy_blocks` | blocks of `xor_wide`; the bytes around them as in a row above |
+//! | 128 and more | `xor_blocks` | `copy_blocks` | blocks of `xor_wide`; code of the other rows masks the bytes before and after the blocks |
 //!
 //! Overlapping words and vectors handle the bytes that do not fill a whole word. The first `N` bytes and the last `N`
 //! bytes together cover an input of `N` to `2 * N` bytes. The last word is masked with the key rotated by the length of
@@ -26,7 +26,7 @@ const ALIGNMENT: usize = 64;
 /// If an input of at least this many bytes is masked in place, its blocks are aligned.
 const ALIGNED_FROM: usize = 4 << 10;
 
-/// XORs `data` with the bytes of `key`, lowest first, repeated as often as needed.
+/// XORs `data` with the bytes of `key`, beginning with the lowest byte. The key is repeated as often as needed.
 #[inline]
 pub(crate) fn xor_in_place(data: &mut [u8], key: u32) {
     xor::<false>(data, key);
@@ -114,7 +114,7 @@ fn xor_blocks<const CHECK_ASCII: bool>(data: &mut [u8], key: u32) -> bool {
     let key_after_head = rotate_key(key, head.len());
     let (blocks, rest) = data.split_at_mut_checked(data.len() - data.len() % BLOCK).unwrap_or_default();
     let ascii = xor_to_ascii(head, key) & xor_wide::in_place::<CHECK_ASCII>(blocks, key_after_head);
-    // The length of a block is a multiple of four. So the position in the key after the blocks is the same as before.
+    // The length of a block is a multiple of four. So the position in the key is the same before and after the blocks.
     xor_to_ascii(rest, key_after_head) && ascii
 }
 

@@ -3,7 +3,7 @@
 //! The functions in `loops` are safe loops over arrays of fixed length, which the compiler turns into vector
 //! instructions. These functions are compiled once for each instruction set:
 //! - the instruction set that every machine of the target has (SSE2 on x86-64, NEON on ARM64),
-//! - AVX2, which is chosen at run time with `std`, or always if the crate is compiled for it,
+//! - AVX2, which is chosen at run time with `std`, or always if the crate is compiled for AVX2,
 //! - AVX-512, which is chosen at run time with the feature `avx512`. This feature needs Rust 1.89.
 //!
 //! `unsafe` is needed only to call a function that is compiled for another instruction set. Before each such call the
@@ -12,7 +12,7 @@
 //!
 //! The callers in `xor` pass whole blocks. Bytes after the last whole block are not changed.
 
-/// The length of a block in bytes. Callers pass slices whose length is a multiple of it.
+/// The length of a block in bytes. Callers pass slices whose length is a multiple of this length.
 pub(super) const BLOCK: usize = 128;
 
 /// XORs `data`, which consists of whole blocks, with the bytes of `key`.

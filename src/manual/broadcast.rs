@@ -30,7 +30,8 @@
 //!             // `Closed` means that the connection is closing already.
 //!             Ok(()) | Err(SendError::Closed) => {}
 //!             Err(SendError::Blocked) => {
-//!                 // The Close is queued after the accepted messages. The close timeout limits how long it can wait.
+//!                 // The Close is queued after the accepted messages. The close timeout limits how long the Close can
+//!                 // wait.
 //!                 let _ = member.close(now, CloseCode::TRY_AGAIN_LATER, "reading too slowly");
 //!             }
 //!             Err(error) => unreachable!("{error}"),
@@ -61,10 +62,10 @@
 //!
 //! Give each connection a task, and distribute `Prepared` messages with `tokio::sync::broadcast`. This channel has a
 //! fixed size, so the producer never waits. If the write queue is full, a call that sends must wait, and the task would
-//! not notice a slow peer. Therefore check `buffered_amount` first. A call that receives writes the queue, so the bytes
-//! that are still queued afterwards are those that the peer has not read. The error `Lagged` of the channel means that
-//! the task itself was too slow. `examples/chat` is a complete server of this kind. For a message that is not prepared,
-//! `try_send` checks and sends in one call.
+//! not notice a slow peer. Therefore check `buffered_amount` before each send. A call that receives writes the queue,
+//! so the bytes that are still queued afterwards are those that the peer has not read. The error `Lagged` of the
+//! channel means that the task itself was too slow. `examples/chat` is a complete server of this kind. For a message
+//! that is not prepared, `try_send` checks and sends in one call.
 //!
 //! ```
 //! # #[cfg(feature = "tokio")] {
@@ -90,7 +91,7 @@
 //!                 Ok(None) | Err(_) => break,
 //!             },
 //!             news = room.recv() => match news {
-//!                 // The queue is not full, so this does not wait.
+//!                 // The queue is not full, so this call does not wait.
 //!                 Ok(news) if ws.buffered_amount() < BACKLOG => {
 //!                     let _ = ws.responder().send_prepared(&news).await;
 //!                 }

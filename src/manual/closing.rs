@@ -9,8 +9,8 @@
 //!
 //! A Close from the peer is returned as [`Event::CloseReceived`](crate::Event::CloseReceived). When this event is
 //! returned, the answer is already queued, and further input is discarded. The answer is a Close with the peer's code
-//! and reason, unless our own Close was queued or sent before. Then our own Close is the answer. From this event on,
-//! and also after the end, `Connection::peer_close` returns the peer's code and reason.
+//! and reason. If our own Close was queued or sent before, our own Close is the answer. From this event on, and also
+//! after the end, `Connection::peer_close` returns the peer's code and reason.
 //!
 //! Messages that were queued before the answer are normally written first. But if the last write was incomplete, the
 //! transport is congested. Then only the frames that are partly written are completed, and the Close follows them. The
@@ -26,8 +26,8 @@
 //!
 //! A client waits until the server ends the stream. After the client has sent a Close and received one, it waits at
 //! most for [`Config::end_timeout`](crate::Config::end_timeout).
-//! [`Config::close_timeout`](crate::Config::close_timeout) limits the time from the first Close to the end. So a
-//! connection that closes always ends, unless the application turns the close timeout off.
+//! [`Config::close_timeout`](crate::Config::close_timeout) limits the time from the first Close to the end. So while
+//! the close timeout is on, every connection that closes also ends.
 //!
 //! # The outcome
 //!

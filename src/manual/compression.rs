@@ -2,7 +2,7 @@
 //!
 //! permessage-deflate (RFC 7692) is never active by default. It requires the feature `deflate`, a client that offers
 //! it, and a server that accepts it. [`Connection::with_deflate`](crate::Connection::with_deflate) sets the parameters
-//! on which the two agreed. With the adapters, each endpoint needs one line:
+//! on which client and server agreed. With the adapters, each endpoint needs one line:
 //!
 //! ```no_run
 //! # #[cfg(feature = "net")] {
@@ -23,9 +23,10 @@
 //! faster than the sender can compress it.
 //!
 //! Do not compress a message that contains both a secret and data that an attacker can choose. The length of the output
-//! reveals whether the two have common parts (CRIME and BREACH; RFC 7692 section 8). The two may also be in different
-//! messages, because a message can refer to earlier messages. [`SendOptions::compress`](crate::SendOptions::compress)
-//! turns compression off for single messages. Later messages cannot refer to a message that was sent uncompressed.
+//! reveals whether the two have common parts (CRIME and BREACH; RFC 7692 section 8). The secret and the attacker's data
+//! may also be in different messages, because a message can refer to earlier messages.
+//! [`SendOptions::compress`](crate::SendOptions::compress) turns compression off for single messages. Later messages
+//! cannot refer to a message that was sent uncompressed.
 //!
 //! # Data that does not become shorter
 //!

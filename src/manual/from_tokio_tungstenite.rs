@@ -14,7 +14,7 @@
 //! | the features `rustls-tls-webpki-roots`, `rustls-tls-native-roots` | the features `rustls-ring` or `rustls-aws-lc-rs`, with `webpki-roots` or `platform-verifier` |
 //! | the feature `native-tls` | the feature `native-tls` |
 //! | `client_async(request, stream)` | [`Client::open(stream, url)`](crate::adapters::handshake_driver::Client::open), [`client(stream, request)`](crate::adapters::tokio::client) |
-//! | `accept_async(stream)` | [`accept(stream)`](crate::adapters::tokio::accept); set `TCP_NODELAY` before, as with tokio-tungstenite |
+//! | `accept_async(stream)` | [`accept(stream)`](crate::adapters::tokio::accept); set `TCP_NODELAY` on the stream before this call, as with tokio-tungstenite |
 //! | `accept_async_with_config(stream, config)` | [`Server::new()`](crate::adapters::tokio::Server)`.config(..).accept(stream)`; create one `Server` for all connections |
 //! | `accept_hdr_async(stream, callback)` | [`Server::receive(stream)`](crate::adapters::handshake_driver::Server::receive), and [`accept_with`](crate::adapters::async_driver::PendingRequest::accept_with) or [`reject`](crate::adapters::async_driver::PendingRequest::reject) on the pending request |
 //! | the `Response` that is returned with a client | [`headers()`](crate::adapters::async_driver::WebSocket::headers) and [`subprotocol()`](crate::adapters::async_driver::WebSocket::subprotocol) of the WebSocket, on both ends; with the feature `http`, `ws.handshake().to_http_response()` on a client |
@@ -52,7 +52,7 @@
 //!     request.accept_with(&acceptance).await.unwrap()
 //! };
 //!
-//! // With tokio-tungstenite, this needs a request that is built by hand and passed to `connect_async`.
+//! // With tokio-tungstenite, these headers need a request that is built by hand and passed to `connect_async`.
 //! let client = Client::new().subprotocols(["chat.v1"]).header("Authorization", "Bearer 7f3a");
 //! let (ws, client) = tokio::join!(accepted, client.connect(&url));
 //! let client = client.unwrap();
@@ -82,7 +82,7 @@
 //! | tokio-tungstenite | hybi |
 //! | --- | --- |
 //! | `ws.next().await` of `StreamExt` | the same, or [`ws.recv().await`](crate::adapters::async_driver::WebSocket::recv), a `Result<Option<Message>>` |
-//! | | [`ws.next_event().await`](crate::adapters::async_driver::WebSocket::next_event), which is faster: the event borrows from the read buffer, and is returned with a [`Responder`](crate::adapters::async_driver::Responder) to answer it |
+//! | | [`ws.next_event().await`](crate::adapters::async_driver::WebSocket::next_event), which is faster: the event borrows from the read buffer, and is returned with a [`Responder`](crate::adapters::async_driver::Responder), which sends answers |
 //! | `ws.send(message)` of `SinkExt` | [`ws.send(message)`](crate::adapters::async_driver::WebSocket::send); `send_text(&str)` and `send_binary(&[u8])` for borrowed messages |
 //! | `ws.feed(message)`, `ws.flush()` | the same. A call that receives also writes the fed messages before it waits |
 //! | `ws.split()` of `StreamExt` | the same, or [`ws.split()`](crate::adapters::async_driver::WebSocket::split), whose halves have more methods and block each other less |
@@ -92,7 +92,7 @@
 //! | --- | --- |
 //! | `Text(Utf8Bytes)`, `Binary(Bytes)` | [`Message::Text`](crate::Message::Text), [`Message::Binary`](crate::Message::Binary), which also are shared buffers; `"text".into()`, `vec.into()` |
 //! | `Ping(data)`, received | [`Event::Ping`](crate::Event::Ping) from `next_event`; `recv` skips it. The Pong is queued in either case |
-//! | `Ping(data)`, sent | [`ws.ping(data)`](crate::adapters::async_driver::WebSocket::ping); there are also Pings by timer |
+//! | `Ping(data)`, sent | [`ws.ping(data)`](crate::adapters::async_driver::WebSocket::ping); timers also send Pings |
 //! | `Pong(data)` | [`Event::Pong`](crate::Event::Pong); [`round_trip()`](crate::adapters::async_driver::WebSocket::round_trip) returns the time from Ping to Pong |
 //! | `Pong(data)`, sent | [`ws.pong(data)`](crate::adapters::async_driver::WebSocket::pong) |
 //! | `Close(frame)`, received | [`Event::CloseReceived`](crate::Event::CloseReceived), then [`Event::Closed`](crate::Event::Closed) with the [`Outcome`](crate::Outcome); `recv` returns `None`, and [`outcome()`](crate::adapters::async_driver::WebSocket::outcome) returns how the connection ended |
@@ -112,7 +112,7 @@
 //!     Ok(())
 //! }
 //!
-//! /// Does the same, but faster: data is copied only into the write queue. The answers to messages that arrive
+//! /// Does the same as `owned`, but faster: data is copied only into the write queue. The answers to messages that arrive
 //! /// together are sent in one write.
 //! async fn borrowed(mut ws: WebSocket) -> Result<(), hybi::adapters::tokio::Error> {
 //!     while let Some((event, mut answer)) = ws.next_event().await? {
@@ -162,9 +162,9 @@
 //! | `max_frame_size`, 16 MiB | [`max_frame`](crate::Config::max_frame), 16 MiB |
 //! | | [`max_fragments`](crate::Config::max_fragments), 65,536 |
 //! | `read_buffer_size` | none: connections use buffers of a thread-local pool while they read |
-//! | `write_buffer_size` | none: `send` writes before it returns, and `feed` does not |
+//! | `write_buffer_size` | none: `send` writes before it returns, and `feed` only queues |
 //! | `max_write_buffer_size` | [`high_water`](crate::Config::high_water), 64 KiB: while this much is queued, a call that sends must wait |
-//! | `accept_unmasked_frames` | none: RFC 6455 section 5.1 requires such a connection to be closed |
+//! | `accept_unmasked_frames` | none: RFC 6455 section 5.1 requires a server to close the connection if a frame is not masked |
 //!
 //! # Errors
 //!
@@ -238,7 +238,7 @@
 //! * **Dropping a WebSocket closes the stream** without a Close, as with tokio-tungstenite. A server that shuts down
 //!   can close all members of a [`Group`](crate::adapters::async_driver::Group), without a `select!` in each task.
 //! * **Buffers are held only while they are needed**: an idle connection has no buffers.
-//! * **A server is stricter**: see [`handshake`](crate::handshake). It can check origins.
+//! * **A server checks requests more strictly**, and can check origins: see [`handshake`](crate::handshake).
 //! * **Messages may be compressed** (RFC 7692), with the feature `deflate` and one call at each endpoint: see
 //!   `manual::compression`.
 //! * **Broadcasts** are encoded once: see [`broadcast`](super::broadcast).

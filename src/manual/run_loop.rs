@@ -31,15 +31,15 @@
 //! - **Call nothing between `poll_transmit` and `transmitted`.** Otherwise a Pong could be inserted among the bytes
 //!   that were written. While the slices exist, the borrow checker enforces this rule. If a driver's writes complete
 //!   later, the driver copies the slices, reports them as transmitted at once, and writes its copy.
-//! - **If a send is refused as `Blocked`,** write, and send again. A loop that does this must contain steps 3 and 4. If
-//!   the peer does not read, the transport accepts nothing, and only `handle_timeout` can end the connection. The send
-//!   is then refused as [`Closed`](crate::SendError::Closed), which ends the loop. A driver that can wait for several
-//!   events does not need such a loop. It continues with the turn, and sends after
+//! - **If a send is refused as `Blocked`,** write, and send again. A loop that repeats a send must contain the steps 3
+//!   and 4. If the peer does not read, the transport accepts nothing, and only `handle_timeout` can end the connection.
+//!   The send is then refused as [`Closed`](crate::SendError::Closed), which ends the loop. A driver that can wait for
+//!   several events needs no loop for this. It continues with the turn, and sends after
 //!   [`Event::Writable`](crate::Event::Writable).
 //! - **With an inflate budget** ([`set_inflate_budget`](crate::Connection::set_inflate_budget)), `None` may also mean
 //!   that the budget is used up. While [`must_poll_again`](crate::Connection::must_poll_again) returns true, keep the
-//!   rest of the input, serve other connections, and poll again without reading. Report the end of the stream only when
-//!   the connection is no longer paused.
+//!   rest of the input, serve other connections, and poll again without reading. Report the end of the stream only
+//!   after `must_poll_again` returns false.
 //!
 //! # A server over a blocking socket
 //!
@@ -130,7 +130,7 @@
 //! }
 //!
 //! /// Handles due timers and writes the queue. Returns when the queue is empty, or when the peer accepted nothing until
-//! /// the next deadline. One write can take many frames.
+//! /// the next deadline. One write can contain many frames.
 //! fn write(
 //!     stream: &mut TcpStream,
 //!     connection: &mut Connection,

@@ -26,15 +26,15 @@
 //!     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
 //!     Origin: https://evil.example\r\n\r\n";
 //! let Ok(Some(Incoming::Upgrade(request))) = ServerHandshake::new(HeadLimits::new()).poll(head) else {
-//!     panic!("it is well formed");
+//!     panic!("the request is well formed");
 //! };
 //! assert_eq!(request.check_origin(&["https://chat.example"]).unwrap_err().status(), 403);
 //! ```
 //!
 //! - **TLS.** `ws` is not encrypted. Use `wss` wherever confidentiality matters.
-//! - **Secrets and compression.** A compressed message may contain a secret and data that an attacker can choose. Its
-//!   length can then reveal the secret (CRIME, BREACH; RFC 7692 section 8). Compression is off unless both endpoints
-//!   enable it. [`SendOptions::compress`](crate::SendOptions::compress) turns compression off for one message.
-//! - **Authentication.** The application gets the headers of the handshake, and must check credentials itself.
-//!   With `Server::receive` it can ask another system before it accepts or rejects the request.
+//! - **Secrets and compression.** If a compressed message contains a secret and data that an attacker can choose, its
+//!   length can reveal the secret (CRIME, BREACH; RFC 7692 section 8). Messages are compressed only if both endpoints
+//!   enable compression. [`SendOptions::compress`](crate::SendOptions::compress) turns compression off for one message.
+//! - **Authentication.** The application gets the headers of the handshake, and must check credentials itself. With
+//!   `Server::receive` the application can ask another system before it accepts or rejects the request.
 //! - **Number of connections.** All limits apply to one connection. The server must limit the number of connections.

@@ -22,8 +22,8 @@
 //!
 //! `can_send` does not cause an [`Event::Writable`](crate::Event::Writable). Call it again after each write.
 //!
-//! If [`must_poll_again`](crate::Connection::must_poll_again) returns true, the inflate budget is used up. Keep the
-//! rest of the input in the same way, and serve other connections. Then set a new budget with
+//! If [`must_poll_again`](crate::Connection::must_poll_again) returns true, the inflate budget is used up. Copy the
+//! rest of the input as in rule 2, and serve other connections. Then set a new budget with
 //! [`set_inflate_budget`](crate::Connection::set_inflate_budget), and poll again. The example leaves out timers and
 //! transport actions: [`run_loop`](super::run_loop) has an example with both.
 //!
@@ -91,7 +91,7 @@
 //! let mut buffer = [0; 1024];
 //! let mut clients = [Client::new(Config::new().high_water(16)), Client::new(Config::new().high_water(16))];
 //!
-//! // Four masked messages of ten bytes arrive for each client in one read. The mask is zero here.
+//! // Four masked messages of ten bytes arrive from each client in one read. The mask is zero here.
 //! let wire = [&b"\x81\x8a\0\0\0\0ten bytes!"[..]; 4].concat();
 //! for client in &mut clients {
 //!     buffer[..wire.len()].copy_from_slice(&wire);

@@ -19,8 +19,8 @@
 //! - **Waiting.** A call of the core never waits. Some calls of an adapter may have to wait for the stream. Such a call
 //!   blocks in `net`, and is `async` in the asynchronous adapters. All other calls are plain functions.
 //!
-//! The columns named *net* are the types of `adapters::net`. Those named *async* are the types that `adapters::tokio`
-//! and `adapters::futures_io` share.
+//! The columns named *net* are the types of `adapters::net`. The columns named *async* are the types that
+//! `adapters::tokio` and `adapters::futures_io` share.
 //!
 //! | method | `Connection` | `Sender` | net `WebSocket` | net `Responder` | net `Writer` | async `WebSocket` | async `Responder` | async `Writer` |
 //! | --- | --- | --- | --- | --- | --- | --- | --- | --- |

@@ -12,7 +12,7 @@
 //! | keepalive | from the last byte of the peer | a Ping is sent | 30 s |
 //! | pong | from the keepalive Ping, or from the last byte after this Ping | the connection fails with 1011, and ends at once | 30 s |
 //! | close | from the first Close in either direction | the connection ends | 10 s |
-//! | end | on a client, from the time when a Close was sent and received | the connection ends, and counts as clean | 2 s |
+//! | end | on a client, from the time when it has sent its Close and received the server's Close | the connection ends, and counts as clean | 2 s |
 //! | idle | from the last data in either direction | the connection is closed with 1001 | off |
 //!
 //! The last five timers are set with [`Config::ping_interval`](crate::Config::ping_interval),

@@ -59,10 +59,10 @@
 //! # There is no half-close
 //!
 //! In TCP each direction ends separately. In a WebSocket the first Close ends both directions. The endpoint that
-//! receives a Close answers with its own Close, and sends nothing after that (RFC 6455 section 5.5.1).
+//! receives a Close answers with its own Close, and sends nothing after it (RFC 6455 section 5.5.1).
 //!
-//! - After our shutdown, we still read all messages that the peer has queued before it received our Close. Data that
-//!   the application of the peer writes later does not arrive: its write returns `BrokenPipe`.
+//! - After our shutdown, we still read all messages that the peer has queued before it received our Close. If the
+//!   application of the peer writes data later, its write returns `BrokenPipe`, and the data does not arrive.
 //! - After the peer's Close, data that we have queued is normally written before the answer. If the peer does not read
 //!   fast enough, queued data is dropped. A flush then returns `BrokenPipe`.
 //! - A service may go on sending after the peer's Close with 1000. Then a write returns `BrokenPipe` although nothing
@@ -77,12 +77,12 @@
 //! - The time between the first Close and the end of the connection is limited by
 //!   [`Config::close_timeout`](crate::Config::close_timeout).
 //!
-//! Protocols that end a connection with a message of their own, or with both directions at once, are not affected.
-//! These are MQTT, NATS, SSH, VNC and most database protocols. Other tunnels, for example websockify, behave in the
-//! same way.
+//! Protocols that end a connection with a message of their own, or end both directions at once, need no half-close.
+//! These are MQTT, NATS, SSH, VNC and most database protocols. Other tunnels, for example websockify, have no
+//! half-close either.
 //!
-//! A protocol is affected if it ends the sending direction and then waits for an answer, for example `nc -N`. A tunnel
-//! for such a protocol must send the end of a direction as data. Both ends of the tunnel use the messages of the
+//! A protocol needs a half-close if it ends the sending direction and then waits for an answer, for example `nc -N`. A
+//! tunnel for this protocol must send the end of a direction as data. Both ends of the tunnel use the messages of the
 //! WebSocket instead of a byte stream. They agree on a message that means the end, for example an empty one, and close
 //! after both directions have ended.
 //!

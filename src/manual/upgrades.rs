@@ -7,9 +7,9 @@
 //!   and compression are then negotiated as usual.
 //! - **Respond** with 101, `Upgrade: websocket`, `Connection: Upgrade`, `Sec-WebSocket-Accept`, and the chosen
 //!   subprotocol and extension.
-//! - **Take the stream** when the server releases it, and pass it to `WebSocket::from_parts`. The inbox must contain
-//!   the bytes after the head that the server has already read. With hyper the inbox is empty, because the stream that
-//!   hyper releases returns these bytes. `with_handshake` gives the WebSocket its target, subprotocol and headers.
+//! - **Take the stream** when the server releases it, and pass it to `WebSocket::from_parts`. If the server has already
+//!   read bytes after the head, the inbox must contain these bytes. With hyper the inbox is empty, because the stream
+//!   that hyper releases returns these bytes. `with_handshake` gives the WebSocket its target, subprotocol and headers.
 //!
 //! ```
 //! # #[cfg(feature = "tokio")] {

@@ -4,7 +4,7 @@
 //!
 //! | message | what the application gets | copies |
 //! | --- | --- | --- |
-//! | in one frame, all of it in the read buffer | a borrow from the read buffer, unmasked in place | none |
+//! | in one frame that is completely in the read buffer | a borrow from the read buffer, unmasked in place | none |
 //! | in one frame that arrives in several reads, in an `Inbox` | a borrow from the read buffer of the inbox, into which all parts were read | none |
 //! | any other message that arrives in several reads or frames | a borrow from the `VecMessage` | one, which also unmasks; the rest of a large frame is read directly into the `VecMessage` |
 //! | delivered in chunks ([`Delivery::Chunks`](crate::Delivery::Chunks)) | a borrow from the read buffer for each chunk | none |
