@@ -2,7 +2,7 @@
 //!
 //! The variables are read once, and each value is parsed at that time. An invalid value is an error only for the URLs
 //! to which the variable applies. For these URLs the client connects neither directly nor through the proxy of another
-//! variable. Both could bypass a proxy that the user relies on.
+//! variable. A direct connection or another proxy could bypass a proxy that the user relies on.
 //!
 //! The order of the variables is that of Python's websockets, and of RFC 6455 section 4.1 (3). First comes the variable
 //! for WebSockets, then `socks_proxy`, `https_proxy` and `http_proxy`. `all_proxy` is added as the last one, as in
@@ -85,7 +85,8 @@ impl Environment {
                 None if is_cgi && upper == "HTTP_PROXY" => return None,
                 None => (upper, lookup(upper)?),
             };
-            // An empty variable in lower case hides the variable in upper case, and names no proxy itself.
+            // An empty variable in lower case hides the variable in upper case. The empty variable itself names no
+            // proxy.
             (!value.trim().is_empty()).then_some((name, value))
         };
         Self {

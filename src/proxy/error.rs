@@ -16,7 +16,7 @@ pub enum ProxyError {
     Target,
     /// The name of the target is longer than 255 bytes, which SOCKS5 cannot transport (RFC 1928 section 5).
     NameTooLong,
-    /// The proxy's scheme is `socks5`, and the target is a name. The client must resolve it.
+    /// The proxy's scheme is `socks5`, and the target is a name. The client must resolve this name.
     NeedsAddress,
     /// The opening handshake has the header `Proxy-Authorization`, which would go through the tunnel to the server (RFC
     /// 9110 section 11.7.2).

@@ -1,7 +1,7 @@
 //! HTTP CONNECT (RFC 9110 section 9.3.6): the request, and the state machine that reads the response.
 //!
 //! The scanner of the handshake reads the head of the response, so the same rules and limits apply. Interim responses
-//! (1xx) are skipped. Any 2xx opens the tunnel, whatever body its headers announce.
+//! (1xx) are skipped. Any 2xx opens the tunnel, even if its headers announce a body.
 //!
 //! Invariants:
 //! - No byte after the head of a 2xx is consumed, because it belongs to the tunnel.
@@ -25,7 +25,7 @@ pub(super) fn request(proxy: &ProxyUrl, target: &ProxyTarget<'_>) -> Vec<u8> {
     let target = target.to_string();
     let mut request = ["CONNECT ", &target, " HTTP/1.1\r\nHost: ", &target, "\r\n"].concat();
     if let Some(credentials) = proxy.user_and_password() {
-        // RFC 9110 11.7.2: this header is for the proxy. It is sent here and nowhere else.
+        // RFC 9110 11.7.2: this header is for the proxy. Only this request contains the header.
         request += "Proxy-Authorization: Basic ";
         request += &basic(credentials);
         request += "\r\n";

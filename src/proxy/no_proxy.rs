@@ -78,7 +78,8 @@ fn block_contains(network: IpAddr, bits: u32, address: IpAddr) -> Option<bool> {
     Some(!differs)
 }
 
-/// Splits off the port of an entry. Returns `None` if brackets or port are malformed. The name keeps no brackets.
+/// Splits off the port of an entry. Returns `None` if brackets or port are malformed. Brackets are removed from the
+/// name.
 fn split_port(entry: &str) -> Option<(&str, Option<u16>)> {
     if let Some(rest) = entry.strip_prefix('[') {
         let (address, port) = rest.split_once(']')?;

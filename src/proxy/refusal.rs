@@ -33,8 +33,8 @@ impl ProxyRefusal {
     /// The maximum number of bytes of the body that are kept.
     pub const MAX_BODY: usize = 8 << 10;
 
-    /// Returns the response with this head. `headers_len` is the length of the header lines at the end of the head,
-    /// `reason_len` that of the reason phrase before them. The body is empty.
+    /// Returns the response with this head. `headers_len` is the length of the header lines at the end of the head.
+    /// `reason_len` is the length of the reason phrase before these lines. The body is empty.
     pub(super) fn new(
         status: u16,
         head: &[u8],
@@ -112,7 +112,7 @@ impl fmt::Display for ProxyRefusal {
 }
 
 impl fmt::Debug for ProxyRefusal {
-    /// Shows no header values and no body, which can be credentials.
+    /// Shows no header values and no body, because they can contain credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProxyRefusal")
             .field("status", &self.status)
@@ -137,7 +137,7 @@ impl ReceivingRefusal {
         // RFC 9112 6.3: Transfer-Encoding overrides Content-Length. Without both, the body ends with the stream.
         let is_chunked = headers.get("Transfer-Encoding").is_some();
         let left = match refusal.status {
-            // RFC 9112 6.3: this response has no body, whatever its headers say.
+            // RFC 9112 6.3: a response with status 304 has no body, even if its headers announce one.
             304 => 0,
             _ if is_chunked => ProxyRefusal::MAX_BODY,
             _ => {

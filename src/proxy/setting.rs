@@ -92,7 +92,7 @@ impl Proxy {
     /// `no_proxy` lists the servers that need no proxy, separated by commas or spaces:
     ///
     /// - `example.com`, `.example.com` and `*.example.com` match this name and all names below it.
-    /// - `10.0.0.1` and `::1` match an address, `10.0.0.0/8` and `fd00::/8` a block of addresses. Names are not
+    /// - `10.0.0.1` and `::1` match an address. `10.0.0.0/8` and `fd00::/8` match a block of addresses. Names are not
     ///   resolved. `::ffff:10.0.0.0/104` means `10.0.0.0/8`.
     /// - `example.com:8443`, `10.0.0.1:80` and `[::1]:80` match only this port.
     /// - `*` matches every server.

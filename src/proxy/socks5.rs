@@ -41,9 +41,9 @@ pub(super) struct Socks5 {
     state: State,
     /// The bytes of the current answer.
     answer: Vec<u8>,
-    /// User and password in the form in which they are sent. Taken when they are sent.
+    /// User and password in the form in which they are sent; `None` after they were sent.
     login: Option<Vec<u8>>,
-    /// The request to connect. Empty after it was sent.
+    /// The request to connect; empty after it was sent.
     request: Vec<u8>,
 }
 

@@ -6,7 +6,8 @@
 //! Invariants:
 //! - User and password appear in no `Debug` output, no `Display` output and no error.
 //! - The user of a SOCKS proxy has 1 to 255 bytes, and the password 0 to 255. RFC 1929 section 2 requires a password of
-//!   at least 1 byte. It may be empty here, because some services use a token as the user, and proxies accept that.
+//!   at least 1 byte. The password may be empty here, because some services use a token as the user, and proxies accept
+//!   an empty password.
 //! - The credentials of an HTTP proxy have no control character, and the user has no colon (RFC 7617 section 2).
 
 use alloc::string::String;
@@ -90,7 +91,7 @@ impl ProxyScheme {
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProxyUrl {
     scheme: ProxyScheme,
-    /// The host as written in the URL: ASCII, an IPv6 address in brackets.
+    /// The host as written in the URL, in ASCII. An IPv6 address is in brackets.
     host: String,
     port: u16,
     credentials: Option<Credentials>,
@@ -183,7 +184,7 @@ impl ProxyUrl {
     }
 
     /// Returns whether the client must resolve the name of the server, and pass an address as the
-    /// [`ProxyTarget`](super::ProxyTarget). Only the scheme `socks5` requires it.
+    /// [`ProxyTarget`](super::ProxyTarget). Only the scheme `socks5` requires an address.
     #[must_use]
     pub const fn needs_address(&self) -> bool {
         matches!(self.scheme, ProxyScheme::Socks5)

@@ -88,7 +88,7 @@ impl Failure {
     /// | [`Handshake`](Self::Handshake), [`Certificate`](Self::Certificate), [`Tls`](Self::Tls), [`Request`](Self::Request) | no |
     /// | [`Closed`](Self::Closed) with 1001, 1006, 1011, 1012, 1013 or 1014 | yes |
     /// | `Closed` with 1000 or 1005: the peer closed on purpose | no |
-    /// | `Closed` with any other code, also from 3000 to 4999 | no: only the application knows |
+    /// | `Closed` with any other code, also from 3000 to 4999 | no: only the application knows the meaning of the code |
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self {

@@ -28,8 +28,8 @@ pub struct ReconnectState {
     policy: ReconnectPolicy,
     /// The number of attempts in a row that led to no lasting connection.
     failed_attempts: u32,
-    /// The number of delays since a lasting connection ended, the delay after this end included. The end is no failed
-    /// attempt, so this number can be one more than `failed_attempts`.
+    /// The number of delays since a lasting connection ended, including the delay after this end. This end is not a
+    /// failed attempt, so this number can be one more than `failed_attempts`.
     delays: u32,
     /// When the current connection was opened; `None` without a connection.
     opened_at: Option<Instant>,
@@ -87,7 +87,7 @@ impl ReconnectState {
     /// Records that an open connection has ended, and returns what to do next.
     ///
     /// This method calls [`failed`](Self::failed) with the [`Failure`] that `outcome` converts to. A receiving call can
-    /// also fail with an I/O error and without an outcome. Then call `failed` with [`Failure::Network`].
+    /// also fail with an I/O error and without an outcome. In this case, call `failed` with [`Failure::Network`].
     pub fn closed(&mut self, now: Instant, outcome: Outcome, random: u64) -> Decision {
         self.failed(now, &outcome.into(), random)
     }

@@ -1,9 +1,9 @@
 //! The policy of following redirects, without I/O: whether a client follows a redirect, to which URL, and which headers
-//! it sends there.
+//! it sends to the new URL.
 //!
-//! A server may answer the opening handshake with a redirect, and a client need not follow it (RFC 6455 section 4.1).
-//! [`Redirects`] is the state machine of one call that connects. It takes the URL, the status and the headers of a
-//! response, and returns the next URL or a [`RedirectError`].
+//! A server may answer the opening handshake with a redirect, and a client may ignore the redirect (RFC 6455 section
+//! 4.1). [`Redirects`] is the state machine of one call that connects. It takes the URL, the status and the headers of
+//! a response, and returns the next URL or a [`RedirectError`].
 //!
 //! ```text
 //!  Redirects::new(max)
@@ -25,7 +25,7 @@
 //!   URL.
 //! - A client with a TLS client certificate follows no redirect to a `wss` URL of another server. After a redirect to
 //!   another server it follows no redirect to any `wss` URL.
-//! - A client with subprotocols follows no redirect to another server, unless the application allows it. Some
+//! - A client with subprotocols follows a redirect to another server only if the application allows it. Some
 //!   applications put a token into a subprotocol.
 //! - At most `max` redirects are followed, so every loop ends.
 //!

@@ -15,7 +15,7 @@ use crate::handshake::{Headers, UrlError, WsUrl};
 
 /// The redirects of one call that connects. The documentation of the [module](super) has the rules and an example.
 ///
-/// The type is not `Clone`: a copy would forget that a redirect has led to another server.
+/// The type is not `Clone`, because an old copy does not know that a redirect has led to another server since.
 #[derive(PartialEq, Eq, Debug)]
 pub struct Redirects {
     /// The maximum number of redirects to follow.

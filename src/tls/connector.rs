@@ -79,7 +79,7 @@ impl Connector {
     }
 
     /// Returns whether the client may have a certificate. The result is `true` for every connector of native-tls,
-    /// because a connector does not tell whether it has one.
+    /// because a connector does not tell whether it has a certificate.
     #[must_use]
     pub fn may_have_client_certificate(&self) -> bool {
         match self {

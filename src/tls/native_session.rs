@@ -15,7 +15,7 @@
 //!   1.1 and Secure Transport report the end of a stream like `close_notify`. With this pipe, every end that they
 //!   report is `close_notify`.
 //! - The pipe takes all ciphertext that the library writes. So the library never has to repeat a write.
-//! - `unencrypted` is empty, unless the peer of a TLS 1.2 session renegotiates at this moment.
+//! - `unencrypted` contains bytes only while the peer of a TLS 1.2 session renegotiates.
 //! - `outgoing` has a limit. The library itself answers some messages of the peer, for example key updates. If the peer
 //!   sends such messages and does not read the answers, the session fails.
 
@@ -50,7 +50,7 @@ pub(super) struct NativeSession {
     has_closed: bool,
     /// Whether the stream has ended.
     has_ended: bool,
-    /// Why the session can receive and send nothing more.
+    /// The reason why the session can receive and send nothing more.
     failure: Option<TlsError>,
 }
 
@@ -117,7 +117,7 @@ impl NativeSession {
     // --- receiving ---
 
     pub(super) fn handle_ciphertext(&mut self, bytes: &[u8]) {
-        // After a close or a failure the rest is ignored.
+        // After a close or a failure all further ciphertext is ignored.
         if self.failure.is_some() || self.peer_closed {
             return;
         }
@@ -194,8 +194,8 @@ impl NativeSession {
         }
     }
 
-    /// Fails the session if it has more output than it may keep, or plaintext that it can never encrypt. Called after
-    /// each read.
+    /// Fails the session if it has more output than it may keep, or plaintext that it can never encrypt. This method is
+    /// called after each read.
     fn check_output(&mut self) {
         // Ciphertext is a little longer than its plaintext, so the limit is increased by `RECORD_LEN`.
         let text = if self.pipe.lock().outgoing.rest().len() > self.max_kept + RECORD_LEN {

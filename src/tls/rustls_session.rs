@@ -23,7 +23,7 @@ pub(super) struct RustlsSession {
     has_closed: bool,
     /// Whether the stream has ended.
     has_ended: bool,
-    /// Why the session can receive and send nothing more.
+    /// The reason why the session can receive and send nothing more.
     failure: Option<TlsError>,
 }
 
@@ -123,7 +123,7 @@ impl RustlsSession {
             }
             self.process_records();
         }
-        // After a close or a failure the rest is ignored.
+        // After a close or a failure all further ciphertext is ignored.
         bytes.len()
     }
 
@@ -245,7 +245,7 @@ impl<F: FnMut(&mut [u8]) -> io::Result<usize>> Read for ClosureReader<F> {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         self.was_called = true;
         let n = (self.read)(to)?;
-        // rustls uses the number without a check.
+        // rustls does not check the number that `read` returns.
         if n > to.len() { Err(ErrorKind::InvalidData.into()) } else { Ok(n) }
     }
 }

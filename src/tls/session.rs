@@ -218,8 +218,9 @@ impl Session {
         delegate!(mut self.handle_ciphertext(bytes));
     }
 
-    /// Calls `read` once with memory of the session, and handles the ciphertext that `read` has put there. `read`
-    /// returns how many bytes it has put there, or 0 at the end of the stream. The result is the same number.
+    /// Calls `read` once with memory of the session, and handles the ciphertext that `read` has written to this memory.
+    /// `read` returns how many bytes it has written, or 0 at the end of the stream. This method returns the same
+    /// number.
     ///
     /// In contrast to [`handle_ciphertext`](Self::handle_ciphertext), the session copies no ciphertext. This is faster
     /// for long records. For many short records it is slower, because the memory may be as short as 4 KiB.
