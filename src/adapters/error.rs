@@ -24,8 +24,8 @@ pub enum Error {
     ///   ready. `interest` returns the conditions to wait for.
     /// - [`io::ErrorKind::TimedOut`]: a call with a timeout had no result in time.
     Io(io::Error),
-    /// The peer violated the protocol, and a Close with the code of the violation was queued. Call `next_event` again
-    /// until the connection has ended.
+    /// The peer violated the protocol. A Close with the code of the violation was queued. Call `next_event` again until
+    /// the connection has ended.
     Protocol(ProtocolError),
     /// The call was refused. No part of its message was sent, and nothing else has changed.
     ///

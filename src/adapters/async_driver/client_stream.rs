@@ -50,14 +50,15 @@ pub(in crate::adapters) enum Layers<S> {
     /// TLS to a proxy, and a tunnel without TLS.
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     TlsToProxy(TlsStream<S>),
-    /// TLS to the server in a tunnel over TLS to a proxy. This session is on the heap, because otherwise it would
+    /// TLS to the server in a tunnel over TLS to a proxy. Both sessions are on the heap, because otherwise they would
     /// enlarge every [`ClientStream`].
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     TlsInTls(Box<TlsStream<TlsStream<S>>>),
 }
 
 impl<S> ClientStream<S> {
-    /// Returns the socket. If the stream uses TLS, the socket carries ciphertext: do not read from it or write to it.
+    /// Returns the socket. If the stream uses TLS, the socket carries ciphertext: do not read from the socket or write
+    /// to it.
     #[must_use]
     pub const fn socket(&self) -> &S {
         match &self.0 {
@@ -98,7 +99,7 @@ impl<S> ClientStream<S> {
     ///
     /// # Errors
     ///
-    /// The stream itself, if it uses TLS to the server or to a proxy.
+    /// Returns the stream itself, if this stream uses TLS to the server or to a proxy.
     pub fn into_socket(self) -> Result<S, Self> {
         match self.0 {
             Layers::Plain(socket) => Ok(socket),

@@ -22,8 +22,8 @@ use crate::{Instant, SendingHalf};
 #[derive(Debug)]
 pub(super) struct Clock<R> {
     runtime: R,
-    /// The difference between the time of the connection and the time of the runtime. It is zero, unless the connection
-    /// was used with another clock before, and that clock showed a later time.
+    /// The difference between the time of the connection and the time of the runtime. The difference is zero, except if
+    /// the connection was used before with another clock that showed a later time.
     ahead: Duration,
     /// The time of the connection when the clock was last read.
     now: Instant,

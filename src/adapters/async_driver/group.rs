@@ -20,9 +20,9 @@ use crate::{CloseCode, CloseReason, Role, SendError};
 /// A group of WebSockets that are closed together. The members can be in different tasks. Clones refer to the same
 /// group.
 ///
-/// For example, use one group for all connections of a server, and close the group when the server shuts down. A loop
-/// over messages then needs no `select!` to notice the shutdown. While the group is open, membership causes no wakeups,
-/// and a member takes a lock only when a new task begins to wait.
+/// For example, use one group for all connections of a server, and close the group when the server shuts down. With a
+/// group, a loop over messages needs no `select!` to notice the shutdown. While the group is open, membership causes no
+/// wakeups, and a member takes a lock only when a new task begins to wait.
 ///
 /// ```
 /// # #[cfg(not(feature = "tokio"))]
@@ -134,7 +134,7 @@ impl Membership {
             return;
         };
         // `SendError::Closed` is ignored, because the connection is then already closing. A server must not send 1010,
-        // so it sends 1001 instead.
+        // so the server sends 1001 instead.
         if close(code, reason.as_str()) == Err(SendError::CodeNotAllowed) {
             let _ = close(Some(CloseCode::GOING_AWAY), reason.as_str());
         }

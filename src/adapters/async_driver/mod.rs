@@ -9,7 +9,7 @@
 //! decoded and the next read is pending, the call writes all queued frames in one vectored write. So the answers to
 //! several messages are written together. Then the task waits for input, for the stream to accept more bytes, or for
 //! the next deadline. A call that sends writes the queue before it returns. `feed`, `feed_prepared` and the methods of
-//! a [`Responder`] queue a frame. They write the queue only if it is full. A `Responder` writes a large borrowed
+//! a [`Responder`] queue a frame. They write the queue only if the queue is full. A `Responder` writes a large borrowed
 //! message directly if the queue is empty.
 //!
 //! While a call that sends waits for the stream, it also reads what has arrived, up to 64 KiB, for the next call that

@@ -1,4 +1,5 @@
-//! A buffer for input that was read during a call that sends. The next call that receives takes the input from it.
+//! A buffer for input that was read during a call that sends. The next call that receives takes the input from this
+//! buffer.
 //!
 //! A call that sends must wait while the peer does not read. Before this wait, the call reads the input that has
 //! arrived. There are two reasons: input shows that the peer is alive, and some peers read nothing until they have sent

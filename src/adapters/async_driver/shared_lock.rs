@@ -95,7 +95,7 @@ impl<T> SharedLock<T> {
             let for_lock = polled.is_none();
             match polled {
                 Some(polled) => {
-                    // The other task may have found the lock taken, and then waits for the lock.
+                    // The other task may have found the lock taken. If so, it waits for the lock.
                     self.wakers.of(side.other()).wake(!wake_other);
                     if polled.is_ready() || registered.is_some() {
                         return polled;
@@ -133,7 +133,7 @@ impl<T> SharedLock<T> {
         let mut wake_other = false;
         let polled = try_lock(&self.inside)
             .map(|mut inside| poll(&mut inside, &mut Context::from_waker(&self.both), &mut wake_other))?;
-        // The other task may have found the lock taken, and then waits for the lock.
+        // The other task may have found the lock taken. If so, it waits for the lock.
         self.wakers.of(side.other()).wake(!wake_other);
         Some(polled)
     }

@@ -261,7 +261,7 @@ impl<S, R: Transport<S>> Shared<S, R> {
                 *wake_other = side == Side::Reader || wake_reader;
             });
             if written.is_none() {
-                // The other half holds the lock. It calls this method after it has released the lock.
+                // The other half holds the lock. That half calls this method after it has released the lock.
                 return;
             }
             if side == Side::Reader {

@@ -89,7 +89,7 @@ pub trait Transport<S>: Timer {
     /// pending write to such a stream, the next write begins with the same bytes.
     ///
     /// A socket keeps nothing of a pending write. If this function returns `false`, the next write can begin with other
-    /// bytes. A Ping or a Close can then be sent before queued messages.
+    /// bytes. So a Ping or a Close can be sent before queued messages.
     fn keeps_refused_bytes(stream: &S) -> bool {
         let _ = stream;
         true

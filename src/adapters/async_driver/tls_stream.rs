@@ -4,8 +4,9 @@
 //! move ciphertext between the two, with the [`Transport`] of a runtime. The modules `tokio` and `futures_io` implement
 //! the traits of their runtimes with these functions.
 //!
-//! Ciphertext that the stream does not take stays in the session, which keeps its order. A read also writes the
-//! ciphertext that it has caused: alerts, and answers to key updates and renegotiations, for which the peer may wait.
+//! Ciphertext that the stream does not take stays in the session, which keeps the order of the ciphertext. A read also
+//! writes the ciphertext that this read has caused: alerts, and answers to key updates and renegotiations, for which
+//! the peer may wait.
 //!
 //! `handshake_driver/tls.rs` performs the TLS handshake before a `TlsStream` is created.
 //!
@@ -49,8 +50,8 @@ std::thread_local! {
 ///
 /// # The end of the stream
 ///
-/// A read returns 0 after the peer has sent `close_notify`. If the stream ends without it, the read fails with
-/// [`ErrorKind::UnexpectedEof`] and [`TlsError::Truncated`]. Closing the stream sends `close_notify`.
+/// A read returns 0 after the peer has sent `close_notify`. If the stream ends without `close_notify`, the read fails
+/// with [`ErrorKind::UnexpectedEof`] and [`TlsError::Truncated`]. Closing the stream sends `close_notify`.
 pub struct TlsStream<S> {
     stream: S,
     session: Session,

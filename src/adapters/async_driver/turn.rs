@@ -218,7 +218,7 @@ impl TicketQueue {
         }
         ticket.round = self.round;
         // All numbers outside of `uncalled..next` were called. This is also true for tickets that were called long ago,
-        // unless the numbers have wrapped around since.
+        // as long as the numbers have not wrapped around.
         ticket.number.wrapping_sub(self.uncalled) >= self.waiting()
     }
 

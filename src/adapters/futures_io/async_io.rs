@@ -44,9 +44,9 @@ impl Timer for AsyncIo {
         let Some(when) = self.origin.checked_add(at.since_origin()) else { return Poll::Pending };
         loop {
             let (set, timer) = match &mut self.alarm {
-                // If the timer is already set for an earlier time, it is not changed. When it fires too early, it is
-                // set again. A deadline moves with each message, and changing the timer each time would cost more than
-                // a spurious wakeup.
+                // A timer that is already set for an earlier time is not changed. When this timer fires too early, it
+                // is set again. A deadline moves with each message, and changing the timer each time would cost more
+                // than a spurious wakeup.
                 Some((set, timer)) if *set <= at => (set, timer),
                 alarm => {
                     let (set, timer) = alarm.insert((at, Box::new(::async_io::Timer::at(when))));

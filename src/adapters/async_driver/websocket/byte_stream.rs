@@ -67,7 +67,7 @@ use crate::{CloseCode, Delivery, EventIndex, ReadyState};
 /// # Shutdown
 ///
 /// `poll_shutdown` of tokio and `poll_close` of futures-io send a Close with code 1000 after all queued messages, and
-/// write the queue. Then nothing more can be sent, but data is still read until the peer closes.
+/// write the queue. After that, nothing more can be sent, but data is still read until the peer closes.
 /// [`Config::close_timeout`](crate::Config::close_timeout) limits the time for which data is still read. If the peer
 /// has already closed, both calls also wait until the connection has ended, as RFC 6455 section 7.1.1 requires.
 ///

@@ -8,8 +8,8 @@
 //! The writing is in `write_driver`, and the bytes that were read ahead are in `read_ahead`. Calls that receive wait in
 //! their run loops.
 //!
-//! Invariant: a timer declares the peer dead only after the stream was polled for input, or if the read-ahead buffer is
-//! full and the stream takes nothing.
+//! Invariant: before a timer declares the peer dead, the stream was polled for input. The only exception is a full
+//! read-ahead buffer together with a stream that takes no bytes.
 
 use std::prelude::v1::*;
 use std::task::{Context, Poll, ready};
