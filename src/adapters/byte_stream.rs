@@ -48,7 +48,7 @@ pub(super) const MAX_WRITE: usize = 64 << 10;
 /// | [`ClosedInMessage`](Self::ClosedInMessage) | the peer closed with 1000 or without a code, before the end of a message | `UnexpectedEof` |
 /// | [`Ended`](Self::Ended) | the stream ended without a Close | `UnexpectedEof` |
 /// | [`Ended`](Self::Ended) | a timer ended the connection | `ConnectionAborted` |
-/// | [`Ended`](Self::Ended) | a violation had ended the connection before it became a byte stream | `InvalidData` |
+/// | [`Ended`](Self::Ended) | a violation had ended the connection before the WebSocket became a byte stream | `InvalidData` |
 /// | [`AlreadyEnded`](Self::AlreadyEnded) | an earlier owner of the connection got the outcome | `NotConnected` |
 ///
 /// ```
@@ -199,8 +199,9 @@ impl ByteInput {
         self.held.is_none()
     }
 
-    /// Handles the event that was decoded last. `position` is the position of decoding after the event. Returns whether
-    /// the peer has closed with this event, so that the answer should be written.
+    /// Handles the event that was decoded last. `position` tells whether the decoder is between two messages or inside
+    /// a message after this event. Returns whether the peer has closed with this event, so that the answer should be
+    /// written.
     pub(super) fn handle(&mut self, index: EventIndex, event: Event<'_>, position: EofPosition) -> bool {
         match event {
             Event::Binary(data) | Event::Chunk { kind: MessageKind::Binary, data, .. } => {
@@ -220,7 +221,7 @@ impl ByteInput {
     }
 
     /// Handles the peer's Close. A message that the Close has cut off may have had no event yet, for example if its
-    /// first fragment is empty or compressed. So only the position of decoding tells whether a message is complete.
+    /// first fragment is empty or compressed. So only `position` tells whether a message is complete.
     fn handle_close(&mut self, close: CloseFrame, position: EofPosition) {
         self.store_end(match close.code {
             None | Some(CloseCode::NORMAL | CloseCode::NO_STATUS)

@@ -41,7 +41,7 @@
 //!
 //! [`Server`] and [`Client`] have the settings of the two roles. Call
 //! [`WebSocket::next_event`](async_driver::WebSocket::next_event) in a loop to run a connection. The module
-//! [`async_driver`] describes which frames are batched, the effect of dropped futures, and the use of memory.
+//! [`async_driver`] describes which frames are written together, the effect of dropped futures, and the use of memory.
 //!
 //! Any stream that is `AsyncRead`, `AsyncWrite` and `Unpin` works, also a TLS stream. If a write is pending, the next
 //! write begins with the same bytes, because streams over OpenSSL require it. The application connects the stream, or

@@ -38,8 +38,8 @@ const LARGEST: usize = 2 << 20;
 /// page by page. Getting these pages takes longer than reading a message into them.
 const MAX_SPARE_WHILE_WAITING: usize = 128 << 10;
 
-/// A connection frees spare memory of more than [`MAX_SPARE_WHILE_WAITING`] bytes when it has waited for the rest of
-/// the message for this time.
+/// A connection frees spare memory of more than [`MAX_SPARE_WHILE_WAITING`] bytes after it has waited this long for the
+/// rest of the message.
 const SPARE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A pool of two buffers. Two are enough: a thread runs one task at a time, and few tasks keep a buffer while another

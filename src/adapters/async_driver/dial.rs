@@ -20,7 +20,8 @@ use super::Timer;
 use crate::adapters::handshake_driver::{ConnectError, FailedAddresses, Route};
 use crate::dial::{Action, Dialing, Progress, Stage};
 
-/// Connects to the first host of a route. Before that, resolves the name of the server, if the proxy needs its address.
+/// Connects to the first host of a route: the proxy, or the server if there is no proxy. Before that, resolves the name
+/// of the server, if the proxy needs the address of the server.
 ///
 /// `resolve` returns the addresses of a host, and `connect` connects to one of them.
 pub(in crate::adapters) async fn dial<R: Timer, A, Q, T, F, S>(
@@ -300,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn name_resolution_has_the_same_deadline() {
+    fn the_deadline_also_limits_name_resolution() {
         let clock = Clock::default();
         let attempt = |_| ready(Ok(()));
         let resolve = pending::<io::Result<Vec<SocketAddr>>>();

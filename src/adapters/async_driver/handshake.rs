@@ -227,7 +227,7 @@ impl<R: Timer + Clone> Server<R> {
 
     /// Starts to receive a request. The time limit began at `start`.
     // This function and `finish_receiving` are two functions for a reason. If they were one asynchronous function, the
-    // future of the caller would contain its future, and reserve memory for the stream twice.
+    // future of the caller would contain the future of that function, and reserve memory for the stream twice.
     fn start_receiving<S>(
         &self,
         stream: S,

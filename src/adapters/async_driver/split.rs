@@ -247,7 +247,7 @@ impl<S, R: Transport<S>> Shared<S, R> {
     }
 
     /// Writes the messages that were stored while the task of `side` held the lock, or while it tried to take the lock.
-    /// The reader may never be polled again, so this call writes them itself.
+    /// The reader may never be polled again, so this call itself writes the messages.
     #[cold]
     fn write_stored(&self, side: Side) {
         for _ in 0..MAX_STORED_WRITES {

@@ -61,7 +61,7 @@ pub struct TlsStream<S> {
     must_flush_output_of_reads: bool,
     /// Whether the last read from the stream filled the whole buffer. If so, more ciphertext has probably arrived.
     has_filled_memory: bool,
-    /// The task that writes, while the session can encrypt nothing because the peer renegotiates.
+    /// The waker of the task that writes. `Some` while the session can encrypt nothing, because the peer renegotiates.
     waits_for_peer: Option<Waker>,
 }
 

@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn dropped_connections_delay_no_other() {
+    fn dropped_connections_do_not_delay_other_connections() {
         let gone: Vec<_> = (0..1000).map(|_| over()).collect();
         drop(gone);
         let mut turn = over();
