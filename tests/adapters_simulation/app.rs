@@ -1,7 +1,8 @@
-//! The applications of the two endpoints: their actions, times and methods.
+//! The applications of the two endpoints, each in one or two tasks: which calls of the library they make, and when.
 //!
 //! An application follows its [`Plan`]: it receives, answers, sends, asks for Pings or a Close, sleeps, and drops
-//! calls. It writes everything that it learns into its journal and its record. `checks.rs` then judges the connection.
+//! calls. It writes everything that it learns into its journal and its record. `checks.rs` judges the connection from
+//! both.
 
 use std::rc::Rc;
 
@@ -219,7 +220,7 @@ impl Task {
                     let mut record = self.world.ends[self.end].borrow_mut();
                     // The halves of `futures_util` first send the message that they hold, which may take any time.
                     if !matches!(out, Out::Futures(_)) {
-                        // If the peer's Close was read, closing may have begun before.
+                        // If the peer's Close was read, closing may have begun before this call.
                         let read = self.world.links[1 - self.end].borrow().read.close.is_some();
                         record.closes(now, matches!(ask, Ask::Close(..)) && !read);
                     }
@@ -233,7 +234,7 @@ impl Task {
                 let written = self.world.links[self.end].borrow().sent.close.is_some();
                 let unsure = matches!(ask, Ask::SinkClose) || matches!(out, Out::Futures(_));
                 if asked.is_none() && unsure && !written {
-                    // The call may have been waiting for earlier output. Then closing did not begin.
+                    // If the dropped call was still waiting for earlier output, closing did not begin.
                     let mut record = self.world.ends[self.end].borrow_mut();
                     record.closing_by_dropped_call = record.closing;
                     record.closing = closing;
@@ -293,7 +294,7 @@ impl Task {
         true
     }
 
-    /// Closes the connection, unless the plan leaves this to the peer or the group, or drops the WebSocket.
+    /// Closes the connection if the plan says so. If the plan has another ending, this method does nothing.
     async fn end_it(&mut self, out: &mut Out<'_>, plan: &Plan) {
         let ask = match &plan.ending {
             Ending::Close(code, reason) => Ask::Close(code.map(CloseCode::new), (*reason).to_owned()),
@@ -356,7 +357,7 @@ pub async fn whole(mut task: Task, mut ws: Ws, plan: Plan, group: Option<Group>)
 }
 
 impl Task {
-    /// Checks that the queue is bounded by the high-water mark, one message above it, and control frames.
+    /// Checks that the queue is bounded by the high-water mark, one message above this mark, and the control frames.
     fn check_buffered(&self, ws: &Ws) {
         let record = self.world.ends[self.end].borrow();
         let longest = self.world.journals[self.end].borrow().longest();

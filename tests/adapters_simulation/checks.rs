@@ -38,7 +38,7 @@ impl World {
             if record.shape == Shape::Scripted {
                 continue;
             }
-            // A waiting receiver knows what has arrived, and knows that its group was closed.
+            // A waiting receiver knows all input that has arrived. It also knows whether its group was closed.
             let source = self.links[1 - end].borrow();
             let closed = record.group_closed || source.read.close.is_some() || source.knows_end();
             drop(source);
@@ -89,9 +89,9 @@ impl World {
         let (sent, read) = (&out.sent, &self.links[1 - end].borrow().read);
         let journal = self.journals[end].borrow();
         let accepted = journal.entries.iter().filter(|entry| entry.fate == Fate::Accepted).count();
-        // A fed message stays queued until the writer flushes, or until the reader begins to wait. A reader that waits
-        // already writes the message only if the writer is dropped. The library cannot see the messages that the halves
-        // of `futures_util` hold.
+        // A fed message stays queued until the writer flushes, or until the reader begins to wait. A reader that is
+        // already waiting writes the message only after the writer was dropped. The library cannot see the messages
+        // that the halves of `futures_util` hold.
         let feeds = match record.shape {
             Shape::Whole => true,
             Shape::Halves => record.writer_gone,
@@ -112,7 +112,7 @@ impl World {
         }
     }
 
-    /// Runs a check on the view of an endpoint. `writable` tells that its stream can be written and that no wakeup is
+    /// Runs a check on the view of an endpoint. `writable` is true if its stream can be written and no wakeup is
     /// delayed.
     fn judge(&self, end: usize, writable: bool, judge: impl FnOnce(View<'_>)) {
         let (record, stream) = (self.ends[end].borrow(), self.streams[end].borrow());
@@ -134,7 +134,8 @@ impl World {
         });
     }
 
-    /// Returns whether the peer is certain to answer each Ping in time. Only some scripted peers are.
+    /// Returns whether the peer is certain to answer each Ping in time. The result is true only for some scripted
+    /// peers.
     fn answers_in_time(&self, end: usize, record: &Record) -> bool {
         let Some(answers) = self.answers_within[1 - end] else { return false };
         let calm = self.network_events.stall.is_none() && !self.cut.get() && !self.reset.get();
@@ -153,8 +154,8 @@ impl World {
         let accepted = journal.entries.iter().filter(|entry| entry.fate == Fate::Accepted);
         let waits =
             accepted.map(|entry| entry.data.len() as u64).sum::<u64>().saturating_sub(sent.data_bytes);
-        // The high-water mark, the message that exceeded it, one message that a half of `futures_util` holds, and the
-        // bytes that the stream holds.
+        // The sum of the high-water mark, the message that exceeded this mark, one message that a half of
+        // `futures_util` holds, and the bytes that the stream holds.
         let held = self.streams[end].borrow().behavior.lazy as u64 + (16 << 10);
         let most = record.promise.high_water as u64 + 2 * (journal.longest() as u64 + 14) + held;
         if waits > most {
@@ -186,7 +187,7 @@ impl World {
         if self.answers_in_time(end, record) {
             fail!("2 live peer", "endpoint {end} gave up a peer that answers each Ping at once");
         }
-        let Some(pong) = record.promise.pong else { fail!("2 live peer", "no Pong was waited for") };
+        let Some(pong) = record.promise.pong else { fail!("2 live peer", "no pong timeout is configured") };
         let (readable, _) = self.readiness_of(end, source);
         // A stream that hesitates hides what has arrived.
         let life = if readable { record.life } else { source.read.at.unwrap_or(0) };

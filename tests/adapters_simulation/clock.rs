@@ -155,7 +155,7 @@ impl Alarm {
         alarm
     }
 
-    /// Is ready when the run's clock reaches `at`, in nanoseconds since the start of the run.
+    /// Returns `Ready` when the run's clock reaches `at`, in nanoseconds since the start of the run.
     pub fn poll(&self, cx: &Context<'_>, at: u64) -> Poll<()> {
         self.clock.poll_at(self.place, cx, at)
     }

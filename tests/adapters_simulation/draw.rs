@@ -2,8 +2,8 @@
 //! the network.
 //!
 //! The simulations of the blocking and of the asynchronous adapters use this file. Each simulation also has a
-//! `setup.rs`. It chooses at random what only this simulation needs, for example how a stream behaves and what an
-//! application sends.
+//! `setup.rs`, which makes the random choices that only this simulation needs, for example how a stream behaves and
+//! what an application sends.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ pub struct Making {
     pub config: Config,
     pub delivery: Delivery,
     pub seed: u8,
-    /// The negotiated compression, if that feature is enabled.
+    /// The negotiated compression, if the feature `deflate` is enabled.
     #[cfg_attr(not(feature = "deflate"), allow(dead_code, reason = "nothing is compressed then"))]
     pub deflate: Option<DeflateParams>,
 }

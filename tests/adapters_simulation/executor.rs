@@ -32,7 +32,7 @@ pub struct Wakes {
 }
 
 impl Wakes {
-    /// Stores the waker for a direction of a stream. It replaces the earlier one.
+    /// Stores the waker for a direction of a stream. The new waker replaces the earlier waker.
     pub fn wait(&self, end: usize, way: usize, waker: &Waker) {
         let waker = waker.clone();
         let before = {
@@ -89,7 +89,8 @@ impl Wake for TaskWaker {
 
 impl Drop for TaskWaker {
     fn drop(&mut self) {
-        // Only some drops wake tasks. If all did, wakeups would never end, because each poll drops the previous waker.
+        // Only some drops wake tasks. If all drops woke tasks, wakeups would never end, because each poll drops the
+        // previous waker.
         if self.drop_wakes && self.poll % 5 == 0 && !std::thread::panicking() {
             self.wakes.disturb();
         }

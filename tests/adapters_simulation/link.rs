@@ -153,7 +153,7 @@ impl Link {
         Some(at)
     }
 
-    /// Delivers what is due. Returns the number of bytes, and whether the stream ends now.
+    /// Delivers the bytes that are due. Returns their number, and whether the stream ends now.
     pub fn arrive(&mut self, now: u64) -> (usize, bool) {
         let mut len = 0;
         while let Some((_, more)) = self.arrivals.front().copied().filter(|(at, _)| *at <= now) {
@@ -164,7 +164,7 @@ impl Link {
         let ended = !self.fin_arrived && self.fin.is_some_and(|at| at <= now);
         self.fin_arrived |= ended;
         if self.reader_gone {
-            // The reader is gone, so the writer gets no more space. It will see a reset.
+            // The reader is gone, so the writer gets no more space. The writer will see a reset.
             self.bytes.drain(..len);
             (self.readable, self.freed) = (0, self.freed + len);
         }
@@ -190,7 +190,7 @@ impl Link {
         self.freed = 0;
     }
 
-    /// Delays everything in flight until `until`. Returns the time at which the reader must be woken, if any.
+    /// Delays everything in flight until `until`. Returns the time at which the reader must be woken, or `None`.
     pub fn stall(&mut self, until: u64) -> Option<u64> {
         for (at, _) in &mut self.arrivals {
             *at = (*at).max(until);
@@ -218,7 +218,7 @@ impl Link {
         if harsh {
             self.readable = 0;
         }
-        // The writer gets no more space. It will see a reset.
+        // The writer gets no more space, and will see a reset.
         self.freed += self.bytes.len() - self.readable;
         self.bytes.truncate(self.readable);
     }

@@ -34,7 +34,7 @@ pub enum Says {
     Answers,
     /// Sends this many bytes of a message, and then pauses for this many nanoseconds.
     Trickle(usize, u64),
-    /// Sends this many Pings at once, and repeats this after this many nanoseconds.
+    /// Sends this many Pings at once, again and again, with a pause of this many nanoseconds.
     Pings(usize, u64),
     /// Sends messages at an interval of this many nanoseconds, each of this length.
     Messages(u64, usize),
@@ -177,7 +177,7 @@ impl Player {
         {}
     }
 
-    /// Stops writing until the script allows it again.
+    /// Stops writing until the script allows more bytes.
     pub const fn be_silent(&mut self) {
         self.allowance = 0;
     }

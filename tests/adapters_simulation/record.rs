@@ -103,11 +103,11 @@ pub struct Record {
     pub group_closed: bool,
     /// Number of bytes that sending calls have read since a receiving call last read.
     read_ahead: u64,
-    /// [`MAX_READ_AHEAD`] was reached, so sending calls read nothing more. Unless a call receives, the library may then
-    /// give up a peer that is alive.
+    /// [`MAX_READ_AHEAD`] was reached, so sending calls read nothing more. Until a call receives, the library may give
+    /// up a peer that is alive.
     pub was_full: bool,
-    /// Time at which the WebSocket was last taken apart and put together. Its clock then continues from the latest
-    /// event that the connection knew, so timers may be late.
+    /// Time at which the WebSocket was last taken apart and put together. The clock of the new WebSocket continues from
+    /// the latest event that the connection knew, so timers may be late.
     pub reassembled: u64,
     /// Attentive time at `reassembled`.
     pub reassembled_mark: u64,

@@ -1,4 +1,4 @@
-//! Performs one run, and fails if it needs too many polls, too many copied bytes, or too much time.
+//! Performs one run, and fails if the run needs too many polls, too many copied bytes, or too much time.
 //!
 //! The loop polls woken tasks in random order until all of them wait. Then it checks that each task has a reason to
 //! wait, and moves the clock to the next event. The checks themselves are in `checks.rs`.
@@ -28,8 +28,8 @@ const MAX_POLLS: u64 = 300;
 const MAX_POLLS_EACH: u64 = 5;
 /// Maximum number of bytes that are copied because allocations grow or shrink: this constant, [`MAX_COPIED_EACH`] for
 /// each byte that the streams move, and [`MAX_COPIED_BY_CALL`] for each call of a stream. If a part of a small message
-/// has arrived, the read buffer keeps 1 KiB of free space. It shrinks to this before a wait, and grows with the next
-/// read.
+/// has arrived, the read buffer keeps 1 KiB of free space. The buffer shrinks to this size before a wait, and grows
+/// with the next read.
 const MAX_COPIED: u64 = 1 << 20;
 const MAX_COPIED_EACH: u64 = 4;
 const MAX_COPIED_BY_CALL: u64 = 1 << 10;
@@ -58,7 +58,7 @@ pub fn run(seed: u64, trace: bool) -> Tally {
     run.run_to_the_end();
     run.world.check_end();
     let tally = run.tally();
-    // The streams own the world, and wakers of the library own streams, so both are released here.
+    // The streams own the world, and wakers of the library own streams. So tasks and wakers are released here.
     run.tasks.clear();
     run.world.wakes.clear();
     tally

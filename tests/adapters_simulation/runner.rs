@@ -12,9 +12,9 @@ use crate::tally::Tally;
 pub struct Simulation {
     /// The name of the test file.
     pub name: &'static str,
-    /// Number of runs if the environment asks for no more.
+    /// Number of runs if no environment variable asks for another number.
     pub few: u64,
-    /// Performs the run of one seed. If the flag is true, prints each step.
+    /// A function that performs the run of one seed. If the flag is true, it prints each step.
     pub run: fn(u64, bool) -> Tally,
     /// Shapes of a WebSocket that this simulation does not have.
     pub without: &'static [&'static str],

@@ -30,7 +30,7 @@ pub async fn play(mut task: Task, making: Making, script: Script) {
 }
 
 impl Peer {
-    /// Does everything that is possible now. Returns ready when the peer has ended.
+    /// Does everything that is possible now. Returns `Ready` when the peer has ended.
     fn poll(&mut self, task: &mut Task, cx: &mut Context<'_>) -> Poll<()> {
         let (now, script) = (task.now(), self.player.script);
         if now >= OVER {

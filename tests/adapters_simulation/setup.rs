@@ -134,8 +134,8 @@ pub fn setup(seed: u64) -> Setup {
         let making = draw.making(role, delivery, &promise, deflate);
         let mut plan = draw.plan(shape);
         if behavior.lazy > 0 && shape == Shape::Whole {
-            // Such a stream holds bytes back. So the WebSocket is taken apart and put together more often. This checks
-            // that the new WebSocket flushes these bytes.
+            // A stream with `lazy` holds bytes back. To check that a new WebSocket flushes these bytes, the WebSocket
+            // is taken apart and put together more often.
             let mut items = Vec::new();
             for item in plan.items {
                 items.push(item);
@@ -158,8 +158,9 @@ pub fn setup(seed: u64) -> Setup {
     let lies_at = draw.0.next() % 60;
     if draw.one_in(40) {
         ends[0].behavior.lies_at = Some(lies_at);
-        // After a failed write the number of written bytes is unknown. A WebSocket that was made from the parts would
-        // not know of the failure.
+        // The stream of this endpoint once reports more bytes than it moved. If that call is a write, the WebSocket
+        // fails, because the number of written bytes is unknown. A WebSocket that is made from the parts would not know
+        // of the failure.
         ends[0].plan.items.retain(|(_, item)| !matches!(item, Item::Reassemble));
     }
     if draw.one_in(6) {

@@ -2,8 +2,8 @@
 //!
 //! A stream wakes only the last task that waited for a direction, as sockets do. Its [`Behavior`] sets how many bytes a
 //! call moves, how often a call waits without a reason, and whether vectored writes are supported. A stream may also
-//! hold bytes back until a flush. Or it keeps a record as OpenSSL does. A write that returns `Pending` has then stored
-//! its bytes, and the next write must begin with the same bytes.
+//! hold bytes back until a flush. Another kind of stream keeps a record as OpenSSL does: a write that returns `Pending`
+//! has stored its bytes, and the next write must begin with the same bytes.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -137,7 +137,7 @@ impl SimStream {
         if most < usize::MAX { 1 + self.world.below(most as u64) as usize } else { most }
     }
 
-    /// Returns the number of bytes to report. A stream that lies reports more than it was given.
+    /// Returns the number of bytes to report. A stream that lies reports more bytes than it was given.
     fn report(&self, moved: usize, given: usize) -> usize {
         let stream = &mut *self.world.streams[self.end].borrow_mut();
         stream.moved += moved as u64;
@@ -177,7 +177,7 @@ impl SimStream {
         len
     }
 
-    /// Writes the bytes that were held back. Returns ready once all are on the link.
+    /// Writes the bytes that were held back. Returns `Ready` once all these bytes are on the link.
     fn put_held_back(&self, cx: &Context<'_>) -> Poll<()> {
         let held_back = std::mem::take(&mut self.world.streams[self.end].borrow_mut().held_back);
         let len = self.put(&held_back);

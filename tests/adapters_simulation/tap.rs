@@ -20,7 +20,7 @@ pub struct Tap {
     pub bytes: u64,
     /// Time at which bytes last passed.
     pub at: Option<u64>,
-    /// Bytes of data frames, headers included.
+    /// Number of bytes of data frames, including headers.
     pub data_bytes: u64,
     /// Number of whole messages.
     pub messages: usize,

@@ -196,7 +196,8 @@ impl World {
         let now = self.clock.now();
         let code = self.links[end].borrow().sent.close_code();
         self.note(|| format!("{end} has written its Close: {code:?}"));
-        // A Close with code 1011 is sent because a Pong is missing. The connection then does not wait for an answer.
+        // A Close with code 1011 is sent because a Pong is missing. After this Close, the connection does not wait for
+        // an answer.
         if code != Some(1011) {
             self.ends[end].borrow_mut().closes(now, false);
         }

@@ -1,7 +1,7 @@
-//! The applications of the two endpoints, in threads: their actions, times and methods.
+//! The applications of the two endpoints, each in one to three threads: which calls of the library they make, and when.
 //!
 //! An application follows its plan in one thread, or in one thread that receives and one or two that send. It writes
-//! everything that it learns into its journal and its record. `checks.rs` then judges the connection.
+//! everything that it learns into its journal and its record. `checks.rs` judges the connection from both.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -25,7 +25,8 @@ const PLAIN: SendOptions = SendOptions::new().compress(false);
 /// An application that has sent this many messages answers no further message.
 const MAX_ANSWERS: usize = 300;
 
-/// An application that makes no call for this long has not run its timers.
+/// If the thread that receives makes no call for longer than this, the WebSocket has not run its timers in the
+/// meantime. The end of the pause is recorded in `World::rested`.
 const LONG_REST: u64 = 50 * MS;
 
 pub type Ws = WebSocket<SimStream>;
@@ -118,7 +119,7 @@ impl Task {
     }
 
     /// Makes a call of the library, and registers it while it is pending. If a nonblocking stream is not ready, the
-    /// call returns which readiness it needs. The call is repeated when the stream is ready, but not after `until`.
+    /// call returns the readiness that it needs. When the stream is ready before `until`, the call is repeated.
     fn call<T>(
         &self,
         kind: CallKind,
@@ -514,7 +515,7 @@ impl Task {
         self.locked(halves, || {
             let mut world = self.world();
             let now = world.now();
-            // If the peer's Close was read, closing may have begun before.
+            // If the peer's Close was read, closing may have begun before this call.
             let exact = world.links[1 - self.end].read.close.is_none();
             let record = &mut world.ends[self.end];
             let before = record.closing;
@@ -529,7 +530,7 @@ impl Task {
             });
             let mut world = self.world();
             if matches!(closed, Err(Error::Send(_))) && world.now() == now {
-                // The call was refused, so closing did not begin. After a failed write it begins nevertheless.
+                // The call was refused, so closing did not begin. After a failed write, closing begins nevertheless.
                 world.ends[self.end].closing = before;
             }
             closed
@@ -589,7 +590,7 @@ impl Task {
         }
     }
 
-    /// Closes the connection, unless the plan drops the WebSocket.
+    /// Closes the connection. If the plan drops the WebSocket without a Close, this method does nothing.
     fn end_it(&mut self, out: &mut Out<'_>, plan: &Plan) {
         let (code, reason) = match &plan.ending {
             Ending::Close(code, reason) => (*code, *reason),
@@ -602,7 +603,7 @@ impl Task {
         }
     }
 
-    /// Checks that the queue is bounded by the high-water mark, one message above it, and control frames.
+    /// Checks that the queue is bounded by the high-water mark, one message above this mark, and the control frames.
     fn check_buffered(&self, ws: &Ws) {
         let world = self.world();
         let longest = world.journals[self.end].longest();

@@ -32,7 +32,7 @@ impl World {
             let now = self.now();
             let receives = self.ends[end].calls.iter().flatten().find(|call| call.kind == CallKind::Receive);
             let decoded = receives.is_some_and(|call| {
-                // A receiving call decodes what was read before it waits for something else.
+                // Before a receiving call waits for something else, it decodes all input that was read.
                 let read_at = source.read.at.unwrap_or(0);
                 self.streams[end].ahead == 0 || now > read_at.max(call.since) + SLACK
             });
@@ -142,7 +142,8 @@ impl World {
         }
     }
 
-    /// Returns whether the peer is certain to answer each Ping in time. Only some scripted peers are.
+    /// Returns whether the peer is certain to answer each Ping in time. The result is true only for some scripted
+    /// peers.
     fn answers_in_time(&self, end: usize) -> bool {
         let Some(answers) = self.answers_within[1 - end] else { return false };
         let (stream, record) = (&self.streams[end], &self.ends[end]);
@@ -163,7 +164,7 @@ impl World {
         let accepted = journal.entries.iter().filter(|entry| entry.fate == Fate::Accepted);
         let accepted = accepted.map(|entry| entry.data.len() as u64).sum::<u64>();
         let waits = accepted.saturating_sub(self.links[end].sent.data_bytes);
-        // The high-water mark, the message that exceeded it, and the bytes that the stream holds.
+        // The sum of the high-water mark, the message that exceeded this mark, and the bytes that the stream holds.
         let held = self.streams[end].holds() as u64;
         let most = record.promise.high_water as u64 + journal.longest() as u64 + 14 + held;
         if waits > most {
@@ -182,8 +183,8 @@ impl World {
     /// Checks that an outcome has a reason.
     pub fn check_outcome(&self, end: usize, outcome: Outcome) {
         let view = self.view(end);
-        // Without a half-close both directions of the stream end at once. Then the outcome may be abnormal although a
-        // Close was received.
+        // Without a half-close both directions of the stream end at once. In this case the outcome may be abnormal
+        // although a Close was received.
         let ends = !self.streams[end].behavior.half_closes && view.source.read.close.is_some();
         if !(matches!(outcome, Outcome::Abnormal(_)) && ends) {
             view.check_outcome(outcome);
@@ -199,19 +200,20 @@ impl World {
         if self.answers_in_time(end) {
             fail!("2 live peer", "endpoint {end} gave up a peer that answers each Ping at once");
         }
-        let Some(pong) = record.promise.pong else { fail!("2 live peer", "no Pong was waited for") };
+        let Some(pong) = record.promise.pong else { fail!("2 live peer", "no pong timeout is configured") };
         let life = if source.is_readable() { record.life } else { source.read.at.unwrap_or(0) };
         let quiet = view.now - life;
         // Input that arrives after the decision changes nothing.
         let decided =
             out.sent.close_code() == Some(1011) && out.sent.close.as_ref().is_some_and(|(at, _)| life >= *at);
         // If a stream holds bytes back, the time of the decision is not visible on the link. If the stream is full, the
-        // Close is not visible either. A writing half then makes its decision one write before the end.
+        // Close is not visible either. In this case a writing half makes its decision one write before the end.
         let full = record.shape == Shape::Halves && out.sent.close.is_none();
-        // After a failed write, the Close is not visible for the same reason.
+        // After a failed write, the Close is not visible on the link.
         let hidden = quiet < SLACK && (!view.hides_nothing || full || view.write_failed);
-        // A sending half may decide during a pause of the receiving half. Then it cannot know of a byte that arrives in
-        // the pause. If the stream is full, no Close shows the time of the decision, so the time of the abort is used.
+        // A sending half may decide during a pause of the receiving half. In this case it cannot know of a byte that
+        // arrives in the pause. If the stream is full, no Close shows the time of the decision, so the time of the
+        // abort is used.
         let resumed = record.calls[0].map_or(view.now, |call| call.since);
         let pause = self.called[end]..=resumed;
         let unseen =

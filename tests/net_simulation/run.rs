@@ -1,6 +1,6 @@
 //! Performs one run: starts the threads of both endpoints, and checks the world afterwards.
 //!
-//! `sim.rs` decides the order of the threads, and `setup.rs` the setup of a run.
+//! `sim.rs` decides the order of the threads, and `setup.rs` creates the setup of a run.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;

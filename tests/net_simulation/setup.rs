@@ -13,7 +13,7 @@ use crate::player::{Says, Script};
 use crate::record::{Promise, Shape};
 use crate::stream::{Behavior, READ};
 
-/// Every message is shorter than this, in bytes.
+/// Each unfragmented message and each fragment is shorter than this, in bytes.
 pub const LONGEST: usize = 100_000;
 
 /// The method that sends a message.
@@ -68,7 +68,7 @@ pub enum Item {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Ending {
     Close(Option<u16>, &'static str),
-    /// Waits for the peer until [`LAST`] at the latest.
+    /// Waits until the peer closes, or until `draw::LAST`.
     Wait,
     /// Drops its WebSocket without a Close.
     Abandon,
@@ -111,7 +111,7 @@ pub struct End {
 /// The setup of a run.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// Percentage of calls on a stream before which another thread may run.
+    /// Percentage of the calls on a stream that let another thread run first.
     pub switches: usize,
     pub links: [link::Habits; 2],
     pub network_events: NetworkEvents,
@@ -144,7 +144,7 @@ impl Draw {
     }
 
     /// In one run of thirty, makes the writes of the first endpoint fail from some time on. In half of these runs, the
-    /// reads of a whole WebSocket take time, and a scripted peer sends faster than this endpoint reads. Then no read
+    /// reads of a whole WebSocket take time, and a scripted peer sends faster than this endpoint reads. So no read
     /// finds the stream empty, and the timers must run nevertheless.
     ///
     /// This function is called last, so that the rest of the setup of a seed does not depend on it.
@@ -250,8 +250,9 @@ pub fn setup(seed: u64) -> Setup {
     let lies_at = draw.0.next() % 60;
     if draw.one_in(40) {
         ends[0].behavior.lies_at = Some(lies_at);
-        // After a failed write the number of written bytes is unknown. A WebSocket that was made from the parts would
-        // not know of the failure.
+        // The stream of this endpoint once reports more bytes than it moved. If that call is a write, the WebSocket
+        // fails, because the number of written bytes is unknown. A WebSocket that is made from the parts would not know
+        // of the failure.
         ends[0].plan.items.retain(|(_, item)| !matches!(item, Item::Reassemble));
     }
     if draw.one_in(3) {

@@ -1,10 +1,10 @@
 //! The blocking stream of one endpoint, which the library reads and writes.
 //!
 //! Its [`Behavior`] decides about short reads and writes, timeouts, vectored writes, interrupted calls and wrong
-//! counts. A stream may also hold bytes back until a flush. Or it keeps a record as OpenSSL does. A write that fails
-//! because it would block has then stored its bytes, and the next write must begin with the same bytes. From some time
-//! on all writes of a stream may fail while its reads go on. Two handles to one stream share its blocking mode, like
-//! two handles to a socket.
+//! counts. A stream may also hold bytes back until a flush. Another kind of stream keeps a record as OpenSSL does: a
+//! write that fails because it would block has stored its bytes, and the next write must begin with the same bytes.
+//! From some time on all writes of a stream may fail while its reads go on. Two handles to one stream share its
+//! blocking mode, like two handles to a socket.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::sync::Arc;
@@ -63,7 +63,7 @@ pub struct Behavior {
     pub interrupts: usize,
     /// The first call with at least this index reports more bytes than it moved.
     pub lies_at: Option<u64>,
-    /// From this time on every write fails, and reads go on. The peer has shut down its reading direction, for example.
+    /// From this time on every write fails, and reads go on. For example, the peer has shut down its reading direction.
     pub writes_fail_at: Option<u64>,
     /// Duration of a read that finds input, in nanoseconds. More input can arrive in this time.
     pub read_takes: u64,
@@ -135,7 +135,7 @@ impl State {
         }
     }
 
-    /// Returns whether a write has failed and reads go on. Until a write was tried, the library cannot know of the
+    /// Returns whether a write has failed and reads go on. Before the library has tried a write, it cannot know of the
     /// failure.
     pub const fn write_failed(&self) -> bool {
         self.writes_fail && self.has_seen_error
@@ -268,7 +268,7 @@ impl SimStream {
         if most < usize::MAX { 1 + world.below(most as u64) as usize } else { most }
     }
 
-    /// Returns the number of bytes to report. A stream that lies reports more than it was given.
+    /// Returns the number of bytes to report. A stream that lies reports more bytes than it was given.
     fn report(&self, world: &mut Guard<'_>, moved: usize, given: usize) -> usize {
         let state = &mut world.streams[self.end];
         state.moved += moved as u64;
@@ -318,7 +318,7 @@ impl SimStream {
             world.ends[end].read(now);
         }
         // If the output of a receiving call does not fit into the stream, the call reads ahead like a sending call.
-        // Then it decodes the input.
+        // After that, it decodes the input.
         let sends = world.is_in(end, CallKind::Send);
         let ahead = whole && (sends || world.streams[end].blocked);
         if whole && sends {
@@ -331,8 +331,8 @@ impl SimStream {
         (world, Ok(len))
     }
 
-    /// Puts bytes on the link until all are there or the deadline has passed. Returns their number, and whether the
-    /// stream has failed.
+    /// Puts bytes on the link until all bytes are on it or the deadline has passed. Returns their number, and whether
+    /// the stream has failed.
     fn put_all<'a>(
         &'a self,
         mut world: Guard<'a>,
@@ -589,8 +589,8 @@ impl Stream for SimStream {
         if let Some(clocks) = world.streams[self.end].clocks_since_end.as_mut().filter(|_| is_reader) {
             // After the receiving half has read the end, it checks again and again whether the other half still writes.
             // Between two checks the library parks this thread. The simulation unparks the thread at once, and makes it
-            // wait in virtual time when it reads the clock. The first reading does not wait, because it is part of the
-            // call that has read the end.
+            // wait in virtual time when it reads the clock. The first reading of the clock does not wait, because it is
+            // part of the call that has read the end.
             std::thread::current().unpark();
             *clocks += 1;
             if *clocks > 1 && world.out_owner[self.end].is_some() {

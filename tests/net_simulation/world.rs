@@ -28,11 +28,11 @@ const MAX_IDLE_CALLS: u64 = 2000;
 /// deadline, five for each call that finds nothing to do, and one for each five bytes that the streams move.
 const MAX_CALLS: u64 = 500;
 const MAX_CALLS_EACH: u64 = 16;
-/// Maximum number of calls that find nothing to do and do not wait, for each event and each passed deadline. There are
-/// many of them, because a call that waits for a deadline within a millisecond polls its stream repeatedly.
+/// Maximum number of calls that find nothing to do and do not wait, for each event and each passed deadline. These
+/// calls are frequent, because a call that waits for a deadline within a millisecond polls its stream repeatedly.
 const MAX_LOOKS_EACH: u64 = 60;
 /// Maximum number of deadlines that pass in a run: this constant, and one for each thread and each [`DEADLINE_EACH`] of
-/// time. On a stream that always blocks, each look is a wait of a millisecond, so there may be twice as many.
+/// time. On a stream that always blocks, each look is a wait of a millisecond, so twice as many deadlines may pass.
 const MAX_DEADLINES: u64 = 500;
 const DEADLINE_EACH: u64 = 4 * MS;
 
@@ -134,7 +134,7 @@ pub struct World {
     pub cut: bool,
     /// A stream was reset.
     pub reset: bool,
-    /// Percentage of calls on a stream before which the baton is passed.
+    /// Percentage of the calls on a stream that first pass the baton.
     switches: usize,
     random: Xorshift,
     trace: bool,
@@ -485,7 +485,8 @@ impl World {
         let now = self.now;
         let code = self.links[end].sent.close_code();
         self.note(|| format!("{end} has written its Close: {code:?}"));
-        // A Close with code 1011 is sent because a Pong is missing. The connection then does not wait for an answer.
+        // A Close with code 1011 is sent because a Pong is missing. After this Close, the connection does not wait for
+        // an answer.
         if code != Some(1011) {
             self.ends[end].closes(now, false);
         }
