@@ -133,7 +133,7 @@ impl<T, F: Future<Output = io::Result<T>>, C: FnMut(SocketAddr) -> F> Race<F, C>
         }
     }
 
-    /// Polls all running attempts. Returns the first that has ended, and drops it.
+    /// Polls all running attempts. Returns the result of the first attempt that has ended, and drops this attempt.
     fn poll_attempts(&mut self, cx: &mut Context<'_>) -> Poll<(usize, io::Result<T>)> {
         for (place, (index, attempt)) in self.attempts.iter_mut().enumerate() {
             if let Poll::Ready(result) = attempt.as_mut().poll(cx) {

@@ -4,7 +4,7 @@
 //! Before a member waits, it calls [`Membership::must_close`], which registers the waker of its task with the group.
 //! Closing the group wakes all members. Each member then closes its own connection in its own task.
 //!
-//! The notification is in `notify_once`.
+//! `notify_once` contains the notification that wakes the members.
 //!
 //! Invariants:
 //! - A group closes only once. If a WebSocket joins a closed group, it is closed too.

@@ -126,7 +126,8 @@ impl<R: Timer + Clone> Server<R> {
 
     /// Runs the TLS handshake over a connected stream, and then receives a request like [`receive`](Self::receive).
     ///
-    /// [`handshake_timeout`](Self::handshake_timeout) limits both together.
+    /// [`handshake_timeout`](Self::handshake_timeout) limits the TLS handshake and the receiving of the request
+    /// together.
     ///
     /// # Errors
     ///
@@ -183,7 +184,8 @@ impl<R: Timer + Clone> Server<R> {
     /// Runs the TLS handshake with native-tls over a connected stream, and then receives a request like
     /// [`receive`](Self::receive).
     ///
-    /// [`handshake_timeout`](Self::handshake_timeout) limits both together.
+    /// [`handshake_timeout`](Self::handshake_timeout) limits the TLS handshake and the receiving of the request
+    /// together.
     ///
     /// # Errors
     ///

@@ -270,7 +270,8 @@ impl<S, R: Transport<S>> Shared<S, R> {
                 self.out.wake(Side::Reader);
             }
         }
-        // The writer stores messages without end, in another thread. The rest is written when the reader is polled.
+        // After all rounds, the writer has stored further messages from another thread. They are written when the
+        // reader is polled.
         self.out.wake(Side::Reader);
     }
 

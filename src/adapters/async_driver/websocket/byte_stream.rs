@@ -164,7 +164,7 @@ impl<S, R> ByteStream<S, R> {
     /// Removes `len` bytes from the data of [`buffer`](Self::buffer).
     pub(in crate::adapters) fn consume_data(&mut self, len: usize) {
         if self.input.consume(len) {
-            // The application may read again late or never. So an empty inbox returns to the pool now.
+            // The next read of the application may come late or never. So an empty inbox returns to the pool now.
             self.ws.inner.inbox.give_back_idle();
         }
     }

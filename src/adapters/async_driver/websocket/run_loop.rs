@@ -46,7 +46,7 @@ impl<S, R: Transport<S>> Inner<S, R> {
             };
             let message = self.inbox.get().take_message(ready);
             if message.is_some() {
-                // The application may call again late or never. So an empty inbox returns to the pool now.
+                // The next call of the application may come late or never. So an empty inbox returns to the pool now.
                 self.inbox.give_back_idle();
                 return Poll::Ready(Ok(message));
             }
