@@ -236,7 +236,7 @@ mod tests {
             clock.0.0.set(now);
         };
         drop(dialing);
-        // Each attempt that was not dropped holds a clone of `dropped`. This function holds one more.
+        // Each attempt that was not dropped holds a clone of `dropped`. This function holds one more clone.
         let left = Rc::strong_count(&dropped) - 1;
         Dialed { result, time: clock.0.0.get(), starts: starts.into_inner(), left }
     }

@@ -44,9 +44,10 @@ std::thread_local! {
 
 /// A TLS session over an asynchronous stream `S`.
 ///
-/// `Client::connect` creates this stream for a `wss://` URL. On a server,
-/// [`Server::accept_tls`](crate::adapters::handshake_driver::Server) and `Server::accept_native_tls` create it. The TLS
-/// handshake is complete. The type implements the stream traits of tokio and of futures-io if `S` implements them.
+/// `Client::connect` creates a `TlsStream` for a `wss://` URL. On a server,
+/// [`Server::accept_tls`](crate::adapters::handshake_driver::Server) and `Server::accept_native_tls` create a
+/// `TlsStream`. The TLS handshake is complete. The type implements the stream traits of tokio and of futures-io if `S`
+/// implements them.
 ///
 /// # The end of the stream
 ///

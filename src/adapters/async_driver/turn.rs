@@ -19,8 +19,9 @@
 //! Invariants:
 //! - A task that waits wakes itself, so no task depends on another task for its wakeup. A connection that was dropped,
 //!   or that is no longer polled, does not delay other connections.
-//! - A connection waits for at most [`MAX_ROUNDS`] polls. This does not depend on other connections, or on the thread
-//!   of its task. Its timers and the closing of its group are late by this number of polls at most.
+//! - A connection waits for at most [`MAX_ROUNDS`] polls. This maximum does not depend on other connections, or on the
+//!   thread of the task. The timers of the connection, and the closing of its group, are late by at most this number of
+//!   polls.
 //! - A connection whose turn is not over never waits for a ticket. A call that sends never waits for a ticket.
 
 use core::cell::Cell;
@@ -222,8 +223,8 @@ impl TicketQueue {
         ticket.number.wrapping_sub(self.uncalled) >= self.waiting()
     }
 
-    /// Handles a ticket of another thread, whose task has moved to this thread. The old ticket is abandoned. Returns
-    /// whether the turn begins at once. If not, the task gets a ticket of this thread.
+    /// Handles a ticket of another thread, after the task of the ticket has moved to this thread. The old ticket is
+    /// abandoned. Returns whether the turn begins at once. If not, the task gets a ticket of this thread.
     ///
     /// Tasks can move often: some executors move a task in nearly each poll, and an idle thread of tokio takes half of
     /// the tasks of another thread.

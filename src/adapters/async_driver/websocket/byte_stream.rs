@@ -72,7 +72,7 @@ use crate::{CloseCode, Delivery, EventIndex, ReadyState};
 /// has already closed, both calls also wait until the connection has ended, as RFC 6455 section 7.1.1 requires.
 ///
 /// This is not the half-close of TCP: a WebSocket endpoint that receives a Close answers with its own Close, and sends
-/// no data after that. [`manual::tunnels`](crate::manual::tunnels) describes the consequences.
+/// no data after its Close. [`manual::tunnels`](crate::manual::tunnels) describes the consequences.
 ///
 /// Dropping the byte stream without a shutdown closes the stream without a Close. The peer then sees an abnormal end.
 ///
@@ -139,7 +139,7 @@ impl<S, R> WebSocket<S, R> {
 }
 
 impl<S, R> ByteStream<S, R> {
-    /// Returns the data that was received and not read. This does not read from the stream.
+    /// Returns the data that was received and not read. This method does not read from the stream.
     #[must_use]
     pub fn buffer(&self) -> &[u8] {
         self.input.unread(|index| self.ws.inner.inbox.event(index))

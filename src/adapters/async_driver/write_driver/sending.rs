@@ -126,8 +126,8 @@ impl<R: Timer> WriteDriver<R> {
         }
     }
 
-    /// Runs the timers that are due at `now`. First reports undecoded input to them, because this input may contain the
-    /// Pong that a timer waits for.
+    /// Runs the timers that are due at `now`. First reports undecoded input to the timers, because this input may
+    /// contain the Pong that a timer waits for.
     pub(in crate::adapters::async_driver) fn handle_timeout(
         &mut self,
         half: &mut impl SendingHalf,
