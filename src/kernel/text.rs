@@ -100,8 +100,8 @@ impl<M: ReadBuffer> Checked<M> {
 
     /// Unmasks the bytes in `range` and validates them as one complete text. Returns whether they are valid.
     ///
-    /// The common case is a short ASCII text with a mask. Its code is inlined: one pass unmasks the text and checks
-    /// whether it is ASCII. A text of at least [`BLOCK`] bytes is passed to a function that is not inlined.
+    /// The common case is a short ASCII text with a mask. The code for this case is inlined: one pass unmasks the text
+    /// and checks whether it is ASCII. A text of at least [`BLOCK`] bytes is passed to a function that is not inlined.
     #[inline(always)]
     pub(crate) fn unmask_text(&mut self, range: Range<usize>, mask: &mut Mask) -> bool {
         if range.len() < BLOCK {
@@ -231,8 +231,8 @@ impl Checked<alloc::vec::Vec<u8>> {
         self.memory.capacity()
     }
 
-    /// Reserves capacity for `end` bytes. If the memory must grow for this, it grows to `target` bytes, or to `end` if
-    /// that is more.
+    /// Reserves capacity for `end` bytes. If the memory must grow for this, it grows to `target` bytes, or to `end`
+    /// bytes if `end` is larger.
     pub(crate) fn reserve(&mut self, end: usize, target: usize) {
         if end > self.memory.capacity() {
             let target = target.min(isize::MAX.unsigned_abs()).max(end);
@@ -416,7 +416,7 @@ mod tests {
     use super::*;
 
     /// Checks the property on which the `unsafe` code relies. The test calls methods in random order with random
-    /// ranges, including wrong ones. All returned text must be valid UTF-8, and no call may panic.
+    /// ranges, including wrong ranges. All returned text must be valid UTF-8, and no call may panic.
     #[test]
     fn no_sequence_of_calls_returns_invalid_bytes_as_text() {
         let mut random = 1_u64;

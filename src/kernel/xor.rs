@@ -41,7 +41,7 @@ pub(crate) fn xor_to_ascii(data: &mut [u8], key: u32) -> bool {
 /// Selects the code for the length of `data`.
 ///
 /// The returned value is only meaningful if `CHECK_ASCII` is true. Without `CHECK_ASCII`, long inputs skip the ASCII
-/// check, which takes about a fifth of their time.
+/// check, which takes about a fifth of the time.
 #[inline(always)]
 fn xor<const CHECK_ASCII: bool>(data: &mut [u8], key: u32) -> bool {
     match data.len() {

@@ -1,6 +1,6 @@
 //! Limits on the memory that a peer can make a connection use.
 //!
-//! | limit | default | when exceeded |
+//! | limit | default | effect of exceeding it |
 //! | --- | --- | --- |
 //! | [`Config::max_frame`](crate::Config::max_frame): payload of a data frame | 16 MiB | the connection fails with 1009 when the header arrives |
 //! | [`Config::max_message`](crate::Config::max_message): length of a message over all fragments, inflated | 16 MiB | the connection fails with 1009 when the header arrives, or when inflating exceeds the limit |

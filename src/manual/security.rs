@@ -32,9 +32,10 @@
 //! ```
 //!
 //! - **TLS.** `ws` is not encrypted. Use `wss` wherever confidentiality matters.
-//! - **Secrets and compression.** If a compressed message contains a secret and data that an attacker can choose, its
-//!   length can reveal the secret (CRIME, BREACH; RFC 7692 section 8). Messages are compressed only if both endpoints
-//!   enable compression. [`SendOptions::compress`](crate::SendOptions::compress) turns compression off for one message.
+//! - **Secrets and compression.** A compressed message may contain a secret and data that an attacker can choose. In
+//!   this case, its length can reveal the secret (CRIME, BREACH; RFC 7692 section 8). Messages are compressed only if
+//!   both endpoints enable compression. [`SendOptions::compress`](crate::SendOptions::compress) turns compression off
+//!   for one message.
 //! - **Authentication.** The application gets the headers of the handshake, and must check credentials itself. With
 //!   `Server::receive` the application can ask another system before it accepts or rejects the request.
 //! - **Number of connections.** All limits apply to one connection. The server must limit the number of connections.

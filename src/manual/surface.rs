@@ -80,8 +80,8 @@
 //! # Never waiting
 //!
 //! `try_send` of an adapter returns at once, also while another thread or task writes. Use `try_send` in a server that
-//! one slow peer must not slow down. `Blocked` means that the write queue has reached the high-water mark, or that too
-//! many bytes already wait for another thread or task that is writing. `try_send` accepts a message while another
-//! thread or task writes and few bytes wait. `try_send` of a `WebSocket` or `Writer` writes as many bytes as the stream
-//! accepts now. The next call that sends writes the rest. A call that receives also writes the rest before it waits.
+//! one slow peer must not slow down. `Blocked` has two causes: the write queue has reached the high-water mark, or too
+//! many bytes wait while another thread or task writes. `try_send` accepts a message while another thread or task
+//! writes and few bytes wait. `try_send` of a `WebSocket` or `Writer` writes as many bytes as the stream accepts now.
+//! The next call that sends writes the rest. A call that receives also writes the rest before it waits.
 //! `buffered_amount` and `ready_state` never wait either.

@@ -6,7 +6,7 @@
 //! - [`Proxy`] is the setting of a client: no proxy, one proxy, or the rules of the environment.
 //! - [`ProxyUrl`] is the address of a proxy, with its scheme, user and password.
 //! - [`ProxyTarget`] is the server to which the tunnel leads.
-//! - [`ProxyHandshake`] opens the tunnel. It gives out bytes to send and takes in bytes that arrived.
+//! - [`ProxyHandshake`] opens the tunnel. It returns the bytes to send, and receives the bytes that arrived.
 //!
 //! ```text
 //!  Proxy::for_url ─▶ None: connect to the server

@@ -33,12 +33,12 @@ pub enum Failure {
         /// The time that the header `Retry-After` asks the client to wait (RFC 9110 section 10.2.3).
         retry_after: Option<Duration>,
     },
-    /// The server or the proxy is not the expected one: its answer broke a rule, or a SOCKS proxy did not accept the
+    /// The server or the proxy is not the expected one. Its answer broke a rule, or a SOCKS proxy did not accept the
     /// user or the target.
     Handshake,
     /// The certificate of the server or of the proxy was refused, for example because it has expired.
     Certificate,
-    /// The TLS handshake failed for another reason: the server or the proxy has sent an alert, does not speak TLS, or
+    /// The TLS handshake failed for another reason. The server or the proxy has sent an alert, does not speak TLS, or
     /// has no parameters in common with the client.
     Tls,
     /// The application had no URL or no headers for the attempt, for example because it could not get a token.

@@ -38,8 +38,8 @@
 //! Linux, Secure Transport on macOS, and `SChannel` on Windows. On Linux, the build needs the headers of OpenSSL
 //! (`libssl-dev`) and pkg-config. These things differ from rustls:
 //!
-//! - On macOS, and for a few errors on Windows, the reason of a failure is only in the text of the error, and the
-//!   variant is [`TlsError::Failed`].
+//! - On macOS, and for a few errors on Windows, the reason of a failure is only in the text of the error. The variant
+//!   of these errors is [`TlsError::Failed`].
 //! - A server cannot require certificates of its clients. With OpenSSL, it speaks TLS 1.2 only.
 //! - There is no log of secrets for debugging.
 //!

@@ -14,8 +14,8 @@
 //! Invariants:
 //! - Ciphertext leaves the session in the order in which it was produced: handshake, data, key updates and alerts.
 //! - Plaintext that arrived before a close or a failure is returned before the close or the failure is reported.
-//! - A failure is final: afterwards the session takes no plaintext, and its only new ciphertext is alerts. A truncation
-//!   ends only the receiving direction, so a truncated session can still send.
+//! - A failure is final: afterwards the session takes no plaintext, and produces no ciphertext except alerts. A
+//!   truncation ends only the receiving direction, so a truncated session can still send.
 
 use core::fmt;
 use std::io::{self, IoSlice};

@@ -154,8 +154,8 @@ impl World {
         let accepted = journal.entries.iter().filter(|entry| entry.fate == Fate::Accepted);
         let waits =
             accepted.map(|entry| entry.data.len() as u64).sum::<u64>().saturating_sub(sent.data_bytes);
-        // The sum of the high-water mark, the message that exceeded this mark, one message that a half of
-        // `futures_util` holds, and the bytes that the stream holds.
+        // The limit is the sum of the high-water mark, the message that exceeded it, a message in a half of
+        // `futures_util`, and the bytes in the stream.
         let held = self.streams[end].borrow().behavior.lazy as u64 + (16 << 10);
         let most = record.promise.high_water as u64 + 2 * (journal.longest() as u64 + 14) + held;
         if waits > most {

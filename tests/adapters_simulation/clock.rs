@@ -53,7 +53,7 @@ pub struct Clock {
 #[derive(Debug, Default)]
 struct Slot {
     set: Option<(u64, Waker)>,
-    /// The time for which the heap has an entry.
+    /// The time of this alarm's entry in the heap; `None` without an entry.
     in_heap: Option<u64>,
 }
 

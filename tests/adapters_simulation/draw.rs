@@ -2,8 +2,8 @@
 //! the network.
 //!
 //! The simulations of the blocking and of the asynchronous adapters use this file. Each simulation also has a
-//! `setup.rs`, which makes the random choices that only this simulation needs, for example how a stream behaves and
-//! what an application sends.
+//! `setup.rs`, which makes the random choices that only this simulation needs. Examples are the behaviour of a stream,
+//! and the messages of an application.
 
 use std::time::Duration;
 

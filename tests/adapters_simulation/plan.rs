@@ -1,4 +1,4 @@
-//! The plan of an application: its actions, its answers, and how it ends.
+//! The plan of an application: its actions, its answers, and how it ends its connection.
 //!
 //! `setup.rs` creates a random plan, and `app.rs` carries it out. A plan contains no results.
 

@@ -2,8 +2,8 @@
 //!
 //! A stream wakes only the last task that waited for a direction, as sockets do. Its [`Behavior`] sets how many bytes a
 //! call moves, how often a call waits without a reason, and whether vectored writes are supported. A stream may also
-//! hold bytes back until a flush. Another kind of stream keeps a record as OpenSSL does: a write that returns `Pending`
-//! has stored its bytes, and the next write must begin with the same bytes.
+//! hold bytes back until a flush. Another kind of stream keeps a record as OpenSSL does. If a write of this stream
+//! returns `Pending`, it has stored its bytes, and the next write must begin with the same bytes.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;

@@ -164,7 +164,7 @@ impl World {
         let accepted = journal.entries.iter().filter(|entry| entry.fate == Fate::Accepted);
         let accepted = accepted.map(|entry| entry.data.len() as u64).sum::<u64>();
         let waits = accepted.saturating_sub(self.links[end].sent.data_bytes);
-        // The sum of the high-water mark, the message that exceeded this mark, and the bytes that the stream holds.
+        // The limit is the sum of the high-water mark, the message that exceeded it, and the bytes in the stream.
         let held = self.streams[end].holds() as u64;
         let most = record.promise.high_water as u64 + journal.longest() as u64 + 14 + held;
         if waits > most {

@@ -1,8 +1,8 @@
 //! The blocking stream of one endpoint, which the library reads and writes.
 //!
 //! Its [`Behavior`] decides about short reads and writes, timeouts, vectored writes, interrupted calls and wrong
-//! counts. A stream may also hold bytes back until a flush. Another kind of stream keeps a record as OpenSSL does: a
-//! write that fails because it would block has stored its bytes, and the next write must begin with the same bytes.
+//! counts. A stream may also hold bytes back until a flush. Another kind of stream keeps a record as OpenSSL does. If a
+//! write of this stream would block, it fails and stores its bytes, and the next write must begin with the same bytes.
 //! From some time on all writes of a stream may fail while its reads go on. Two handles to one stream share its
 //! blocking mode, like two handles to a socket.
 
