@@ -305,18 +305,18 @@ fn security_lists_the_limits() {
         .says(format!("| head of a request or response, also of a proxy's response | {} | `handshake::HeadLimits::max_head` |", d.head))
         .says(format!("| header lines in a head | {}, at most {} |", d.headers, handshake::HeadLimits::MAX_HEADERS))
         .says(format!(
-            "| body that is kept of a proxy's refusal | {} |",
+            "| part of the body of a proxy's refusal that is kept | {} |",
             size(hybi::proxy::ProxyRefusal::MAX_BODY as u64)
         ))
         .says(format!("| subprotocols in a request | {} |", Request::MAX_SUBPROTOCOLS))
         .says(format!("| bytes that wait to be written | {}, and one message |", d.high_water))
         .says(format!("| bytes that a waiting send reads ahead | {} |", read_ahead()))
         .says(format!(
-            "| bytes that a TLS stream has taken, and whose ciphertext is not in the socket | {} |",
+            "| bytes that a TLS stream has accepted, and whose ciphertext is not written to the socket | {} |",
             size(constant("src/tls/session.rs", "MAX_KEPT"))
         ))
         .says(format!(
-            "| replies that wait between two halves | {} |",
+            "| replies that the receiving half has stored for the sending half | {} |",
             constant("src/adapters/pending_replies.rs", "MAX_REPLIES")
         ))
         .says(format!(
@@ -347,7 +347,7 @@ fn security_lists_the_limits() {
             d.handshake
         ))
         .says(format!(
-            "| body of a proxy's refusal, after its head | {} s in the adapters; none in the core |",
+            "| wait for the body of a proxy's refusal, after its head | {} s in the adapters; none in the core |",
             constant("src/adapters/handshake_driver/tunneling.rs", "BODY_LIMIT")
         ))
         .says(format!(
