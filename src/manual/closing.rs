@@ -13,16 +13,16 @@
 //! after the end, `Connection::peer_close` returns the peer's code and reason.
 //!
 //! Messages that were queued before the answer are normally written first. But if the last write was incomplete, the
-//! transport is congested. Then only the frames that are partly written are completed, and the Close follows them. The
-//! other queued messages are dropped and counted ([`Sender::dropped`](crate::Sender::dropped)). If the peer breaks a
-//! rule, a Close with the code for this rule is sent in the same way.
+//! transport is congested. In this case only the frames that are partly written are completed, and the Close follows
+//! them. The other queued messages are dropped and counted ([`Sender::dropped`](crate::Sender::dropped)). If the peer
+//! breaks a rule, a Close with the code for this rule is sent in the same way as an answer.
 //!
 //! # The transport
 //!
 //! RFC 6455 section 7.1.1 requires the server to close TCP first. When the server has received a Close and written its
-//! own, it closes its sending half ([`TransportAction::HalfClose`](crate::TransportAction::HalfClose)). Then it reads
-//! until the end of the stream. If it closed both halves while input is unread, the operating system would send a
-//! reset, and the peer could lose the Close.
+//! own, it closes its sending half ([`TransportAction::HalfClose`](crate::TransportAction::HalfClose)). After that, the
+//! server reads until the end of the stream. If it closed both halves while input is unread, the operating system would
+//! send a reset, and the peer could lose the Close.
 //!
 //! A client waits until the server ends the stream. After the client has sent a Close and received one, it waits at
 //! most for [`Config::end_timeout`](crate::Config::end_timeout).

@@ -19,8 +19,8 @@
 //!
 //! Compression is worth its cost if bytes are more expensive than time, for example for repetitive text over a mobile
 //! network. Compression is not worth its cost for very short messages, or for data that does not become shorter, such
-//! as images, sound and encrypted data. The same holds inside a data centre, because the network transfers a message
-//! faster than the sender can compress it.
+//! as images, sound and encrypted data. Compression is not worth its cost inside a data centre either, because the
+//! network transfers a message faster than the sender can compress it.
 //!
 //! Do not compress a message that contains both a secret and data that an attacker can choose. The length of the output
 //! reveals whether the two have common parts (CRIME and BREACH; RFC 7692 section 8). The secret and the attacker's data
@@ -100,7 +100,7 @@
 //! takeover holds only the data to which its peer may refer.
 //!
 //! **Without context takeover** a connection holds nothing between messages. But the output becomes longer, especially
-//! for short messages. Each message allocates a compressor, unless connections share a [`Pool`](crate::deflate::Pool).
+//! for short messages. If the connections share no [`Pool`](crate::deflate::Pool), each message allocates a compressor.
 //! With a pool, a few compressors can serve ten thousand connections.
 //!
 //! ```

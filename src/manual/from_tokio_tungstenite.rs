@@ -222,7 +222,7 @@
 //! # What behaves differently
 //!
 //! * **Pongs are sent** while a call receives, and so is the answer to a Close. The application does not need to flush.
-//!   If the WebSocket is split, the calls of the receiving half send them.
+//!   If the WebSocket is split, the calls of the receiving half send the Pongs and this answer.
 //! * **A call that receives returns one message**, although one read may bring many. Answers that are fed or passed to
 //!   a [`Responder`](crate::adapters::async_driver::Responder) are sent together in one write, before a call waits for
 //!   input. `send` writes for each message. So if many messages arrive at once, `feed` or `next_event` is much faster.

@@ -34,7 +34,7 @@
 //! - **If a send is refused as `Blocked`,** write, and send again. A loop that repeats a send must contain the steps 3
 //!   and 4. If the peer does not read, the transport accepts nothing, and only `handle_timeout` can end the connection.
 //!   The send is then refused as [`Closed`](crate::SendError::Closed), which ends the loop. A driver that can wait for
-//!   several events needs no loop for this. It continues with the turn, and sends after
+//!   several events needs no loop to repeat a send. It continues with the turn, and sends after
 //!   [`Event::Writable`](crate::Event::Writable).
 //! - **With an inflate budget** ([`set_inflate_budget`](crate::Connection::set_inflate_budget)), `None` may also mean
 //!   that the budget is used up. While [`must_poll_again`](crate::Connection::must_poll_again) returns true, keep the

@@ -32,7 +32,7 @@
 //! - Bytes that are still in the socket have no effect. So a driver that writes for a long time must also read from
 //!   time to time, as the adapters do.
 //! - If nobody reads, the Pong of a live peer waits in the socket. So the peer of a blocking WebSocket counts as alive
-//!   if the application calls no method that receives, and the transport accepts the written bytes. This also holds if
+//!   if the application calls no method that receives, and the transport accepts the written bytes. The same is true if
 //!   the thread of the `Reader` is busy, and after the `Reader` was dropped.
 //! - A message counts as received when it is decoded. If several messages have arrived together, a dead peer is found
 //!   only after the last of them is decoded. Messages that nobody has read from the socket do not restart the idle

@@ -46,7 +46,7 @@
 //! | the peer | a read returns | a write returns |
 //! | --- | --- | --- |
 //! | closes with 1000, or without a code | 0 bytes: the data is complete | `BrokenPipe` |
-//! | closes in the same way, but before the end of a message | `UnexpectedEof` | `BrokenPipe` |
+//! | closes with 1000 or without a code, before the end of a message | `UnexpectedEof` | `BrokenPipe` |
 //! | closes with another code, for example 1001 or 1011 | `ConnectionAborted`, with the code and the reason | `BrokenPipe` |
 //! | ends the stream without a Close | `UnexpectedEof`; if the stream has failed, one read returns the error of the stream first | `BrokenPipe` |
 //! | is silent for too long | `ConnectionAborted` | `BrokenPipe` |
@@ -65,11 +65,11 @@
 //!   application of the peer writes data later, its write returns `BrokenPipe`, and the data does not arrive.
 //! - After the peer's Close, data that we have queued is normally written before the answer. If the peer does not read
 //!   fast enough, queued data is dropped. A flush then returns `BrokenPipe`.
-//! - A service may go on sending after the peer's Close with 1000. Then a write returns `BrokenPipe` although nothing
-//!   has failed. `copy_bidirectional` returns this error at once, and loses the last data of the peer if the service
-//!   has not taken it yet. So copy each direction separately. After `BrokenPipe`, go on with the other direction. Also
-//!   read and drop the data that the service still sends. If this data is not read, the system resets the connection.
-//!   `examples/tunnel.rs` does this.
+//! - A service may go on sending after the peer's Close with 1000. In this case, a write of the tunnel returns
+//!   `BrokenPipe` although nothing has failed. `copy_bidirectional` returns this error at once, and loses the last data
+//!   of the peer if the service has not taken it yet. So copy each direction separately. After `BrokenPipe`, go on with
+//!   the other direction. Also read and drop the data that the service still sends. If this data is not read, the
+//!   system resets the connection. `examples/tunnel.rs` copies in this way.
 //! - A copy in both directions ends only after both directions have ended. If the service neither sends nor closes
 //!   after the end of its input, the copy never ends. So limit the time of the second direction, for example with
 //!   `tokio::time::timeout` around the rest of the copy. A limit around the whole copy would also end tunnels that are

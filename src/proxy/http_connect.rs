@@ -56,7 +56,7 @@ pub(super) struct HttpConnect {
     refusal: Option<ReceivingRefusal>,
 }
 
-/// A receiver of header lines that ignores them, because the handshake examines no header of the response.
+/// A receiver that ignores all header lines, because the handshake examines no header of the response.
 #[derive(Default)]
 struct IgnoreHeaders;
 

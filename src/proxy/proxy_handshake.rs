@@ -12,7 +12,7 @@
 //! Invariants:
 //! - No input is consumed while bytes wait to be sent. So the outcome does not depend on how the input is split, and
 //!   the tunnel is open only when all bytes were sent.
-//! - The first outcome is final: later calls return the same one.
+//! - The first outcome is final: later calls return the same outcome.
 
 use alloc::vec::Vec;
 use core::fmt;

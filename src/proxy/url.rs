@@ -1,7 +1,7 @@
 //! The URL of a proxy: scheme, user, password, host and port.
 //!
 //! [`ProxyUrl::parse`] decodes user and password, and checks that the scheme can transport them. So no later step has
-//! to refuse them.
+//! to refuse a user or a password.
 //!
 //! Invariants:
 //! - User and password appear in no `Debug` output, no `Display` output and no error.
@@ -129,7 +129,7 @@ impl ProxyUrl {
         if !matches!(path, "" | "/") {
             return Err(ProxyUrlError::Path);
         }
-        // A password may contain "@", which should be percent-encoded but often is not. A host never contains it.
+        // A password may contain "@", which should be percent-encoded but often is not. A host never contains "@".
         let (user_info, address) = match authority.rsplit_once('@') {
             Some((user_info, address)) => (user_info, address),
             None => ("", authority),

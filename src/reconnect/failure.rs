@@ -76,8 +76,8 @@ impl Failure {
         Self::Proxy { status, retry_after: retry_after_of(headers, unix_time) }
     }
 
-    /// Returns whether another attempt with the same request can succeed. This is the default choice of
-    /// [`ReconnectPolicy::retry_if`](super::ReconnectPolicy::retry_if).
+    /// Returns whether another attempt with the same request can succeed.
+    /// [`ReconnectPolicy::retry_if`](super::ReconnectPolicy::retry_if) uses this method by default.
     ///
     /// | failure | another attempt |
     /// | --- | --- |

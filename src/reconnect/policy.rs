@@ -158,7 +158,8 @@ impl fmt::Debug for ReconnectPolicy {
     }
 }
 
-/// Returns the instant `delay` after `now`. It is never [`Instant::NEVER`], which means that no deadline is set.
+/// Returns the instant `delay` after `now`. The result is never [`Instant::NEVER`], which means that no deadline is
+/// set.
 pub(super) fn after(now: Instant, delay: Duration) -> Instant {
     (now + delay).min(Instant::LAST)
 }

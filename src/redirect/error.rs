@@ -6,7 +6,7 @@ use core::fmt;
 
 use crate::handshake::UrlError;
 
-/// The reason why a client that follows redirects does not follow this one.
+/// The reason why a client that follows redirects does not follow a particular redirect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RedirectError {

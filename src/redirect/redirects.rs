@@ -135,8 +135,8 @@ impl Redirects {
 /// Returns whether headers for the server of `from` may be sent to the server of `to`.
 fn is_same_server(from: &WsUrl<'_>, to: &WsUrl<'_>) -> bool {
     let unchanged = (from.secure(), from.port()) == (to.secure(), to.port());
-    // The headers were sent to port 80 of this host without encryption. An attacker who can change the redirect has
-    // already seen them.
+    // The headers were sent to port 80 of this host without encryption. An attacker who can change the redirect could
+    // already see these headers.
     let now_encrypted = !from.secure() && from.port() == 80 && to.secure() && to.port() == 443;
     from.host().eq_ignore_ascii_case(to.host()) && (unchanged || now_encrypted)
 }

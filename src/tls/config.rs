@@ -33,7 +33,7 @@ static SHARED: Mutex<Option<Arc<ClientConfig>>> = Mutex::new(None);
 ///
 /// # Errors
 ///
-/// - [`TlsError::NoProvider`]: the process has no default provider, and no feature selects one.
+/// - [`TlsError::NoProvider`]: the process has no default provider, and no feature selects a provider.
 /// - [`TlsError::NoRoots`]: no feature selects roots, or the roots of the operating system cannot be loaded and
 ///   `webpki-roots` is not enabled.
 /// - [`TlsError::InvalidConfig`]: the provider supports no version of TLS that rustls allows by default.
@@ -79,7 +79,7 @@ pub fn crypto_provider() -> Result<Arc<CryptoProvider>, TlsError> {
     feature_provider().ok_or(TlsError::NoProvider)
 }
 
-/// Returns the provider of a feature. All calls return the same one.
+/// Returns the provider of a feature. All calls return the same provider.
 #[cfg(any(feature = "rustls-ring", feature = "rustls-aws-lc-rs"))]
 #[allow(clippy::unnecessary_wraps, reason = "without the features there is no provider")]
 fn feature_provider() -> Option<Arc<CryptoProvider>> {
@@ -116,7 +116,7 @@ fn create_config(_: Arc<CryptoProvider>) -> Result<ClientConfig, TlsError> {
 fn with_roots(builder: ConfigBuilder<ClientConfig, WantsVerifier>) -> Result<ClientConfig, TlsError> {
     use rustls_platform_verifier::BuilderVerifierExt;
 
-    // A failure consumes the builder. The fallback to the roots of `webpki-roots` needs another one.
+    // A failure consumes the builder. The fallback to the roots of `webpki-roots` needs another builder.
     #[cfg(feature = "webpki-roots")]
     let fallback = builder.clone();
     match builder.with_platform_verifier() {

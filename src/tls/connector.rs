@@ -50,8 +50,8 @@ pub enum Connector {
 impl Connector {
     /// Returns the connector that clients use by default.
     ///
-    /// It is rustls with `default_client_config`. If the features for that configuration are missing, and the feature
-    /// `native-tls` is enabled, it is native-tls with `default_native_connector`.
+    /// This connector uses rustls with `default_client_config`. If the features for that configuration are missing, and
+    /// the feature `native-tls` is enabled, it uses native-tls with `default_native_connector`.
     ///
     /// # Errors
     ///

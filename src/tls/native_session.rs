@@ -265,8 +265,8 @@ impl NativeSession {
         let has_failed = self.failure.as_ref().is_some_and(|failure| *failure != TlsError::Truncated);
         if let (State::Open(stream), false, false) = (&mut self.state, self.has_closed, has_failed) {
             self.has_closed = true;
-            // The library queues `close_notify`. Then it may try to read `close_notify` of the peer. If the peer has
-            // not sent it, the result is `WouldBlock`, which is not a failure.
+            // The library queues `close_notify`. After that, it may try to read `close_notify` of the peer. If the peer
+            // has not sent it, the result is `WouldBlock`, which is not a failure.
             let _ = stream.shutdown();
         }
     }

@@ -1,9 +1,9 @@
 //! One TLS session, as a state machine without I/O.
 //!
 //! [`Session`] is a session of one of two libraries: rustls (`rustls_session.rs`) or native-tls (`native_session.rs`).
-//! Both sessions accept any amount of ciphertext, and distinguish a close from a truncation. Both report a failure only
-//! after the caller has read the plaintext that arrived before the failure. This file describes their common methods,
-//! and calls the library.
+//! Both sessions accept any amount of ciphertext, and distinguish a close from a truncation. Both sessions report a
+//! failure only after the caller has read the plaintext that arrived before the failure. This file describes their
+//! common methods, and calls the library.
 //!
 //! ```text
 //!   handshake ──▶ open ──▶ the peer has closed: poll_plaintext returns 0
@@ -225,9 +225,9 @@ impl Session {
     /// In contrast to [`handle_ciphertext`](Self::handle_ciphertext), the session copies no ciphertext. This is faster
     /// for long records. For many short records it is slower, because the memory may be as short as 4 KiB.
     ///
-    /// Returns `None` if `read` was not called, because the session has no memory for it at this moment. A session of
-    /// native-tls never has such memory. A session of rustls has none while there is plaintext to read, and after a
-    /// close or a failure.
+    /// Returns `None` if `read` was not called, because the session has no memory for ciphertext at this moment. A
+    /// session of native-tls never has such memory. A session of rustls has none while there is plaintext to read, and
+    /// after a close or a failure.
     ///
     /// # Errors
     ///
@@ -293,7 +293,7 @@ impl Session {
     }
 
     /// Returns whether the session keeps plaintext that [`encrypt`](Self::encrypt) has taken and not encrypted yet. The
-    /// session must first receive more ciphertext. This is the case while the peer of a TLS 1.2 session of native-tls
+    /// session must first receive more ciphertext. Only a TLS 1.2 session of native-tls keeps plaintext, while its peer
     /// renegotiates. The plaintext is sent after the result has become `false`.
     #[must_use]
     pub fn has_pending_plaintext(&self) -> bool {

@@ -278,8 +278,7 @@ impl Record {
         }
     }
 
-    /// Records that closing begins, unless closing has begun already. If `exact` is false, closing may have begun
-    /// earlier.
+    /// Records that closing begins, if it has not begun before. If `exact` is false, closing may have begun earlier.
     pub fn closes(&mut self, now: u64, exact: bool) {
         let attentive = self.attentive(now);
         if self.closing.is_none() {

@@ -22,14 +22,14 @@ use crate::world::{World, fail};
 
 /// Maximum number of polls in a row during which no stream moves a byte and no time passes.
 const MAX_IDLE_POLLS: u64 = 2000;
-/// Maximum number of polls of a run: this constant, [`MAX_POLLS_EACH`] for each event, and one for each hundred bytes
-/// that the streams move.
+/// Maximum number of polls of a run. The maximum is the sum of this constant, [`MAX_POLLS_EACH`] for each event, and
+/// one for each hundred bytes that the streams move.
 const MAX_POLLS: u64 = 300;
 const MAX_POLLS_EACH: u64 = 5;
-/// Maximum number of bytes that are copied because allocations grow or shrink. It is this constant, [`MAX_COPIED_EACH`]
-/// for each byte that the streams move, and [`MAX_COPIED_BY_CALL`] for each call of a stream. If a part of a small
-/// message has arrived, the read buffer keeps 1 KiB of free space. The buffer shrinks to this size before a wait, and
-/// grows with the next read.
+/// Maximum number of bytes that are copied because allocations grow or shrink. The maximum is the sum of this constant,
+/// [`MAX_COPIED_EACH`] for each byte that the streams move, and [`MAX_COPIED_BY_CALL`] for each call of a stream. If a
+/// part of a small message has arrived, the read buffer keeps 1 KiB of free space. The buffer shrinks to this size
+/// before a wait, and grows with the next read.
 const MAX_COPIED: u64 = 1 << 20;
 const MAX_COPIED_EACH: u64 = 4;
 const MAX_COPIED_BY_CALL: u64 = 1 << 10;

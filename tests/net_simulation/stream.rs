@@ -548,7 +548,7 @@ impl Stream for SimStream {
         }
         let reader = world.ends[self.end].shape == Shape::Halves && world.threads[me()].slot == 0;
         if reader && !self.second && world.out_owner[self.end].is_some() {
-            // The receiving half aborts a write of the sending half, and then locks the state that both share.
+            // The receiving half aborts a write of the sending half, and then locks the state that both halves share.
             drop(self.sim.wait(world, Wait::Out(self.end), None));
         }
     }
