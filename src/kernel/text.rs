@@ -250,7 +250,8 @@ impl Checked<alloc::vec::Vec<u8>> {
         self.memory.shrink_to(capacity);
     }
 
-    /// Copies all bytes to the front of `memory`, and replaces the old memory with it. The validated range is kept.
+    /// Copies all bytes to the front of `memory`, and replaces the old memory with `memory`. The validated range is
+    /// kept.
     pub(crate) fn move_to(&mut self, mut memory: alloc::vec::Vec<u8>) {
         let len = self.memory.len();
         if memory.len() < len {

@@ -16,7 +16,7 @@
 //!
 //! | policy | on `Blocked` | suitable for |
 //! | --- | --- | --- |
-//! | drop | skip the message, and perhaps count it | positions or prices, because the next message replaces this one |
+//! | drop | skip the message, and perhaps count it | positions or prices, because the next message replaces the skipped message |
 //! | disconnect | close with 1013 (try again later) | chats or logs, because no message may be missing |
 //! | wait | send after [`Event::Writable`](crate::Event::Writable) | one producer with one consumer; not for a broadcast, because all peers would wait for the slowest one |
 //!

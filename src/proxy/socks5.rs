@@ -6,9 +6,9 @@
 //!                      └─ user and password ─▶ Login ─▶ request ─▶ Reply ─▶ open
 //! ```
 //!
-//! The client sends the greeting, perhaps user and password, and the request. After each message comes the state that
-//! awaits its answer: `Method`, `Login` or `Reply`. An answer is examined byte by byte, so an error is reported at the
-//! first wrong byte. Each answer is at most 262 bytes long.
+//! The client sends the greeting, perhaps user and password, and the request. Each message is followed by the state
+//! that awaits the answer: `Method`, `Login` or `Reply`. An answer is examined byte by byte, so an error is reported at
+//! the first wrong byte. Each answer is at most 262 bytes long.
 //!
 //! Invariant: no byte after the reply is consumed, because it belongs to the tunnel.
 

@@ -83,8 +83,8 @@ impl ReconnectPolicy {
     /// Sets the limit for the time that a server can ask for with `Retry-After`; 3600 seconds by default. If a server
     /// asks for more, `limit` is used instead.
     ///
-    /// The client obeys the header of responses with status 429 or 503. It adds the random delay to the time of the
-    /// header. Otherwise all clients that received the same header would come back at the same moment.
+    /// The client obeys the header of responses with status 429 or 503. It adds the random delay to the time that the
+    /// header asks for. Otherwise all clients that received the same header would come back at the same moment.
     #[must_use]
     pub const fn max_retry_after(mut self, limit: Duration) -> Self {
         self.max_retry_after = limit;

@@ -72,8 +72,8 @@ fn rfc850_date(value: &[u8], now: Duration) -> Option<u64> {
     let time = rest.time()?;
     rest.skip(b" GMT")?;
     rest.end()?;
-    // RFC 9110 5.6.7: if the year appears to be more than 50 years in the future, it means the latest past year with
-    // the same digits. The mean length of a year is exact enough here.
+    // RFC 9110 5.6.7: a year that appears to be more than 50 years in the future means the latest past year with the
+    // same digits. The mean length of a year is exact enough here.
     let latest = 1970 + now.as_secs() / 31_556_952 + 50;
     let year = latest - (latest - last_digits) % 100;
     Some(days(year, month, day)?.saturating_mul(86_400).saturating_add(time))

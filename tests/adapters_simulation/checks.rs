@@ -155,7 +155,7 @@ impl World {
         let waits =
             accepted.map(|entry| entry.data.len() as u64).sum::<u64>().saturating_sub(sent.data_bytes);
         // The limit is the sum of the high-water mark, the message that exceeded it, a message in a half of
-        // `futures_util`, and the bytes in the stream.
+        // `futures_util`, and the stream's bytes.
         let held = self.streams[end].borrow().behavior.lazy as u64 + (16 << 10);
         let most = record.promise.high_water as u64 + 2 * (journal.longest() as u64 + 14) + held;
         if waits > most {

@@ -66,7 +66,8 @@ pub enum KnownEnd {
 pub struct Record {
     pub shape: Shape,
     pub promise: Promise,
-    /// The pending calls. The first belongs to the receiving task or thread, the others to the sending ones.
+    /// The pending calls. The first call belongs to the receiving task or thread, the other calls to sending tasks or
+    /// threads.
     pub calls: [Option<Call>; 3],
     /// The time since which a call that runs timers has been pending.
     attentive_since: Option<u64>,
@@ -76,8 +77,8 @@ pub struct Record {
     pub life: u64,
     /// Attentive time of this endpoint when bytes of the peer last arrived or were read.
     pub life_mark: u64,
-    /// Time of the first receiving call after a call that delivered something, or of the last sending call before that
-    /// receiving call. The library may count the delivered traffic as received at this time, but not later.
+    /// After a call has delivered something, each call that begins stores its time here, up to and including the next
+    /// receiving call. The library counts the delivered traffic as received at this time at the latest.
     pub heard: u64,
     /// A call has delivered something, and no receiving call has begun since.
     pub hears: bool,
@@ -85,7 +86,7 @@ pub struct Record {
     pub progress: Option<u64>,
     /// Attentive time of the last write that progressed after the stream was full.
     pub progress_mark: u64,
-    /// Attentive time of the last write that the stream took.
+    /// Attentive time of the last write that the stream accepted.
     pub wrote_mark: u64,
     /// Attentive time at which the first Ping after the peer's last byte was written.
     pub pinged: Option<u64>,

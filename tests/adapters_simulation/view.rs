@@ -182,9 +182,9 @@ impl View<'_> {
             // A Ping that waits behind a frame does not start the pong timeout while the frame is being written.
             _ => (life + ping).max(record.progress_mark),
         };
-        // If nobody reads, a Pong of the peer may lie in the stream. So the peer counts as alive if it has taken bytes
-        // during the last Pong timeout. The next Ping is sent one interval later.
-        // After a failed write, the stream takes nothing.
+        // If nobody reads, a Pong of the peer may wait in the stream. So the peer counts as alive if it has taken bytes
+        // during the last Pong timeout. The next Ping is sent one interval later. After a failed write, the stream
+        // takes nothing.
         let may_be_unread = !self.out.broken
             && (record.is_read_ahead_full(self.source.read.bytes)
                 || (record.shape == Shape::Halves && record.reader_rests()));

@@ -26,8 +26,8 @@ impl World {
             if self.ends[end].shape == Shape::Scripted || !self.streams[end].behavior.keeps_time() {
                 continue;
             }
-            // A waiting receiver knows all input that has arrived, unless a sending call has read some of it. The end
-            // of the stream is known in both cases.
+            // A waiting receiver knows all input that has arrived, except input that a sending call has read. It always
+            // knows the end of the stream.
             let source = &self.links[1 - end];
             let now = self.now();
             let receives = self.ends[end].calls.iter().flatten().find(|call| call.kind == CallKind::Receive);

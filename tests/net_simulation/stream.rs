@@ -49,7 +49,7 @@ pub struct Behavior {
     pub early: bool,
     /// Vectored writes are supported.
     pub vectored: bool,
-    /// The stream tells the library that it may keep the bytes of a write that would block.
+    /// The stream tells the library that the stream may keep the bytes of a write that would block.
     pub keeps_refused_bytes: bool,
     /// A write that waits keeps its record, and the next write must begin with the same bytes, as with OpenSSL.
     pub keeps: bool,

@@ -24,8 +24,8 @@ use crate::support::cuts::Xorshift;
 const MAX_TIME: u64 = 600 * SECOND;
 /// Maximum number of calls on streams in a row during which no time passes and no byte is moved.
 const MAX_IDLE_CALLS: u64 = 2000;
-/// Maximum number of calls on streams in a run. The maximum is the sum of this constant, [`MAX_CALLS_EACH`] for each
-/// event and passed deadline, five for each call that finds nothing, and one for each five bytes moved.
+/// Maximum number of calls on streams in a run. To this constant are added [`MAX_CALLS_EACH`] for each event and passed
+/// deadline, five for each call that finds nothing to do, and one for each five bytes moved.
 const MAX_CALLS: u64 = 500;
 const MAX_CALLS_EACH: u64 = 16;
 /// Maximum number of calls that find nothing to do and do not wait, for each event and each passed deadline. These
