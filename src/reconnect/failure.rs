@@ -165,7 +165,7 @@ mod tests {
     use crate::error::ProtocolError;
 
     #[test]
-    fn every_5xx_and_no_other_status_is_retried_except_429_with_retry_after() {
+    fn only_5xx_and_429_with_retry_after_are_retried() {
         for status in 0..=u16::MAX {
             let is_5xx = (500..600).contains(&status);
             for retry_after in [None, Some(Duration::ZERO)] {

@@ -195,7 +195,7 @@ fn a_request_can_be_rejected_or_dropped() {
 }
 
 #[test]
-fn the_parts_of_a_request_lose_nothing() {
+fn into_parts_of_a_request_loses_nothing() {
     let hello = frame(0x81, true, b"hello");
     let (stream, head, after) = receive(&requested(1 << 20, &hello)).into_parts();
     assert_eq!((head.target(), &after), ("/", &hello));
