@@ -45,8 +45,8 @@ impl LockHandover {
         self.announced.store(false, Ordering::Relaxed);
     }
 
-    /// Announces again what the holder of the lock leaves in the store. The holder itself sees this announcement after
-    /// it has released the lock.
+    /// Announces again, because the holder of the lock leaves something in the store. The holder itself sees this
+    /// announcement after it has released the lock.
     pub(super) fn leave(&self) {
         self.announced.store(true, Ordering::Relaxed);
     }

@@ -9,7 +9,7 @@
 //! | `net` | the blocking adapter over `std::net` and any `Read + Write` | `net` |
 //! | `async_driver` | the run loop that the asynchronous adapters share | `tokio`, `futures-io` |
 //! | `tokio` | tokio's streams, its clock, and connecting | `tokio` |
-//! | `futures_io` | streams of futures-io with a clock of the application, or that of async-io | `futures-io`, `async-io` |
+//! | `futures_io` | streams of futures-io, with the clock of the application or of async-io | `futures-io`, `async-io` |
 
 #[cfg(any(feature = "tokio", feature = "futures-io"))]
 pub mod async_driver;

@@ -64,8 +64,8 @@ impl Client<AsyncIo> {
     /// tunnel to the server ([`proxy`](crate::proxy)).
     ///
     /// A `wss://` URL and an `https` proxy need the feature `rustls` or `native-tls`. The methods
-    /// `tls` and `native_tls` of [`Client`](handshake_driver::Client) replace the default TLS configuration. For an
-    /// `https` proxy, `proxy_tls` and `proxy_native_tls` do so.
+    /// `tls` and `native_tls` of [`Client`](handshake_driver::Client) replace the default TLS configuration. The
+    /// methods `proxy_tls` and `proxy_native_tls` set the TLS configuration for an `https` proxy.
     ///
     /// # Errors
     ///
@@ -93,7 +93,7 @@ impl Client<AsyncIo> {
     ///
     /// If the future is dropped, the connection is closed.
     pub async fn connect(&self, url: &str) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
-        // On the heap, so that the task of the connection does not reserve memory for connecting.
+        // The future is on the heap, so that the task of the connection does not reserve memory for connecting.
         Box::pin(async move {
             let start = self.runtime().now();
             let mut hops = self.hops(url);
@@ -156,7 +156,7 @@ impl Client<AsyncIo> {
     }
 
     /// Connects to the Unix socket at `path`, and opens a WebSocket. The request and the name for TLS come from `url`.
-    /// Its host is not resolved, and proxies are not used.
+    /// The host of `url` is not resolved, and proxies are not used.
     ///
     /// # Errors
     ///
@@ -176,7 +176,7 @@ impl Client<AsyncIo> {
         url: &str,
     ) -> Result<WebSocket<ClientStream<Async<UnixStream>>>, ConnectError<ClientStream<Async<UnixStream>>>>
     {
-        // On the heap, as in `connect`.
+        // The future is on the heap, as in `connect`.
         Box::pin(async move {
             let mut runtime = self.runtime().clone();
             let mut route = self.direct_route(runtime.now(), url)?;

@@ -1,7 +1,7 @@
 //! The attempts of a client that reconnects: the state that the blocking and the asynchronous adapter share.
 //!
-//! [`Attempts`] reports results to the state machine [`ReconnectState`]. It remembers when the next attempt is due, and
-//! why the last one failed. It draws the random bits of the delays, and reads the wall clock for dates in
+//! [`Attempts`] reports results to the state machine [`ReconnectState`]. `Attempts` remembers when the next attempt is
+//! due, and why the last attempt failed. It draws the random bits of the delays, and reads the wall clock for dates in
 //! `Retry-After`. The adapters ask the application for the [`ReconnectTarget`] of each attempt, wait, and connect.
 //!
 //! Invariant: at most one connection counts as open. When the application requests the next connection, the previous
@@ -52,9 +52,10 @@ use crate::{Instant, Outcome};
 pub struct ReconnectTarget {
     url: String,
     headers: AddedHeaders,
-    /// The error of the application, if it has no target now.
+    /// The error of the application, if the application has no target now.
     missing: Option<Arc<dyn Error + Send + Sync>>,
-    /// The `http::Request` that the target was made of. An error is reported as the failure of the attempt.
+    /// The settings of the `http::Request` from which the target was created. An error in the request is reported as
+    /// the failure of the attempt.
     #[cfg(feature = "http")]
     request: Option<Result<RequestSettings, HttpRequestError>>,
 }
@@ -202,7 +203,8 @@ const fn tls_failure(error: &TlsError) -> Failure {
         | TlsError::OtherHost(_)
         | TlsError::UnknownIssuer(_)
         | TlsError::InvalidCertificate(_) => Failure::Certificate,
-        // One of the two endpoints broke off the TLS handshake: an alert, no TLS, or no common parameters.
+        // One of the two endpoints broke off the TLS handshake. Possible causes are an alert, a peer without TLS, and
+        // endpoints without common parameters.
         _ => Failure::Tls,
     }
 }
@@ -226,7 +228,7 @@ fn proxy_failure(error: &ProxyError) -> Failure {
         | ProxyError::NeedsAddress
         | ProxyError::AuthorizationHeader
         | ProxyError::ClientCertificate => Failure::Request,
-        // A proxy may end the connection because it refuses the login. But it also does so when it is restarted.
+        // A proxy may end the connection because it refuses the login, but also because it is restarted.
         ProxyError::NoAnswer | ProxyError::Truncated | ProxyError::LoginClosed => Failure::Network,
         ProxyError::Socks(
             SocksFailure::General
@@ -236,7 +238,8 @@ fn proxy_failure(error: &ProxyError) -> Failure {
             | SocksFailure::TtlExpired,
         ) => Failure::Network,
         ProxyError::Refused(refusal) => Failure::proxy(refusal.status(), refusal.headers(), unix_time()),
-        // The rules of the proxy forbid the connection, it does not accept the credentials, or it is no proxy.
+        // The rules of the proxy forbid the connection, the proxy does not accept the credentials, or the peer is no
+        // proxy.
         _ => Failure::Handshake,
     }
 }

@@ -342,7 +342,7 @@ impl<R> Client<R> {
         self
     }
 
-    /// Sets how many redirects `connect` follows; 0 by default. Browsers follow none for a WebSocket.
+    /// Sets how many redirects `connect` follows; 0 by default. Browsers follow no redirects for a WebSocket.
     ///
     /// With 0, a redirect is an error like every response other than 101: [`Http`](super::ConnectError::Http).
     /// Otherwise a redirect that is not followed is a [`Redirect`](super::ConnectError::Redirect) with the reason.

@@ -31,8 +31,8 @@ pub enum ConnectError<S> {
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     #[cfg_attr(docsrs, doc(cfg(any(feature = "rustls", feature = "native-tls"))))]
     Tls(TlsError),
-    /// TLS to the proxy could not be opened, or has failed before TLS to the server was open. A later failure is
-    /// [`Tls`](Self::Tls) if the server has TLS too.
+    /// TLS to the proxy could not be opened, or has failed before TLS to the server was open. If the server has TLS
+    /// too, a later failure is [`Tls`](Self::Tls).
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     #[cfg_attr(docsrs, doc(cfg(any(feature = "rustls", feature = "native-tls"))))]
     ProxyTls(TlsError),
@@ -52,8 +52,8 @@ pub enum ConnectError<S> {
     /// No connection could be made. The error names the addresses that were tried.
     ///
     /// If several addresses were tried, the error has the kind of the last error with which a host refused or reset the
-    /// connection. The other addresses may only be unreachable from this machine. The source of this error is the error
-    /// of the system, with its [`raw_os_error`](io::Error::raw_os_error).
+    /// connection. Other errors may only show that this machine cannot reach an address. The source of this error is
+    /// the error of the system, with its [`raw_os_error`](io::Error::raw_os_error).
     Connect(io::Error),
     /// The WebSocket was not open in time. The error names the stage that was running, for example the name resolution.
     Deadline(DeadlineExceeded),
@@ -73,7 +73,7 @@ pub enum ConnectError<S> {
     Redirected {
         /// The number of redirects that were followed; at least 1.
         redirects: u32,
-        /// The server of the last request: host and port, without the port if it is the default.
+        /// The server of the last request: the host, followed by the port if the port is not the default.
         server: String,
         /// The error of the last request. It is never another `Redirected`.
         error: Box<Self>,
@@ -246,7 +246,7 @@ impl<S> ConnectError<S> {
         }
     }
 
-    /// Returns the response that the server sent instead of a 101, or `None` if it sent none.
+    /// Returns the response that the server sent instead of a 101, or `None` if it sent no such response.
     #[must_use]
     pub fn response(&self) -> Option<&ReceivedResponse<S>> {
         match self {

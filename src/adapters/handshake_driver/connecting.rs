@@ -24,7 +24,7 @@ use crate::{Connection, Inbox, Instant, Outbox, SharedConfig};
 
 impl<R> Client<R> {
     /// Starts the handshake for one connection, with `request`. `arrived` has the bytes of the server that were read
-    /// before.
+    /// before the handshake.
     pub(in crate::adapters) fn connecting<'r>(
         &self,
         progress: Progress,

@@ -49,8 +49,8 @@ impl<R: Clone> Hops<'_, R> {
         &self.url
     }
 
-    /// Handles the failure of the last request. Returns `Ok` if it was a redirect and the next request must be sent, or
-    /// the error for the application.
+    /// Handles the failure of the last request. Returns `Ok` if the failure was a redirect and the next request must be
+    /// sent. Otherwise returns the error for the application.
     pub(in crate::adapters) fn follow<S>(&mut self, error: ConnectError<S>) -> Result<(), ConnectError<S>> {
         self.follow_redirect(error).map_err(|error| self.with_last_server(error))
     }
@@ -78,7 +78,8 @@ impl<R: Clone> Hops<'_, R> {
         }
     }
 
-    /// Returns the error of the last request. If a redirect has led to its server, host and port are added.
+    /// Returns the error of the last request. If a redirect has led to the server of this request, the host and port of
+    /// the server are added.
     fn with_last_server<S>(&self, error: ConnectError<S>) -> ConnectError<S> {
         let redirects = self.redirects.followed();
         match WsUrl::parse(&self.url) {

@@ -127,7 +127,7 @@ pub(super) trait HandshakeDriver {
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) connection: Connection,
-    /// The bytes that arrived after the head of the peer.
+    /// The bytes that arrived after the head of the peer's request or response.
     pub(super) inbox: Inbox,
     pub(super) handshake: HandshakeInfo,
 }

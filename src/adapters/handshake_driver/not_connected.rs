@@ -21,8 +21,8 @@ pub(in crate::adapters) struct FailedAddresses {
 impl FailedAddresses {
     /// Records that connecting to `address` has failed with `error`.
     ///
-    /// The error of [`Self::into_error`] has the kind of the last error that came from a host, because the other
-    /// addresses may only be unreachable from this machine. If no error came from a host, it has the kind of the last
+    /// The error of [`Self::into_error`] has the kind of the last error that came from a host. Other errors may only
+    /// show that this machine cannot reach an address. If no error came from a host, the kind is that of the last
     /// error.
     pub(in crate::adapters) fn failed(&mut self, address: SocketAddr, error: io::Error) {
         let comma = if self.attempts.is_empty() { "" } else { ", " };
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kind_is_that_of_an_address_that_answered() {
+    fn the_error_has_the_kind_of_an_address_that_answered() {
         use io::ErrorKind::{ConnectionRefused, ConnectionReset, NetworkUnreachable, TimedOut};
         for (errors, kind) in [
             (&[ConnectionRefused, NetworkUnreachable][..], ConnectionRefused),

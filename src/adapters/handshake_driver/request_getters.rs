@@ -86,8 +86,8 @@ macro_rules! http_call_getters {
         /// byte restarts this timeout.
         ///
         /// With a shorter timeout, the response can fail for slow readers. A socket with a full send buffer accepts no
-        /// byte until about a third of the buffer is free again. With a buffer of 4 MiB, about 1.4 MiB must be free. A
-        /// peer that reads less than 48 KiB/s then seems to read nothing for more than 30 s.
+        /// byte until about a third of the buffer is free again. With a buffer of 4 MiB, about 1.4 MiB must be free.
+        /// If the peer reads less than 48 KiB/s, such a socket accepts no byte for more than 30 s.
         #[must_use]
         pub fn write_timeout(mut self, timeout: core::time::Duration) -> Self {
             self.request.write_timeout = timeout;

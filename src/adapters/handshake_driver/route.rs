@@ -134,8 +134,8 @@ impl<R> Client<R> {
             arrived: Vec::new(),
         };
         if proxy.is_some() {
-            // RFC 9110 11.7.2: the header is for the proxy. With the request it would go through the tunnel to the
-            // server.
+            // RFC 9110 11.7.2: this header is for the proxy. In the request of the handshake, the header would go
+            // through the tunnel to the server.
             if headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("proxy-authorization")) {
                 return Err(ProxyError::AuthorizationHeader.into());
             }
@@ -302,7 +302,8 @@ impl<'c> Route<'c> {
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     fn not_secured<S>(&self, why: NotSecured, is_proxy: bool) -> ConnectError<S> {
         match why {
-            // The stream below TLS is the connection to the proxy. If that is a TLS stream, its error is a TLS error.
+            // The stream below TLS is the connection to the proxy. If this connection is a TLS stream, its error is a
+            // TLS error.
             NotSecured::Io(error) if self.proxy.is_some() => self.proxy_failed(error),
             why => match why.into_error(&self.progress) {
                 ConnectError::Tls(error) if is_proxy => ConnectError::ProxyTls(error),

@@ -145,7 +145,7 @@ impl<R> Server<R> {
 }
 
 impl Settings {
-    /// Returns the origins whose pages may connect, or `None` for all of them.
+    /// Returns the origins whose pages may connect, or `None` if all origins are allowed.
     pub(super) fn allowed_origins(&self) -> Option<Vec<&str>> {
         self.origins.as_ref().map(|list| list.iter().map(String::as_str).collect())
     }

@@ -12,7 +12,7 @@ use crate::dial::Stage;
 use crate::handshake::{HeadLimits, Incoming, ServerHandshake};
 use crate::proxy::ProxyUrl;
 
-/// The proxy and the server. A test limits or delays what it takes from `answers`.
+/// The proxy and the server. `answers` has the bytes that the test delivers to the client, at once or later.
 #[derive(Default)]
 pub(in crate::adapters) struct TestPeer {
     received: Vec<u8>,
@@ -29,7 +29,7 @@ impl TestPeer {
         client.proxy(proxy).open_timeout(Some(Self::LIMIT))
     }
 
-    /// Receives bytes of the client. Answers the request for a tunnel, and then that for a WebSocket.
+    /// Receives bytes of the client. Answers the request for a tunnel, and then the request for a WebSocket.
     pub(in crate::adapters) fn receive(&mut self, bytes: &[u8]) {
         self.received.extend_from_slice(bytes);
         if !self.received.ends_with(b"\r\n\r\n") {
@@ -61,8 +61,9 @@ impl TestPeer {
         }
     }
 
-    /// Checks the results of `open`, which opens a WebSocket while the clock jumps over the deadline at one call of the
-    /// stream. The argument of `open` is the index of this call. The second result of `open` is the number of calls.
+    /// Checks the results of `open`, which opens a WebSocket while the clock jumps over the deadline during one call on
+    /// the stream. The argument of `open` is the index of this call. The second result of `open` is the number of
+    /// calls.
     #[track_caller]
     pub(in crate::adapters) fn check_jumps(mut open: impl FnMut(usize) -> (Option<Stage>, usize)) {
         let (stage, calls) = open(usize::MAX);

@@ -63,7 +63,7 @@ impl<R> Client<R> {
         self.tls.clone().map_or_else(Connector::by_default, Ok)
     }
 
-    /// Starts the TLS handshake with the host of `url`.
+    /// Starts the TLS handshake with the server of `url`.
     pub(in crate::adapters) fn securing(
         &self,
         progress: &Progress,
@@ -81,7 +81,8 @@ impl<R> Server<R> {
 }
 
 impl TlsHandshake {
-    /// Starts the TLS handshake of a client with `host`. `arrived` has the bytes of the server that were read before.
+    /// Starts the TLS handshake of a client with `host`. `arrived` has the bytes of the server that were read before
+    /// the handshake.
     pub(super) fn client(
         connector: &Connector,
         host: &str,
@@ -143,7 +144,7 @@ impl TlsHandshake {
             return;
         }
         if let Some(name) = self.other_protocol() {
-            // The peer may wait for our last message. `close_notify` tells it that the session ends on purpose.
+            // The peer may wait for our last message. `close_notify` tells the peer that the session ends on purpose.
             self.session.close();
             self.failed = Some(TlsError::AlpnProtocol(name));
         }

@@ -52,7 +52,7 @@ pub(in crate::adapters) struct Tunneling {
     arrived: Vec<u8>,
     /// Whether all bytes that were written were flushed.
     flushed: bool,
-    /// The time at which the body of a refusal is no longer awaited.
+    /// The time until which the client waits for the body of a refusal.
     body_deadline: Option<Instant>,
     result: Option<Result<(), NotTunneled>>,
 }

@@ -74,8 +74,8 @@ impl Client {
     /// tunnel to the server ([`proxy`](crate::proxy)).
     ///
     /// A `wss://` URL and an `https` proxy need the feature `rustls` or `native-tls`. The methods
-    /// `tls` and `native_tls` of [`Client`](handshake_driver::Client) replace the default TLS configuration. For an
-    /// `https` proxy, `proxy_tls` and `proxy_native_tls` do so.
+    /// `tls` and `native_tls` of [`Client`](handshake_driver::Client) replace the default TLS configuration. The
+    /// methods `proxy_tls` and `proxy_native_tls` set the TLS configuration for an `https` proxy.
     ///
     /// Blocks until the handshakes are done.
     ///
@@ -169,7 +169,7 @@ impl Client {
     }
 
     /// Connects to the Unix socket at `path`, and opens a WebSocket. The request and the name for TLS come from `url`.
-    /// Its host is not resolved, and proxies are not used.
+    /// The host of `url` is not resolved, and proxies are not used.
     ///
     /// Blocks until the handshakes are done.
     ///
