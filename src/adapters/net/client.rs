@@ -43,8 +43,8 @@ use crate::handshake::WsUrl;
 ///
 /// [`Client::connect`] starts helper threads, because name resolution and connecting block. One thread resolves the
 /// name, and other threads make the attempts to connect, at most 8 at a time. For a host that is an IP address, no
-/// thread is started. Threads of attempts that have lost end by themselves, within the timeout. They close their
-/// connections.
+/// thread is started. When one attempt has succeeded, the threads of the other attempts end by themselves, within the
+/// timeout, and close their connections.
 ///
 /// ```no_run
 /// use hybi::adapters::net::Client;
@@ -344,7 +344,7 @@ mod tests {
     impl Read for Silent {
         fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
             if !self.arrives.is_empty() {
-                // One byte at a time.
+                // Each read returns one byte.
                 return self.arrives.read(to.get_mut(..1).unwrap());
             }
             self.now = self.now + self.timeout.expect("the client waits without a timeout");

@@ -4,7 +4,7 @@
 //! type of the stream must not depend on the URL, the proxy, or the features of this crate. [`ClientStream`] hides
 //! which layers there are. Without a feature for TLS, a `ClientStream` is always the socket.
 //!
-//! Invariant: TLS over TLS occurs only through an `https` proxy. The inner session is the one with the server.
+//! Invariant: TLS over TLS occurs only through an `https` proxy. The inner session is the session with the server.
 
 use core::fmt;
 use core::time::Duration;
@@ -81,7 +81,7 @@ impl<S> ClientStream<S> {
     /// Calls `look` with the connection of rustls to the server, for example to read the version of TLS. Returns `None`
     /// for a `ws://` URL, and if the stream uses native-tls.
     ///
-    /// Another handle to the stream blocks until `look` returns.
+    /// Reads and writes on another handle to the stream block until `look` returns.
     #[cfg(feature = "rustls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     pub fn with_rustls<T>(&self, look: impl FnOnce(&rustls::Connection) -> T) -> Option<T> {

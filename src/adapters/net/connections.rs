@@ -169,9 +169,8 @@ impl Connections<'_> {
 
     /// Forgets all failures, so that the next attempt is made at once, and the delay after it is short again.
     ///
-    /// Call this when the cause of the failures has gone, for example when the device has a network again. This also
-    /// ends a wait that the server has asked for with `Retry-After`. If the client had stopped, it connects
-    /// again.
+    /// Call this when the cause of the failures has gone, for example when the device has a network again. The call
+    /// also ends a wait that the server has asked for with `Retry-After`. If the client had stopped, it connects again.
     pub fn reset(&mut self) {
         let now = self.now();
         self.attempts.reset(now);

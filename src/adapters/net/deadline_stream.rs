@@ -51,8 +51,8 @@ pub(super) struct DeadlineStream<S> {
     ahead: ReadAhead,
     /// The time when the newest bytes in `ahead` were read.
     ahead_at: Instant,
-    /// The time of the last read with input, while a part of this input is not decoded because a receiving call
-    /// returned an event first. `None` if all input is decoded, or if the undecoded rest was reported to the timers.
+    /// The time of the last read with input, if a receiving call returned an event before all of this input was
+    /// decoded. `None` if all input is decoded, or if the undecoded rest was reported to the timers.
     undecoded_since: Option<Instant>,
     /// See [`Stream::keeps_refused_bytes`].
     keeps_refused_bytes: bool,
@@ -320,7 +320,7 @@ impl<S> DeadlineStream<S> {
                 CallResult::Done(n) => return Ok(Some(n)),
                 // The peer may wait for the bytes that this read has produced. The caller flushes them.
                 CallResult::Interrupted if must_flush => return Ok(None),
-                // A TLS stream has read a part of a record, for example.
+                // For example, a TLS stream has read only a part of a record.
                 CallResult::Interrupted if deadline.is_none_or(|deadline| self.now < deadline) => {}
                 // The rest of the record may have arrived before the deadline. The number of reads is limited, because
                 // a peer could send records without plaintext forever.

@@ -7,8 +7,9 @@
 //!
 //! Invariants:
 //! - One call has at most [`MAX_THREADS`] attempts at a time.
-//! - A thread cannot be cancelled. The thread of an attempt that has lost ends at the deadline at the latest, and
-//!   closes its connection. Without a deadline, the system limits its time.
+//! - A thread cannot be cancelled. When one attempt has succeeded, the threads of the other attempts end at the
+//!   deadline at the latest, and close their connections. Without a deadline, the system limits the time of each
+//!   attempt.
 //! - If the system starts no thread, the work is done in the calling thread.
 
 use core::net::{IpAddr, SocketAddr};

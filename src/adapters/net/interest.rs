@@ -48,8 +48,8 @@ pub struct Interest {
     pub readable: bool,
     /// Wait until the stream is writable.
     pub writable: bool,
-    /// Wait for this time at most, because then a timer of the connection is due, or the call must be repeated for
-    /// another reason. `None` if there is no such time.
+    /// Wait for this time at most. At its end a timer of the connection is due, or the call must be repeated for
+    /// another reason. `None` sets no limit.
     pub within: Option<Duration>,
 }
 

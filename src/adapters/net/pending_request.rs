@@ -1,7 +1,8 @@
 //! A request to open a WebSocket. The request waits for the application's decision.
 //!
 //! [`PendingRequest`] owns the stream and the head of the request. The application examines the head, and accepts or
-//! rejects the request at any later time. This file then runs the second phase of the handshake.
+//! rejects the request at any later time. To accept a request, this file runs the second phase of the handshake, which
+//! sends the 101 response.
 //!
 //! `server.rs` runs the first phase, which receives the request. `handshake_driver/` checks the request.
 //!
@@ -147,7 +148,8 @@ impl<S> PendingRequest<S> {
         self.run(&acceptance, false)
     }
 
-    /// Runs the second phase of the handshake. `waited` says whether time has passed since the request arrived.
+    /// Sends the 101 response: the second phase of the handshake. `waited` says whether time has passed since the
+    /// request arrived.
     fn run(self, acceptance: &Acceptance, waited: bool) -> Result<WebSocket<S>, AcceptError<S>> {
         let Self { mut link, pending } = self;
         let mut accepting = pending.accepting(link.read_clock(), acceptance, waited);

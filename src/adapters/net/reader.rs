@@ -48,9 +48,9 @@ use crate::{
 /// The reader answers Pings and Closes, and runs the timers. So a thread must always call
 /// [`next_event`](Self::next_event) or [`recv`](Self::recv), until the connection has ended.
 ///
-/// If the thread is busy and nobody reads, the Pong of a live peer waits in the socket. So the peer then counts as
-/// alive, as long as the stream takes what the [`Writer`](super::Writer)s write. This also holds after the reader was
-/// dropped: the peer then counts as dead only if it stops reading. To end the connection instead, call
+/// If the thread is busy and nobody reads, the Pong of a live peer waits in the socket. So the peer counts as alive as
+/// long as the stream takes the bytes that the [`Writer`](super::Writer)s write. The same is true after the reader was
+/// dropped: the peer counts as dead only if the peer stops reading. To end the connection instead, call
 /// [`Writer::close`](super::Writer::close).
 ///
 /// # Blocking and timeouts
@@ -265,8 +265,9 @@ impl Reader {
         let Some(mut out) = self.shared.try_lock() else {
             // The thread that holds the lock runs the timers. Without the lock the next deadline is unknown, so this
             // thread tries again soon. After the peer's Close there is always a reason to try again: the other thread
-            // may write our Close, which starts `Config::end_timeout`. Bytes to send that the last read has produced
-            // are a further reason: the other thread may have flushed the stream before this read.
+            // may write our Close, which starts `Config::end_timeout`. Output that the last read has produced, for
+            // example an answer of TLS, is a further reason: the other thread may have flushed the stream before this
+            // read.
             let retries = max_block_time.is_some()
                 || self.receiver.peer_close().is_some()
                 || self.link.check_output_of_reads();
@@ -361,7 +362,7 @@ impl Reader {
 
     /// Runs the timers that are due, after a read has found nothing. Writes the Ping or the Close that they cause, as
     /// far as the stream takes it, because the caller may return. If another thread has the lock, that thread runs the
-    /// timers, and learns here that nothing has arrived.
+    /// timers, and this call tells it that nothing has arrived.
     fn handle_silence(&self) {
         if let Some(mut out) = self.shared.try_lock() {
             let now = out.read_clock();

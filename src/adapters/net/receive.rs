@@ -54,7 +54,7 @@ pub(super) trait Receive {
     /// Returns the inbox that contains the events, and the state of the end.
     fn received(&mut self) -> (&mut Inbox, &mut Ending);
 
-    /// Returns the position of decoding, after the last event.
+    /// Returns where decoding stands after the last event: between two messages, in a message, or in a frame.
     fn position(&self) -> EofPosition;
 
     /// Returns whether a write has failed, for a loop whose receiving calls return the error of a failed write. The
@@ -63,8 +63,8 @@ pub(super) trait Receive {
         false
     }
 
-    /// Writes as much of the answer to the peer's Close as the stream takes without blocking, unless the loop has
-    /// already done this.
+    /// Writes as much of the answer to the peer's Close as the stream takes without blocking. The default does nothing.
+    /// It is for a loop that has already written the answer.
     fn write_answer(&mut self) {}
 
     /// Receives until `input` has data or has ended. Reads for `timeout` at most.

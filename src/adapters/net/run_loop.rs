@@ -132,8 +132,8 @@ impl<S> RunLoop<S> {
             return Ok(());
         }
         if !self.link.has_read_ahead() {
-            // All input is decoded. So a Pong that a timer waits for can only be in the stream, and the read returns
-            // it.
+            // All input is decoded. So a Pong that a timer waits for can only be in the stream, and the read below
+            // returns this Pong.
             self.connection.handle_all_decoded();
         }
         let due = self.connection.poll_timeout();

@@ -1,9 +1,9 @@
 //! The server's side of the opening handshake over blocking streams.
 //!
 //! [`Server`] has the settings, and is shared by all adapters (`handshake_driver/server.rs`). This file runs the first
-//! phase of the handshake on a [`DeadlineStream`]. The result is a [`PendingRequest`], which runs the second phase
-//! (`pending_request.rs`), or an [`HttpCall`], which the application answers (`http_call.rs`). The application listens
-//! for connections.
+//! phase of the handshake on a [`DeadlineStream`], and so receives the request. The result is a [`PendingRequest`],
+//! which sends the response in the second phase (`pending_request.rs`), or an [`HttpCall`], which the application
+//! answers (`http_call.rs`). The application listens for connections.
 //!
 //! Invariant: if the server rejects a request, it closes the stream. A plain HTTP request is returned with its stream.
 
@@ -199,7 +199,8 @@ impl Server {
 
     /// Runs the TLS handshake on a connected socket, and receives a request like [`receive`](Self::receive).
     ///
-    /// [`handshake_timeout`](handshake_driver::Server::handshake_timeout) limits both together.
+    /// [`handshake_timeout`](handshake_driver::Server::handshake_timeout) limits the TLS handshake and the receiving of
+    /// the request together.
     ///
     /// # Errors
     ///
@@ -271,7 +272,8 @@ impl Server {
 
     /// Runs the TLS handshake with native-tls, and receives a request like [`receive`](Self::receive).
     ///
-    /// [`handshake_timeout`](handshake_driver::Server::handshake_timeout) limits both together.
+    /// [`handshake_timeout`](handshake_driver::Server::handshake_timeout) limits the TLS handshake and the receiving of
+    /// the request together.
     ///
     /// # Errors
     ///
@@ -336,7 +338,7 @@ impl Server {
         self.run(link.with_layer(|socket| TlsStream::new(socket, session)), start)
     }
 
-    /// Runs the first phase of the handshake on a stream. The time limit began at `start`.
+    /// Receives a request: the first phase of the handshake. The time limit began at `start`.
     fn run<S>(
         &self,
         mut link: DeadlineStream<S>,

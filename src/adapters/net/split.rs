@@ -31,7 +31,8 @@ use crate::adapters::lock::{lock, try_lock};
 use crate::adapters::sync::{Mutex, MutexGuard};
 use crate::{EofPosition, Instant, Outbox, Sender, TransportAction};
 
-/// Maximum number of times that a call writes what other threads have stored since its last write.
+/// Maximum number of rounds in which a call writes the replies and messages that other threads have stored since the
+/// last round.
 ///
 /// The pauses between the rounds double, so they soon exceed the time between two calls of another thread. This number
 /// is reached only if the `write` of the stream itself stores messages.

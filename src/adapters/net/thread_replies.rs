@@ -40,7 +40,8 @@ pub(super) struct ThreadReplies {
     reads: Mutex<Reads>,
     /// True after a read, until [`Self::take_undecoded_since`] is called.
     has_undecoded: AtomicBool,
-    /// True if the receiving half has decoded all input, a read has then found nothing, and the timers do not know it.
+    /// True if the receiving half has decoded all input and a later read has found nothing, until this is reported to
+    /// the timers.
     found_nothing: AtomicBool,
     /// Messages of calls that did not wait for the lock.
     messages: WaitingMessages,
@@ -62,9 +63,9 @@ pub(super) struct ThreadReplies {
 struct Reads {
     /// The time when input was last read from the stream.
     input_at: Instant,
-    /// When the last read has ended, with or without input.
+    /// The time when the last read ended, with or without input.
     ended_at: Instant,
-    /// When the read that is running has begun. `None` while no read is running.
+    /// The time when the running read began. `None` while no read is running.
     began_at: Option<Instant>,
 }
 
@@ -138,7 +139,7 @@ impl ThreadReplies {
         (reads.ended_at, reads.began_at) = (at, None);
     }
 
-    /// Records for the thread that holds the lock that all input is decoded, and that a read has then found nothing.
+    /// Tells the thread that holds the lock: all input is decoded, and a later read has found nothing.
     pub(super) fn all_decoded(&self) {
         self.found_nothing.store(true, Ordering::Release);
     }
@@ -258,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_5_3_a_read_that_finds_nothing_shows_a_thread_that_writes_that_no_pong_has_come() {
+    fn s5_5_3_a_writing_thread_learns_from_an_empty_read_that_no_pong_has_come() {
         // A Ping is sent after 30 seconds without input, and its Pong must arrive in another 30 seconds.
         let connection = Connection::server(Instant::ZERO, Config::new(), Outbox::new());
         let (_, mut sender) = connection.into_halves();
@@ -272,7 +273,7 @@ mod tests {
         assert_eq!(sender.poll_timeout(), Some(at(60)));
         sender.handle_timeout(at(60));
         assert_eq!(sender.buffered_amount(), 6, "the next Ping");
-        // The reader reads again, and there is nothing.
+        // The reader reads again, and finds no input.
         replies.all_decoded();
         replies.apply(&mut sender, at(61), u64::MAX);
         sender.handle_timeout(at(61));

@@ -79,8 +79,8 @@ fn timeout_to_set(is_set: Option<Duration>, left: Option<Duration>) -> Option<Op
     let Some(left) = left else { return is_set.map(|_| None) };
     let left = left.clamp(SHORTEST, LONGEST);
     match is_set {
-        // A timeout of less than half would end too many calls early. For example, after one timer that was due in 5
-        // ms, writes to a full stream would return every 5 ms instead of every 20 ms.
+        // A timeout of less than half of the time left would end too many calls early. For example, after one timer
+        // that was due in 5 ms, writes to a full stream would return every 5 ms instead of every 20 ms.
         Some(is_set) if is_set <= left && is_set >= left / 2 => None,
         _ if left > LONG => Some(Some(left - left / 16)),
         _ => Some(Some(left)),

@@ -65,7 +65,7 @@ const ALERT_TIMEOUT: Duration = Duration::from_millis(10);
 /// `Server::accept_tls` and `Server::accept_native_tls` create it. The TLS handshake is complete.
 ///
 /// [`try_clone`](Stream::try_clone) is supported, so [`WebSocket::split`](super::WebSocket::split) works: one thread
-/// reads while another thread writes, and neither waits for the other one's socket call.
+/// reads while another thread writes, and neither waits for a socket call of the other thread.
 ///
 /// A call returns even if the socket has delivered or taken only a part of the data, so that the caller can check its
 /// deadline. A read then returns [`ErrorKind::Interrupted`] if there is no plaintext yet. A flush returns this error if
@@ -78,8 +78,8 @@ const ALERT_TIMEOUT: Duration = Duration::from_millis(10);
 ///
 /// # The end of the stream
 ///
-/// A read returns 0 after the peer has sent `close_notify`. If the stream ends without it, the read fails with
-/// [`ErrorKind::UnexpectedEof`] and [`TlsError::Truncated`](crate::tls::TlsError::Truncated).
+/// A read returns 0 after the peer has sent `close_notify`. If the stream ends without `close_notify`, the read fails
+/// with [`ErrorKind::UnexpectedEof`] and [`TlsError::Truncated`](crate::tls::TlsError::Truncated).
 /// [`close_write`](Stream::close_write) sends `close_notify`, and half-closes the stream below.
 pub struct TlsStream<S> {
     socket: S,
@@ -127,7 +127,7 @@ impl<S> TlsStream<S> {
     /// Calls `look` with the connection of rustls, for example to read the version of TLS. Returns `None` if the stream
     /// uses native-tls.
     ///
-    /// Another handle to the stream blocks until `look` returns.
+    /// Reads and writes on another handle to the stream block until `look` returns.
     #[cfg(feature = "rustls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     pub fn with_rustls<T>(&self, look: impl FnOnce(&rustls::Connection) -> T) -> Option<T> {

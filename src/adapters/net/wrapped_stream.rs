@@ -116,8 +116,8 @@ impl<S: Read + Write> WrappedStream<S> {
     /// After `close` has returned `Ok`, the adapter closes the sending direction of the socket below. If `close`
     /// returns [`ErrorKind::WouldBlock`] or [`ErrorKind::TimedOut`], it is called again later.
     ///
-    /// Without this function a layer is never half-closed: the connection ends without half-close. The stream then
-    /// stays open, unless the connection is aborted. The application can take the stream with
+    /// Without this function a layer is never half-closed. At a regular end of the connection the stream stays open.
+    /// If the connection is aborted, the socket is shut down. The application can take the stream with
     /// [`WebSocket::into_parts`](super::WebSocket::into_parts) and shut it down.
     #[must_use]
     pub fn close_write(mut self, close: fn(&mut S) -> io::Result<()>) -> Self {

@@ -54,14 +54,14 @@ const AT_ONCE: usize = 16 << 10;
 pub(super) struct Output<'w, S, H> {
     link: &'w mut DeadlineStream<S>,
     half: &'w mut H,
-    /// The state that the halves of a split WebSocket share without the lock. `None` if the WebSocket is not split.
-    /// Then this thread also reads, so the calls of this type read ahead.
+    /// The state that the halves of a split WebSocket share without the lock. `None` if the WebSocket is not split. In
+    /// this case the thread also reads, so the calls of this type read ahead.
     pending: Option<&'w ThreadReplies>,
     /// This call moves messages of other threads into the queue only if they were stored before this mark; see
     /// [`WaitingMessages::mark`](crate::adapters::waiting_messages::WaitingMessages::mark).
     mark: u64,
-    /// True if this call receives. Then input that was read ahead is decoded before a timer runs, so it is not reported
-    /// to the timers before it is decoded.
+    /// True if this call receives. Before such a call runs a timer, it decodes the input that was read ahead. So this
+    /// input is not reported to the timers as undecoded.
     decodes_next: bool,
 }
 

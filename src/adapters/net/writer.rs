@@ -60,8 +60,8 @@ impl Writer {
 
     /// Sends a text message. Blocks until the stream has taken the message.
     ///
-    /// This also holds for the other methods that send. They do not return [`SendError::Blocked`]: they block while the
-    /// write queue is full.
+    /// The other methods that send block in the same way, except [`try_send`](Self::try_send). Instead of returning
+    /// [`SendError::Blocked`], they block while the write queue is full.
     ///
     /// # Errors
     ///
@@ -69,7 +69,7 @@ impl Writer {
     ///   peer closed or the connection ended.
     /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
-    ///   the queue, and the reader then writes it.
+    ///   the queue, from which the reader writes it later.
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send_text(&mut self, text: &str) -> Result<(), Error> {
         self.with(|out| out.queue(|sender| sender.send_text(text)))
@@ -83,7 +83,7 @@ impl Writer {
     ///   peer closed or the connection ended.
     /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
-    ///   the queue, and the reader then writes it.
+    ///   the queue, from which the reader writes it later.
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send_binary(&mut self, data: &[u8]) -> Result<(), Error> {
         self.with(|out| out.queue(|sender| sender.send_binary(data)))
@@ -102,7 +102,7 @@ impl Writer {
     /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
     ///   peer closed or the connection ended.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
-    ///   the queue, and the reader then writes it.
+    ///   the queue, from which the reader writes it later.
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send_fragment(&mut self, kind: MessageKind, data: &[u8], fin: bool) -> Result<(), Error> {
         self.with(|out| out.queue(|sender| sender.send_fragment(kind, data, fin)))
@@ -119,7 +119,7 @@ impl Writer {
     /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
     ///   peer closed or the connection ended.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
-    ///   the queue, and the reader then writes it.
+    ///   the queue, from which the reader writes it later.
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send_fragment_with(
         &mut self,
@@ -139,7 +139,7 @@ impl Writer {
     ///   peer closed or the connection ended.
     /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
-    ///   the queue, and the reader then writes it.
+    ///   the queue, from which the reader writes it later.
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         self.with(|out| out.queue_message(message.into(), SendOptions::new()))
@@ -153,7 +153,7 @@ impl Writer {
     ///   peer closed or the connection ended.
     /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
-    ///   the queue, and the reader then writes it.
+    ///   the queue, from which the reader writes it later.
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send_with(&mut self, message: impl Into<Message>, options: SendOptions) -> Result<(), Error> {
         self.with(|out| out.queue_message(message.into(), options))
@@ -167,7 +167,7 @@ impl Writer {
     ///   peer closed or the connection ended.
     /// - [`Error::Send`] with [`SendError::MessageOpen`]: a fragmented message is open. Nothing was sent.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
-    ///   the queue, and the reader then writes it.
+    ///   the queue, from which the reader writes it later.
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
         self.with(|out| out.queue(|sender| sender.send_prepared(prepared)))
@@ -258,8 +258,8 @@ impl Writer {
 
     /// Sends a Ping (RFC 6455 section 5.5.2). Blocks like [`Self::send_text`].
     ///
-    /// The [`Reader`](super::Reader) returns the Pong as [`Event::Pong`], and [`round_trip`](Self::round_trip) then
-    /// returns its time.
+    /// The [`Reader`](super::Reader) returns the Pong as [`Event::Pong`], and [`round_trip`](Self::round_trip) returns
+    /// the time between the Ping and this Pong.
     ///
     /// # Errors
     ///
@@ -268,7 +268,7 @@ impl Writer {
     /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
     ///   peer closed or the connection ended.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
-    ///   the queue, and the reader then writes it.
+    ///   the queue, from which the reader writes it later.
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.with(|out| out.queue_ping(payload))
@@ -283,7 +283,7 @@ impl Writer {
     /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
     ///   peer closed or the connection ended.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
-    ///   the queue, and the reader then writes it.
+    ///   the queue, from which the reader writes it later.
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.with(|out| out.queue(|sender| sender.pong(payload)))
@@ -308,7 +308,7 @@ impl Writer {
     /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or a queued message was dropped because the
     ///   peer closed or the connection ended.
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
-    ///   the queue, and the reader then writes it.
+    ///   the queue, from which the reader writes it later.
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     pub fn close(
         &mut self,

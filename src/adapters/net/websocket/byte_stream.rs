@@ -118,7 +118,7 @@ impl<S> ByteStream<S> {
     /// requires.
     ///
     /// This is not the half-close of TCP: a WebSocket endpoint that receives a Close answers with its own Close, and
-    /// sends no data after that. [`manual::tunnels`](crate::manual::tunnels) describes the consequences.
+    /// sends no data after this Close. [`manual::tunnels`](crate::manual::tunnels) describes the consequences.
     ///
     /// # Errors
     ///
@@ -154,7 +154,7 @@ impl<S> ByteStream<S> {
         self.read_timeout = timeout;
     }
 
-    /// Returns the data that was received and not read. This does not read from the stream.
+    /// Returns the data that was received and not read. This call does not read from the stream.
     #[must_use]
     pub fn buffer(&self) -> &[u8] {
         self.input.unread(|index| self.ws.run.inbox().event(index))

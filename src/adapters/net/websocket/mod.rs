@@ -379,7 +379,7 @@ impl<S: Stream + Send + 'static> WebSocket<S> {
     ///
     /// # Errors
     ///
-    /// The error of [`Stream::try_clone`]. The stream is then dropped.
+    /// The error of [`Stream::try_clone`]. After an error the stream is dropped.
     ///
     /// - [`ErrorKind::Unsupported`]: two threads cannot use this stream.
     /// - Another kind: the system could not duplicate the socket.

@@ -15,13 +15,13 @@ impl<S, H: SendingHalf> Output<'_, S, H> {
     ///
     /// If nobody reads, because the application does not receive, the expected Pong may lie in the stream. So the peer
     /// counts as alive if `stream_is_writable` is true: the stream takes what is written. The peer also counts as alive
-    /// if the stream has taken bytes during the last Pong timeout. There are three cases:
+    /// if the stream has taken bytes during the last Pong timeout. There are three cases in which nobody reads:
     ///
-    /// - The read-ahead buffer is full. No Ping is then sent.
+    /// - The read-ahead buffer is full. While it is full, no Ping is sent.
     /// - The stream cannot be read without blocking. Pings are still sent.
     /// - The reader of a split WebSocket does not read. Pings are still sent. If the reader has read a short time ago,
-    ///   it will soon read again. It then runs the timers itself, with the time of that read. So this call does nothing
-    ///   if `stream_is_writable` is true. If this call counted the peer as alive each time, a peer that answers no Ping
+    ///   it will soon read again, and run the timers with the time of that read. So this call does nothing if
+    ///   `stream_is_writable` is true. If this call counted the peer as alive each time, a peer that answers no Ping
     ///   would never count as dead.
     pub(super) fn handle_due(&mut self, stream_is_writable: bool) {
         self.apply();
@@ -103,8 +103,8 @@ impl<S, H: SendingHalf> Output<'_, S, H> {
         }
     }
 
-    /// Reads ahead the input that has arrived, and reports it to the timers unless it is decoded next. Returns the
-    /// result of [`DeadlineStream::read_ahead`].
+    /// Reads ahead the input that has arrived, and reports the input to the timers unless the caller decodes it next.
+    /// Returns the result of [`DeadlineStream::read_ahead`].
     pub(super) fn read_ahead(&mut self) -> Option<usize> {
         let read = self.link.read_ahead();
         if read.is_some_and(|n| n > 0) {
