@@ -386,8 +386,8 @@ mod tests {
         assert_eq!(CloseReason::new(&longest).unwrap().as_str(), longest);
         assert_eq!(CloseReason::new(&"x".repeat(124)), None);
         assert_eq!(CloseReason::truncated(&"x".repeat(500)).as_str(), longest);
-        // The text is cut between code points: 41 code points of three bytes are 123 bytes, and 30 of four bytes are
-        // 120.
+        // The text is cut between code points: 41 code points of three bytes are 123 bytes, and 30 code points of four
+        // bytes are 120 bytes.
         assert_eq!(CloseReason::truncated(&"€".repeat(60)).as_str(), "€".repeat(41));
         assert_eq!(CloseReason::truncated(&"𝄞".repeat(60)).as_str(), "𝄞".repeat(30));
         assert_eq!(CloseReason::format(format_args!("{}{longest}", "")).as_str(), longest);

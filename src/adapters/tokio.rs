@@ -238,7 +238,7 @@ pub struct Tokio {
 struct Alarm {
     at: Instant,
     sleep: Pin<Box<Sleep>>,
-    /// The waker that is registered with `sleep`. `None` if it is not certain that tokio has registered the waker.
+    /// The waker that is registered with `sleep`. `None` if tokio may not have registered the waker.
     wakes: Option<Waker>,
 }
 

@@ -153,7 +153,8 @@ impl WaitingMessages {
                     stored.removed = stored.removed.saturating_add(1);
                     stored.bytes = stored.bytes.saturating_sub(len);
                     self.non_empty.store(!stored.messages.is_empty(), Ordering::Release);
-                    // The next first message may not have to wait for fragments.
+                    // Another message is the first one now. It may not have to wait for the end of a fragmented
+                    // message.
                     self.behind_fragments.store(false, Ordering::Relaxed);
                     if sent.is_err() {
                         self.refused.store(true, Ordering::Relaxed);
@@ -177,8 +178,9 @@ impl WaitingMessages {
         code: Option<CloseCode>,
         reason: &str,
     ) -> Result<(), SendError> {
-        // All messages are taken at once. So a thread that stores messages without end does not delay the Close. They
-        // are taken when the connection asks for the first one, which it does only if it accepts the Close.
+        // All messages are taken at once. So a thread that stores messages without end does not delay the Close. The
+        // messages are taken when the connection asks for the first message. The connection asks only if it accepts the
+        // Close.
         let mut messages = iter::once_with(|| self.take_all()).flatten();
         half.close_after(now, code, reason, &mut messages)
     }
@@ -236,7 +238,7 @@ impl WaitingMessages {
 #[derive(Debug)]
 pub(super) struct SenderStatus {
     buffered: AtomicUsize,
-    /// The number of a [`ReadyState`].
+    /// The [`ReadyState`] of the connection, as a number.
     state: AtomicU8,
 }
 
@@ -333,7 +335,7 @@ mod tests {
         sender.send_fragment(MessageKind::Text, b"a", false).unwrap();
         waiting.push(Message::from("whole"), &status).unwrap();
         assert!(!waiting.apply(&mut sender, u64::MAX));
-        // More space does not help, so a thread that has the lock must not try again and again.
+        // More space in the queue does not help, so a thread that has the lock must not try again and again.
         assert!(!waiting.is_empty() && !waiting.need_space(u64::MAX));
         sender.send_fragment(MessageKind::Text, b"b", true).unwrap();
         assert!(waiting.apply(&mut sender, u64::MAX) && waiting.is_empty());

@@ -2,12 +2,13 @@
 //!
 //! [`CloseNegotiation`] takes a [`CloseEvent`], moves to the next [`CloseState`], and returns the [`CloseAction`] that
 //! the caller must carry out. `send/close.rs` queues the Close, and [`timers`](super::timers) limits how long closing
-//! takes. The table is the complete logic. A cell gives the action, and after the arrow the next state:
+//! takes. The table is the complete logic. A cell gives the action, and after the arrow the next state. Without an
+//! arrow the state stays the same. The exception is `end`, which leads to **Ended** with the given [`Ending`]:
 //!
 //! | state \ event | application closes | Close received | violation found | stream ends | time is up |
 //! | --- | --- | --- | --- | --- | --- |
 //! | **Open** | send Close → Sent | answer Close → Both | send Close → Failed | end, abnormal | end, abnormal |
-//! | **Sent** | refuse | → Both | → Failed | end, abnormal | end, timed out |
+//! | **Sent** | refuse | ignore → Both | stop reading → Failed | end, abnormal | end, timed out |
 //! | **Both** | refuse | ignore | ignore | end, clean | end, clean |
 //! | **Failed** | refuse | ignore | ignore | end, failed | end, failed |
 //! | **Ended** | refuse | ignore | ignore | ignore | ignore |

@@ -176,7 +176,7 @@ impl Connections<'_> {
                     Ok(Err(error)) => error,
                     Err(error) => match error.try_into_panic() {
                         Ok(panic) => resume_unwind(panic),
-                        // The runtime shuts down.
+                        // The task has ended without a result, because the runtime shuts down.
                         Err(error) => ConnectError::Io(io::Error::other(error)),
                     },
                 };
@@ -213,9 +213,8 @@ impl Connections<'_> {
 
     /// Forgets all failures, so that the next attempt is made at once, and the delay after it is short again.
     ///
-    /// Call this when the cause of the failures has gone, for example when the device has a network again. This also
-    /// ends a wait that the server has asked for with `Retry-After`. If the client had stopped, it connects
-    /// again.
+    /// Call this when the cause of the failures has gone, for example when the device has a network again. The call
+    /// also ends a wait that the server has asked for with `Retry-After`. If the client had stopped, it connects again.
     pub fn reset(&mut self) {
         let now = self.runtime.now();
         self.attempts.reset(now);

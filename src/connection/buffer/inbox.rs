@@ -33,8 +33,8 @@ const LONGEST_READ: usize = 256 << 10;
 /// Maximum length of one read for which memory must be initialised, in bytes. It is less than [`LONGEST_READ`], because
 /// an idle connection frees the memory that it does not use, and must initialise new memory later.
 const LONGEST_NEW_READ: usize = 32 << 10;
-/// Minimum growth of the read buffer after a part, in bytes. It applies if at least as many bytes of the message are
-/// missing.
+/// Minimum growth of the read buffer after a part, in bytes. The minimum applies if at least this many bytes of the
+/// message are missing.
 const MIN_GROWTH: usize = 64 << 10;
 
 /// If fewer bytes than this are missing from a payload, they are not read directly into the message.
@@ -79,8 +79,8 @@ impl Inbox {
         }
     }
 
-    /// Returns whether all bytes in the inbox have been decoded and no message is incomplete. Then another connection
-    /// can use the inbox.
+    /// Returns whether all bytes in the inbox have been decoded and no message is incomplete. In this case another
+    /// connection can use the inbox.
     #[must_use]
     pub const fn is_idle(&self) -> bool {
         self.at == self.end && self.message_start.is_none() && self.message.is_idle()

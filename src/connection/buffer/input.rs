@@ -28,9 +28,9 @@ use crate::kernel::{Checked, InvalidUtf8, Mask, ReadBuffer};
 /// A message that lies in the read buffer in one piece is delivered from there. Any other message is collected in the
 /// message buffer. Events borrow from the input.
 ///
-/// [`Input::new`] takes both buffers for one batch of bytes. Poll until poll returns `None`. Then all bytes have been
-/// decoded, and another connection can use the read buffer. A [`SliceInbox`](crate::SliceInbox) keeps the caller's
-/// memory from one batch to the next. With an allocator, an `Inbox` owns memory that grows.
+/// [`Input::new`] takes both buffers for one batch of bytes. Poll until the result is `None`. At this point all bytes
+/// have been decoded, and another connection can use the read buffer. A [`SliceInbox`](crate::SliceInbox) keeps the
+/// caller's memory from one batch to the next. With an allocator, an `Inbox` owns memory that grows.
 #[derive(Debug)]
 pub struct Input<B, M> {
     pub(super) read_buffer: Checked<B>,

@@ -46,15 +46,16 @@ impl<'m> SliceInbox<'m> {
         Self::empty_over(Checked::new(SliceWindow::new(memory)), message)
     }
 
-    /// Returns the space for the next read. After a poll that returned `None` the space is not empty, unless the read
-    /// buffer has no length.
+    /// Returns the space for the next read. After a poll that returned `None` there is space, if the read buffer has at
+    /// least one byte.
     ///
     /// If at most a quarter of the read buffer is free at its end, the bytes that are still needed are moved to the
     /// front.
     pub fn read_space(&mut self) -> &mut [u8] {
         let (start, len) = (self.message_start.unwrap_or(self.at), self.read_buffer.bytes().len());
         if start == self.end {
-            // A message starts here if the last read ended after its header. Its payload then starts at the front.
+            // A message starts here if the last read ended directly after the header of this message. From now on, its
+            // payload starts at the front of the read buffer.
             self.message_start = self.message_start.map(|_| 0);
             (self.at, self.end) = (0, 0);
         } else if start > 0 && len - self.end <= len / 4 {

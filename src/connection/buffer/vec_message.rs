@@ -78,7 +78,8 @@ pub(super) fn worth_keeping(part: usize) -> usize {
 /// the memory. Once that message is dropped, a later message uses the memory again.
 #[derive(Debug)]
 pub struct VecMessage {
-    /// The memory. All of it is initialised. Bytes from `filled` on are free space, except for a direct read.
+    /// The memory. All of it is initialised. The bytes from `filled` on are free space, except the bytes of a direct
+    /// read.
     memory: Checked<Vec<u8>>,
     filled: usize,
     /// Number of bytes after `filled` that were read directly into this memory and are not consumed yet.
@@ -256,7 +257,8 @@ impl VecMessage {
         self.space_is_lent = false;
     }
 
-    /// Returns whether a direct read is not consumed yet. Bytes that are read next must be decoded after it.
+    /// Returns whether a direct read is not consumed yet. Bytes that arrive later must be decoded after the bytes of
+    /// this read.
     pub(in crate::connection) const fn has_direct_bytes(&self) -> bool {
         self.direct_len > 0
     }
@@ -301,8 +303,8 @@ impl sealed::Memory for VecMessage {
         expected: Option<u64>,
     ) -> Result<usize, InvalidUtf8> {
         let end = self.filled + from.len();
-        // If the length of the message is known, the memory grows to it, as far as allowed. Otherwise the memory
-        // doubles, so that many small fragments cost no more than one large frame.
+        // If the length of the message is known, the memory grows to this length, or to `bound` if it is less.
+        // Otherwise the memory doubles, so that many small fragments cost no more than one large frame.
         let target = match expected {
             Some(expected) => {
                 let bound = end.saturating_mul(2).saturating_add(ALLOWANCE);
