@@ -282,8 +282,8 @@ impl CloseFrame {
     /// `None`.
     ///
     /// The errors are those of [`Self::decode`]. An error of the code is returned when both bytes of the code have
-    /// arrived, and invalid UTF-8 as soon as a wrong byte has arrived. The other errors are returned for a `whole`
-    /// body.
+    /// arrived. Invalid UTF-8 is reported as soon as a wrong byte has arrived. The other errors are returned for a
+    /// `whole` body.
     pub(crate) fn decode_partial(body: &[u8], whole: bool) -> Result<Option<Self>, ProtocolError> {
         if whole {
             return Self::decode(body).map(Some);
@@ -386,8 +386,8 @@ mod tests {
         assert_eq!(CloseReason::new(&longest).unwrap().as_str(), longest);
         assert_eq!(CloseReason::new(&"x".repeat(124)), None);
         assert_eq!(CloseReason::truncated(&"x".repeat(500)).as_str(), longest);
-        // The text is cut between code points: 41 code points of three bytes are 123 bytes, and 30 code points of four
-        // bytes are 120 bytes.
+        // The text is cut between code points. So 41 code points of three bytes remain (123 bytes), or 30 code points
+        // of four bytes (120 bytes).
         assert_eq!(CloseReason::truncated(&"€".repeat(60)).as_str(), "€".repeat(41));
         assert_eq!(CloseReason::truncated(&"𝄞".repeat(60)).as_str(), "𝄞".repeat(30));
         assert_eq!(CloseReason::format(format_args!("{}{longest}", "")).as_str(), longest);

@@ -11,8 +11,8 @@
 //! `waiting_messages.rs` has the stored messages. Each adapter has its own lock.
 //!
 //! Invariants:
-//! - After an announcement, either the lock is free, or its holder sees the announcement after the release. This holds
-//!   for all later holders too, because each of them checks for an announcement after its release.
+//! - After an announcement, either the lock is free, or its holder sees the announcement after the release. The same is
+//!   true for all later holders, because each of them checks for an announcement after its release.
 //! - Only the holder of the lock withdraws an announcement, and only before it reads the store. So a later announcement
 //!   is not lost.
 //! - A model in `tests/loom` runs this file in all interleavings.

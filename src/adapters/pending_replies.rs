@@ -66,8 +66,8 @@ impl PendingReplies {
 
     /// Records that input has arrived. `data` says whether the input contains data frames.
     ///
-    /// The sending half owns the timers. It applies the replies before it handles timers, and [`apply`](Self::apply)
-    /// then gets the time of the input.
+    /// The sending half owns the timers. Before the sending half handles timers, it calls [`apply`](Self::apply), which
+    /// gets the time of the input.
     #[inline]
     pub(super) fn received(&self, data: bool) {
         if data {
@@ -115,8 +115,8 @@ impl PendingReplies {
 
     /// Passes all stored replies to the sending half, and reports received input to its timers.
     ///
-    /// `read_at` returns the time when input was last read. This time must not be earlier than the real one, because a
-    /// timer would then fire too soon. It may be later, up to `now`.
+    /// `read_at` returns the time when input was last read. This time may be later than the real time of the read, up
+    /// to `now`. If it were earlier, a timer would fire too soon.
     pub(super) fn apply(&self, half: &mut impl SendingHalf, now: Instant, read_at: impl Fn() -> Instant) {
         if self.new_input.load(Ordering::Relaxed) != NO_INPUT {
             let data = self.new_input.swap(NO_INPUT, Ordering::Acquire) == DATA;

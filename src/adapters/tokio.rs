@@ -289,8 +289,8 @@ impl Timer for Tokio {
                 alarm.at = at;
                 alarm.sleep.as_mut().reset(when);
             }
-            // tokio gives each task a budget of operations. When the budget is used up, `poll` only wakes the task. It
-            // then neither polls the timer nor registers the waker.
+            // tokio gives each task a budget of operations. When the budget is used up, `poll` only wakes the task. In
+            // this case `poll` neither polls the timer nor registers the waker.
             let asked = coop::has_budget_remaining();
             if alarm.sleep.as_mut().poll(cx).is_pending() {
                 alarm.wakes = asked.then(|| cx.waker().clone());

@@ -1,5 +1,5 @@
-//! The state of a split WebSocket that is used without the lock of the write queue: messages that wait for this lock,
-//! and a copy of the state of the sending half.
+//! The state of a split WebSocket that is used without the lock of the write queue. It consists of messages that wait
+//! for this lock, and of a copy of the state of the sending half.
 //!
 //! While another thread or task writes, a call that must not wait cannot take the lock. It stores its message in
 //! [`WaitingMessages`]. The thread or task that holds the lock moves the message into the write queue with
@@ -26,8 +26,8 @@ use super::lock_handover::LockHandover;
 use super::sync::Mutex;
 use crate::{CloseCode, Instant, Message, Outbox, ReadyState, SendError, Sender, SendingHalf, UnsentMessage};
 
-/// A message is accepted only if fewer bytes than this are stored. A small number is enough: the lock of the write
-/// queue is held for one poll or one write, so messages wait for a short time.
+/// A message is accepted only if fewer bytes than this are stored. A small number is enough, because messages wait only
+/// for a short time: the lock of the write queue is held for one poll or one write.
 const MAX_WAITING: usize = 16 << 10;
 
 /// The maximum length of a frame header, in bytes (RFC 6455 section 5.2).

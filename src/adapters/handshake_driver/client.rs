@@ -249,8 +249,8 @@ impl<R> Client<R> {
     /// Sets the TLS configuration for `https` proxies. The default is the configuration for the server, if this
     /// configuration has no client certificate.
     ///
-    /// A proxy can ask for a certificate in the same way as a server, and must not get the certificate that is meant
-    /// for the server. To use the same certificate for both, pass the same configuration to this method and to `tls`.
+    /// A proxy can ask for a certificate in the same way as a server. It must not get the certificate that is meant for
+    /// the server. To use the same certificate for both, pass the same configuration to this method and to `tls`.
     ///
     /// ```
     /// # #[cfg(all(feature = "net", feature = "rustls-ring", feature = "webpki-roots"))] {

@@ -6,9 +6,10 @@
 //!                        └──── follow: a redirect ──┴───▶ follow: any other error, or a refused redirect
 //! ```
 //!
-//! `crate::redirect` decides whether a redirect is followed. This file removes the headers that the next server must
-//! not get, and the server name that only the certificate of the first server has. It adds the reason to the error of a
-//! refused redirect, and the server to an error after a redirect. The adapters connect.
+//! `crate::redirect` decides whether a redirect is followed. Before the next request, this file removes the headers
+//! that the next server must not get. It also removes the server name, which only the certificate of the first server
+//! has. The file adds the reason to the error of a refused redirect, and the server to an error after a redirect. The
+//! adapters connect.
 //!
 //! Invariant: a client that follows no redirects is neither copied nor changed.
 

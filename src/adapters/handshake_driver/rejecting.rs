@@ -3,7 +3,7 @@
 //! [`Rejecting`] sends the response, and then returns the error that ends the handshake. The first phase
 //! (`receiving.rs`) ends in this way if the request is rejected. The second phase (`accepting.rs`) ends in this way if
 //! the application's choices give no valid 101 response. For example, a header is invalid, or a subprotocol was not
-//! offered. The client then gets a response with status 500.
+//! offered. In these cases the client gets a response with status 500.
 
 use core::time::Duration;
 use std::io;

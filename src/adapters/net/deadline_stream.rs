@@ -1,7 +1,7 @@
 //! A blocking stream with a clock, whose calls end at a deadline.
 //!
 //! [`DeadlineStream`] converts the deadlines of the connection to timeouts of the stream. If the deadline has passed,
-//! the call must not block. The stream is then switched to non-blocking mode for this call.
+//! the call must not block. For such a call the stream is switched to non-blocking mode.
 //!
 //! This file does not depend on the WebSocket protocol. The loops in `run_loop.rs`, `reader.rs`, `write_driver.rs` and
 //! `handshake.rs` decide what to read and write. `wrapped_stream.rs` calls the stream, and `timeouts.rs` chooses and
@@ -413,7 +413,7 @@ impl<S> DeadlineStream<S> {
     }
 
     /// Returns whether a read of this or another handle has produced bytes that need a flush, for example an answer of
-    /// TLS. The next [`flush`](Self::flush) then writes them.
+    /// TLS. In this case the next [`flush`](Self::flush) writes these bytes.
     pub(super) fn check_output_of_reads(&mut self) -> bool {
         let must_flush = self.stream.needs_flush_after_read();
         self.unflushed |= must_flush;
@@ -462,7 +462,7 @@ impl<S> DeadlineStream<S> {
     }
 
     /// Closes both directions so that the peer sees a regular end. If the stream has no half-close, leaves the stream
-    /// open: the application must then shut down its TLS layer.
+    /// open: the application must shut down the TLS layer itself.
     pub(super) fn close(&mut self) {
         // The connection has ended, so this call must not block. Its deadline is therefore the current time.
         if self.half_close(Some(self.now)) != HalfClose::Impossible {

@@ -56,8 +56,8 @@
 //! WrappedStream::new(tls, |tls| Some(tls.get_ref())).close_write(|tls| tls.shutdown())
 //! ```
 //!
-//! Pass the `WrappedStream` to [`Client::open_stream`] or [`Server::accept_stream`]. Such a WebSocket cannot be
-//! [split](WebSocket::split).
+//! Pass the `WrappedStream` to [`Client::open_stream`] or [`Server::accept_stream`]. A WebSocket over this
+//! `WrappedStream` cannot be [split](WebSocket::split).
 //!
 //! Without the second function, for example with [`Client::open`], connections are never half-closed: a TLS peer treats
 //! a FIN without `close_notify` as an attack. When such a connection has ended, take the stream with

@@ -91,7 +91,8 @@ impl<S> PendingRequest<S> {
     ///
     /// - [`AcceptError::Io`](handshake_driver::AcceptError::Io): the stream failed, or the peer read the response too
     ///   slowly. The kind [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) means that the peer has closed its sending
-    ///   direction since the request arrived. This is only detected if the stream can be read without blocking.
+    ///   direction since the request arrived. The call detects the closed direction only if the stream can be read
+    ///   without blocking.
     /// - [`AcceptError::Response`](handshake_driver::AcceptError::Response): a header of the server cannot be sent. The
     ///   server has sent a response with status 500.
     pub fn accept(self) -> Result<WebSocket<S>, AcceptError<S>> {
@@ -108,7 +109,8 @@ impl<S> PendingRequest<S> {
     ///
     /// - [`AcceptError::Io`](handshake_driver::AcceptError::Io): the stream failed, or the peer read the response too
     ///   slowly. The kind [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) means that the peer has closed its sending
-    ///   direction since the request arrived. This is only detected if the stream can be read without blocking.
+    ///   direction since the request arrived. The call detects the closed direction only if the stream can be read
+    ///   without blocking.
     /// - [`AcceptError::Response`](handshake_driver::AcceptError::Response): a header cannot be sent, or the client did
     ///   not offer the subprotocol. The server has sent a response with status 500.
     pub fn accept_with(self, acceptance: &Acceptance) -> Result<WebSocket<S>, AcceptError<S>> {

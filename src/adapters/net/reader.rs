@@ -265,8 +265,8 @@ impl Reader {
         let Some(mut out) = self.shared.try_lock() else {
             // The thread that holds the lock runs the timers. Without the lock the next deadline is unknown, so this
             // thread tries again soon. After the peer's Close there is always a reason to try again: the other thread
-            // may write our Close, which starts `Config::end_timeout`. Output that the last read has produced, for
-            // example an answer of TLS, is a further reason: the other thread may have flushed the stream before this
+            // may write our Close, which starts `Config::end_timeout`. A further reason is output that the last read
+            // has produced, for example an answer of TLS. The other thread may have flushed the stream before this
             // read.
             let retries = max_block_time.is_some()
                 || self.receiver.peer_close().is_some()
@@ -382,9 +382,9 @@ impl Reader {
     ///
     /// If another thread is writing, there are two cases:
     ///
-    /// - The peer has sent a Close, or `stalled` is true: the stream was full in this turn. This call then waits for
-    ///   the writing thread, but not beyond `deadline`, and for [`WRITE_TIME_SLICE`] at most. The next read returns the
-    ///   end again. The close timeout bounds the writing thread.
+    /// - The peer has sent a Close, or `stalled` is true: the stream was full in this turn. In this case this call
+    ///   waits for the writing thread, but not beyond `deadline`, and for [`WRITE_TIME_SLICE`] at most. The next read
+    ///   returns the end again. The close timeout bounds the writing thread.
     /// - Otherwise the write of the other thread is aborted.
     fn end_input(&mut self, stalled: bool, deadline: Option<Instant>) {
         let Self { link, receiver, shared, .. } = self;

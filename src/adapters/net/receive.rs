@@ -63,8 +63,8 @@ pub(super) trait Receive {
         false
     }
 
-    /// Writes as much of the answer to the peer's Close as the stream takes without blocking. The default does nothing.
-    /// It is for a loop that has already written the answer.
+    /// Writes as much of the answer to the peer's Close as the stream takes without blocking. The default does nothing,
+    /// because other loops have already written the answer.
     fn write_answer(&mut self) {}
 
     /// Receives until `input` has data or has ended. Reads for `timeout` at most.

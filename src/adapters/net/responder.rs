@@ -24,9 +24,9 @@ use crate::{CloseCode, Connection, Message, MessageKind, Prepared, ReadyState, S
 /// # Blocking
 ///
 /// If the queue holds [`Config::high_water`](crate::Config::high_water) bytes or more, a call that sends must first
-/// write the whole queue. It blocks until the stream has taken the whole queue. The timers of the connection bound the
-/// wait. In non-blocking mode such a call returns [`Error::Io`] with [`WouldBlock`](std::io::ErrorKind::WouldBlock)
-/// instead, and its message is not queued.
+/// write the whole queue. The call blocks until the stream has taken the whole queue. The timers of the connection
+/// bound the wait. In non-blocking mode such a call returns [`Error::Io`] with
+/// [`WouldBlock`](std::io::ErrorKind::WouldBlock) instead, and its message is not queued.
 ///
 /// Only [`try_send`](Self::try_send) returns [`SendError::Blocked`]. [`pong`](Self::pong) and [`close`](Self::close)
 /// never block.

@@ -109,7 +109,7 @@ impl Server {
     ///
     /// This call combines [`receive_stream`](Self::receive_stream) and [`PendingRequest::accept`]. It does not change
     /// the blocking mode of the stream. If a type implements `Read` and `Write` but not [`Stream`](super::Stream), pass
-    /// `WrappedStream::new(stream, |_| None)`. Nothing then interrupts a call that blocks.
+    /// `WrappedStream::new(stream, |_| None)`. For such a stream, nothing interrupts a call that blocks.
     ///
     /// # Errors
     ///

@@ -192,8 +192,8 @@ impl LockedOut<'_> {
         Ok(self.end_transport() && written)
     }
 
-    /// Half-closes or closes the stream if the connection asks for it. Returns `false` if the stream is full. The
-    /// caller must then call this method again later.
+    /// Half-closes or closes the stream if the connection asks for it. Returns `false` if the stream is full. In this
+    /// case the caller must call this method again later.
     fn end_transport(&mut self) -> bool {
         let Out { link, sender, .. } = &mut *self.out;
         match sender.poll_transport() {

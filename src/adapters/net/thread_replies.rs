@@ -9,8 +9,8 @@
 //! - A wait of the reader until no thread writes: [`ThreadReplies::wait_unless`]. The reader waits in this way after
 //!   the peer has half-closed the stream.
 //! - A Close that one thread sends while another thread writes: [`ThreadReplies::request_close`]. The writing thread
-//!   queues this Close behind the message that it writes. The close timeout then starts, and bounds the rest of the
-//!   write.
+//!   queues this Close behind the message that it writes. The queued Close starts the close timeout, which bounds the
+//!   rest of the write.
 //!
 //! `split.rs` has the lock of the write queue. The thread that holds the lock moves the replies, the messages and the
 //! Close to the write queue.
@@ -205,8 +205,8 @@ impl ThreadReplies {
 
     /// Asks the writing thread to queue a Close. Returns a reference to the result, which that thread stores.
     ///
-    /// Returns `None` if the reason is too long, or if another thread has already requested a Close. The caller must
-    /// then wait for the lock, and send the Close itself. If the reason is too long, `Sender::close` then returns the
+    /// Returns `None` if the reason is too long, or if another thread has already requested a Close. After `None` the
+    /// caller must wait for the lock, and send the Close itself. If the reason is too long, `Sender::close` returns the
     /// error.
     pub(super) fn request_close(&self, code: Option<CloseCode>, reason: &str) -> Option<CloseResult> {
         let reason = CloseReason::new(reason)?;

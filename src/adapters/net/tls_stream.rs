@@ -24,9 +24,8 @@
 //!
 //! Invariants:
 //! - No thread holds the lock of the session while it calls the socket.
-//! - A write that fails with `WouldBlock`, `TimedOut` or `Interrupted` has encrypted nothing: it writes the rest of
-//!   earlier writes, and only the next call encrypts. So the next call can begin with other bytes, for example with a
-//!   Ping.
+//! - A write that fails with `WouldBlock`, `TimedOut` or `Interrupted` has encrypted nothing. It has at most written
+//!   the rest of earlier writes. So the next call can begin with other bytes, for example with a Ping.
 //! - A read, a write or a flush makes at most one call of the socket that can block for its whole timeout.
 //! - [`Outgoing`] has at most the ciphertext of one write. A write takes at most 64 KiB of plaintext.
 
@@ -53,8 +52,8 @@ const MAX_READ: usize = 16 << 10;
 const MIN_READ_BUFFER: usize = 2048;
 /// The memory for outgoing ciphertext is kept after a write if it is at most this large, in bytes.
 const MAX_KEPT_CAPACITY: usize = 4096;
-/// How long a call sleeps if the session can encrypt nothing, because the peer renegotiates. The caller then repeats
-/// the call.
+/// How long a call sleeps if the session can encrypt nothing, because the peer renegotiates. After the pause the caller
+/// repeats the call.
 const RENEGOTIATION_PAUSE: Duration = Duration::from_millis(1);
 /// How long the thread that reads may block to send an alert after the session has failed.
 const ALERT_TIMEOUT: Duration = Duration::from_millis(10);
@@ -68,7 +67,7 @@ const ALERT_TIMEOUT: Duration = Duration::from_millis(10);
 /// reads while another thread writes, and neither waits for a socket call of the other thread.
 ///
 /// A call returns even if the socket has delivered or taken only a part of the data, so that the caller can check its
-/// deadline. A read then returns [`ErrorKind::Interrupted`] if there is no plaintext yet. A flush returns this error if
+/// deadline. A read returns [`ErrorKind::Interrupted`] if there is no plaintext yet. A flush returns this error if
 /// ciphertext is left. A write returns this error if it could only write ciphertext of earlier writes. Repeat the call,
 /// as [`Read::read_exact`] and [`Write::write_all`] do.
 ///
@@ -177,7 +176,7 @@ impl<S: Stream> TlsStream<S> {
     }
 
     /// Sends the alert that tells the peer why the session has failed. Does nothing if another thread writes, or if the
-    /// socket was full at the last write. A later write or flush then sends the alert.
+    /// socket was full at the last write. In these cases a later write or flush sends the alert.
     ///
     /// The session has failed, so no later write needs the timeout that this method changes.
     #[cold]

@@ -98,7 +98,7 @@ impl<S: Stream> From<S> for WrappedStream<S> {
 
 impl<S: Read + Write> WrappedStream<S> {
     /// Wraps a layer above the TCP socket that `socket` returns. The adapter sets timeouts on this socket. The function
-    /// `|_| None` is for a stream without such a socket. Nothing can then interrupt a call that blocks.
+    /// `|_| None` is for a stream without such a socket. With this function, nothing can interrupt a call that blocks.
     ///
     /// The adapter half-closes the stream only if [`close_write`](Self::close_write) was called. The exception is a
     /// type that contains the socket and nothing else: this socket is half-closed directly.

@@ -366,8 +366,8 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
     pub(super) fn interest(&self) -> Interest {
         let now = self.link.now();
         Interest {
-            // If input cannot be read ahead, the stream stays readable. Waiting until the stream is readable would then
-            // return at once, again and again.
+            // If input cannot be read ahead, the stream stays readable. So a wait until the stream is readable would
+            // end at once, again and again.
             readable: self.pending.is_none() && self.link.can_read_ahead(),
             writable: !self.is_out() && !self.link.write_failed(),
             within: self.half.sender().poll_timeout().map(|due| due.saturating_duration_since(now)),

@@ -37,7 +37,7 @@ use crate::{Event, Outcome};
 /// A call blocks until other threads that are sending have finished, and then until the stream has taken the message.
 /// If the peer does not read and sends nothing, the timers of [`Config`](crate::Config) end the connection. If the
 /// application has set the socket to non-blocking mode, a call that would block returns [`Error::Io`] with
-/// [`ErrorKind::WouldBlock`]. The reader then writes the rest of the queue.
+/// [`ErrorKind::WouldBlock`]. After this error the reader writes the rest of the queue.
 ///
 /// Only [`try_send`](Self::try_send) returns [`SendError::Blocked`]. The other calls block while the write queue is
 /// full.
@@ -214,9 +214,9 @@ impl Writer {
     ///
     /// If the stream does not take everything, the next call of any `Writer` that sends or feeds writes the rest. The
     /// [`Reader`](super::Reader) also writes the rest, after its next read. A read of the `Reader` ends when input
-    /// arrives, and at the latest after the shortest timeout of [`Config`](crate::Config) except `end_timeout`, by
-    /// default 10 seconds. The read does not end if all timeouts are off and the peer sends nothing. So a program that
-    /// makes no further call should call [`flush`](Self::flush), in a thread that may block.
+    /// arrives, and at the latest after the shortest timeout of [`Config`](crate::Config), by default 10 seconds.
+    /// `end_timeout` does not count. The read does not end if all timeouts are off and the peer sends nothing. So a
+    /// program that makes no further call should call [`flush`](Self::flush), in a thread that may block.
     ///
     /// If another thread is sending, that thread also writes the message. A [`close`](Self::close) of any thread is
     /// sent after all messages that were accepted before. If the peer closes or the connection fails first, the message
@@ -389,8 +389,8 @@ impl Writer {
     /// Locks the sending side, and calls [`Self::run`] to queue a frame without writing it.
     ///
     /// The call may move stored replies or messages of other threads into the queue. In this case it also writes as
-    /// much as the stream takes now, because the other threads expect this of the thread that holds the lock. The call
-    /// also writes the rest that a call without waiting has left, because the reader may be blocked in a read.
+    /// much as the stream takes now, because the other threads rely on the thread that holds the lock. The call also
+    /// writes the rest that a call without waiting has left, because the reader may be blocked in a read.
     fn only_queue(&self, send: impl FnOnce(&mut WriterOutput<'_>) -> Result<(), Error>) -> Result<(), Error> {
         let write = |out: &mut LockedOut<'_>, moved| {
             if moved || out.has_rest() {

@@ -9,8 +9,8 @@
 //! - The size of the memory depends on the number of bytes that arrived, never on the length that a header announces.
 //! - A part is moved a bounded number of times, however small the reads are and however often memory is released.
 //!   `cargo bench --features tokio,futures-io,deflate --bench moved` counts the moved bytes.
-//! - If an owned message is delivered together with the memory of the read buffer, the bytes after it are kept in a new
-//!   read buffer.
+//! - An owned message can be delivered together with the memory of the read buffer. In this case the bytes after the
+//!   message are kept in a new read buffer.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -86,8 +86,8 @@ impl Inbox {
         self.at == self.end && self.message_start.is_none() && self.message.is_idle()
     }
 
-    /// Returns how many bytes of heap memory the inbox owns. This includes memory that was delivered with the last
-    /// message and may be used again.
+    /// Returns how many bytes of heap memory the inbox owns. The number includes memory that was delivered with the
+    /// last message and may be used again.
     #[inline]
     #[must_use]
     pub fn capacity(&self) -> usize {

@@ -39,7 +39,7 @@ use crate::{CloseCode, Delivery, ReadyState};
 ///   [`ByteStreamError`]. So a connection that breaks off never looks like complete data. If the stream below fails,
 ///   one read returns the error of that stream, before the first [`ByteStreamError`].
 /// - A text message is an error of the kind `InvalidData`, and fails the connection with 1003.
-/// - A read blocks until there is data, or for the time of [`set_read_timeout`](Self::set_read_timeout). It also
+/// - A read blocks until there is data, or for the time of [`set_read_timeout`](Self::set_read_timeout). The read also
 ///   answers Pings, writes the write queue and runs the timers, like [`WebSocket::recv`]. If the application does not
 ///   read, Pings that lie behind unread data are not answered, and the peer may give up the connection.
 ///
@@ -57,8 +57,8 @@ use crate::{CloseCode, Delivery, ReadyState};
 ///
 /// # Dropping
 ///
-/// Dropping the byte stream without [`shutdown`](Self::shutdown) closes the stream without a Close. The peer then sees
-/// an abnormal end.
+/// Dropping the byte stream without [`shutdown`](Self::shutdown) closes the stream without a Close. The peer sees an
+/// abnormal end.
 #[derive(Debug)]
 pub struct ByteStream<S> {
     ws: WebSocket<S>,
@@ -117,7 +117,7 @@ impl<S> ByteStream<S> {
     /// peer has already closed, the call also blocks until the connection has ended, as RFC 6455 section 7.1.1
     /// requires.
     ///
-    /// This is not the half-close of TCP: a WebSocket endpoint that receives a Close answers with its own Close, and
+    /// This is not the half-close of TCP. A WebSocket endpoint that receives a Close answers with its own Close, and
     /// sends no data after this Close. [`manual::tunnels`](crate::manual::tunnels) describes the consequences.
     ///
     /// # Errors

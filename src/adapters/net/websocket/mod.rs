@@ -47,8 +47,8 @@ pub use byte_stream::ByteStream;
 /// The timers of [`Config`](crate::Config) run only during calls. Over a stream without timeouts, a call that blocks
 /// delays the timers until the call returns.
 ///
-/// The application may set the socket to non-blocking mode. A call that would block then returns [`Error::Io`] with
-/// [`ErrorKind::WouldBlock`]. [`Error::interest`] returns the conditions to wait for.
+/// The application may set the socket to non-blocking mode. In this mode, a call that would block returns [`Error::Io`]
+/// with [`ErrorKind::WouldBlock`]. [`Error::interest`] returns the conditions to wait for.
 ///
 /// # The end of the connection
 ///
@@ -69,8 +69,8 @@ impl<S: Read + Write> WebSocket<S> {
     /// Creates a WebSocket from a stream whose handshake is done.
     ///
     /// `inbox` has the bytes that were read after the handshake. `socket` returns the TCP socket below the stream. The
-    /// function `|_| None` is for a stream without such a socket. Nothing can then interrupt a call that blocks, and
-    /// the timers run only when the call returns.
+    /// function `|_| None` is for a stream without such a socket. With this function, nothing can interrupt a call that
+    /// blocks, and the timers run only when the call returns.
     ///
     /// [`from_stream`](Self::from_stream) describes the clock. That function also accepts a [`Stream`], which can have
     /// timeouts and half-close without a TCP socket.
@@ -130,14 +130,14 @@ impl<S> WebSocket<S> {
     /// Returns the next event like [`Self::next_event`], and blocks for `timeout` at most.
     ///
     /// If `timeout` is zero, the call does not block. It writes as much of the queue as the stream takes at once, and
-    /// returns an event only if one has already arrived. A stream without timeouts, such as one from
+    /// returns an event only if an event has already arrived. A stream without timeouts, such as one from
     /// [`from_parts`](Self::from_parts) with `|_| None`, can block for longer than `timeout`.
     ///
     /// If `timeout` is zero, the call switches the socket to non-blocking mode during each read. After a call of
-    /// [`stream`](Self::stream) the mode of the socket is unknown, because the application may have changed it. The
-    /// mode is then not switched. Instead, a read blocks for the shortest timeout of the system, some milliseconds.
-    /// When two reads have blocked until this timeout, the mode counts as blocking. Later calls then switch the mode
-    /// during each read, as before.
+    /// [`stream`](Self::stream) the mode of the socket is unknown, because the application may have changed it. While
+    /// the mode is unknown, it is not switched. Instead, a read blocks for the shortest timeout of the system, some
+    /// milliseconds. When two reads have blocked until this timeout, the mode counts as blocking. Later calls switch
+    /// the mode during each read, as before.
     ///
     /// # Errors
     ///
@@ -299,7 +299,7 @@ impl<S> WebSocket<S> {
     /// peer.
     ///
     /// Examples of such an end are a stream that broke off, a timer that ended the connection, and a violation of the
-    /// protocol. The setting is off by default: `recv` then returns `None` at every end.
+    /// protocol. The setting is off by default. While it is off, `recv` returns `None` at every end.
     ///
     /// ```
     /// # use hybi::{Config, Connection, Inbox, Instant, Outbox};
@@ -339,8 +339,8 @@ impl<S> WebSocket<S> {
 
     /// Returns the stream.
     ///
-    /// The application may set the socket of the stream to non-blocking mode. Calls that would block then return
-    /// [`Error::Io`] with [`ErrorKind::WouldBlock`]. [`Error::interest`] returns the conditions to wait for.
+    /// The application may set the socket of the stream to non-blocking mode. In this mode, calls that would block
+    /// return [`Error::Io`] with [`ErrorKind::WouldBlock`]. [`Error::interest`] returns the conditions to wait for.
     #[must_use]
     pub fn stream(&self) -> &S {
         self.run.link().stream()
