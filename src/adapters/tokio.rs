@@ -143,7 +143,7 @@ pub type HttpCall<S = TcpStream> = async_driver::HttpCall<S, Tokio>;
 
 /// Accepts a WebSocket over any stream, with the defaults of [`Server`].
 ///
-/// Set `TCP_NODELAY` on a TCP stream before the call. Without this option the system can delay a small frame by some
+/// Set `TCP_NODELAY` on a TCP stream before the call. Without this option the system can delay a small frame by about
 /// 40 ms. The delay saves nothing, because queued frames are written together.
 ///
 /// # Errors

@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_5_1_messages_after_a_close_are_reported() {
+    fn s5_5_1_messages_that_a_close_has_overtaken_are_reported_as_lost() {
         let mut sender = sender(100);
         let (waiting, status) = (WaitingMessages::new(), SenderStatus::new(&sender));
         waiting.push(Message::from("late"), &status).unwrap();

@@ -73,7 +73,7 @@ impl ReconnectTarget {
         }
     }
 
-    /// Adds a header to the request. Headers with the same name are replaced, both those of the client and those of the
+    /// Adds a header to the request. The header replaces headers with the same name, both of the client and of the
     /// `http::Request` of this target. Debug output shows the name only.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -126,8 +126,8 @@ impl<T: Into<Self>, E: Into<Box<dyn Error + Send + Sync>>> From<Result<T, E>> fo
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 impl<B> From<::http::Request<B>> for ReconnectTarget {
-    /// Returns a target with the URL and the headers of `request`, which replace those of the client. The body is
-    /// ignored. If the request cannot be sent, the attempt fails.
+    /// Returns a target with the URL and the headers of `request`. These headers replace headers of the client with the
+    /// same name. The body is ignored. If the request cannot be sent, the attempt fails.
     fn from(request: ::http::Request<B>) -> Self {
         let settings = RequestSettings::try_from(&request);
         let url = settings.as_ref().map(|settings| settings.url.clone()).unwrap_or_default();

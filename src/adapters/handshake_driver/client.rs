@@ -68,7 +68,8 @@ pub struct Client<R> {
     /// The TLS library and its configuration, or `None` for the default.
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     pub(super) tls: Option<Connector>,
-    /// The TLS library and its configuration for `https` proxies, or `None` for those of the server.
+    /// The TLS library and its configuration for `https` proxies. `None` selects the library and the configuration for
+    /// the server.
     #[cfg(all(
         any(feature = "rustls", feature = "native-tls"),
         any(feature = "net", feature = "tokio", feature = "async-io")
@@ -347,13 +348,13 @@ impl<R> Client<R> {
     /// With 0, a redirect is an error like every response other than 101: [`Http`](super::ConnectError::Http).
     /// Otherwise a redirect that is not followed is a [`Redirect`](super::ConnectError::Redirect) with the reason.
     ///
-    /// A redirect is never followed from `wss` to `ws`. Another server gets none of the headers of the application,
-    /// except a [few without credentials](crate::redirect::Redirects::may_send). It gets the origin, and the URL that
-    /// the first server has chosen. If the client offers subprotocols, a redirect to another server is refused, unless
-    /// [`redirect_subprotocols`](Self::redirect_subprotocols) allows it. If the TLS configuration has a client
-    /// certificate, a redirect to another server over TLS is refused. A connector of native-tls does not tell whether
-    /// it has a certificate, so the client assumes that it has one. The module [`redirect`](crate::redirect) has all
-    /// rules.
+    /// A redirect is never followed from `wss` to `ws`. Another server gets only a [few
+    /// headers](crate::redirect::Redirects::may_send) of the application, which contain no credentials. It also gets
+    /// the origin, and the URL that the first server has chosen. If the client offers subprotocols, a redirect to
+    /// another server is refused, unless [`redirect_subprotocols`](Self::redirect_subprotocols) allows it. If the TLS
+    /// configuration has a client certificate, a redirect to another server over TLS is refused. A connector of
+    /// native-tls does not tell whether it has a certificate, so the client assumes that it has one. The module
+    /// [`redirect`](crate::redirect) has all rules.
     ///
     /// An error after a followed redirect is a [`Redirected`](super::ConnectError::Redirected), which names the server.
     ///

@@ -1,4 +1,4 @@
-//! The URLs that one call of `connect` visits: the first one, and those of redirects.
+//! The URLs that one call of `connect` visits: the first URL, and the URLs of redirects.
 //!
 //! ```text
 //!   Client ── hops ──▶ Hops ── client, url ──▶ the adapter connects ──▶ open

@@ -51,7 +51,7 @@ pub(super) fn connect<S>(route: &mut Route<'_>, clock: Clock) -> Result<TcpStrea
             None => TcpStream::connect(address),
         }?;
         // Queued frames are already written together, so Nagle's algorithm would delay them without any benefit. If
-        // this call fails, the attempt fails, so the error names the address.
+        // this call fails, the attempt to connect fails, and its error names the address.
         socket.set_nodelay(true)?;
         Ok(socket)
     })
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_that_used_all_of_the_time_and_succeeded_wins() {
+    fn an_attempt_that_succeeds_after_the_deadline_still_counts() {
         let result = connect_with(1, Some(Duration::from_millis(20)), |port| {
             // Takes longer than the limit, like a call of the system that returns late.
             let start = std::time::Instant::now();

@@ -52,10 +52,10 @@ const MAX_READ: usize = 16 << 10;
 const MIN_READ_BUFFER: usize = 2048;
 /// The memory for outgoing ciphertext is kept after a write if it is at most this large, in bytes.
 const MAX_KEPT_CAPACITY: usize = 4096;
-/// How long a call sleeps if the session can encrypt nothing, because the peer renegotiates. After the pause the caller
-/// repeats the call.
+/// The time for which a call sleeps if the session can encrypt nothing, because the peer renegotiates. After the pause
+/// the caller repeats the call.
 const RENEGOTIATION_PAUSE: Duration = Duration::from_millis(1);
-/// How long the thread that reads may block to send an alert after the session has failed.
+/// The maximum time for which the thread that reads may block to send an alert after the session has failed.
 const ALERT_TIMEOUT: Duration = Duration::from_millis(10);
 
 /// A TLS session over a blocking stream `S`, for example a [`TcpStream`](std::net::TcpStream).

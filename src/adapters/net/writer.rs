@@ -485,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_5_1_no_message_is_stored_for_a_thread_that_closes() {
+    fn s5_5_1_after_a_close_a_message_is_refused_even_if_the_lock_is_taken() {
         let (_reader, mut writer, _peer) = halves();
         let mut other = writer.clone();
         let writing = writer.shared.lock();

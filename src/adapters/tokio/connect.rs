@@ -156,8 +156,8 @@ impl Client {
         let connect = |address: SocketAddr| async move {
             let socket = TcpStream::connect(address).await?;
             // Without `TCP_NODELAY` the system delays small writes to send them together. The delay saves nothing here,
-            // because queued frames are already written together. If this call fails, the attempt fails, so the error
-            // names the address.
+            // because queued frames are already written together. If this call fails, the attempt to connect fails, and
+            // its error names the address.
             socket.set_nodelay(true)?;
             Ok(socket)
         };

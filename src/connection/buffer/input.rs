@@ -212,7 +212,7 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         &mut self.message
     }
 
-    // Messages in one frame, in place.
+    // Messages in one frame, which stay in the read buffer.
 
     /// Returns whether a message that needs `left` more bytes will lie in the read buffer in one piece.
     pub(in crate::connection) fn will_hold(&self, left: u64) -> bool {

@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn s8_1_inflated_text_is_validated_as_it_comes() {
+    fn s8_1_inflated_text_is_validated_while_it_is_written() {
         for kind in [MessageKind::Text, MessageKind::Binary] {
             let (mut message, mut array) = (VecMessage::new(), [0; 8]);
             let mut control = ControlPayload::EMPTY;
