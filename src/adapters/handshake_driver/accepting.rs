@@ -28,7 +28,7 @@ use crate::handshake::DeflateParams;
 use crate::handshake::{HandshakeInfo, HttpResponse, ResponseError};
 use crate::{Connection, Inbox, Instant, Outbox, SharedConfig};
 
-/// The second phase of a server's handshake, as a state machine without I/O.
+/// The second phase of a server's handshake, which sends the 101 response, as a state machine without I/O.
 pub(in crate::adapters) struct Accepting {
     state: State,
 }

@@ -9,7 +9,8 @@
 //! [`Receiving`] is this state machine. Its result is a [`Pending`] request, which borrows nothing. So the application
 //! can accept or reject the request at any later time. A plain HTTP request becomes a [`PlainRequest`].
 //!
-//! The second phase is in `accepting.rs`, and the sending of responses other than 101 is in `responding.rs`.
+//! The second phase, which sends the 101 response, is in `accepting.rs`. The sending of other responses is in
+//! `responding.rs`.
 //!
 //! Invariants:
 //! - A pending request obeys the rules of RFC 6455 section 4.2.1, and comes from an allowed origin.
@@ -42,7 +43,7 @@ impl<R> Server<R> {
     }
 }
 
-/// The first phase of a server's handshake, as a state machine without I/O.
+/// The first phase of a server's handshake, which receives the request, as a state machine without I/O.
 pub(in crate::adapters) struct Receiving {
     settings: Arc<Settings>,
     state: State,

@@ -1,6 +1,7 @@
 //! The builder [`Server`], and the application's decision to accept a request.
 //!
-//! A server's handshake has two phases. Between the two phases the application decides whether to accept the request:
+//! A server's handshake has two phases: receiving the request, and sending the response. Between the two phases the
+//! application decides whether to accept the request:
 //!
 //! ```text
 //!   Server ── receiving ──▶ Receiving ── finish ──▶ Pending ─┬─ accepting ──▶ Accepting ── finish ──▶ Opened

@@ -1,7 +1,7 @@
 //! The receiving half of a split WebSocket, and its run loop.
 //!
-//! [`Reader`] decodes the input that has arrived. When all input is decoded, the loop performs a turn. A part of the
-//! turn needs the lock of the sending side, which the writers also use:
+//! [`Reader`] decodes the input that has arrived. When all input is decoded, the loop performs a turn: it runs the
+//! timers, writes and reads. A part of the turn needs the lock of the sending side, which the writers also use:
 //!
 //! ```text
 //!   ┌──▶ decode ── event ──▶ store and write the reply ──▶ the caller

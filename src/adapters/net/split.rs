@@ -164,7 +164,7 @@ impl LockedOut<'_> {
     }
 
     /// Writes the whole queue. Then half-closes or closes the stream if the connection asks for it. The reader may
-    /// block in a read that ends only after this step.
+    /// block in a read that ends only after the stream is half-closed or closed.
     pub(super) fn write(&mut self) -> Result<(), Error> {
         let written = self.output().flush();
         self.out.has_rest &= written.is_err();
