@@ -13,10 +13,9 @@
 //        │              … until Step::Done            │
 //        │ ──────── finish ─────────────────────────▶ │ returns the result or the error
 //
-//     A server's handshake has two phases: `Receiving` receives the request, and `Accepting` sends the 101 response.
-//     Between the two phases the application decides whether to accept the request. A client's handshakes follow each
-//     other in the order of its `Route`. `crate::handshake` parses and writes heads. Invariant: an I/O error ends a
-//     handshake.
+// A server's handshake has two phases: `Receiving` receives the request, and `Accepting` sends the 101 response. Between
+// the two phases the application decides whether to accept the request. A client's handshakes follow each other in the
+// order of its `Route`. `crate::handshake` parses and writes heads. Invariant: an I/O error ends a handshake.
 
 use core::fmt;
 use std::io;

@@ -1,10 +1,10 @@
 //! The end of a server's handshake with a response other than 101.
 //!
 //! [`Rejecting`] sends the response, and then returns the error that ends the handshake. The first phase of a handshake
-//! receives the request (`receiving.rs`). It ends in this way if the request is rejected. The second phase sends the
-//! 101 response (`accepting.rs`). It ends in this way if the application's choices give no valid 101 response. For
-//! example, a header is invalid, or a subprotocol was not offered. In these cases the client gets a response with
-//! status 500.
+//! receives the request (`receiving.rs`). This phase ends with a `Rejecting` if the request is rejected. The second
+//! phase sends the 101 response (`accepting.rs`). This phase ends with a `Rejecting` if the application's choices give
+//! no valid 101 response. For example, a header is invalid, or a subprotocol was not offered. In these cases the client
+//! gets a response with status 500.
 
 use core::time::Duration;
 use std::io;
