@@ -486,7 +486,7 @@ fn the_docs_of_queues_and_messages_state_their_sizes() {
     let control = 2 + 4 + hybi::frame::MAX_CONTROL_PAYLOAD;
     let kept = control + hybi::frame::MAX_HEADER_LEN;
     Page::new("src/connection/send/slice_outbox.rs")
-        .says(format!("of an array of `n` bytes, messages can use `n - {kept}`"))
+        .says(format!("messages can use `n - {kept}` bytes of an array of `n`"))
         .says(format!("needs space for `len + len / 4` plus {},", d.longer))
         .says(format!("should have at least {} bytes. With {kept} bytes, only empty messages", kept + 1));
     let buffer = "src/connection/buffer/vec_message.rs";

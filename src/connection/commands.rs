@@ -1,5 +1,6 @@
 //! Commands of a connection. Each command calls the method of the same name of the [`Sender`]. Each method for reading
-//! calls the method of the same name of the `Receiver`. This file also has the methods that pass on and free memory.
+//! calls the method of the same name of the `Receiver`. This file also has the methods that free memory, or pass it to
+//! another connection.
 //!
 //! This file contains no rule of the protocol. [`Sender`] documents how long a message may be, which frames overtake
 //! others, and when each error occurs.
@@ -113,8 +114,7 @@ impl<O: WriteQueue> Connection<O> {
         self.sender.pong(payload)
     }
 
-    /// Closes the connection, after all messages that were accepted before: see
-    /// [`Sender::close`](super::Sender::close).
+    /// Closes the connection after all messages that are already accepted: see [`Sender::close`](super::Sender::close).
     ///
     /// # Errors
     ///
@@ -142,7 +142,7 @@ impl<O: WriteQueue> Connection<O> {
     }
 
     /// Frees the memory for compression, except the recent data to which later messages of the peer may refer. After
-    /// [`Compression::release_after`](crate::deflate::Compression::release_after) without data this happens
+    /// [`Compression::release_after`](crate::deflate::Compression::release_after) without data, the memory is freed
     /// automatically.
     #[cfg(feature = "deflate")]
     pub fn release_compression(&mut self) {
@@ -158,7 +158,7 @@ impl Connection {
     /// # Errors
     ///
     /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
-    /// [`MessageOpen`](SendError::MessageOpen), with the message; nothing was sent.
+    /// [`MessageOpen`](SendError::MessageOpen); nothing was sent. The error contains the message.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), UnsentMessage> {
         self.sender.send(message)
     }
@@ -168,7 +168,7 @@ impl Connection {
     /// # Errors
     ///
     /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
-    /// [`MessageOpen`](SendError::MessageOpen), with the message; nothing was sent.
+    /// [`MessageOpen`](SendError::MessageOpen); nothing was sent. The error contains the message.
     pub fn send_with(
         &mut self,
         message: impl Into<Message>,
@@ -263,7 +263,7 @@ impl Connection {
         self.sender.take_queue_memory()
     }
 
-    /// Gives the write queue the memory that [`take_queue_memory`](Self::take_queue_memory) returned: see
+    /// Lets the write queue use the memory that [`take_queue_memory`](Self::take_queue_memory) returned: see
     /// [`Sender::reuse_queue_memory`](super::Sender::reuse_queue_memory).
     #[inline]
     pub fn reuse_queue_memory(&mut self, memory: Outbox) {

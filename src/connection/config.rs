@@ -18,8 +18,8 @@ use crate::time::Term;
 #[non_exhaustive]
 pub enum Delivery {
     /// Delivers a message as a whole, once all of it has arrived: [`Event::Text`](crate::Event::Text) and
-    /// [`Event::Binary`](crate::Event::Binary). If the message must be collected, and the message buffer has a fixed
-    /// size and is too small, the message is delivered in chunks.
+    /// [`Event::Binary`](crate::Event::Binary). If the message must be gathered and does not fit into a message buffer
+    /// of fixed size, it is delivered in chunks.
     #[default]
     Whole,
     /// Delivers the pieces of a message as they arrive: [`Event::Chunk`](crate::Event::Chunk). The pieces are not
@@ -172,9 +172,9 @@ impl Config {
     /// a Close with 1011.
     ///
     /// Every byte from the peer restarts the timeout, because in the middle of a large frame the peer cannot send a
-    /// Pong. If the transport was full and accepts bytes again, the peer reads. So a write to a transport that was full
-    /// extends the timeout too. All writes together extend it by at most three times its length, because reading does
-    /// not show that the peer answers.
+    /// Pong. If a transport that was full accepts bytes again, the peer has read some. So a write to a transport that
+    /// was full extends the timeout too. All writes together extend it by at most three times its length, because
+    /// reading does not show that the peer answers.
     ///
     /// The timeout begins when the Ping is written. A Ping is written between two frames (RFC 6455 section 5.4). While
     /// the peer slowly reads a long frame, the Ping waits. If you must detect a dead peer during a long message, send
@@ -197,8 +197,8 @@ impl Config {
     /// default. [`close_timeout`](Self::close_timeout) limits this wait too. With `None`, only `close_timeout` limits
     /// this wait.
     ///
-    /// The server should end the stream once it has sent and received a Close. Some servers leave this to the client.
-    /// So the outcome is still clean when this time has passed.
+    /// The server should end the stream once it has sent and received a Close. Some servers wait for the client to end
+    /// the stream. So the outcome is still clean when this time has passed.
     #[must_use]
     pub const fn end_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.end_timeout = Term::new(timeout);

@@ -43,8 +43,8 @@ pub enum Event<'i> {
     Chunk {
         /// The kind of the message.
         kind: MessageKind,
-        /// The bytes. The text of all chunks so far is valid UTF-8, except for a code point that the end of this chunk
-        /// may cut.
+        /// The bytes. The text of all chunks so far is valid UTF-8, but the end of this chunk may cut its last code
+        /// point.
         data: &'i [u8],
         /// Whether the message begins here.
         first: bool,
@@ -214,8 +214,8 @@ pub enum PendingReply {
     /// [`Sender::handle_timeout`](crate::Sender::handle_timeout). For all Pings that were written before that time, the
     /// Pong timeout then stops. The next keepalive Ping may be sent.
     Undecoded,
-    /// The input has ended at this position, and the peer may still read our output. No frame is sent. See
-    /// [`Sender::handle_peer_half_closed`](crate::Sender::handle_peer_half_closed).
+    /// The input has ended at this position in the protocol, and the peer may still read our output. No frame is sent.
+    /// See [`Sender::handle_peer_half_closed`](crate::Sender::handle_peer_half_closed).
     PeerHalfClosed(EofPosition),
 }
 

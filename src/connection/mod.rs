@@ -181,8 +181,9 @@ impl<O: WriteQueue> Connection<O> {
     /// Decodes up to the next event and no further, and returns the index of the event. Returns `None` once all of
     /// `input` has been decoded.
     ///
-    /// The connection has already reacted to the event when this returns: the Pong for a Ping is queued, and a Close is
-    /// answered. [`Event::Writable`] and [`Event::Closed`] need no input; they are also returned if `input` is empty.
+    /// The connection has already reacted to the event when this method returns: the Pong for a Ping is queued, and a
+    /// Close is answered. [`Event::Writable`] and [`Event::Closed`] need no input; they are also returned if `input` is
+    /// empty.
     ///
     /// # Errors
     ///
@@ -330,7 +331,8 @@ impl<O: WriteQueue> Connection<O> {
         self.sender.handle_undecoded(now);
     }
 
-    /// Records that all input is decoded, and that a read has then found nothing: see [`Sender::handle_all_decoded`].
+    /// Records that all input is decoded, and that a later read found no more input: see
+    /// [`Sender::handle_all_decoded`].
     pub fn handle_all_decoded(&mut self) {
         self.sender.handle_all_decoded();
     }
@@ -394,14 +396,14 @@ impl<O: WriteQueue> Connection<O> {
 
     /// Fills `to` with the bytes to write, and returns the number of slices: see [`Sender::poll_transmit`].
     ///
-    /// Call nothing else between this and [`transmitted`](Self::transmitted). If a driver's writes complete later, the
-    /// driver copies the slices, reports them as transmitted at once, and writes its copy.
+    /// Call no other method between this one and [`transmitted`](Self::transmitted). If a driver's writes complete
+    /// later, the driver copies the slices, reports them as transmitted at once, and writes its copy.
     #[inline]
     pub fn poll_transmit<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
         self.sender.poll_transmit(to)
     }
 
-    /// Fills `to` with bytes for a transport that may keep bytes which it did not accept, as TLS does: see
+    /// Fills `to` with bytes for a transport that may keep bytes of a refused write, as TLS does: see
     /// [`Sender::poll_transmit_retryable`].
     pub fn poll_transmit_retryable<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
         self.sender.poll_transmit_retryable(to)

@@ -86,8 +86,8 @@ impl Outcome {
     /// or 1005 if that Close had no code. After every other outcome the result is 1006. 1005 and 1006 are never sent in
     /// a frame.
     ///
-    /// In one case the result differs from the RFC. The peer's Close may have been received before
-    /// [`TimedOut`](Self::TimedOut), and the result is still 1006. `Connection::peer_close` then returns the code.
+    /// In one case the result differs from the RFC. After [`TimedOut`](Self::TimedOut) the result is 1006, even if the
+    /// peer's Close was received before. `Connection::peer_close` then returns the code of this Close.
     #[must_use]
     pub const fn code(&self) -> CloseCode {
         match self {

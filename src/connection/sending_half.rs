@@ -58,7 +58,8 @@ pub trait SendingHalf: sealed::Sealed {
     /// Records that input was received that will be decoded later: see [`Sender::handle_undecoded`].
     fn handle_undecoded(&mut self, now: Instant);
 
-    /// Records that all input is decoded, and that a read has then found nothing: see [`Sender::handle_all_decoded`].
+    /// Records that all input is decoded, and that a later read found no more input: see
+    /// [`Sender::handle_all_decoded`].
     fn handle_all_decoded(&mut self);
 
     /// Handles the end of the input when the peer may still read our output: see [`Sender::handle_peer_half_closed`].
@@ -140,7 +141,7 @@ pub trait SendingHalf: sealed::Sealed {
     /// # Errors
     ///
     /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
-    /// [`MessageOpen`](SendError::MessageOpen), with the message; nothing was sent.
+    /// [`MessageOpen`](SendError::MessageOpen); nothing was sent. The error contains the message.
     fn send(&mut self, message: Message) -> Result<(), UnsentMessage>;
 
     /// Sends an owned message in one frame, with options: see [`Sender::send_with`].
@@ -148,7 +149,7 @@ pub trait SendingHalf: sealed::Sealed {
     /// # Errors
     ///
     /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
-    /// [`MessageOpen`](SendError::MessageOpen), with the message; nothing was sent.
+    /// [`MessageOpen`](SendError::MessageOpen); nothing was sent. The error contains the message.
     fn send_with(&mut self, message: Message, options: SendOptions) -> Result<(), UnsentMessage>;
 
     /// Sends a message that was encoded once for many connections: see [`Sender::send_prepared`].
@@ -174,7 +175,7 @@ pub trait SendingHalf: sealed::Sealed {
     /// [`SendError::ControlTooLong`] or [`Closed`](SendError::Closed); nothing was sent.
     fn pong(&mut self, payload: &[u8]) -> Result<(), SendError>;
 
-    /// Closes the connection, after all messages that were accepted before: see [`Sender::close`].
+    /// Closes the connection after all messages that are already accepted: see [`Sender::close`].
     ///
     /// # Errors
     ///
@@ -200,7 +201,7 @@ pub trait SendingHalf: sealed::Sealed {
     /// Takes the memory of an empty write queue: see [`Sender::take_queue_memory`].
     fn take_queue_memory(&mut self) -> Option<Outbox>;
 
-    /// Gives the write queue memory that [`take_queue_memory`](Self::take_queue_memory) returned: see
+    /// Lets the write queue use the memory that [`take_queue_memory`](Self::take_queue_memory) returned: see
     /// [`Sender::reuse_queue_memory`].
     fn reuse_queue_memory(&mut self, memory: Outbox);
 
@@ -209,7 +210,7 @@ pub trait SendingHalf: sealed::Sealed {
     /// Fills `to` with the bytes to write, and returns the number of slices: see [`Sender::poll_transmit`].
     fn poll_transmit<'a>(&'a self, to: &mut [&'a [u8]]) -> usize;
 
-    /// Fills `to` with bytes for a transport that may keep bytes which it did not accept, as TLS does: see
+    /// Fills `to` with bytes for a transport that may keep bytes of a refused write, as TLS does: see
     /// [`Sender::poll_transmit_retryable`].
     fn poll_transmit_retryable<'a>(&'a self, to: &mut [&'a [u8]]) -> usize;
 

@@ -29,8 +29,8 @@ use crate::time::{Instant, Term};
 const LEAST_INTERVAL: Term = Term::new(Some(Duration::from_millis(1)));
 
 /// Time between the Close for a dead peer and the end of the connection: the shortest time that the clock can
-/// represent. A driver writes the queued bytes before it reads the clock again. So it makes one attempt to write the
-/// Close.
+/// represent. A driver writes the queued bytes before it reads the clock again. So the driver makes one attempt to
+/// write the Close.
 const ONE_WRITE: Term = Term::new(Some(Duration::from_nanos(1)));
 
 /// Maximum number of additional `pong_timeout`s that the connection waits for a Pong while the peer reads.
@@ -137,8 +137,8 @@ impl Timers {
 
     /// Records that everything that was received is decoded, and that nothing else has arrived.
     ///
-    /// So no undecoded bytes can contain a Pong, and the Pong timeout of Pings that counted as possibly answered goes
-    /// on. Received bytes that contained no data do not count as data any more.
+    /// So no undecoded bytes can contain a Pong. Pings that counted as possibly answered are unanswered again, and
+    /// their Pong timeout continues. Received bytes that contained no data do not count as data any more.
     pub(super) fn all_decoded(&mut self) {
         self.pings.marks.set_maybe_answered_count(0);
         self.pings.marks.set_maybe_data(false);
@@ -286,10 +286,10 @@ impl Timers {
 
 /// The unanswered Pings, in the order in which they were queued.
 ///
-/// If there are more than [`TRACKED`] Pings, a new Ping replaces the newest stored Ping. But if only this stored Ping
-/// does not count as possibly answered, the Ping before it is dropped instead. So these Pings stay stored: the oldest,
-/// the Ping that decides whether the peer is dead, and the newest. The oldest Ping that does not count as possibly
-/// answered decides. The newest is the only one that the peer must answer (RFC 6455 section 5.5.3).
+/// If there are more than [`TRACKED`] Pings, a new Ping replaces the newest stored Ping. But if all other stored Pings
+/// count as possibly answered, the Ping before the newest stored Ping is dropped instead. So these Pings stay stored:
+/// the oldest, the Ping that decides whether the peer is dead, and the newest. The deciding Ping is the oldest Ping
+/// that does not count as possibly answered. The peer must answer only the newest Ping (RFC 6455 section 5.5.3).
 #[derive(Debug)]
 struct Pings {
     /// When each Ping was written, or when it was queued if it is not written yet. [`Instant::NEVER`] in entries that
@@ -376,7 +376,7 @@ impl Pings {
         self.len().saturating_sub(usize::from(self.marks.unwritten_count()))
     }
 
-    /// Returns when the oldest Ping was sent that does not count as possibly answered.
+    /// Returns the time at which the oldest Ping that does not count as possibly answered was sent.
     #[inline]
     fn oldest(&self) -> Option<Instant> {
         let first = usize::from(self.marks.maybe_answered_count());

@@ -2,7 +2,7 @@
 //!
 //! [`Config::delivery`] sets the delivery of a new connection. A driver may learn only after the handshake that
 //! messages must be delivered in another way. The functions here change the delivery from the next message on.
-//! `mod.rs`, `payload.rs` and `inflate.rs` read it when a message begins.
+//! `mod.rs`, `payload.rs` and `inflate.rs` read the delivery when a message begins.
 //!
 //! Invariants:
 //! - The delivery of a message does not change after its first payload byte, so no memory is moved.

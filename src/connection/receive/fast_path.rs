@@ -11,8 +11,8 @@
 //! - *The MASK bit* is checked together with the length. A wrong MASK bit makes the length larger than 127, and no
 //!   branch accepts such a length.
 //! - *The shortest form of the length* is checked for lengths of 16 bits. Lengths of 64 bits take the slow path.
-//! - *The end of the bytes that arrived* is checked once, for the whole message. Before this check, the bytes of the
-//!   header may be old bytes after that end. These bytes are read, but no message is taken or begun because of them.
+//! - *The end of the bytes that arrived* is checked once, for the whole message. Before this check, the code may read
+//!   old bytes after that end as a header. No message is taken or begun because of such a header.
 //! - *No other frame or message is in progress*, because `fast` is false from the first byte of a frame or message
 //!   until its end.
 //! - *The limits* are checked by one comparison with `fast_below`, which is 0 if messages are delivered in chunks or if
@@ -35,8 +35,8 @@ use crate::kernel::{Mask, ReadBuffer};
 use crate::role::Role;
 
 impl Receiver {
-    /// Returns the next message if it is in one frame and the input completes it. This method is the fast path of
-    /// [`Self::poll`].
+    /// Returns the next message if the message is in one frame and the input contains its end. This method is the fast
+    /// path of [`Self::poll`].
     ///
     /// `None` means only that there is no such message. Call [`Self::poll`] next, before any other method. `poll`
     /// decodes all other input, and returns an error if the peer broke a rule.
@@ -130,8 +130,8 @@ impl Receiver {
         Some(MessageIndex { place, kind })
     }
 
-    /// Starts a message of which only a part has arrived, if the rest will arrive directly after the part: consumes the
-    /// header. [`Self::poll_any`] continues with the payload.
+    /// Starts a message of which only a part has arrived: consumes the header. Does so only if the rest will arrive
+    /// directly after the part. [`Self::poll_any`] continues with the payload.
     // This function is marked cold, so that the compiler expects complete messages, and places their instructions one
     // after the other without jumps.
     #[cold]
@@ -171,8 +171,8 @@ impl Receiver {
     }
 
     /// Records that a text is not UTF-8. [`Self::poll_any`], which the caller calls next, returns the error.
-    // The fast path does not return a `Result`. With a `Result`, every returned message would also have space for an
-    // error, and moving it would cost more.
+    // The fast path does not return a `Result`. With a `Result`, every returned value would have space for an error,
+    // and moving the value would cost more.
     #[cold]
     #[inline(never)]
     pub(super) const fn refuse_text(&mut self) -> Option<MessageIndex> {

@@ -28,9 +28,9 @@ const CHUNK: usize = 16 << 10;
 const MAX_OUTPUT: usize = (64 << 10) + OUTPUT_PADDING;
 /// Output space beyond the expected length, in bytes. The inflater is slow in the last 260 bytes of its output space.
 const OUTPUT_PADDING: usize = 512;
-/// Cost of one DEFLATE block against the budget, in bytes of output. It must cover the time for a block without output.
-/// An empty block with its own tables takes up to 5 µs. A block after which a window of 32 KiB is copied takes 1 µs.
-/// Inflating 2 KiB of text takes 3 µs.
+/// Cost of one DEFLATE block against the budget, in bytes of output. The cost must cover the time for a block without
+/// output. An empty block with its own tables takes up to 5 µs. A block after which a window of 32 KiB is copied takes
+/// 1 µs. Inflating 2 KiB of text takes 3 µs.
 const BLOCK_COST: u32 = 2 << 10;
 
 /// The result of one step of inflation.
@@ -47,7 +47,7 @@ enum Inflated {
 }
 
 impl Receiver {
-    /// Returns what the handshake agreed on for received messages.
+    /// Returns the compression parameters that the handshake agreed on for received messages.
     pub(in crate::connection) const fn agreed(&self) -> Option<Agreed> {
         self.inflating.agreed
     }
@@ -186,7 +186,7 @@ impl Receiver {
                 Ok(Finished { step, done }) => {
                     (consumed, produced, blocks) = (step.consumed, step.produced, step.blocks);
                     let stopped = consumed < len && most_blocks.is_some_and(|most| blocks >= most);
-                    // Without output space the inflater cannot continue, unless it consumed all bytes and more payload
+                    // Without output space the inflater cannot continue if bytes are left, or if no more payload
                     // follows.
                     let stuck = last || consumed < len;
                     Ok(match (done, space.len()) {

@@ -2,7 +2,7 @@
 //!
 //! The budget limits how much a connection can inflate before the driver sets a new budget. So one connection cannot
 //! keep a thread busy. The budget counts output and DEFLATE blocks
-//! (`docs/decisions/0017-the-inflate-budget-counts-blocks.md`). `inflate.rs` decreases it.
+//! (`docs/decisions/0017-the-inflate-budget-counts-blocks.md`). `inflate.rs` decreases the budget.
 //!
 //! Invariant: the events of a connection do not depend on the budget, except for the boundaries of chunks.
 

@@ -2,7 +2,7 @@
 //!
 //! [`Receiver`] decodes headers, checks the limits and decides how each message is delivered. It sends no reply. If an
 //! event needs a reply, the receiver returns a [`PendingReply`](crate::PendingReply), and the sending half sends the
-//! reply. The [`Input`] has the bytes and the cursor, and `buffer/` has the memory.
+//! reply. The [`Input`] has the bytes and the read position, and `buffer/` has the types of memory.
 //!
 //! - `fast_path.rs` decodes a message in one frame, if no other frame or message is in progress.
 //! - `mod.rs` decodes headers, checks the limits, and decodes messages that lie in the input. [`DeliveryState`] is its
@@ -416,8 +416,8 @@ impl Receiver {
     ///
     /// The Close is available after [`Event::CloseReceived`](super::Event::CloseReceived), and also after
     /// [`Event::Closed`](super::Event::Closed). So a caller that sees only messages can call this after the last
-    /// message. If the result is `None` after the end, no valid Close was received. The stream ended without one, the
-    /// peer broke a rule, or a timer expired.
+    /// message. If the result is `None` after the end, no valid Close was received. The stream ended without a Close,
+    /// the peer broke a rule, or a timer expired.
     ///
     /// ```
     /// # #[cfg(feature = "alloc")] {

@@ -1,8 +1,8 @@
 //! Payload that does not take the fast path: control frames, gathered messages and chunks.
 //!
-//! The functions here consume the payload that has arrived, and return an event once it is complete. They neither
-//! decode headers nor check limits (`mod.rs`), and `inflate.rs` decodes compressed payload. The state between two calls
-//! is in `message` and in the decoder.
+//! The functions here consume the payload that has arrived, and return an event once it is complete. `mod.rs` decodes
+//! headers and checks limits, and `inflate.rs` decodes compressed payload. The state between two calls is in `message`
+//! and in the decoder.
 //!
 //! Invariants:
 //! - Text is validated as it arrives, because RFC 6455 section 8.1 fails the connection for text that is not UTF-8.

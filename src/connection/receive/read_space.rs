@@ -11,8 +11,8 @@ use super::{DeliveryState, Frame, Receiver};
 use crate::connection::buffer::{Inbox, MIN_DIRECT_READ, VecMessage};
 
 impl Receiver {
-    /// Returns space in `message` into which the rest of a large payload can be read without a copy. Returns an empty
-    /// slice unless an uncompressed message is being collected in `message` and a large part of its current frame is
+    /// Returns space in `message` into which the rest of a large payload can be read without a copy. The space is empty
+    /// if no uncompressed message is being gathered in `message`, or if only a small part of its current frame is
     /// missing.
     ///
     /// Call this only after poll has returned `None`, because bytes in this space are decoded after all other input.
@@ -49,7 +49,8 @@ impl Receiver {
         }
     }
 
-    /// Returns whether so much of a gathered payload is missing that a direct read into the message is worth it.
+    /// Returns whether a large part of a gathered payload is missing, so that a direct read into the message saves
+    /// time.
     fn expects_direct_read(&self) -> bool {
         let gathering = self.message == DeliveryState::Gathering && self.frame == Frame::Data;
         let gathering = gathering && !self.is_compressed();

@@ -9,8 +9,8 @@
 //!   the peer closed or failed  after all accepted messages      ahead: replaces frames that are not started
 //! ```
 //!
-//! A frame is started once a byte of it was written. A transport such as TLS may keep bytes that it did not accept. For
-//! such a transport, a frame is started once a byte of it was passed to a write.
+//! A frame is started once a byte of it was written. A transport such as TLS may keep bytes of a write that it refused.
+//! For such a transport, a frame is started once a byte of it was passed to a write.
 //!
 //! Invariants:
 //! - Only one Close is written (RFC 6455 section 5.5.1). A second Close may replace a first one that is not started.

@@ -23,7 +23,7 @@ use crate::connection::send::write_queue::WriteQueue;
 use crate::connection::send::{SendOptions, Sender};
 
 impl<O: WriteQueue> Sender<O> {
-    /// Returns what the handshake agreed on for sent messages.
+    /// Returns the compression parameters that the handshake agreed on for sent messages.
     pub(in crate::connection) const fn agreed(&self) -> Option<Agreed> {
         self.deflating.agreed
     }

@@ -2,11 +2,11 @@
 //!
 //! A peer may send any number of Pings while it reads nothing. If each Pong joined the write queue, the queue would
 //! grow without bound. RFC 6455 section 5.5.3 allows answering only the most recent Ping. So Pongs are queued here, in
-//! memory of fixed size. Our own Pings are queued here too, and a Close that must be written before queued data.
+//! memory of fixed size. Our own Pings are queued here too, and so is a Close that must be written before queued data.
 //! `transmit.rs` decides when the frames are written.
 //!
-//! A frame is *started* once a byte of it was written. A transport such as TLS may keep bytes that it did not accept.
-//! For such a transport, a frame is started once a byte of it was passed to a write.
+//! A frame is *started* once a byte of it was written. A transport such as TLS may keep bytes of a write that it
+//! refused. For such a transport, a frame is started once a byte of it was passed to a write.
 //!
 //! Invariants:
 //! - There is always space for a started frame, for one more Pong or Close, and for a Ping. So the memory is at least
@@ -105,8 +105,8 @@ impl<B: BorrowMut<[u8]>> ControlQueue<B> {
         self.started = self.started.max(u16::try_from(end).unwrap_or(self.len));
     }
 
-    /// Appends a Ping if the queue then still has space for a started frame and a Pong. Returns whether the Ping was
-    /// appended. If there is no free space, drops all Pongs except the newest one.
+    /// Appends a Ping if the memory has space for all Pings, a started frame and a Pong. Returns whether the Ping was
+    /// appended. If the free space is too small, drops the Pongs that are not started, except the newest Pong.
     pub(super) fn push_ping(&mut self, frame: &[u8]) -> bool {
         let pings = self.frames().filter(|(_, _, opcode)| *opcode == Opcode::Ping).map(|(_, len, _)| len);
         let fits = pings.sum::<usize>() + frame.len()

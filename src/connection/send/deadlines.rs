@@ -35,8 +35,8 @@ impl<O: WriteQueue> Sender<O> {
                     let reason = CloseReason::truncated("no answer to a ping");
                     self.fail(now, Outcome::TimedOut(TimerKind::Pong), CloseCode::INTERNAL_ERROR, reason);
                     // A dead peer neither answers the Close nor ends the stream, so the connection does not wait for
-                    // the peer. The driver writes before it asks for the next deadline. So it makes one attempt to
-                    // write the Close.
+                    // the peer. The driver writes before it asks for the next deadline. So the driver makes one attempt
+                    // to write the Close.
                     self.timers.end_after_one_write(now);
                     return;
                 }
@@ -78,7 +78,7 @@ impl<O: WriteQueue> Sender<O> {
         (next.0 != Instant::NEVER).then_some(next)
     }
 
-    /// Returns the earlier one of `next` and the release of the compressor, if there is a compressor.
+    /// Returns `next`, or the release of the compressor if there is a compressor and its release is due earlier.
     // This function is not inlined, so that a connection without compression does not load the fields that this
     // function reads.
     #[cfg(feature = "deflate")]

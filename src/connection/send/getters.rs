@@ -33,8 +33,8 @@ impl<O: WriteQueue> Sender<O> {
     /// A send can still fail with `MessageOpen` or `TooLarge`, or with `Blocked` if a
     /// [`SliceOutbox`](crate::SliceOutbox) has too little space for the message.
     ///
-    /// A send that fails with `Blocked` causes an [`Event::Writable`](crate::Event::Writable) later. This check does
-    /// not.
+    /// A send that fails with `Blocked` causes an [`Event::Writable`](crate::Event::Writable) later. This check causes
+    /// no event.
     ///
     /// # Errors
     ///
@@ -77,7 +77,7 @@ impl<O: WriteQueue> Sender<O> {
     /// Returns the latest time that the timers have stored. It is not later than the latest time that was passed to
     /// this connection.
     ///
-    /// A driver that takes over a connection starts its clock at this time. If its clock started earlier, deadlines
+    /// A driver that takes over a connection starts its clock at this time. If the clock started earlier, deadlines
     /// would be too late.
     #[must_use]
     pub fn latest_instant(&self) -> Instant {

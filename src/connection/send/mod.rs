@@ -74,7 +74,7 @@ pub struct Sender<O> {
     dropped: u64,
     #[cfg(feature = "deflate")]
     deflater: Option<std::boxed::Box<crate::deflate::Deflater>>,
-    /// How the connection ended. Before the end: how it would end if the stream ended now.
+    /// How the connection ended. Before its end, this field says how it would end if the stream ended now.
     outcome: Outcome,
     /// The kind of the message that is sent in fragments and whose last fragment is missing.
     open: Option<MessageKind>,
@@ -286,9 +286,9 @@ impl<O: WriteQueue> Sender<O> {
         self.timers.received_undecoded(now);
     }
 
-    /// Records that all input is decoded, and that a read has then found no further input. So the Pong timeout that
-    /// [`handle_undecoded`](Self::handle_undecoded) or [`PendingReply::Undecoded`] has stopped goes on, unless the
-    /// input contained the Pong. Input that contained no data does not count as data any more.
+    /// Records that all input is decoded, and that a later read found no more input. If the input did not contain the
+    /// Pong, this call resumes the Pong timeout that [`handle_undecoded`](Self::handle_undecoded) or
+    /// [`PendingReply::Undecoded`] stopped. Input that contained no data does not count as data any more.
     ///
     /// Without this call, a peer that answers no Ping is found dead only after the next Ping, and an idle connection
     /// may be closed late.

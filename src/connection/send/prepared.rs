@@ -1,7 +1,7 @@
 //! A message encoded once for many connections.
 //!
-//! [`Prepared`] stores the uncompressed frame of a server. For each window size of compression, it also stores a
-//! compressed frame once a connection needs it. `send_message.rs::send_prepared` queues these frames.
+//! [`Prepared`] stores the uncompressed frame of a server. It also stores one compressed frame for each window size, as
+//! soon as a connection needs this frame. `send_message.rs::send_prepared` queues these frames.
 //!
 //! Invariant: a compressed frame does not refer to earlier data. So every peer whose window is large enough can inflate
 //! it.
@@ -72,7 +72,7 @@ impl Prepared {
         Self::with_options(message, SendOptions::new())
     }
 
-    /// Encodes `message`. The `options` apply to it on every connection that sends it.
+    /// Encodes `message`. The `options` apply on every connection that sends the message.
     #[must_use]
     pub fn with_options(message: impl Into<Message>, options: SendOptions) -> Self {
         let message = message.into();

@@ -22,7 +22,7 @@ impl Sender<Outbox> {
     /// # Errors
     ///
     /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
-    /// [`MessageOpen`](SendError::MessageOpen), with the message; nothing was sent.
+    /// [`MessageOpen`](SendError::MessageOpen); nothing was sent. The error contains the message.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), UnsentMessage> {
         self.send_message(message.into(), SendOptions::new())
     }
@@ -32,7 +32,7 @@ impl Sender<Outbox> {
     /// # Errors
     ///
     /// [`SendError::Blocked`], [`TooLarge`](SendError::TooLarge), [`Closed`](SendError::Closed) or
-    /// [`MessageOpen`](SendError::MessageOpen), with the message; nothing was sent.
+    /// [`MessageOpen`](SendError::MessageOpen); nothing was sent. The error contains the message.
     pub fn send_with(
         &mut self,
         message: impl Into<Message>,
@@ -199,8 +199,8 @@ impl Sender<Outbox> {
         (self.buffered_amount() == 0 && self.holds_memory()).then(|| core::mem::take(&mut self.out))
     }
 
-    /// Gives the queue memory that [`take_queue_memory`](Self::take_queue_memory) returned. Does nothing if the queue
-    /// has memory already, or if `memory` contains queued bytes.
+    /// Lets the queue use the memory that [`take_queue_memory`](Self::take_queue_memory) returned. Does nothing if the
+    /// queue has memory already, or if `memory` contains queued bytes.
     #[inline]
     pub fn reuse_queue_memory(&mut self, memory: Outbox) {
         if !self.holds_memory() && memory.is_idle() {

@@ -15,10 +15,9 @@ use crate::frame::frame_len;
 
 /// A write queue in memory that the caller provides, for connections without an allocator.
 ///
-/// A part of the memory is kept free for a header and a Close: of an array of `n` bytes, messages can use `n - 145`
-/// bytes. Compression needs no additional space for a whole message. A fragment of `len` bytes
-/// that is to be compressed needs space for `len + len / 4` plus 64 bytes, because compression can make data this much
-/// longer.
+/// A part of the memory is kept free for a header and a Close: messages can use `n - 145` bytes of an array of `n`
+/// bytes. Compression needs no additional space for a whole message. A fragment of `len` bytes that is to be compressed
+/// needs space for `len + len / 4` plus 64 bytes, because compression can make data this much longer.
 ///
 /// If a message does not fit yet, sending it fails with [`Blocked`](crate::SendError::Blocked). If it never fits,
 /// sending it fails with [`TooLarge`](crate::SendError::TooLarge), and the message can be sent in fragments.
@@ -45,11 +44,12 @@ impl<'m> SliceOutbox<'m> {
     /// Creates a queue with `memory` for messages and `control` for control frames.
     ///
     /// `memory` should have at least 146 bytes. With 145 bytes, only empty messages and empty uncompressed fragments
-    /// fit, and with fewer bytes none. All others are refused as [`TooLarge`](crate::SendError::TooLarge).
+    /// fit. With fewer bytes, no message fits. A message that can never fit is refused as
+    /// [`TooLarge`](crate::SendError::TooLarge).
     ///
     /// `control` must have at least [`LEAST_CONTROL`](Self::LEAST_CONTROL) bytes and at most 65,535 bytes, or the call
-    /// does not compile. An `Outbox` uses 508 bytes. They hold the Pongs for ten Pings with a payload of 40 bytes that
-    /// were received at once.
+    /// does not compile. An `Outbox` uses 508 bytes. So it can queue ten Pongs at once, each with a payload of 40
+    /// bytes.
     #[must_use]
     pub const fn new<const N: usize>(memory: &'m mut [u8], control: &'m mut [u8; N]) -> Self {
         const { assert!(N >= LEAST && N <= 0xFFFF, "the memory for control frames is too small or too large") };

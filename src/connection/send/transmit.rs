@@ -1,7 +1,7 @@
 //! Writing: selects the bytes to write next, and records how many of them the transport accepted.
 //!
 //! The order is: the rest of the frames that were started, then control frames, then the write queue. A frame is
-//! started once a byte of it was written. A transport such as TLS may keep bytes that it did not accept. For such a
+//! started once a byte of it was written. A transport such as TLS may keep bytes of a write that it refused. For such a
 //! transport, a frame is started once a byte of it was passed to a write. The functions here only read and advance the
 //! queues. `commands.rs`, `close.rs`, `send_message.rs` and `write_through.rs` fill them.
 //!
@@ -101,9 +101,9 @@ impl<O: WriteQueue> Sender<O> {
     /// Fills `to` with the bytes to write, in order, for one vectored write. Returns the number of slices; 0 means that
     /// nothing is queued.
     ///
-    /// Report with [`Self::transmitted`] how many bytes were written. This may be fewer than were returned. Until then
-    /// this method returns the same bytes again. Queue nothing and apply no reply in between, because a control frame
-    /// would change the order.
+    /// Report with [`Self::transmitted`] how many of the returned bytes were written. Until this report, the method
+    /// returns the same bytes again. Queue nothing and apply no reply before the report, because a control frame would
+    /// change the order.
     #[inline]
     pub fn poll_transmit<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
         match (self.out.in_one_piece(), to.first_mut()) {
@@ -116,7 +116,7 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// Fills `to` as [`Self::poll_transmit`] does, for a transport that may keep bytes which it did not accept.
+    /// Fills `to` as [`Self::poll_transmit`] does, for a transport that may keep bytes of a refused write.
     ///
     /// Some TLS libraries encrypt the bytes first, and find out afterwards that the socket is full. They report that
     /// they accepted nothing, but the next write must begin with the same bytes.

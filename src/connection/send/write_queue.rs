@@ -42,11 +42,11 @@ pub(super) mod sealed {
         /// Returns whether enough was written for a blocked sender to continue.
         fn has_drained(&self, high_water: usize) -> bool;
         /// Returns at least `len` bytes of space after the queued frames, or `None` if there is less. The caller
-        /// encodes a frame there and then calls [`commit`](Self::commit).
+        /// encodes a frame in this space, and then calls [`commit`](Self::commit).
         fn write_space(&mut self, len: usize) -> Option<&mut [u8]>;
         /// Appends the first `len` bytes of the space to the queued bytes.
         fn commit(&mut self, len: usize);
-        /// Drops all bytes from offset `at` on, which is a frame boundary.
+        /// Drops all bytes from offset `at` on. This offset is a frame boundary.
         fn truncate(&mut self, at: usize);
         /// Returns the first frame boundary at or after offset `n`. The search starts at `boundary`, which is an
         /// earlier frame boundary.

@@ -157,8 +157,8 @@ impl<O: WriteQueue> Sender<O> {
         Ok(())
     }
 
-    /// Compresses and queues a message, if this connection compresses it and it becomes shorter. Returns whether
-    /// the message was queued.
+    /// Compresses and queues a message, if this connection compresses the message and the message becomes shorter.
+    /// Returns whether the message was queued.
     ///
     /// If compression did not make the message shorter, the message has been accepted, but is not queued.
     #[inline]
