@@ -193,7 +193,7 @@ pub enum SendError {
     TooLarge,
     /// Closing has begun, or the connection has ended (RFC 6455 section 5.5.1). Nothing more can be sent.
     Closed,
-    /// A fragmented message is open (RFC 6455 section 5.4). Finish it first.
+    /// A fragmented message is open (RFC 6455 section 5.4). Send its last fragment first.
     MessageOpen,
     /// The payload of a Ping or Pong is longer than
     /// [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD) bytes (RFC 6455 section 5.5).

@@ -119,7 +119,8 @@ pub struct Deflater {
     /// Whether a fragmented message has begun and has not ended.
     in_message: bool,
     /// A copy of the last data that was compressed and sent. The copy is created when compression first fails to make a
-    /// message shorter. The copy is needed because zlib can neither remove data from its window nor return the window.
+    /// message shorter. The copy is needed because the safe functions of zlib-rs neither remove data from the window
+    /// nor return the window.
     context: Option<WindowCopy>,
 }
 
@@ -193,7 +194,8 @@ impl Deflater {
         self.record(data);
     }
 
-    /// Compresses a whole message if this makes it shorter. Appends the payload of its frame to `out` and returns true.
+    /// Compresses a whole message if compression makes it shorter. Appends the payload of its frame to `out` and
+    /// returns true.
     ///
     /// If compression does not make the message shorter, returns false and leaves `out` unchanged. The caller must then
     /// send the message uncompressed, with RSV1 = 0 (RFC 7692 section 6.1). Later messages do not refer to a message
@@ -375,8 +377,8 @@ fn is_evenly_distributed(data: &[u8]) -> bool {
     }
     let total: u64 = counts.iter().map(|count| u64::from(*count)).sum();
     let squares: u64 = counts.iter().map(|count| u64::from(*count).pow(2)).sum();
-    // `even` is the expected sum of squares for random bytes. The sum is 7 % larger for JPEG, four times as large for
-    // base64, and ten times as large for text.
+    // `even` is the expected sum of the squared counts for random bytes. The sum is 7 % larger for JPEG, four times as
+    // large for base64, and ten times as large for text.
     let even = total * total / 256 + total;
     squares <= even + even / 8
 }

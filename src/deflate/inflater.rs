@@ -124,7 +124,7 @@ impl Inflater {
     /// Inflates `input`, the next bytes of a message's payload, into the front of `output`. Stops when the input is
     /// consumed or the output is full.
     ///
-    /// If the output is full, call this again with the rest of the input, even if the rest is empty.
+    /// If the output is full, call this method again with the rest of the input, even if the rest is empty.
     ///
     /// # Errors
     ///
@@ -200,7 +200,7 @@ impl Inflater {
     }
 
     /// Ends a message like [`Self::finish`], with a limit on blocks like [`Self::inflate_within`]. If the limit stops
-    /// the call, the message is not done, although output space may be left.
+    /// the call, [`Finished::done`] is `false`, although output space may be left.
     pub(crate) fn finish_within(
         &mut self,
         input: &[u8],

@@ -7,7 +7,7 @@
 //! Invariants:
 //! - At most `max` idle compressors and `max` idle decompressors are stored.
 //! - No thread waits for a lock to compress or inflate. If another thread has locked the pool, a new compressor is
-//!   allocated. A used compressor is then freed instead of stored.
+//!   allocated, and a used compressor is freed instead of stored.
 
 use core::fmt;
 use std::boxed::Box;

@@ -41,7 +41,7 @@ pub struct Dialing {
     stagger: Duration,
     /// When the next attempt starts at the latest. [`Instant::ZERO`] after a failure.
     next_start: Instant,
-    /// [`Instant::NEVER`] without a deadline.
+    /// The deadline over all attempts; [`Instant::NEVER`] if there is none.
     deadline: Instant,
     result: Option<Result<usize, DialError>>,
 }
@@ -52,7 +52,8 @@ pub struct Dialing {
 pub enum Action {
     /// Start an attempt to connect to the address with this index, and poll again.
     Start(usize),
-    /// Wait for the result of an attempt, but at most until this instant. Then poll again. `None` is no limit.
+    /// Wait for the result of an attempt, but at most until this instant; `None` means without a limit. Then poll
+    /// again.
     Wait(Option<Instant>),
     /// The attempt with this index has won. Cancel all attempts that are still [running](Dialing::running).
     Connected(usize),
@@ -147,7 +148,7 @@ impl Dialing {
         } else if self.started == self.count && self.running().next().is_none() {
             Some(DialError::AllFailed)
         } else if self.deadline <= now {
-            // Without a deadline, `deadline` is `NEVER`. Then this branch is reached only if `now` is `NEVER` too.
+            // Without a deadline, `deadline` is `NEVER`, and this branch is reached only if `now` is `NEVER` too.
             (self.deadline != Instant::NEVER).then_some(DialError::TimedOut)
         } else {
             None
@@ -171,7 +172,7 @@ impl Dialing {
     /// Records that the attempt with this index has succeeded. Returns whether it has won.
     ///
     /// `false` means that another attempt was faster, that the attempt has ended already, or that the deadline has
-    /// passed. Then close the connection.
+    /// passed. In these cases, close the connection.
     #[must_use]
     pub fn succeeded(&mut self, index: usize) -> bool {
         let wins = self.record_end(index) && self.result.is_none();
@@ -200,7 +201,7 @@ impl Dialing {
     }
 }
 
-/// Returns the bit of an index. An index outside the list has none.
+/// Returns the bit of an index. An index from 64 on has no bit, so the result is 0.
 fn bit(index: usize) -> u64 {
     u32::try_from(index).ok().and_then(|index| 1_u64.checked_shl(index)).unwrap_or(0)
 }

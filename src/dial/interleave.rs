@@ -5,7 +5,8 @@
 
 use core::net::SocketAddr;
 
-/// Reorders the addresses so that IPv6 and IPv4 alternate, as far as there are addresses of both (RFC 8305 section 4).
+/// Reorders the addresses so that IPv6 and IPv4 alternate, as long as addresses of both versions are left (RFC 8305
+/// section 4).
 ///
 /// The first address stays first, because the resolver prefers its IP version. Within each IP version the order stays.
 /// An IPv4-mapped IPv6 address counts as IPv4, because the system connects to it over IPv4.
@@ -46,7 +47,8 @@ mod tests {
 
     use super::*;
 
-    /// Interleaves addresses. Each address is written as its IP version, and its port is its position.
+    /// Interleaves addresses. Each character of the text is the IP version of an address. The port of an address is its
+    /// original position. Returns the versions and the ports in the new order.
     fn interleaved(families: &str) -> (String, Vec<u16>) {
         let ip = |family| match family {
             '4' => "192.0.2.1".parse().unwrap(),

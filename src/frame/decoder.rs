@@ -291,9 +291,9 @@ impl Decoder {
 #[cold]
 const fn reserved_bits(first: u8) -> ProtocolError {
     match first {
-        // A data frame without FIN, with only RSV1 set. The peer probably compresses messages although compression was
-        // not agreed on (RFC 7692 6.1). In ASCII the three bytes are `@`, `A` and `B`. No HTTP response begins with one
-        // of them.
+        // The byte begins a data frame without FIN, and of the reserved bits only RSV1 is set. The peer probably
+        // compresses messages although compression was not agreed on (RFC 7692 6.1). In ASCII the three bytes are `@`,
+        // `A` and `B`. No HTTP response begins with one of them.
         0x40..=0x42 => ProtocolError::ReservedBits(4),
         // Every other printable character has one of three faults as a first byte. It sets RSV2 or RSV3, which no
         // common extension uses. It begins a control frame without FIN. Or it has an unknown opcode. So the peer

@@ -64,8 +64,8 @@ impl MaskingKeys {
     ///
     /// # Errors
     ///
-    /// Returns a `getrandom::Error` if the system provides no entropy. Do not use another kind of seed then, because a
-    /// client is not secure without unpredictable keys.
+    /// Returns a `getrandom::Error` if the system provides no entropy. Do not use another kind of seed in this case,
+    /// because a client is not secure without unpredictable keys.
     #[cfg(feature = "getrandom")]
     pub fn from_os() -> Result<Self, getrandom::Error> {
         let mut seed = [0; 32];

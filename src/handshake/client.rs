@@ -166,8 +166,9 @@ impl<'a> ClientHandshake<'a> {
     /// Drop the connection after an error.
     ///
     /// - [`HandshakeError::Head`]: the bytes are not a valid HTTP/1.1 head, or exceed a limit.
-    /// - [`HandshakeError::HttpVersion`]: the response is a 101 of HTTP/1.0.
-    /// - [`HandshakeError::Upgrade`], [`HandshakeError::Connection`]: this header of the 101 is missing or wrong.
+    /// - [`HandshakeError::HttpVersion`]: the response has status 101 and the version HTTP/1.0.
+    /// - [`HandshakeError::Upgrade`], [`HandshakeError::Connection`]: the header of this name in the 101 response is
+    ///   missing or wrong.
     /// - [`HandshakeError::AcceptMissing`], [`HandshakeError::AcceptRepeated`], [`HandshakeError::AcceptWrong`]:
     ///   `Sec-WebSocket-Accept` is missing, repeated, or does not match the key.
     /// - [`HandshakeError::SubprotocolNotOffered`], [`HandshakeError::SubprotocolRepeated`]: the server chose a

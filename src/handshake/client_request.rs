@@ -1,7 +1,8 @@
 //! The parts of a client's request (RFC 6455 section 4.1), and the error for a request that cannot be sent.
 //!
 //! [`ClientRequest`] is a builder that borrows the parts. `ClientRequest::check` decides whether they can be sent, and
-//! a `ClientHandshake` exists only for a request that passed. `ClientHandshake::write` in `client` writes the request.
+//! a `ClientHandshake` exists only for a request that passed this check. `ClientHandshake::write` in `client` writes
+//! the request.
 
 use core::fmt;
 

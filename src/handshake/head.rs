@@ -72,7 +72,7 @@ impl Default for HeadLimits {
     }
 }
 
-/// An error in the bytes of a head, in either direction.
+/// An error in the head of a request or a response.
 ///
 /// The error is reported at the first byte that violates a rule. The error does not depend on how the input is split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -317,7 +317,7 @@ impl<'h> Occurrence<'h> {
 pub(crate) enum HeaderLines<'h> {
     /// The value of the only line.
     One(&'h [u8]),
-    /// Headers that include all lines.
+    /// Header lines that include all lines of this header.
     Several(Headers<'h>),
 }
 

@@ -9,7 +9,8 @@
 //! unsupported `Sec-WebSocket-Version` is reported before errors in the key, the origin, the subprotocols and the
 //! extensions, because another version of the protocol may define these headers differently.
 //!
-//! Invariant: the time of a check is at most `n log n` in the length of the head, even if an attacker writes the head.
+//! Invariant: the time of a check grows at most with `n log n`, where `n` is the length of the head, even if an
+//! attacker writes the head.
 
 use crate::kernel::ascii;
 
@@ -155,7 +156,7 @@ impl<'h> HeaderSink<'h> for RequestHeaders<'h> {
     }
 }
 
-/// Checks a complete head that the scanner has checked.
+/// Applies the rules of RFC 6455 to a complete head whose syntax the scanner has checked.
 pub(crate) fn check_request<'h>(
     head: Head<'h>,
     handshake_headers: &RequestHeaders<'h>,

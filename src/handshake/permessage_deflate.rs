@@ -1,7 +1,7 @@
 //! The parameters of permessage-deflate and their negotiation (RFC 7692 sections 5 and 7.1), for both roles.
 //!
-//! This file parses, checks, chooses and writes parameters. `deflate/` compresses. This file is also built without the
-//! feature `deflate`, so that an endpoint without compression can parse and decline an offer.
+//! This file parses, checks, chooses and writes parameters. The code in `deflate/` compresses messages. This file is
+//! also built without the feature `deflate`, so that an endpoint without compression can parse and decline an offer.
 //!
 //! | role | sends | receives |
 //! | --- | --- | --- |
@@ -49,7 +49,8 @@ pub struct DeflateParams {
 }
 
 impl DeflateParams {
-    /// The maximum length in bytes of the text of parameters, and of an offer, for any values of the fields.
+    /// The maximum length in bytes of the text of [`DeflateParams`] or of a [`DeflateOffer`], for any values of the
+    /// fields.
     pub const MAX_LEN: usize = 130;
 
     /// Returns the base-2 logarithm of the window size that the server compresses with.

@@ -59,7 +59,7 @@ impl<'h> Opened<'h> {
         self.extensions
     }
 
-    /// Returns the parameters of permessage-deflate if it is in use.
+    /// Returns the parameters of permessage-deflate, or `None` if it is not in use.
     #[must_use]
     pub const fn deflate(&self) -> Option<DeflateParams> {
         self.deflate
@@ -273,7 +273,7 @@ pub(crate) fn check_response<'h>(
         }
     }
     if minor_version == b'0' {
-        // RFC 9110 15.2: HTTP/1.0 has no 1xx.
+        // RFC 9110 15.2: HTTP/1.0 has no status 1xx.
         return Err(HandshakeError::HttpVersion);
     }
     // RFC 6455 4.1 (2): the whole value must match. A list that contains the token is not accepted.

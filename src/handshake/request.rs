@@ -1,8 +1,8 @@
 //! A request to open a WebSocket connection, as the application sees it.
 //!
-//! [`Request`] is a view of a received head: target, host, origin, subprotocols, extensions, headers. This file
-//! also splits request targets and checks origins. `incoming` checks the rules of RFC 6455 section 4.2.1, and
-//! `scan` the syntax of the head.
+//! [`Request`] is a view of a received head: target, host, origin, subprotocols, extensions, headers. This file also
+//! splits request targets and checks origins. `incoming` checks the rules of RFC 6455 section 4.2.1, and `scan` checks
+//! the syntax of the head.
 //!
 //! Invariant: a [`Request`] exists only if the head obeys every rule of section 4.2.1.
 

@@ -2,7 +2,7 @@
 //! 4.2.1).
 //!
 //! [`ServerHandshake`] connects the scanner, the rules in `incoming` and the deadline. `Request::accept` creates the
-//! response that accepts a request, and [`Rejection::response`] the response that rejects it.
+//! response that accepts a request. [`Rejection::response`] creates the response that rejects a request.
 //!
 //! Invariant: the first result of `poll` is final. Later calls return the same result.
 //!

@@ -226,7 +226,7 @@ pub(crate) fn split_target(rest: &str) -> (&str, &str) {
 
 /// Splits an authority (RFC 3986 section 3.2, without user information) into host and port.
 ///
-/// An IPv6 address keeps its brackets. The port is empty if it is absent.
+/// An IPv6 address keeps its brackets. If the authority has no port, the second text is empty.
 ///
 /// # Errors
 ///

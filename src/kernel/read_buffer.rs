@@ -6,7 +6,7 @@
 //!
 //! There are three implementations:
 //! - [`SliceWindow`] borrows memory of a fixed size. The next read appends to the bytes that are in it.
-//! - `&mut [u8]` borrows the bytes of one read. The next read has another slice.
+//! - `&mut [u8]` borrows the bytes of one read. The next read uses another slice.
 //! - `Vec<u8>` owns its memory, which can grow. The next read appends to the bytes that are in it.
 
 /// Memory into which bytes are read. The implementations are `&mut [u8]`, [`SliceWindow`], and `Vec<u8>`.

@@ -3,8 +3,8 @@
 //! The handshake writes some headers itself, so [`HttpClientRequest`] sorts the headers of the `http::Request`:
 //!
 //! - Subprotocols and the origin become settings of the [`ClientRequest`].
-//! - A header that the handshake writes is left out if it has the same value. Otherwise the request is refused. A key
-//!   is always left out.
+//! - A header that the handshake writes itself is left out if both values are the same. Otherwise the request is
+//!   refused. A key is always left out.
 //! - All other headers are sent unchanged, in their order, also if they are repeated.
 //!
 //! Invariant: an [`HttpClientRequest`] exists only for a request that `ClientRequest::check` accepts.
@@ -26,7 +26,7 @@ use super::super::write::{HeaderError, HeaderName};
 /// | --- | --- |
 /// | `Sec-WebSocket-Protocol` | the subprotocols to offer |
 /// | `Origin` | the origin |
-/// | `Host`, `Connection`, `Upgrade`, `Sec-WebSocket-Version` | none: the handshake writes them; another value than that of the handshake is an error |
+/// | `Host`, `Connection`, `Upgrade`, `Sec-WebSocket-Version` | none: the handshake writes these headers itself; a different value is an error |
 /// | `Sec-WebSocket-Key` | none: each handshake has a fresh key |
 /// | `Sec-WebSocket-Extensions`, other names that begin with `Sec-WebSocket-`, `Content-Length`, `Transfer-Encoding` | an error |
 /// | any other header | sent unchanged; repeated headers keep their order |
