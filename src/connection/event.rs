@@ -8,7 +8,7 @@
 //! Invariants:
 //! - An event borrows from the input, never from the connection. The connection can send while an event is held.
 //! - An index consists of numbers only, so that it can stay in registers ([`Place`]).
-//! - At most one [`Event::Closed`] is produced, and no event after it.
+//! - At most one [`Event::Closed`] is produced, and no event follows it.
 
 use core::fmt;
 use core::ops::Deref;
@@ -51,8 +51,8 @@ pub enum Event<'i> {
         /// Whether the message ends here. The last chunk may be empty.
         fin: bool,
     },
-    /// A Ping was received. The Pong is queued, unless [`Config::auto_pong`](crate::Config::auto_pong) is off or our
-    /// Close is being written.
+    /// A Ping was received. The Pong is already queued. No Pong is queued if
+    /// [`Config::auto_pong`](crate::Config::auto_pong) is off, or if our Close is being written.
     Ping(&'i [u8]),
     /// A Pong was received. It may be unsolicited. The Pong to a keepalive Ping has a counter of 4 bytes as its
     /// payload.
@@ -78,8 +78,8 @@ pub enum Event<'i> {
 
 /// An [`Event`] without a borrow: the kind of the event, and the position of its data in the [`Input`](crate::Input).
 ///
-/// [`Input::event`](crate::Input::event) turns the index into the event. A loop that reads until it can return an event
-/// keeps the index, because the borrow checker does not let it keep the event.
+/// [`Input::event`](crate::Input::event) turns the index into the event. A function that reads in a loop keeps the
+/// index, because the borrow checker does not let the loop keep the event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EventIndex {
     /// The position of the data; empty if the event has no data. The position is not a part of `kind`, because a field
@@ -200,8 +200,8 @@ pub enum PendingReply {
     ///
     /// Apply this value after each poll of the receiving half that consumed input. Apply it before the reply to the
     /// event of the poll, and before [`Sender::handle_timeout`](crate::Sender::handle_timeout). Otherwise a timer may
-    /// expire although input has arrived. The time that is passed to [`Sender::apply`](crate::Sender::apply) may be
-    /// later than the arrival. The timers then expire later.
+    /// expire although input has arrived. If the time that is passed to [`Sender::apply`](crate::Sender::apply) is
+    /// later than the arrival, the timers expire later.
     Received {
         /// Whether the input contained a part of a data frame:
         /// [`Receiver::last_poll_had_data`](crate::Receiver::last_poll_had_data).
@@ -211,8 +211,8 @@ pub enum PendingReply {
     /// answer to a Ping. No frame is sent.
     ///
     /// Apply this value with the time at which the input was received, before
-    /// [`Sender::handle_timeout`](crate::Sender::handle_timeout). For all Pings that were written before that time, the
-    /// Pong timeout then stops. The next keepalive Ping may be sent.
+    /// [`Sender::handle_timeout`](crate::Sender::handle_timeout). This value stops the Pong timeout of all Pings that
+    /// were written before that time. The next keepalive Ping may be sent.
     Undecoded,
     /// The input has ended at this position in the protocol, and the peer may still read our output. No frame is sent.
     /// See [`Sender::handle_peer_half_closed`](crate::Sender::handle_peer_half_closed).

@@ -16,8 +16,8 @@
 //! `close_state.rs` has the complete table.
 //!
 //! The methods are grouped by purpose. This file has the methods that report what happened, and the methods that say
-//! what the driver must do next. Commands are in `commands.rs`, getters in `getters.rs`. The trait in `sending_half.rs`
-//! lists the methods that writing needs; a connection and a sending half both implement it.
+//! what the driver must do next. Commands are in `commands.rs`, and getters are in `getters.rs`. The trait in
+//! `sending_half.rs` lists the methods that writing needs; a connection and a sending half both implement it.
 //! [`manual::run_loop`](crate::manual::run_loop) shows in which order a driver calls the methods.
 
 use crate::error::ProtocolError;
@@ -69,9 +69,9 @@ type DefaultQueue = SliceOutbox<'static>;
 
 /// A WebSocket connection after its handshake: a [`Receiver`] together with a [`Sender`].
 ///
-/// A connection does no I/O and has no clock. The only input that it stores is a partial frame header. It allocates
-/// nothing before its first use. `O` is the type of the write queue. With an allocator, use [`Connection`] without a
-/// parameter.
+/// A connection does no I/O and has no clock. The only input that it stores is a partial frame header. A connection
+/// allocates nothing before its first use. `O` is the type of the write queue. With an allocator, use [`Connection`]
+/// without a parameter.
 ///
 /// ```
 /// use hybi::{Config, Connection, Event, Input, Instant, VecMessage, Outbox};
@@ -118,7 +118,7 @@ impl<O: WriteQueue> Connection<O> {
     /// Creates a client's connection, after its handshake. `out` is the write queue.
     ///
     /// `keys` generates the masking keys. Pass the result of `MaskingKeys::from_os`, or a seed of 32 bytes. The seed
-    /// must come from a strong source of entropy, and each connection needs a new one (RFC 6455 section 10.3).
+    /// must come from a strong source of entropy, and each connection needs a new seed (RFC 6455 section 10.3).
     #[must_use]
     pub fn client(
         now: Instant,
@@ -214,7 +214,7 @@ impl<O: WriteQueue> Connection<O> {
     /// This method is the fast path of [`Self::poll`], for a driver that does not read its clock for each message. The
     /// timers count the message when [`record_received`](Self::record_received) or
     /// [`handle_timeout`](Self::handle_timeout) is called next. Call `record_received` before
-    /// [`poll_timeout`](Self::poll_timeout), because until then the returned deadline is too early.
+    /// [`poll_timeout`](Self::poll_timeout), because the returned deadline would be too early otherwise.
     ///
     /// `None` means only that the next input is not a whole message. Call [`Self::poll`] next. That method decodes all
     /// other input, and returns an error if the peer broke a rule.
@@ -337,7 +337,7 @@ impl<O: WriteQueue> Connection<O> {
         self.sender.handle_all_decoded();
     }
 
-    /// Handles the end of the stream, by end of file or by reset. Then poll for [`Event::Closed`].
+    /// Handles the end of the stream, by end of file or by reset. After this call, poll for [`Event::Closed`].
     ///
     /// Call this only after poll has returned `None` and while [`must_poll_again`](Self::must_poll_again) is false. All
     /// bytes that arrived before the end have then been decoded.
@@ -387,7 +387,7 @@ impl<O: WriteQueue> Connection<O> {
 
     // --- commands: commands.rs; getters: getters.rs ---
 
-    /// Limits how many bytes may be inflated until this is called again: see [`Receiver::set_inflate_budget`].
+    /// Limits how many bytes may be inflated until the next call of this method: see [`Receiver::set_inflate_budget`].
     pub const fn set_inflate_budget(&mut self, bytes: Option<u32>) {
         self.receiver.set_inflate_budget(bytes);
     }

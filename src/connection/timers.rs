@@ -1,8 +1,8 @@
 //! The timers of a connection: the keepalive interval, and the timeouts for a Pong, for an idle connection and for
 //! closing.
 //!
-//! [`Timers`] records when events happened, and computes the next deadline and the action that is due then. It does not
-//! act itself: [`Sender::handle_timeout`](super::Sender::handle_timeout) carries out the action.
+//! [`Timers`] records when events happened, and computes the next deadline and the action that is due at this deadline.
+//! It does not act itself: [`Sender::handle_timeout`](super::Sender::handle_timeout) carries out the action.
 //!
 //! ```text
 //!             silence for ping_interval                      silence for pong_timeout
@@ -250,7 +250,8 @@ impl Timers {
         (self.round_trip != Instant::NEVER).then(|| self.round_trip.since_origin())
     }
 
-    /// Returns the next deadline and the action that is due then. The deadline is [`Instant::NEVER`] if no timer runs.
+    /// Returns the next deadline and the action that is due at this deadline. The deadline is [`Instant::NEVER`] if no
+    /// timer runs.
     #[inline]
     pub(super) fn next(&self, config: &Config) -> (Instant, Due) {
         if self.pings.marks.is_closing() {
@@ -273,7 +274,8 @@ impl Timers {
     }
 
     /// Returns the time from which the Pong timeout is counted. No byte was received since `silent_from`. If a full
-    /// transport has accepted bytes since then, the time is later, by at most [`MAX_EXTENSIONS`] timeouts.
+    /// transport has accepted bytes since `silent_from`, the returned time is later than `silent_from`, by at most
+    /// [`MAX_EXTENSIONS`] timeouts.
     #[inline]
     fn extended(&self, silent_from: Instant, config: &Config) -> Instant {
         if self.progress_or_end <= silent_from {

@@ -18,7 +18,7 @@ impl Receiver {
     /// Sets how messages are delivered, instead of the value of [`Config::delivery`].
     ///
     /// The value applies from the next message on. If a part of a message has arrived already, this message is still
-    /// delivered in the previous way. There is one exception: if it is a text message and `delivery` is
+    /// delivered in the previous way. There is one exception: if this message is text and `delivery` is
     /// [`Delivery::Bytes`], the next poll returns [`ProtocolError::TextNotAccepted`].
     ///
     /// ```

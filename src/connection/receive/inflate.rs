@@ -92,9 +92,9 @@ impl Receiver {
 
     /// Returns the longest allowed payload of a frame, given `max_frame`.
     ///
-    /// Compression makes some data longer. A fragment of a compressed message must be compressed even then (RFC 7692
-    /// section 6.1). So a compressed frame may be as long as `max_frame` bytes can become. A long frame costs no
-    /// memory, because payload is inflated as it arrives, and `max_message` limits the output.
+    /// Compression makes some data longer. A fragment of a compressed message must be compressed even if it becomes
+    /// longer (RFC 7692 section 6.1). So a compressed frame may be as long as `max_frame` bytes can become. A long
+    /// frame costs no memory, because payload is inflated as it arrives, and `max_message` limits the output.
     pub(super) const fn longest_frame(&self, max_frame: u64) -> u64 {
         if self.is_compressed() { longest_payload(max_frame) } else { max_frame }
     }

@@ -5,8 +5,8 @@
 //! reply. The [`Input`] has the bytes and the read position, and `buffer/` has the types of memory.
 //!
 //! - `fast_path.rs` decodes a message in one frame, if no other frame or message is in progress.
-//! - `mod.rs` decodes headers, checks the limits, and decodes messages that lie in the input. [`DeliveryState`] is its
-//!   state.
+//! - `mod.rs` decodes headers, checks the limits, and decodes messages that lie in the input. The state between two
+//!   calls is a [`DeliveryState`].
 //! - `payload.rs` decodes control frames, gathered messages and chunks.
 //! - `delivery.rs` changes how the next messages are delivered.
 //! - `inflate.rs` and `inflate_budget.rs` decode compressed messages.
@@ -50,7 +50,7 @@ const MIN_UNMASK_LEN: usize = 16 << 10;
 /// The receiving half of a connection: decodes frames and messages.
 ///
 /// A [`Connection`](crate::Connection) consists of a receiver and a [`Sender`](crate::Sender). A task that only
-/// receives can use a receiver alone. It then passes each reply as a value to the task that sends: see
+/// receives can use a receiver alone. This task passes each reply as a value to the task that sends: see
 /// [`Input::reply`].
 ///
 /// The only input that a receiver stores is a partial header of at most 14 bytes. The [`Input`] stores the payload of a
@@ -117,7 +117,7 @@ enum DeliveryState {
     Untouched,
     /// The message is delivered as a whole, from the read buffer of the input. The message is uncompressed, and all of
     /// it is in the frame in progress. The missing part will arrive in the read buffer, directly after the part that
-    /// lies there.
+    /// has arrived.
     InPlace,
     /// The message is delivered as a whole, from a message buffer in which its parts are gathered.
     Gathering,

@@ -72,7 +72,7 @@ impl Receiver {
         if self.message == DeliveryState::Untouched {
             self.message = match self.delivery {
                 // No payload of the message has been seen yet, so the frame in progress is the first one of the
-                // message. If `fin` is true, it is the only one.
+                // message. If `fin` is true, it is the only frame.
                 Delivery::Whole if self.fin() && input.will_hold(self.decoder.payload_left()) => {
                     input.begin_message();
                     DeliveryState::InPlace

@@ -16,8 +16,8 @@ impl Receiver {
     /// missing.
     ///
     /// Call this only after poll has returned `None`, because bytes in this space are decoded after all other input.
-    /// Read into the space, and report the length with [`handle_payload`](Self::handle_payload). Then poll. If
-    /// there is no other input, pass an empty one.
+    /// Read into the space, and report the length with [`handle_payload`](Self::handle_payload). Poll after that. If
+    /// there is no other input, pass an empty input.
     pub fn payload_space<'m>(&self, message: &'m mut VecMessage) -> &'m mut [u8] {
         if self.expects_direct_read() && !message.has_direct_bytes() {
             message.space(self.decoder.payload_left(), self.fin())

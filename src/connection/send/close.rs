@@ -13,8 +13,8 @@
 //! For such a transport, a frame is started once a byte of it was passed to a write.
 //!
 //! Invariants:
-//! - Only one Close is written (RFC 6455 section 5.5.1). A second Close may replace a first one that is not started.
-//!   Otherwise the second is not queued.
+//! - Only one Close is written (RFC 6455 section 5.5.1). A second Close may replace a first Close that is not started.
+//!   Otherwise the second Close is not queued.
 //! - A started frame is never dropped.
 
 use core::ops::ControlFlow;

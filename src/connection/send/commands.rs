@@ -76,7 +76,7 @@ impl<O: WriteQueue> Sender<O> {
         options: SendOptions,
     ) -> Result<(), SendError> {
         // If the fragment is not of the kind of the open message, it is treated as the first fragment of a new message.
-        // `accept` then refuses it with `MessageOpen`.
+        // `accept` refuses such a fragment with `MessageOpen`.
         let opcode = match kind {
             _ if self.open == Some(kind) => Opcode::Continuation,
             MessageKind::Text => Opcode::Text,

@@ -48,9 +48,9 @@ impl<O: WriteQueue> Sender<O> {
         self.deflater.is_some()
     }
 
-    /// Returns when the memory for compression is released, if no data is sent or received until then. Returns `None`
-    /// without compression, if [`Compression::release_after`](crate::deflate::Compression::release_after) is `None`,
-    /// and while data is queued.
+    /// Returns the time at which the memory for compression is released, if no data is sent or received before. Returns
+    /// `None` without compression, if [`Compression::release_after`](crate::deflate::Compression::release_after) is
+    /// `None`, and while data is queued.
     ///
     /// The sending half frees its own memory in [`handle_timeout`](Self::handle_timeout). If another task has the
     /// receiving half, that task calls [`Receiver::release_inflater`](crate::Receiver::release_inflater) at this time.

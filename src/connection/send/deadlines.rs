@@ -67,7 +67,7 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// Returns the next deadline and the action due then; `None` if no timer runs.
+    /// Returns the next deadline and the action that is due at this deadline; `None` if no timer runs.
     pub(super) fn next_deadline(&self) -> Option<(Instant, Due)> {
         if self.closing.state() == CloseState::Ended {
             return None;

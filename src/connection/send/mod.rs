@@ -66,7 +66,7 @@ const RESERVE: usize = MAX_CONTROL_FRAME;
 /// the timers.
 ///
 /// A [`Connection`](crate::Connection) consists of a sender and a [`Receiver`](crate::Receiver). A task that only sends
-/// can use a sender alone. It passes the replies of the receiving half to [`apply`](Self::apply).
+/// can use a sender alone. This task passes the replies of the receiving half to [`apply`](Self::apply).
 #[derive(Debug)]
 // `Connection` explains the order of the fields.
 #[repr(C)]
@@ -344,8 +344,8 @@ impl<O: WriteQueue> Sender<O> {
     /// many bytes of that write were sent. Input can still be read.
     ///
     /// The only effect on the connection is that [`poll_transport`](Self::poll_transport) no longer returns
-    /// [`HalfClose`](TransportAction::HalfClose). The adapters call this when a WebSocket is taken apart. An adapter
-    /// that is created from the parts then does not write either.
+    /// [`HalfClose`](TransportAction::HalfClose). The adapters call this method when a WebSocket whose write has failed
+    /// is taken apart. So an adapter that is created from the parts does not write either.
     pub fn handle_write_failed(&mut self) {
         if self.transport == Transport::Open {
             self.transport = Transport::Failed;
@@ -417,7 +417,8 @@ impl<O: WriteQueue> Sender<O> {
 
     /// Shortens a client's wait for the end of the stream, once a Close was sent and received.
     fn await_end(&mut self, now: Instant) {
-        // RFC 6455 7.1.1: a client waits for the server to close the TCP connection, but may close it at any time.
+        // RFC 6455 7.1.1: a client waits until the server closes the TCP connection, but may close the connection
+        // itself at any time.
         if self.closing.state() == CloseState::Both
             && self.is_flushed()
             && self.encoder.role() == Role::Client

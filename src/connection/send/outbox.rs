@@ -34,7 +34,7 @@ pub struct Outbox {
     memory: Vec<u8>,
     /// End of the headers and copied payloads in `memory`.
     end: usize,
-    /// State that most connections never need. An idle connection frees it.
+    /// State that most connections never need. An idle connection frees this state.
     rare: Option<Box<Rare>>,
 }
 
@@ -61,7 +61,7 @@ impl Default for Rare {
 const CONTROL: usize = 508;
 type Control = [u8; CONTROL];
 
-/// The control queue of an outbox that has not allocated one yet.
+/// The control queue of an outbox that has not allocated a control queue yet.
 static EMPTY_CONTROL: ControlQueue<Control> = ControlQueue::new([0; CONTROL]);
 
 /// A payload that is shared instead of copied.

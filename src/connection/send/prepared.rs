@@ -45,7 +45,7 @@ pub struct Prepared {
 /// An encoded frame of a server.
 #[derive(Clone, Debug)]
 pub(super) struct Frame {
-    /// The header, and the payload unless it is large.
+    /// The header, followed by the payload if the payload is small.
     pub(super) encoded: Bytes,
     /// The payload if it is large.
     pub(super) shared: Option<Bytes>,

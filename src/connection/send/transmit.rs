@@ -8,7 +8,7 @@
 //! Invariants:
 //! - A control frame is never written inside another frame: `boundary` is the end of the last started frame.
 //! - [`Sender::poll_transmit`] returns the same bytes until [`Sender::transmitted`] or a command changes them.
-//! - In the usual case a write accepts all bytes. Then the code does not look at frame headers or control frames.
+//! - If a write accepts all bytes, which is the usual case, the code reads neither frame headers nor control frames.
 
 use core::ops::ControlFlow;
 
@@ -124,7 +124,7 @@ impl<O: WriteQueue> Sender<O> {
     /// This method may return fewer bytes than [`Self::poll_transmit`]. If control frames are queued, it returns the
     /// rest of the started frames and some control frames. Otherwise it returns the rest of the started frames, or the
     /// first frame if none is started, and further bytes up to 16 KiB in total. If the transport accepts nothing, call
-    /// [`Self::transmit_refused`], and then [`Self::transmitted`] with 0 if the transport is full.
+    /// [`Self::transmit_refused`]. If the transport is full, also call [`Self::transmitted`] with 0 afterwards.
     pub fn poll_transmit_retryable<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
         let len = self.poll_transmit(to);
         let control = self.out.control();

@@ -5,8 +5,8 @@
 //!
 //! 1. A server's uncompressed message is written directly from the caller's memory, after a header on the stack. This
 //!    requires that the message is large or that the queue is empty.
-//! 2. A client's uncompressed message is masked into the queue's memory and written from there. This requires that the
-//!    queue is empty.
+//! 2. A client's uncompressed message is masked into the queue's memory and written from this memory. This requires
+//!    that the queue is empty.
 //! 3. Every other message is queued first, and then the queue is written.
 //!
 //! Invariants:
