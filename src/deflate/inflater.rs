@@ -107,7 +107,7 @@ impl Inflater {
     /// Returns a decompressor for a peer that compresses with a window of `window_bits`, from 8 to 15. `takeover` says
     /// whether a message may refer to earlier messages (RFC 7692 sections 7.1.1 and 7.1.2).
     ///
-    /// This function does not allocate. If the peer uses a larger window than the agreed one, its messages may be
+    /// This function does not allocate. If the peer uses a larger window than the agreed window, its messages may be
     /// inflated or refused.
     #[must_use]
     pub const fn new(window_bits: u8, takeover: bool) -> Self {

@@ -42,8 +42,8 @@ pub use pool::Pool;
 /// 7692 sections 7.2.1 and 7.2.2).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 
-/// The reserved bit RSV1 in the notation of [`Header::rsv`](crate::frame::Header::rsv). On the first frame of
-/// a message it means that the message is compressed (RFC 7692 section 6).
+/// The reserved bit RSV1 in the notation of [`Header::rsv`](crate::frame::Header::rsv). On the first frame of a
+/// message, RSV1 means that the message is compressed (RFC 7692 section 6).
 pub(crate) const RSV1: u8 = 4;
 
 /// Returns the maximum payload length of a compressed message of `len` bytes: a quarter more, plus 64 bytes.

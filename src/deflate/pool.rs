@@ -19,9 +19,9 @@ use super::{Agreed, Compression, Deflater, Inflater};
 /// A pool of compressors and decompressors for connections without context takeover (RFC 7692 section 7.1.1).
 ///
 /// A connection takes a compressor or decompressor from the pool for one message, and then returns it. Without a pool,
-/// the connection allocates and frees one for each message. A pool stores the compressors and decompressors that are
-/// not in use, up to a limit. Clones are handles to the same pool. A connection never waits for the pool. If another
-/// thread uses the pool at the same moment, the connection allocates a compressor instead.
+/// the connection allocates and frees a compressor or decompressor for each message. A pool stores the compressors and
+/// decompressors that are not in use, up to a limit. Clones are handles to the same pool. A connection never waits for
+/// the pool. If another thread uses the pool at the same moment, the connection allocates a compressor instead.
 ///
 /// ```
 /// use hybi::Config;

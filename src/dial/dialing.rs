@@ -13,7 +13,7 @@
 //!
 //! Invariants:
 //! - Each address is tried at most once, in the order of the list.
-//! - At least the stagger passes between two starts, unless an attempt has failed in between.
+//! - Two starts are at least the stagger apart, except if an attempt has failed between them.
 //! - After [`Action::Connected`] or [`Action::Failed`], every call of [`Dialing::poll`] returns the same action.
 //! - The state is a few numbers, whatever the number of addresses. One bit for each address tells whether its attempt
 //!   has ended.

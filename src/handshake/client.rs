@@ -145,7 +145,7 @@ impl<'a> ClientHandshake<'a> {
     pub fn to_vec(&self) -> alloc::vec::Vec<u8> {
         let needed = match self.write(&mut []) {
             Err(RequestError::NoSpace(NoSpace { needed })) => needed,
-            // The request was checked by `new`, so there is no other error.
+            // The request was checked by `new`, so `NoSpace` is the only possible error.
             _ => 0,
         };
         let mut out = alloc::vec![0; needed];

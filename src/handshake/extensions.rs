@@ -336,8 +336,8 @@ impl<'h> Parser<'h> {
         ascii(token).ok_or(Malformed)
     }
 
-    /// Skips `separator` if it is the next character after whitespace. Returns whether `separator` was skipped. RFC
-    /// 2616 section 2.1 allows whitespace on either side of a separator.
+    /// Skips whitespace, and `separator` if it follows. Returns whether `separator` was skipped. RFC 2616 section 2.1
+    /// allows whitespace on either side of a separator.
     fn skip_separator(&mut self, separator: u8) -> bool {
         self.skip_ows();
         match self.0.split_first() {

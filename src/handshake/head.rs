@@ -301,8 +301,8 @@ impl<'h> Occurrence<'h> {
         }
     }
 
-    /// Returns the lines of a header that may be repeated, or `None` if it is absent. `name` is its name, and
-    /// `headers` are all headers.
+    /// Returns the lines of a header that may be repeated, or `None` if the header is absent. `name` is the name of the
+    /// header, and `headers` are all headers of the head.
     pub(crate) fn list(self, name: &str, headers: Headers<'h>) -> Option<HeaderLines<'h>> {
         match self {
             Self::Missing => None,
@@ -398,7 +398,7 @@ impl<'h> Iterator for HeaderIter<'h> {
     }
 }
 
-/// An iterator over the values of all headers of one name. [`Headers::get_all`] returns it.
+/// An iterator over the values of all headers of one name. [`Headers::get_all`] returns this iterator.
 #[derive(Clone, Debug)]
 pub struct HeaderValues<'h, 'n> {
     lines: LineIter<'h>,

@@ -209,9 +209,9 @@ impl DeflateOffer {
 
     /// Returns the answer of a server with `config` to this offer.
     ///
-    /// The server's window is the smaller of the windows in the offer and in the configuration. The answer confirms
-    /// the limits that the client announces for itself, because both endpoints can then save memory. The answer
-    /// limits the client's window only if the offer allows a limit (RFC 7692 section 7.1.2.2).
+    /// The server's window is the smaller of the windows in the offer and in the configuration. The answer confirms the
+    /// limits that the client announces for itself, so that both endpoints can save memory. The answer limits the
+    /// client's window only if the offer allows a limit (RFC 7692 section 7.1.2.2).
     #[must_use]
     pub fn accept(&self, config: &DeflateConfig) -> DeflateParams {
         let server = config.server_max_window_bits.clamp(8, 15);
@@ -355,8 +355,8 @@ pub(crate) fn choose_offer(offers: Extensions<'_>, config: &DeflateConfig) -> Op
     offers.iter().find_map(|offer| DeflateOffer::from_extension(&offer)).map(|offer| offer.accept(config))
 }
 
-/// Checks a server's extensions against the client's offer. Returns the parameters of permessage-deflate if it is
-/// in use.
+/// Checks a server's extensions against the client's offer. Returns the parameters of permessage-deflate, or `None` if
+/// it is not in use.
 ///
 /// `offer` and `response` are the values of the `Sec-WebSocket-Extensions` headers of the request and of the
 /// response.

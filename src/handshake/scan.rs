@@ -8,8 +8,8 @@
 //! [`HeaderSink`] immediately, so no second pass is needed.
 //!
 //! Slow path: `step` advances the state machine by one byte. `step` handles the bytes that the fast path does not
-//! accept: separators in a line that is not complete yet, and every error. If the header lines arrive in several
-//! calls, `finish` parses all of them again when the head is complete. It passes them to an empty sink.
+//! accept: separators in a line that is not complete yet, and every error. If the header lines arrive in several calls,
+//! `finish` parses all of them again when the head is complete, and passes them to an empty sink.
 //!
 //! Invariants:
 //! - The result does not depend on how the input is split.
@@ -362,8 +362,8 @@ impl Scanner {
             (State::Name, b' ' | b'\t') => Err(HeadError::SpaceBeforeColon),
             (State::Name, b'\r') => Err(HeadError::NoColon),
             (State::Value, b'\r') => Ok(State::ValueCr),
-            // RFC 9112 2.2: a recipient MAY accept a single LF as the end of a line. This parser refuses it, because
-            // an attacker can exploit two parsers that disagree about the end of a line.
+            // RFC 9112 2.2: a recipient MAY accept a single LF as the end of a line. This parser refuses a single LF,
+            // because an attacker can exploit two parsers that disagree about the end of a line.
             (State::LineStart | State::Name | State::Value, b'\n') => Err(HeadError::LineEnd),
             (State::Value, _) => Err(HeadError::ControlByte),
             _ => Err(HeadError::HeaderName),

@@ -55,7 +55,7 @@ pub struct ServerHandshake {
     /// Whether a request was returned.
     done: bool,
     /// Whether the request begins with the method HEAD and a space. A response to HEAD has no body.
-    /// [`handle_timeout`](Self::handle_timeout) needs this flag, because the caller does not pass it the bytes.
+    /// [`handle_timeout`](Self::handle_timeout) needs this flag, because its caller passes no bytes.
     is_head: bool,
     /// The rejection that was returned.
     failed: Option<Rejection>,
@@ -85,8 +85,8 @@ impl ServerHandshake {
     /// # Errors
     ///
     /// [`Rejection`] for a request that cannot be accepted. [`Rejection::reason`] names the violated rule. A syntax
-    /// error or an exceeded limit is reported at the byte that causes it, any other error when the head is complete.
-    /// Send [`Rejection::response`] and close the connection.
+    /// error or an exceeded limit is reported at the byte that causes it. Any other error is reported when the head is
+    /// complete. Send [`Rejection::response`] and close the connection.
     pub fn poll<'h>(&mut self, head: &'h [u8]) -> Result<Option<Incoming<'h>>, Rejection> {
         if let Some(rejection) = self.failed {
             return Err(rejection);

@@ -1,7 +1,8 @@
 //! Setters of settings with public fields.
 //!
 //! Settings are `#[non_exhaustive]`, so that fields can be added later. Another crate therefore cannot write settings
-//! as a struct literal. It sets each field with a method of the same name. The macro [`setters`] writes these methods.
+//! as a struct literal. The other crate sets each field with a method of the same name. The macro [`setters`] writes
+//! these methods.
 //!
 //! The macro is only for setters that store their argument and do nothing else.
 

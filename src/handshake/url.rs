@@ -208,7 +208,7 @@ pub(crate) fn split_scheme(url: &str) -> Option<(bool, &str)> {
     Some((is_secure(scheme)?, rest))
 }
 
-/// Returns whether `scheme` uses TLS, or `None` if it is not a scheme of WebSocket or HTTP.
+/// Returns whether `scheme` uses TLS, or `None` if `scheme` is not `ws`, `wss`, `http` or `https`.
 pub(super) fn is_secure(scheme: &str) -> Option<bool> {
     let is = |name| scheme.eq_ignore_ascii_case(name);
     match () {

@@ -5,9 +5,9 @@
 //! can change them. The code in this file neither reads nor changes the bytes.
 //!
 //! There are three implementations:
-//! - [`SliceWindow`] borrows memory of a fixed size. The next read appends to the bytes that are in it.
+//! - [`SliceWindow`] borrows memory of a fixed size. The next read appends to the bytes that are in the memory.
 //! - `&mut [u8]` borrows the bytes of one read. The next read uses another slice.
-//! - `Vec<u8>` owns its memory, which can grow. The next read appends to the bytes that are in it.
+//! - `Vec<u8>` owns its memory, which can grow. The next read appends to the bytes that are in the memory.
 
 /// Memory into which bytes are read. The implementations are `&mut [u8]`, [`SliceWindow`], and `Vec<u8>`.
 ///

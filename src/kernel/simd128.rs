@@ -1,7 +1,7 @@
 //! A vector of sixteen bytes, in the register type that the target machine has.
 //!
-//! [`U8x16`] is the only type that other files use. Its methods document the operations. They call the functions of one
-//! of two modules, each with its own type `Register`:
+//! [`U8x16`] is the only type that other files use. Its methods document the operations. The methods call the functions
+//! of one of two modules. Each module has its own type `Register`:
 //! - `register` uses an SSE2 register. It is compiled for x86-64 targets with SSE2, so no check at run time is needed.
 //! - `portable` uses a `u128`. It is compiled for all other targets, and for the tests on x86-64.
 //!

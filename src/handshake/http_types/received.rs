@@ -1,8 +1,8 @@
 //! Converts received heads to the types of the crate `http`, and an `http::Request` to a [`RequestHead`].
 //!
 //! The crate `http` accepts each header that this crate accepts, within two limits. A `HeaderMap` has space for at
-//! least 24,576 headers, and the name of a header has at most 65,535 bytes. Received heads are shorter, unless the
-//! application has raised [`HeadLimits::max_head`](crate::handshake::HeadLimits::max_head).
+//! least 24,576 headers, and the name of a header has at most 65,535 bytes. Received heads are below both limits,
+//! except if the application has raised [`HeadLimits::max_head`](crate::handshake::HeadLimits::max_head).
 //!
 //! Invariant: no conversion panics. `HeaderMap::append` panics if the map is full, so this file uses `try_append`.
 
