@@ -61,7 +61,7 @@ pub struct Config {
     pub(crate) pool: Option<crate::deflate::Pool>,
 }
 
-/// Limits on what a peer may send (RFC 6455 section 10.4).
+/// Limits on the frames and messages that a peer may send (RFC 6455 section 10.4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Limits {

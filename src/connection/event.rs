@@ -59,7 +59,7 @@ pub enum Event<'i> {
     Pong(&'i [u8]),
     /// The peer closes, and the answer is queued. After this event no data is received, and no data can be sent.
     ///
-    /// The answer is a Close with the same code and reason, or our own Close if one was queued before (RFC 6455 section
+    /// The answer is a Close with the same code and reason, or our own Close if it was queued before (RFC 6455 section
     /// 5.5.1). With an allocator, `Connection::peer_close` also returns the code and the reason later.
     CloseReceived {
         /// The code; `None` if the frame has no code.

@@ -306,7 +306,7 @@ impl<O: WriteQueue> Connection<O> {
         now: Instant,
         input: &'i mut Input<impl ReadBuffer, impl MessageBuffer>,
     ) -> Result<Option<Event<'i>>, ProtocolError> {
-        // Fast path: a message that lies in the input is turned directly into an event. An `EventIndex` in between
+        // Fast path: a message that lies in the input is turned directly into an event. An intermediate `EventIndex`
         // would be written to memory and read back.
         if let Some(index) = self.receiver.poll_message(input) {
             self.sender.handle_received(now, true);

@@ -1,8 +1,8 @@
 //! The methods of a connection that a driver needs for writing: the trait [`SendingHalf`].
 //!
 //! The driver of a whole WebSocket has a [`Connection`]. The driver that writes for a split WebSocket has only its
-//! [`Sender`]. Both write the queue, wait for deadlines and close in the same way. With this trait, one generic driver
-//! serves both.
+//! [`Sender`]. Both drivers write the queue, wait for deadlines and close in the same way. With this trait, one generic
+//! driver serves both.
 //!
 //! The trait has no methods for receiving. A few calls do more on a [`Connection`]: a timeout also stops its receiving
 //! half. A [`Sender`] cannot do this, because another task has the receiving half.
@@ -20,7 +20,7 @@ use crate::time::Instant;
 /// A sending half, alone or as part of its connection, with the methods that a driver needs for writing.
 ///
 /// [`Connection`] and [`Sender`] implement this trait, and no other type can. Code that knows which of the two types it
-/// has should call the methods of the type. They have the same names and more detailed documentation.
+/// has should call the methods of the type. These methods have the same names and more detailed documentation.
 ///
 /// ```
 /// use hybi::{Config, Connection, Instant, Outbox, SendingHalf};

@@ -168,7 +168,7 @@ impl Inflater {
                 Some(_) if space == 0 && step.consumed == 0 => break Ok(done),
                 // The input may have ended at the end of a block, and its last byte may contain the first bits of the
                 // next block. These bits may be invalid. Process them now, so that an error is reported at the same
-                // byte as without a limit.
+                // byte as in a call without a limit.
                 Some(_) if step.consumed == input_left => {
                     flush = InflateFlush::NoFlush;
                     continue;

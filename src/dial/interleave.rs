@@ -88,13 +88,13 @@ mod tests {
             for bits in 0..1_u32 << len {
                 let before: String = (0..len).map(|at| if bits >> at & 1 == 1 { '6' } else { '4' }).collect();
                 let (after, order) = interleaved(&before);
-                // As long as both families are left, no two neighbours are of the same family.
+                // As long as both IP versions are left, no two neighbours have the same version.
                 let alternating = after.trim_end_matches(|family| after.ends_with(family));
                 for pair in alternating.as_bytes().windows(2) {
                     assert_ne!(pair[0], pair[1], "{before} became {after}");
                 }
                 assert_eq!(after.chars().next(), before.chars().next());
-                // Each family keeps its order, and no address is lost.
+                // The addresses of each IP version keep their order, and no address is lost.
                 for family in ['4', '6'] {
                     let of_family = |port: &&u16| before.as_bytes()[usize::from(**port)] == family as u8;
                     assert!(order.iter().filter(of_family).is_sorted(), "{before}: {order:?}");

@@ -5,12 +5,12 @@
 //! violated rule.
 //!
 //! The order of the checks is the order of section 4.2.1, with two exceptions. The method and the HTTP version are
-//! checked after `Upgrade`, because a request without this header is plain HTTP and may have any method and version. An
+//! checked after `Upgrade`. A request without this header is plain HTTP, and may have any method and version. An
 //! unsupported `Sec-WebSocket-Version` is reported before errors in the key, the origin, the subprotocols and the
-//! extensions, because another version of the protocol may define these headers differently.
+//! extensions. Another version of the protocol may define these headers differently.
 //!
-//! Invariant: the time of a check grows at most with `n log n`, where `n` is the length of the head, even if an
-//! attacker writes the head.
+//! Invariant: the time of a check grows at most with `n log n`, where `n` is the length of the head. This bound holds
+//! even if an attacker writes the head.
 
 use crate::kernel::ascii;
 

@@ -9,7 +9,7 @@
 //!
 //! Slow path: `step` advances the state machine by one byte. `step` handles the bytes that the fast path does not
 //! accept: separators in a line that is not complete yet, and every error. If the header lines arrive in several calls,
-//! `finish` parses all of them again when the head is complete, and passes them to an empty sink.
+//! `finish` parses all of them again when the head is complete. `finish` passes these lines to an empty sink.
 //!
 //! Invariants:
 //! - The result does not depend on how the input is split.

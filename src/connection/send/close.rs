@@ -1,12 +1,13 @@
 //! Our own Close: where it is queued, which frames it replaces, and what is dropped when the connection ends.
 //!
-//! `close_state.rs` decides that a Close is sent. This file decides the position of the Close in the queue. Deadlines
+//! `close_state.rs` decides when a Close is sent. This file decides the position of the Close in the queue. Deadlines
 //! are in `deadlines.rs`, and the answer to the peer's Close is in `mod.rs::answer_close`.
 //!
 //! ```text
-//!                              transport accepts all bytes      transport is full
+//!   reason of the Close        if the transport accepts all     if the transport is full
 //!   the application closes     after all accepted messages      after all accepted messages
-//!   the peer closed or failed  after all accepted messages      ahead: replaces frames that are not started
+//!   the peer closed            after all accepted messages      in place of the frames that are not started
+//!   the connection fails       after all accepted messages      in place of the frames that are not started
 //! ```
 //!
 //! A frame is started once a byte of it was written. A transport such as TLS may keep bytes of a write that it refused.

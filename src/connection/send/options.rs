@@ -36,9 +36,10 @@ impl SendOptions {
 
     /// Sets whether the message may be compressed. On by default.
     ///
-    /// If this is off, the message is sent uncompressed, whatever the handshake agreed on. Turn it off for a message
-    /// that contains a secret (RFC 7692 section 8): see [`manual::security`](crate::manual::security). If this is on,
-    /// `Config::compression` determines how the message is compressed.
+    /// If this option is off, the message is sent uncompressed, even if the handshake agreed on compression. Turn the
+    /// option off for a message that contains a secret (RFC 7692 section 8): see
+    /// [`manual::security`](crate::manual::security). If the option is on, `Config::compression` determines how the
+    /// message is compressed.
     #[must_use]
     pub const fn compress(self, on: bool) -> Self {
         Self { compress: on }
