@@ -312,12 +312,12 @@ impl Receiver {
                 }
                 self.check_limits(&header)?;
             }
-            let index = match self.frame {
-                Frame::Data => self.data(input)?,
-                _ => self.control(input)?,
+            let result = match self.frame {
+                Frame::Data => self.data(input),
+                _ => self.control(input),
             };
-            if index.is_some() {
-                return Ok(index);
+            if !matches!(result, Ok(None)) {
+                return result;
             }
             let waits =
                 input.remaining() == 0 || self.message == DeliveryState::InPlace || self.must_poll_again();
