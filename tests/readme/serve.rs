@@ -72,7 +72,7 @@ fn serve(mut stream: TcpStream) -> Result<Outcome, Box<dyn std::error::Error>> {
 }
 
 /// Handles due timers and writes the queue. Returns when the queue is empty, or when the peer accepted nothing until
-/// the next deadline. One write can take many frames.
+/// the next deadline. One write can contain many frames.
 fn write(
     stream: &mut TcpStream,
     connection: &mut Connection,
