@@ -2,9 +2,9 @@
 //! --bench deflate`.
 //!
 //! The messages resemble JSON, and each is different. The context is taken over from message to message. `hybi`
-//! measures the whole path: frames from memory to validated text, and text to frames. `zlib-rs` measures one call of
-//! the library, with memory that was allocated before. First the program prints a table of the sizes, which are the
-//! same on every machine.
+//! measures the whole path: from frames in memory to validated text, and from text to frames. `zlib-rs` measures one
+//! call of the library, with memory that was allocated before. First the program prints a table of the sizes, which are
+//! the same on every machine.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -253,7 +253,7 @@ fn noise(len: usize) -> Vec<u8> {
 /// Prints the table of [`sizes`] for messages that alternate with random bytes. The random bytes are not counted.
 fn noisy() {
     for level in [1, 4, 6, 9] {
-        print!("{:38}", format!("level {level}, noise of 1 KiB after each"));
+        print!("{:38}", format!("level {level}, 1 KiB noise between messages"));
         for size in [180, 1024, 64 << 10] {
             let mut server = connection(Compression::new().level(level), DeflateParams::default());
             let noise = noise(1 << 20);

@@ -14,8 +14,8 @@ use hybi::redirect::RedirectError;
 
 use crate::common::*;
 
-/// Answers one connection for each of `locations` with a redirect. If `opens` is true, then opens a WebSocket. Returns
-/// the heads of all requests.
+/// Answers one connection for each of `locations` with a redirect. If `opens` is true, accepts one more
+/// connection, and opens a WebSocket on it. Returns the heads of all requests.
 fn redirecting(listener: TcpListener, locations: Vec<String>, opens: bool) -> JoinHandle<Vec<String>> {
     thread::spawn(move || {
         let mut heads = Vec::new();
@@ -34,8 +34,8 @@ fn redirecting(listener: TcpListener, locations: Vec<String>, opens: bool) -> Jo
     })
 }
 
-/// Starts a server that redirects to each of `locations` in turn. If `opens` is true, the server then opens a
-/// WebSocket.
+/// Starts a server that redirects to each of `locations` in turn. If `opens` is true, the server opens a
+/// WebSocket on the connection after the last redirect.
 fn server(locations: &[&str], opens: bool) -> (SocketAddr, JoinHandle<Vec<String>>) {
     let (listener, address) = listen();
     let lines = locations.iter().map(|location| format!("Location: {location}\r\n")).collect();
@@ -88,7 +88,8 @@ fn s9110_15_4_another_server_gets_no_credentials() {
         client.connect(&url(first)).unwrap();
         let (first, other) = (first_thread.join().unwrap(), other_thread.join().unwrap());
         assert_eq!(header(&first[0], "X-Api-Key"), Some("7"));
-        // The second request to the first server has no credentials either, because the other server chose its URL.
+        // The second request to the first server has no credentials either, because the other server chose the URL of
+        // this request.
         for head in [&other[0], &first[1]] {
             for name in ["Authorization", "cookie", "X-Api-Key"] {
                 assert_eq!(header(head, name), None, "{head}");

@@ -2,7 +2,7 @@
 //! was compressed.
 //!
 //! Tests compare the crate, and the compression library that the crate uses, with this code. So this code shares
-//! nothing with them.
+//! nothing with the crate or the library.
 
 /// The end of each message, which the sender removes (RFC 7692 section 7.2.1).
 pub const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
@@ -191,7 +191,7 @@ impl Decoder {
     }
 
     /// Inflates one message. Returns `None` if the payload is not valid DEFLATE, or if the removed tail is not the
-    /// length of an empty block.
+    /// length field of an empty stored block.
     pub fn message(&mut self, payload: &[u8]) -> Option<Vec<u8>> {
         if !self.takeover {
             self.window.clear();

@@ -457,7 +457,8 @@ impl Pair {
         self.client.now
     }
 
-    /// Lets each endpoint write, handle the transport, and read once. Returns whether anything happened.
+    /// Lets each endpoint write, perform the action of `poll_transport`, and read once. Returns whether anything
+    /// happened.
     pub fn step(&mut self) -> bool {
         let cap = self.cap;
         let client = act(&mut self.client, &mut self.to_server, cap);

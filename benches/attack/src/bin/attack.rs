@@ -138,8 +138,8 @@ fn table(rows: &[Row], options: &Options) -> String {
     let rate = options.honest as f64 / options.period.as_secs_f64();
     let _ = writeln!(
         out,
-        "{} honest connections request {rate:.0} echoes of {PAYLOAD} B per second, for {:.0} s with each attack. Times are in \
-         ms. \"p99 to none\" is the ratio of p99 to the mean p99 of the two rows `none`.\n",
+        "{} honest connections request {rate:.0} echoes per second, each of {PAYLOAD} B, for {:.0} s with each attack. \
+         Times are in ms. \"p99 to none\" is the ratio of p99 to the mean p99 of the two rows `none`.\n",
         options.honest,
         options.seconds.as_secs_f64()
     );
