@@ -2,7 +2,7 @@
 //! of the run.
 //!
 //! The checks correspond to those of `adapters_simulation/checks.rs`. The bounds are larger, because a blocking call
-//! checks for events only from time to time. A failure begins with its category.
+//! checks for events only from time to time. The text of a failure begins with its category, a number and a few words.
 
 use hybi::{Outcome, TimerKind};
 
@@ -16,7 +16,7 @@ use crate::world::{World, fail};
 /// Tolerance for deadlines, in nanoseconds. A waiting call checks for events only from time to time, and the timeouts
 /// of streams are late.
 const SLACK: u64 = 150 * MS;
-/// A sending call need not read while this many bytes are read ahead and were not received.
+/// A sending call need not read while at least this many bytes that were read ahead wait for a receiving call.
 const MAX_AHEAD: u64 = 40_000;
 
 impl World {
@@ -32,7 +32,7 @@ impl World {
             let now = self.now();
             let receives = self.ends[end].calls.iter().flatten().find(|call| call.kind == CallKind::Receive);
             let decoded = receives.is_some_and(|call| {
-                // Before a receiving call waits for something else, it decodes all input that was read.
+                // Before a receiving call waits for the stream or a timer, it decodes all input that was read.
                 let read_at = source.read.at.unwrap_or(0);
                 self.streams[end].ahead == 0 || now > read_at.max(call.since) + SLACK
             });
@@ -164,7 +164,8 @@ impl World {
         let accepted = journal.entries.iter().filter(|entry| entry.fate == Fate::Accepted);
         let accepted = accepted.map(|entry| entry.data.len() as u64).sum::<u64>();
         let waits = accepted.saturating_sub(self.links[end].sent.data_bytes);
-        // The limit is the sum of the high-water mark, the message that exceeded it, and the bytes in the stream.
+        // The limit is the sum of the high-water mark, the message that exceeded it with a frame header of at most 14
+        // bytes, and the bytes in the stream.
         let held = self.streams[end].holds() as u64;
         let most = record.promise.high_water as u64 + journal.longest() as u64 + 14 + held;
         if waits > most {
@@ -207,7 +208,8 @@ impl World {
         let decided =
             out.sent.close_code() == Some(1011) && out.sent.close.as_ref().is_some_and(|(at, _)| life >= *at);
         // If a stream holds bytes back, the time of the decision is not visible on the link. If the stream is full, the
-        // Close is not visible either. In this case a writing half makes its decision one write before the end.
+        // Close is not visible either. In this case the sending half may have decided one write before the connection
+        // ended, and the byte may have arrived during this write.
         let full = record.shape == Shape::Halves && out.sent.close.is_none();
         // After a failed write, the Close is not visible on the link.
         let hidden = quiet < SLACK && (!view.hides_nothing || full || view.write_failed);

@@ -257,7 +257,8 @@ fn secrets_appear_in_no_text() {
     assert!(error.to_string().starts_with("the environment variable wss_proxy cannot be used: the scheme"));
 }
 
-/// Runs in another process, with the variables that the test below sets.
+/// Checks nothing if `HYBI_TEST_EXPECTED` is not set. The test below sets this variable and proxy variables in other
+/// processes, which run this test.
 #[cfg(all(feature = "std", unix))]
 #[test]
 fn process_with_variables() {
