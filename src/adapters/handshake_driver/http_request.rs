@@ -60,8 +60,9 @@ impl<R: Clone> Client<R> {
     /// Returns this client with the headers of `request`, and the URL of `request`. Pass both to a method that opens a
     /// WebSocket over a stream. The methods `connect_request` of the adapters do the same and connect.
     ///
-    /// The body of the request is ignored. Headers, subprotocols and the origin of the request replace those of the
-    /// client. [`HttpClientRequest`] lists the headers that the handshake writes itself.
+    /// The body of the request is ignored. A header of the request replaces headers of the client with the same
+    /// name. If the request has subprotocols or an origin, they replace those of the client.
+    /// [`HttpClientRequest`] lists the headers that the handshake writes itself.
     ///
     /// # Errors
     ///

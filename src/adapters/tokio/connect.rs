@@ -100,9 +100,9 @@ impl Client {
 
     /// Connects to the URL of an `http::Request`, and opens a WebSocket.
     ///
-    /// The body of the request is ignored. Headers, subprotocols and the origin of the request replace those of the
-    /// client. [`HttpClientRequest`](crate::handshake::HttpClientRequest) lists the headers that the handshake writes
-    /// itself.
+    /// The body of the request is ignored. A header of the request replaces headers of the client with the same
+    /// name. If the request has subprotocols or an origin, they replace those of the client.
+    /// [`HttpClientRequest`](crate::handshake::HttpClientRequest) lists the headers that the handshake writes itself.
     ///
     /// ```
     /// use hybi::adapters::tokio::{Client, accept};
