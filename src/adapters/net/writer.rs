@@ -71,6 +71,9 @@ impl Writer {
     /// - [`Error::Io`] with [`ErrorKind::WouldBlock`]: the stream is in non-blocking mode and full. The frame may be in
     ///   the queue, from which the reader writes it later.
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
+    ///
+    /// After a failed write, a later call that sends still queues its message if the queue has space, and then returns
+    /// the error. The message is never written.
     pub fn send_text(&mut self, text: &str) -> Result<(), Error> {
         self.with(|out| out.queue(|sender| sender.send_text(text)))
     }
@@ -189,6 +192,9 @@ impl Writer {
     ///   full. The message was not queued, and is lost.
     /// - [`Error::Io`] with another kind: the queue was full, and the stream failed while the call wrote the queue.
     ///   Nothing more can be sent.
+    ///
+    /// After a failed write, the call still queues the message if the queue has space, and can return `Ok`. The message
+    /// is never written, and the next [`flush`](Self::flush) returns an error.
     pub fn feed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         self.only_queue(|out| out.queue_message(message.into(), SendOptions::new()))
     }

@@ -33,6 +33,9 @@ impl<S> WebSocket<S> {
     /// - [`Error::Io`] with another kind: the stream failed, now or earlier. Nothing more can be sent.
     ///
     /// The call does not return [`SendError::Blocked`]. It blocks while the write queue is full.
+    ///
+    /// After a failed write, a later call that sends still queues its message if the queue has space, and then returns
+    /// the error. The message is never written. [`try_send`](Self::try_send) refuses such a message, and returns it.
     pub fn send_text(&mut self, text: &str) -> Result<(), Error> {
         self.run_timers_and_send(|responder| responder.send_text(text))
     }
@@ -180,6 +183,9 @@ impl<S> WebSocket<S> {
     ///   full. The message was not queued, and is lost.
     /// - [`Error::Io`] with another kind: the queue was full, and the stream failed while the call wrote the queue.
     ///   Nothing more can be sent.
+    ///
+    /// After a failed write, the call still queues the message if the queue has space, and can return `Ok`. The message
+    /// is never written, and the next [`flush`](Self::flush) returns an error.
     pub fn feed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         self.responder().send(message)
     }
