@@ -31,8 +31,8 @@
 //! ```
 //!
 //! [`Server`] and [`Client`] have the settings of the two roles. Call [`WebSocket::next_event`] in a loop to run a
-//! connection. The module [`async_driver`] describes which frames are batched, the effect of dropped futures, and the
-//! use of memory.
+//! connection. The module [`async_driver`] describes which frames are written together, the effect of dropped
+//! futures, and the use of memory.
 //!
 //! The timers of a WebSocket are timers of tokio. Enable the time driver of the runtime: without it tokio panics when a
 //! WebSocket waits for the first time.

@@ -67,8 +67,9 @@ pub struct Compression {
     pub memory_level: u8,
     /// The minimum length in bytes of a message that is compressed. Shorter messages are sent uncompressed.
     ///
-    /// A longer message is also sent uncompressed if compression does not make it shorter. The fragments of a
-    /// fragmented message are always compressed.
+    /// A longer message is also sent uncompressed if compression does not make it shorter. A message that is
+    /// sent in fragments is compressed whatever its length. Only
+    /// [`SendOptions::compress`](crate::SendOptions::compress) of the first fragment turns this off.
     pub min_size: usize,
     /// The time without data in either direction after which a connection frees its compressor and decompressor. `None`
     /// means never.

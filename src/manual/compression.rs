@@ -42,14 +42,14 @@
 //! the message. The last 2 KiB of the earlier data remain in the window. So a message that does not become shorter by
 //! itself never enters the window. Even if the same message is sent often, no copy of it can refer to an earlier copy.
 //!
-//! **Fragments** are always compressed. RFC 7692 section 6.1 requires that a message is compressed completely or not at
-//! all. When a later fragment does not become shorter, the first fragment has already been sent. The data of a fragment
-//! can even become longer. The growth is up to an eighth at level 1, and 5 bytes in 2 KiB at other levels. With a lower
-//! memory level than the default, the growth is up to a quarter and 64 bytes. A receiver of this crate accepts such
-//! frames: see [`Config::max_frame`](crate::Config::max_frame). With the default limits at both endpoints, 16 MiB of
-//! any data arrive, in one fragment or in up to 65,536. Another implementation may refuse a frame that is longer than
-//! its limit. If the peer is such an implementation, send shorter fragments, or turn off compression in the options of
-//! the first fragment.
+//! **Fragments** are compressed even if they do not become shorter. RFC 7692 section 6.1 requires that a message is
+//! compressed completely or not at all. When a later fragment does not become shorter, the first fragment has already
+//! been sent. The data of a fragment can even become longer. The growth is up to an eighth at level 1, and 5 bytes in 2
+//! KiB at other levels. With a lower memory level than the default, the growth is up to a quarter and 64 bytes. A
+//! receiver of this crate accepts such frames: see [`Config::max_frame`](crate::Config::max_frame). With the default
+//! limits at both endpoints, 16 MiB of any data arrive, in one fragment or in up to 65,536. Another implementation may
+//! refuse a frame that is longer than its limit. If the peer is such an implementation, send shorter fragments, or turn
+//! off compression in the options of the first fragment.
 //!
 //! # Bytes
 //!

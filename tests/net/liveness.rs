@@ -1134,8 +1134,8 @@ fn s5_5_3_pings_of_the_application_do_not_hide_a_dead_peer() {
     assert_eq!(ws.wait_closed().unwrap(), DEAD);
 }
 
-/// Returns a stream whose peer reads everything and answers each Ping, except between `from` and `to`. After 200
-/// seconds the peer does nothing more.
+/// Returns a stream whose peer reads everything and answers each Ping, except from `from` until `to`. With two equal
+/// times the peer never stalls. After 200 seconds the peer does nothing more.
 fn stalled_between(from: Duration, to: Duration) -> Virtual {
     Virtual::new(64 << 10, move |peer| {
         if !(from..to).contains(&peer.now) {
@@ -1163,7 +1163,8 @@ fn a_live_peer_that_stalls_is_kept_while_the_reading_thread_is_busy() {
 
 #[test]
 fn a_live_peer_is_kept_although_the_application_seldom_sends_and_does_not_receive() {
-    // The peer answers each Ping within 100 ms. The application does not receive the Pongs.
+    // For 200 seconds the peer answers each Ping within 100 ms. The application does not receive the Pongs. After this
+    // time the peer does nothing more. It counts as alive, because the stream still takes each message at once.
     let answering = || stalled_between(SECOND, SECOND);
     let stream = answering();
     let (reader, mut writer) = stream.server(Config::new()).split().unwrap();
