@@ -57,7 +57,7 @@ pub struct Link {
     pub read: Tap,
 }
 
-/// Returns the time at which an endpoint last sent or read data. It sends on `out`, and reads from `source`.
+/// Returns the time at which an endpoint last sent or read data. The endpoint sends on `out`, and reads from `source`.
 pub fn last_data(out: &Link, source: &Link) -> u64 {
     out.sent.data_at.max(source.read.data_at).unwrap_or(0)
 }

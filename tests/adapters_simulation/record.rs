@@ -77,10 +77,10 @@ pub struct Record {
     pub life: u64,
     /// Attentive time of this endpoint when bytes of the peer last arrived or were read.
     pub life_mark: u64,
-    /// After a call has delivered something, each call that begins stores its time here, up to and including the next
+    /// After a call has delivered an event, each call that begins stores its time here, up to and including the next
     /// receiving call. The library counts the delivered traffic as received at this time at the latest.
     pub heard: u64,
-    /// A call has delivered something, and no receiving call has begun since.
+    /// A call has delivered an event, and no receiving call has begun since.
     pub hears: bool,
     /// Time of the last write that progressed after the stream was full.
     pub progress: Option<u64>,
@@ -118,7 +118,7 @@ pub struct Record {
     /// input, the library counts it as received again, at the time of that call.
     has_ahead: bool,
     pub known_end: Option<(u64, KnownEnd)>,
-    /// A send or flush has reported that something will not be written.
+    /// A call has failed, so the application knows that its messages may be lost.
     pub loss_reported: bool,
     /// The value of `Sender::dropped` at the end of the run, if it is available.
     pub dropped: Option<u64>,

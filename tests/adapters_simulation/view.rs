@@ -3,7 +3,7 @@
 //! The `checks.rs` of each simulation creates a [`View`] for each check. A view has only facts from the links, the
 //! records and the streams, never the state of the library. Checks that need more than a view are in `checks.rs`.
 //!
-//! A failure begins with a category, which the survey counts and `tests/planted_adapters.py` expects.
+//! The text of a failure begins with a category, which the survey counts and `tests/planted_adapters.py` expects.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub struct View<'a> {
     pub blocked: bool,
     /// The stream can be written, and every wakeup for it was delivered.
     pub writable: bool,
-    /// Since the peer last sent something, the stream was full and a later write progressed.
+    /// Since bytes of the peer last arrived, the stream was full and a later write progressed.
     pub went_on: bool,
     /// Time at which the application last received again after a pause.
     pub rested: u64,

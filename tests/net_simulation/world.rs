@@ -88,7 +88,7 @@ pub enum Wait {
 pub struct Thread {
     /// Index of this thread's pending call in `Record::calls` of its endpoint. The thread with index 0 receives.
     pub slot: usize,
-    /// The condition and the deadline of its wait; `None` while it runs.
+    /// The condition and the deadline for which the thread waits; `None` while the thread runs.
     pub waits: Option<(Wait, Option<u64>)>,
     pub done: bool,
 }
@@ -127,8 +127,8 @@ pub struct World {
     pub called: [u64; 2],
     /// The time at which bytes of an endpoint were last put on its link.
     pub put_at: [u64; 2],
-    /// Since the peer last sent something, the stream of an endpoint was full and a later write progressed. The library
-    /// may not notice this, because it sees only how long its calls take.
+    /// Since bytes of the peer last arrived, the stream of an endpoint was full and a later write progressed. The
+    /// library may not notice this, because it sees only how long its calls take.
     pub went_on: [bool; 2],
     pub compresses: bool,
     /// The network was cut.
