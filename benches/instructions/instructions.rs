@@ -319,7 +319,7 @@ library_benchmark_group!(
 library_benchmark_group!(name = handshake, benchmarks = [handshake_server]);
 main!(
     config = LibraryBenchmarkConfig::default()
-        // valgrind counts `rep movsb` as one instruction for each byte, so glibc must not use it.
+        // valgrind counts `rep movsb` as one instruction for each byte, so glibc must not use this instruction.
         .env("GLIBC_TUNABLES", "glibc.cpu.x86_rep_movsb_threshold=1000000000")
         .tool(Callgrind::with_args(["--cache-sim=no"]).format([EventKind::Ir])),
     library_benchmark_groups = [receive, send, handshake]

@@ -40,7 +40,7 @@ pub struct Info {
 }
 
 /// One implementation under test. All methods except `name` and `info` are optional. The result `false` or `None` means
-/// that the library does not support the operation. The table of results then has no time for this contender.
+/// that the library does not support the operation. In this case the table of results has no time for this contender.
 pub trait Contender: Sync {
     fn name(&self) -> &'static str;
     fn info(&self) -> Info;

@@ -114,7 +114,7 @@ struct Row {
     p90: Duration,
     p99: Duration,
     max: Duration,
-    /// As `p99`, in the server's processor time.
+    /// Like `p99`, but measured in the server's processor time.
     server_p99: Duration,
     unanswered: usize,
     /// Bytes per second that the attackers have sent.
@@ -272,8 +272,8 @@ fn connect(port: u16, host: u8) -> io::Result<TcpStream> {
             return Err(io::Error::last_os_error());
         }
         let stream = TcpStream::from_raw_fd(socket);
-        // With this option the system chooses the port in `connect`, and not in `bind`. So it can choose a port that a
-        // connection to another server uses.
+        // With this option the system chooses the port in `connect`, and not in `bind`. So the system can choose a port
+        // that a connection to another server uses.
         set(socket, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, (&raw const one).cast(), 4);
         set(socket, libc::SOL_SOCKET, libc::SO_LINGER, (&raw const reset).cast(), size_of::<libc::linger>());
         let (from, to) = (address(host, 0), address(1, port));
