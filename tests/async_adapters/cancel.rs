@@ -17,8 +17,8 @@ use super::support::*;
 
 const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
-/// Returns behaviors of streams, each with another maximum number of bytes per call. Each call first returns `Pending`
-/// once.
+/// Returns behaviors of streams, each with a different maximum number of bytes per call. Each call first returns
+/// `Pending` once.
 fn behaviors() -> impl Iterator<Item = Behavior> {
     [1, 2, 3, 7, 64, 1000, usize::MAX].into_iter().map(|piece| Behavior {
         piece,
@@ -27,8 +27,8 @@ fn behaviors() -> impl Iterator<Item = Behavior> {
     })
 }
 
-/// Lets the peer send whole messages, fragmented messages and Pings alternately. Returns the messages. Each length of a
-/// message needs another frame header or other buffers.
+/// Lets the peer send whole messages, fragmented messages and Pings alternately. Returns the messages. Messages of
+/// different lengths need different frame headers or buffers.
 fn say_much(peer: &mut Peer, behavior: &Behavior) -> Vec<Heard> {
     let mut said = Vec::new();
     // Over a stream that moves few bytes per call, the largest message is smaller.

@@ -1,8 +1,9 @@
 //! Every operation, dropped at every place where it can wait.
 //!
-//! A case drops the future of an operation after 0, 1, 2, … polls, until the number of polls is enough to complete it.
-//! After each drop, other calls continue. The peer must receive an intact stream of bytes, and no message may be lost
-//! or doubled in either direction. `cancel.rs` checks the same rules with streams that move few bytes per call.
+//! A case drops the future of an operation after 0, 1, 2, … polls, until the number of polls is enough to complete the
+//! operation. After each drop, other calls continue. The peer must receive an intact stream of bytes, and no message
+//! may be lost or doubled in either direction. `cancel.rs` checks the same rules with streams that move few bytes per
+//! call.
 
 use std::cell::RefCell;
 use std::future::poll_fn;

@@ -120,7 +120,7 @@ async fn data_before_a_ping_restarts_the_idle_timer() {
     }
 }
 
-/// A stream that returns at most three bytes in each read. A turn then ends before all input is read.
+/// A stream that returns at most three bytes in each read. So a turn ends before all input is read.
 struct ShortReads(DuplexStream);
 
 impl AsyncRead for ShortReads {

@@ -167,8 +167,8 @@ fn s5_5_3_a_peer_that_only_reads_is_given_up_in_bounded_time() {
     assert!((30 + 30..=30 + 30 + 90 + 8).contains(&died), "{died}");
 }
 
-/// Pings are sent even while writes progress. The Pongs are then traffic in the other direction, so that a proxy does
-/// not consider the connection idle.
+/// Pings are sent even while writes progress. Their Pongs are traffic in the other direction, so a proxy does not
+/// consider the connection idle.
 #[test]
 fn s5_5_2_pings_are_sent_while_no_send_has_to_wait() {
     let (clock, mut ws, mut peer) = pair(Role::Server, Behavior::default(), Config::new());

@@ -242,8 +242,8 @@ fn into_parts_of_a_request_loses_nothing() {
     let (stream, head, after) = request.into_parts();
     assert!(Arc::ptr_eq(&stream.state, &end.state));
     assert_eq!((head.target(), &*after), ("/chat?room=1", HELLO));
-    // Another library could send the 101 response now. `with_handshake` then gives the WebSocket its target,
-    // subprotocol and headers.
+    // Another library could send the 101 response now. After that response, `with_handshake` gives the WebSocket its
+    // target, subprotocol and headers.
     assert!(head.check().unwrap().offers_subprotocol("two"));
     let info = HandshakeInfo::new(head.target(), Some("two"), head.headers());
     let connection = Connection::server(Instant::ZERO, hybi::Config::new(), Outbox::new());

@@ -226,7 +226,7 @@ pub struct State {
     hesitated: [bool; 4],
     /// Number of calls so far.
     pub calls: usize,
-    /// Number of calls that wrote something.
+    /// Number of calls that wrote bytes.
     pub writes_done: usize,
     /// The stream was reset or has ended. Every call fails.
     pub broken: bool,

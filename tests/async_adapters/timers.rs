@@ -43,7 +43,7 @@ fn a_peer_that_answers_is_kept() {
                 peer.end.end();
                 break;
             }
-            // The peer reads again after something was written.
+            // The peer reads again after the WebSocket has written bytes.
             let before = peer.end.state.lock().unwrap().writes_done;
             let state = peer.end.state.clone();
             std::future::poll_fn(|cx| {

@@ -1,8 +1,8 @@
 //! Two tasks that share one WebSocket, through the crate's halves or those of `futures_util`.
 //!
-//! One task may do work that the other task waits for. Only in this case it must wake the other task. These tests check
-//! that no wakeup is lost, that two tasks do not wake each other endlessly, and which result closing a sink has. All
-//! interleavings are tested in `tests/loom/`.
+//! One task may do work that the other task waits for. Only in this case the first task must wake the other task. These
+//! tests check that no wakeup is lost, that two tasks do not wake each other endlessly, and which result closing a sink
+//! has. All interleavings are tested in `tests/loom/`.
 
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,8 +16,8 @@ use hybi::{CloseCode, Config, Message, Role, SendError};
 
 use super::support::*;
 
-/// When the receiving task answers a Ping, it also writes what the sending task has queued. So it must wake the sending
-/// task.
+/// When the receiving task answers a Ping, it also writes what the sending task has queued. So the receiving task must
+/// wake the sending task.
 #[test]
 fn both_halves_of_futures_util_progress() {
     for capacity in [10, 100, 1000, usize::MAX] {
