@@ -202,7 +202,7 @@ type Ended = Result<Outcome, Box<dyn Error>>;
 struct Client {
     /// Bytes that the client sends at the start.
     first_bytes: Vec<u8>,
-    /// Bytes that the client then sends again and again.
+    /// Bytes that the client sends after `first_bytes`, again and again.
     repeated: Vec<u8>,
     /// The client half-closes the stream after its last byte.
     ends: bool,

@@ -27,8 +27,8 @@ async fn open() -> (ByteStream<ClientStream>, TcpStream) {
     let (address, target) = (listener.local_addr().unwrap(), service.local_addr().unwrap().to_string());
     tokio::spawn(async move {
         let (stream, peer): (TcpStream, SocketAddr) = listener.accept().await.unwrap();
-        // The result of `serve` is an error if the tunnel has broken off. The tests do not need it, because they look
-        // at both ends.
+        // The result of `serve` is an error if the tunnel has broken off. The tests ignore this error, because they
+        // look at both ends.
         let _ = tunnel::serve(stream, peer, &target).await;
     });
     let config = Config::new().max_message(u64::MAX).max_frame(u64::MAX);
@@ -51,7 +51,7 @@ async fn the_last_data_of_a_peer_reaches_a_slow_service_that_still_sends() {
         let peer = async {
             peer.write_all(&[9; LEN]).await.unwrap();
             peer.shutdown().await.unwrap();
-            // The peer reads until the tunnel has answered its Close.
+            // The peer reads until the tunnel has answered the peer's Close.
             let _ = tokio::io::copy(&mut peer, &mut tokio::io::sink()).await;
         };
         let receiving = async {

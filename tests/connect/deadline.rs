@@ -10,8 +10,8 @@ use crate::script::*;
 /// Checks that each error of `attempt` is a missed deadline in the stage `expected`. `attempt` gets the time limit, and
 /// returns the names of its errors.
 ///
-/// On a busy machine, an attempt may reach the deadline in an earlier stage. Then the attempt is repeated with more
-/// time.
+/// On a busy machine, an attempt may reach the deadline in an earlier stage. In this case the attempt is repeated with
+/// more time.
 #[track_caller]
 pub fn ends_in(expected: &str, attempt: impl Fn(Duration) -> Vec<String>) {
     let expected = format!("Deadline {expected}");

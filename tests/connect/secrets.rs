@@ -185,7 +185,7 @@ fn values_hide_their_secrets() {
     let accepting = thread::spawn(move || {
         let request = Server::new().receive(listener.accept().unwrap().0).unwrap();
         hides(&debug(&request));
-        // A browser can send a token only as a subprotocol, and then the server must select it.
+        // A browser can send a token only as a subprotocol, so the server must select this subprotocol.
         let acceptance = Acceptance::new().subprotocol(SECRET);
         hides(&debug(&acceptance));
         request.accept_with(&acceptance).unwrap()

@@ -97,8 +97,8 @@ struct Tally {
     steps: usize,
 }
 
-/// Tries every continuation. `wait` is the wait that the last poll has returned, or `None` if something has happened
-/// since then.
+/// Tries every continuation. `wait` is the wait that the last poll has returned, or `None` if an event has happened
+/// since that poll.
 fn search(dialing: &Dialing, rules: &Rules, now: u64, wait: Option<Option<u64>>, tally: &mut Tally) {
     tally.steps += 1;
     assert_eq!(dialing.running().collect::<Vec<_>>(), rules.running());
@@ -120,7 +120,7 @@ fn search(dialing: &Dialing, rules: &Rules, now: u64, wait: Option<Option<u64>>,
         }
     }
     match wait {
-        // Something has happened since the last poll.
+        // An event has happened since the last poll.
         None => poll(dialing, rules, now, tally),
         // Time passes, to the middle of the wait and to its end.
         Some(Some(until)) => {

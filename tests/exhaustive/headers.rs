@@ -1,7 +1,7 @@
 //! All 65,536 two-byte starts of a frame, for both roles, in every state in which a frame can begin.
 //!
 //! For each byte the test lists the rules that this byte breaks. The code for this list is independent of the decoder.
-//! A start that breaks no rule must be accepted. The read hint must then be the number of missing bytes.
+//! A start that breaks no rule must be accepted. After such a start, the read hint must be the number of missing bytes.
 
 use hybi::frame::Role;
 use hybi::{CloseCode, Config, Connection, Input, Instant, Outbox, ProtocolError, SharedConfig, VecMessage};

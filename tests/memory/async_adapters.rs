@@ -100,7 +100,7 @@ fn a_thread_keeps_buffers_up_to_a_limit() {
             wire.resize(wire.len() + len, 0);
         }
         let wire = &*Box::leak(wire.into_boxed_slice());
-        // The address sanitizer reports a leak unless something refers to the memory.
+        // Without this reference the address sanitizer would report the memory as a leak.
         ARRIVED.lock().unwrap().push(wire);
         wire
     };

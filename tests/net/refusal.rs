@@ -13,8 +13,8 @@ use crate::common::*;
 #[path = "../../examples/client.rs"]
 mod client;
 
-/// Returns the text that the client shows if a server answers with `pieces`. If `ends` is true, the server then
-/// half-closes the stream.
+/// Returns the text that the client shows if a server answers with `pieces`. If `ends` is true, the server half-closes
+/// the stream after the last piece.
 fn shown(pieces: &[&[u8]], ends: bool) -> String {
     let pieces: Vec<Vec<u8>> = pieces.iter().map(|piece| piece.to_vec()).collect();
     let (address, thread) = serve(move |stream| {

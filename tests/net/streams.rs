@@ -376,7 +376,7 @@ fn bytes_that_a_stream_keeps_are_written_again_before_due_pings() {
 #[test]
 fn s7_1_1_the_half_close_does_not_overtake_bytes_that_the_stream_holds_back() {
     for reads in [true, false] {
-        // The peer sends its Close at once. It then reads one byte per second, or never reads.
+        // The peer sends its Close at once. Afterwards the peer reads one byte per second, or never reads.
         let stream = Virtual::new(3, move |peer| {
             if peer.now == Duration::ZERO {
                 peer.send(&frame(0x88, true, &close_body(1000, "")));

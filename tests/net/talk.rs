@@ -113,8 +113,8 @@ fn a_message_over_the_limit_is_refused() {
             assert!(error.to_string().contains("1009"), "{error}");
             server.wait_closed().unwrap()
         });
-        // The server discards the whole message without storing it. If it did not read the message, a reset would
-        // destroy its Close.
+        // The server discards the whole message without storing it. If the server did not read the message, a reset
+        // would destroy the server's Close.
         client.send_binary(&vec![0; 20 << 20]).unwrap();
         match client.next_event().unwrap() {
             Some((Event::CloseReceived { code, reason }, _)) => {

@@ -341,7 +341,7 @@ fn s7692_7_2_3_4_references_may_cross_a_final_block() {
 
 #[test]
 fn s7692_7_2_3_4_messages_that_each_end_with_a_final_block_are_inflated() {
-    // The peer uses zlib's Z_FINISH for each message. It appends one byte so that the message ends with an empty
+    // The peer uses zlib's Z_FINISH for each message. The peer appends one byte so that the message ends with an empty
     // block.
     for takeover in [false, true] {
         let mut end = open(Role::Server, takeover, Config::new());

@@ -740,7 +740,7 @@ fn s7692_7_messages_of_all_sizes_arrive() {
 
 #[test]
 fn s7692_7_2_1_short_text_is_compressed_with_the_fixed_code() {
-    // The decoder must report the kind of block. Other tests rely on that.
+    // The decoder must report the kind of block. Other tests rely on this report.
     let (mut payload, mut decoder) = (Vec::new(), Decoder::new(false));
     Deflater::new(15, false, &Compression::new()).deflate(b"Hello", true, &mut payload);
     decoder.message(&payload).unwrap();

@@ -42,7 +42,7 @@ fn s5_2_reserved_bits_fail_the_connection() {
             for opcode in [0x81, 0x82, 0x88, 0x89, 0x8A, 0x01] {
                 let bytes = [opcode | rsv << 4, masked_bit(role)];
                 // A first byte that is a printable character suggests plain text instead of a frame. 0x41 is printable
-                // too, but a peer that compresses without negotiation begins a text fragment with it.
+                // too, but a peer that compresses without negotiation begins a text fragment with 0x41.
                 let error = match bytes[0] {
                     first @ (0x21 | 0x31 | 0x51 | 0x61 | 0x71) => ProtocolError::NotAFrame(first),
                     _ => ProtocolError::ReservedBits(rsv),
@@ -68,7 +68,7 @@ fn s5_2_plain_text_instead_of_a_frame_is_recognized_by_its_first_byte() {
             match error {
                 Some(ProtocolError::NotAFrame(byte)) => assert!(printable && byte == first),
                 // These three bytes have RSV1 and the opcode Continuation, Text or Binary. A peer that compresses
-                // without negotiation sends them.
+                // without negotiation sends these bytes.
                 Some(ProtocolError::ReservedBits(4)) if printable => assert!(b"@AB".contains(&first)),
                 Some(ProtocolError::ReservedBits(bits)) => {
                     assert_eq!((bits, printable), (first >> 4 & 7, false))

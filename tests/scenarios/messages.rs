@@ -528,7 +528,7 @@ fn s5_6_the_wrong_inbox_gives_no_panic() {
             read(&mut two, &mut inbox, &mut other);
             let _ = two.poll(Instant::ZERO, &mut inbox);
         }
-        // The first connection then uses the inbox again, although the second connection has changed it.
+        // Afterwards the first connection uses the inbox again, although the second connection has changed it.
         assert!(!two.read_space(&mut inbox).is_empty());
         assert!(!one.read_space(&mut inbox).is_empty());
         inbox.handle_read(10);

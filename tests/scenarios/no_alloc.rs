@@ -1,8 +1,8 @@
 //! A connection on borrowed memory: `SliceOutbox` for output, `SliceMessage` for messages.
 //!
-//! The caller provides all memory, so nothing is allocated. These tests check what happens when that memory is
-//! too small. A message is then delivered in chunks, and a send is refused. A Close still fits. Compressed messages on
-//! borrowed memory are tested in `deflate.rs` and `deflate_send.rs`.
+//! The caller provides all memory, so nothing is allocated. These tests check what happens when that memory is too
+//! small. With too little memory a message is delivered in chunks, and a send is refused. A Close still fits.
+//! Compressed messages on borrowed memory are tested in `deflate.rs` and `deflate_send.rs`.
 
 use hybi::frame::Opcode;
 use hybi::{

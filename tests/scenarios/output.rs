@@ -163,7 +163,7 @@ fn s5_5_1_a_partly_written_pong_is_finished_before_the_close() {
                     let expected: &[&str] = match begun {
                         0 => &["close 1000"],
                         _ if begun < pong => &["pong first", "close 1000"],
-                        // The first Pong was written whole, so the transport is not congested. Then the Close drops
+                        // The first Pong was written whole, so the transport is not congested, and the Close drops
                         // nothing.
                         _ => &["pong first", "pong other", "text data", "close 1000"],
                     };

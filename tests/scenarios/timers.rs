@@ -106,7 +106,7 @@ fn s5_5_3_a_silent_peer_that_reads_gets_three_more_pong_timeouts() {
                 break;
             }
         }
-        // The Ping was written at 30 s, so its pong timeout ends at 60 s. Progress of writes extends it by up to
+        // The Ping was written at 30 s, so its pong timeout ends at 60 s. Progress of writes extends this time by up to
         // three more timeouts.
         assert_eq!(died, Some(150));
     }

@@ -171,8 +171,8 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Checks a run that writes nothing before the end of the input. Pongs may be missing then, but the newest Ping
-    /// is answered. The queue does not grow with the number of Pings.
+    /// Checks a run that writes nothing before the end of the input. In such a run Pongs may be missing. The newest
+    /// Ping may lack its Pong only if a Close was sent. The queue does not grow with the number of Pings.
     fn undrained(&self, input: &[u8], first: &Run) -> Result<(), String> {
         let (mut connection, mut message) = (self.connection(&self.whole), VecMessage::new());
         let plan = (Form::Whole, Drain::Late);

@@ -24,7 +24,7 @@ enum Peer {
     /// A server of hybi with this configuration.
     Tls(Arc<ServerConfig>),
     /// The server reads the first bytes of the client, and then sends the bytes of this variant. If the flag is true,
-    /// the server then closes.
+    /// the server closes afterwards.
     Raw(&'static [u8], bool),
 }
 
@@ -38,7 +38,7 @@ struct Case {
     /// The variants of [`TlsError`] that the clients with rustls and with native-tls return.
     expected: [&'static str; 2],
     /// The variant that the server returns. The text is empty if the server is not a server of hybi. It is `any` if the
-    /// client closes without an alert, because the connection may then be reset.
+    /// client closes without an alert, because in this case the connection may be reset.
     server: &'static str,
     /// A part of the error's text.
     text: &'static str,

@@ -169,7 +169,7 @@ mod with_rustls {
             let handshake = ["CLIENT_HANDSHAKE_TRAFFIC_SECRET", "SERVER_HANDSHAKE_TRAFFIC_SECRET"];
             let data = ["CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0", "EXPORTER_SECRET"];
             // The client checks the certificate when it already knows the secrets of the handshake. So the session that
-            // it refused has also logged them.
+            // the client refused has also logged these secrets.
             let refused = labels.iter().filter(|label| handshake.contains(label)).count();
             assert_eq!(refused, 4, "{labels:?}");
             assert!(data.iter().all(|label| labels.contains(label)), "{labels:?}");

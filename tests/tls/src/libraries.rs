@@ -1,8 +1,8 @@
 //! WebSockets over the streams of TLS libraries, as applications use them with [`WrappedStream`]: `native-tls` on
 //! OpenSSL, and the streams of `rustls` itself.
 //!
-//! OpenSSL encrypts the bytes of a write before it finds that the socket is full. The next write must then begin with
-//! the same bytes. Both libraries report an end of the stream without `close_notify` as an error.
+//! OpenSSL encrypts the bytes of a write before it finds that the socket is full. In this case the next write must
+//! begin with the same bytes. Both libraries report an end of the stream without `close_notify` as an error.
 //! `tests/net/streams.rs` imitates both rules. The tests here use the real libraries.
 
 use std::fmt::Debug;

@@ -302,7 +302,7 @@ fn the_error_of_a_certificate_names_the_proxy_or_the_server() {
     }
 }
 
-/// The proxy asks for a certificate too. It must not get the one that is meant for the server.
+/// The proxy asks for a certificate too. The proxy must not get the certificate that is meant for the server.
 #[test]
 fn a_client_certificate_is_shown_to_the_server_and_not_to_the_proxy() {
     let (of_proxy, of_server, of_clients) = (Authority::new(), Authority::new(), Authority::new());

@@ -12,7 +12,8 @@ use hybi::tls::{ClientConfig, ServerConfig};
 
 use crate::identity::Authority;
 
-/// Answers a client with a redirect to `location`. Then accepts a second client if `opens` is true. Returns the port.
+/// Answers a client with a redirect to `location`. If `opens` is true, accepts a second client afterwards. Returns the
+/// port.
 fn redirecting(config: Arc<ServerConfig>, location: String, opens: bool) -> (u16, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -156,8 +156,8 @@ fn a_stream_that_reports_too_many_bytes_is_an_error() {
     let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for (tls, server) in both_on_localhost() {
         let tls: &Tls = &tls;
-        // Long messages fill the memory of a read. The session of an asynchronous stream then reads into its own memory.
-        // A long message may also be written directly, and then only the next write reports the wrong count.
+        // Long messages fill the memory of a read. In this case the session of an asynchronous stream reads into its
+        // own memory. If a long message is written directly, only the next write reports the wrong count.
         for (reads, correct_calls, len) in [(true, 5), (true, 100_000), (false, 5)]
             .into_iter()
             .flat_map(|(reads, len)| (0..8).map(move |n| (reads, n, len)))
