@@ -63,7 +63,7 @@ async function visit(url, name, scheme = "light") {
   const context = await browser.newContext({ colorScheme: scheme, viewport: { width: 720, height: 560 } });
   context.setDefaultTimeout(PATIENCE);
   const page = await context.newPage();
-  // The page multiplies its delay before a reconnect by a random number. With this one the first delay is 0.1 s.
+  // The page multiplies its delay before a reconnect by a random number. With 0.02 the first delay is 0.1 s.
   await page.addInitScript(() => (Math.random = () => 0.02));
   page.problems = [];
   page.on("pageerror", (error) => page.problems.push(error.message));

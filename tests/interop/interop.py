@@ -182,7 +182,7 @@ def talk(commands, asks, files, logs):
         server = start("server", "-")
         client = start("client", "ws://127.0.0.1:%s/" % await_port(server, deadline))
         client.wait(deadline, server)
-        # When one has ended, the other must end soon.
+        # When one program has ended, the other program must end soon.
         deadline = min(deadline, time.monotonic() + 10)
         for child in (client, server):
             if not child.wait(deadline):

@@ -110,7 +110,7 @@ class Tests:
         return self.start("%s %s" % (name, role), [*self.peers[name], role, *arguments])
 
     def start_server(self, name, count, *arguments):
-        """Starts a server over TLS. Returns it and its port."""
+        """Starts a server over TLS. Returns the server and its port."""
         server = self.start_peer(name, "server", self.certificate, self.key, count, TIME_LIMIT, *arguments)
         return server, await_port(server, time.monotonic() + 20)
 
