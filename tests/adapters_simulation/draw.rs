@@ -202,7 +202,7 @@ impl Draw {
     }
 }
 
-/// Returns the length of a message, which is usually short. It is below `longest`, which must exceed 60,000.
+/// Returns the length of a message, which is usually short. The length is below `longest`, which must exceed 60,000.
 pub fn length(random: &mut Xorshift, longest: usize) -> usize {
     match random.below(100) {
         0 => 60_000 + random.below(longest - 60_000),

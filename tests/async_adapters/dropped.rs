@@ -249,8 +249,8 @@ fn say(peer: &mut Peer, len: usize) -> Vec<Heard> {
     vec![Heard::Text(small), Heard::Binary(large.clone().into_bytes()), Heard::Text(large)]
 }
 
-/// Checks the events of the peer. `sent` tells whether the message of the operation was accepted. It is `None` if the
-/// caller does not know.
+/// Checks the events of the peer. `sent` tells whether the message of the operation was accepted. `sent` is `None` if
+/// the caller does not know.
 fn judge(what: &str, case: &Case, done: bool, sent: Option<bool>, peer: &Peer) {
     let (before, after) = (Heard::Text("before".into()), Heard::Text("after".into()));
     let messages = peer.messages();

@@ -1,7 +1,7 @@
 //! A blocking WebSocket as a stream of bytes: as a whole in one thread, and as halves in two threads.
 //!
-//! `tests/async_adapters/bytes.rs` has the same tests for the asynchronous adapters. It has further tests of the end of
-//! the data, because all adapters share this code. `tests/memory/bytes.rs` measures memory.
+//! `tests/async_adapters/bytes.rs` has the same tests for the asynchronous adapters. That file has further tests of the
+//! end of the data, because all adapters share this code. `tests/memory/bytes.rs` measures memory.
 
 use std::io::{BufRead, ErrorKind, IoSlice, Read, Write};
 use std::net::TcpStream;

@@ -452,8 +452,8 @@ fn a_live_peer_that_reads_in_small_steps_is_kept_within_one_send() {
 
 #[test]
 fn a_live_peer_that_accepts_a_little_of_each_write_is_kept() {
-    // The peer answers a Ping only after it has read all bytes before the Ping. This takes longer than the pong
-    // timeout.
+    // The peer answers a Ping only after it has read all bytes before the Ping. Reading these bytes takes longer than
+    // the pong timeout.
     let peer = || {
         Virtual::new(10_000, |peer| {
             peer.read(100);
@@ -1164,7 +1164,7 @@ fn a_live_peer_that_stalls_is_kept_while_the_reading_thread_is_busy() {
 #[test]
 fn a_live_peer_is_kept_although_the_application_seldom_sends_and_does_not_receive() {
     // For 200 seconds the peer answers each Ping within 100 ms. The application does not receive the Pongs. After this
-    // time the peer does nothing more. It counts as alive, because the stream still takes each message at once.
+    // time the peer does nothing more. The peer counts as alive, because the stream still takes each message at once.
     let answering = || stalled_between(SECOND, SECOND);
     let stream = answering();
     let (reader, mut writer) = stream.server(Config::new()).split().unwrap();

@@ -37,7 +37,8 @@ struct Script {
     interrupts: bool,
     /// The number of the first call that fails, and its fault. A fault that is not transient affects all later calls.
     fault: Option<(usize, Fault)>,
-    /// True if a read without input returns `WouldBlock`. If it is false, such a read returns the end of the stream.
+    /// True if a read without input returns `WouldBlock`. If `open` is false, such a read returns the end of the
+    /// stream.
     open: bool,
     reads: usize,
     calls: usize,

@@ -104,7 +104,7 @@ impl Inflaters {
         Self { own: Decoder::new(takeover), zlib: Inflate::new(false, 15), takeover }
     }
 
-    /// Returns the message in `frame`. If it is compressed, both inflaters must give the same data.
+    /// Returns the message in `frame`. If the message is compressed, both inflaters must give the same data.
     fn read(&mut self, frame: &Sent) -> Vec<u8> {
         if frame.header.rsv != RSV1 {
             return frame.payload.clone();

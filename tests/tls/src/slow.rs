@@ -1,5 +1,5 @@
 //! Peers that read and write slowly, on virtual time. No read, write or flush of the blocking TLS stream may wait for
-//! longer than one timeout of the socket, because timers run only between the calls.
+//! longer than one timeout of the socket. Timers run only between these calls.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
