@@ -164,8 +164,8 @@ impl World {
         let accepted = journal.entries.iter().filter(|entry| entry.fate == Fate::Accepted);
         let accepted = accepted.map(|entry| entry.data.len() as u64).sum::<u64>();
         let waits = accepted.saturating_sub(self.links[end].sent.data_bytes);
-        // The limit is the sum of the high-water mark, the message that exceeded it with a frame header of at most 14
-        // bytes, and the bytes in the stream.
+        // The limit is the sum of the high-water mark, the message that exceeded this mark, a frame header, and the
+        // bytes in the stream.
         let held = self.streams[end].holds() as u64;
         let most = record.promise.high_water as u64 + journal.longest() as u64 + 14 + held;
         if waits > most {

@@ -1,7 +1,8 @@
 //! A scripted peer without a thread: a [`Player`] over a link.
 //!
-//! The world calls the peer when bytes or the end of the stream arrive, when there is space to write, after a reset,
-//! and at the time that the peer has requested. At [`OVER`] the streams are reset, which ends a peer that still runs.
+//! The world calls the peer when bytes or the end of the stream arrive, and when there is space to write. The world
+//! also calls the peer after a reset, and at the time that the peer has requested. At [`OVER`] the streams are reset,
+//! which ends a peer that still runs.
 
 use hybi::Connection;
 

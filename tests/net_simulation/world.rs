@@ -24,12 +24,13 @@ use crate::support::cuts::Xorshift;
 const MAX_TIME: u64 = 600 * SECOND;
 /// Maximum number of calls on streams in a row during which no time passes and no byte is moved.
 const MAX_IDLE_CALLS: u64 = 2000;
-/// Maximum number of calls on streams in a run. To this constant are added [`MAX_CALLS_EACH`] for each event and passed
-/// deadline, five for each call that finds nothing to do, and one for each five bytes moved.
+/// Maximum number of calls on streams in a run. The maximum is the sum of this constant, [`MAX_CALLS_EACH`] for each
+/// event and passed deadline, and one for each five bytes moved. Each call that finds nothing to do adds five.
 const MAX_CALLS: u64 = 500;
 const MAX_CALLS_EACH: u64 = 16;
-/// Maximum number of calls that find nothing to do and do not wait, for each event and each passed deadline. These
-/// calls are frequent, because a call that waits for a deadline within a millisecond polls its stream repeatedly.
+/// Maximum number of calls that find nothing to do and do not wait, for each event and each passed deadline, in
+/// addition to [`MAX_CALLS`]. These calls are frequent, because a call that waits for a deadline within a millisecond
+/// polls its stream repeatedly.
 const MAX_LOOKS_EACH: u64 = 60;
 /// Maximum number of deadlines that pass in a run. The maximum is the sum of this constant, and one for each thread and
 /// each [`DEADLINE_EACH`] of time. On a stream that always blocks, each look is a wait of a millisecond, so twice as
