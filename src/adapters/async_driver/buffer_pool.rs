@@ -51,7 +51,7 @@ std::thread_local! {
     static OUTBOXES: TwoSlotPool<Outbox> = const { [const { Cell::new(None) }; 2] };
 }
 
-/// Takes the buffer that was returned last from a pool. Returns `None` if the pool is empty, and during thread
+/// Takes from a pool the buffer that was returned to it last. Returns `None` if the pool is empty, and during thread
 /// shutdown.
 fn take<T>(pool: &'static LocalKey<TwoSlotPool<T>>) -> Option<T> {
     pool.try_with(|[newer, older]| newer.take().or_else(|| older.take())).ok().flatten()

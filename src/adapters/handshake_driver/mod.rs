@@ -13,9 +13,10 @@
 //        │              … until Step::Done            │
 //        │ ──────── finish ─────────────────────────▶ │ returns the result or the error
 //
-// A server's handshake has two phases: `Receiving` receives the request, and `Accepting` sends the 101 response. Between
-// the two phases the application decides whether to accept the request. A client's handshakes follow each other in the
-// order of its `Route`. `crate::handshake` parses and writes heads. Invariant: an I/O error ends a handshake.
+// A server's handshake has two phases: `Receiving` receives the request, and `Accepting` sends the 101 response.
+// Between the two phases the application decides whether to accept the request. A client with a proxy or TLS performs
+// several handshakes, in the order of its `Route`: for example `Tunneling`, `TlsHandshake`, `Connecting`.
+// `crate::handshake` parses and writes heads. Invariant: an I/O error ends a handshake.
 
 use core::fmt;
 use std::io;
@@ -186,8 +187,8 @@ impl Outgoing {
     fn poll_step(&self) -> Step<'_> {
         match self.bytes.get(self.written..) {
             // One write gets at most `MAX_WRITE` bytes. A write to a blocking socket returns only when all its bytes
-            // are written. Several megabytes to a slow peer take minutes, and the handshake would see no progress
-            // before its deadline.
+            // are written, or at the deadline. A slow peer needs minutes for several megabytes. As one write, these
+            // bytes would show no progress before the deadline, which `Responding` extends after each write.
             Some(rest) if !rest.is_empty() => Step::Write(rest.get(..MAX_WRITE).unwrap_or(rest)),
             _ => Step::Flush,
         }
