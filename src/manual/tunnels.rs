@@ -69,7 +69,7 @@
 //!   `BrokenPipe` although nothing has failed. `copy_bidirectional` returns this error at once, and loses the last data
 //!   of the peer if the service has not taken it yet. So copy each direction separately. After `BrokenPipe`, go on with
 //!   the other direction. Also read and drop the data that the service still sends. If this data is not read, the
-//!   system resets the connection. `examples/tunnel.rs` copies in this way.
+//!   system resets the TCP connection to the service. `examples/tunnel.rs` copies in this way.
 //! - A copy in both directions ends only after both directions have ended. If the service neither sends nor closes
 //!   after the end of its input, the copy never ends. So limit the time of the second direction, for example with
 //!   `tokio::time::timeout` around the rest of the copy. A limit around the whole copy would also end tunnels that are

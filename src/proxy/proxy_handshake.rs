@@ -27,8 +27,9 @@ use crate::handshake::HeadLimits;
 /// The next action of the driver of a [`ProxyHandshake`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProxyAction {
-    /// Write [`bytes_to_send`](ProxyHandshake::bytes_to_send), flush, and call [`receive`](ProxyHandshake::receive)
-    /// again with the rest of the input. Read only if the rest is empty.
+    /// Write [`bytes_to_send`](ProxyHandshake::bytes_to_send), and flush. Then call
+    /// [`receive`](ProxyHandshake::receive) again with the rest of the input. If the rest is empty, first read from the
+    /// stream.
     Send,
     /// Read from the stream. All input was consumed.
     Receive,
@@ -174,9 +175,9 @@ impl ProxyHandshake {
     ///
     /// # Errors
     ///
-    /// - [`ProxyError::LoginClosed`]: the SOCKS proxy has not answered user and password.
-    /// - [`ProxyError::NoAnswer`]: the proxy has not begun its answer to another message.
-    /// - [`ProxyError::Truncated`]: an answer is incomplete.
+    /// - [`ProxyError::LoginClosed`]: user and password were sent to the SOCKS proxy, and its answer is incomplete.
+    /// - [`ProxyError::NoAnswer`]: the last message was another one, and no byte of its answer has arrived.
+    /// - [`ProxyError::Truncated`]: the last message was another one, and its answer is incomplete.
     /// - [`ProxyError::Refused`]: the status is not 2xx. The error has the part of the body that has arrived.
     /// - The error with which the handshake failed before.
     pub fn handle_eof(&mut self) -> Result<(), ProxyError> {
