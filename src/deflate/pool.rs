@@ -1,8 +1,7 @@
 //! A pool of compressors and decompressors that connections share.
 //!
-//! [`Pool`] stores idle compressors and decompressors. Only connections without context takeover use a pool, because
-//! their messages do not refer to earlier messages. The methods of `Agreed` decide whether a direction may use the
-//! pool.
+//! [`Pool`] stores idle compressors and decompressors. Only a direction without context takeover uses a pool, because
+//! its messages do not refer to earlier messages. The methods of `Agreed` decide whether a direction may use the pool.
 //!
 //! Invariants:
 //! - At most `max` idle compressors and `max` idle decompressors are stored.

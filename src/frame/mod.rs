@@ -7,7 +7,7 @@
 //! - [`Encoder`] writes frames and enforces the same rules when sending.
 //! - [`Mask`] and [`MaskingKeys`] mask payloads.
 //!
-//! Use this layer to build your own connection logic, for fuzzing and for benchmarks. [`Connection`](crate::Connection)
+//! Use this layer for your own connection logic, for fuzzing, or for benchmarks. [`Connection`](crate::Connection)
 //! handles messages, UTF-8, closing and limits.
 //!
 //! ```

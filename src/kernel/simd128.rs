@@ -187,7 +187,7 @@ impl U8x16 {
         Self::load(&[byte; LANES])
     }
 
-    /// Flags each byte from `first` to `last`, which must both be ASCII.
+    /// Flags each byte whose value is in the range from `first` to `last`. Both bounds must be ASCII.
     ///
     /// The highest bit of a flagged byte is set, and the highest bit of any other byte is clear. The lower seven bits
     /// are unspecified, because they differ between the implementations.
