@@ -51,7 +51,7 @@ impl Tally {
     pub fn is_broad(&self, cannot: &[&str]) {
         for (what, times) in &self.0 {
             let known = cannot.contains(what);
-            // A maximum may be zero, because a few runs need not reallocate anything large.
+            // A maximum may be zero. For example, `run.rs` does not count the first MiB that a run reallocates.
             assert!(*times > 0 || known || what.starts_with("most "), "{what}: none");
         }
     }

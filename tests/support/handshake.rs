@@ -144,7 +144,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Returns the value of a header in a response that this crate wrote.
+/// Returns the value of a header in a request or response that this crate wrote.
 pub fn header(response: &[u8], name: &str) -> Option<String> {
     let text = std::str::from_utf8(response).unwrap();
     let (head, _) = text.split_once("\r\n\r\n").unwrap();
@@ -223,7 +223,7 @@ fn nonce(key: &str) -> [u8; 16] {
     *nonce.first_chunk().unwrap()
 }
 
-/// Like [`server_outcome`], for a client.
+/// Polls a client with `input[..cut]` for each `cut`, in order, until its outcome is known. Returns the outcome.
 pub fn client_outcome(config: &Value, input: &[u8], cuts: &[usize]) -> Value {
     let subprotocols = strings(&config["subprotocols"]);
     let request = ClientRequest::new("server.example.com", "/chat")

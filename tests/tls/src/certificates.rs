@@ -24,7 +24,7 @@ enum Peer {
     /// A server of hybi with this configuration.
     Tls(Arc<ServerConfig>),
     /// The server reads the first bytes of the client, and then sends the bytes of this variant. If the flag is true,
-    /// the server closes afterwards.
+    /// the server half-closes the connection afterwards.
     Raw(&'static [u8], bool),
 }
 
@@ -37,14 +37,14 @@ struct Case {
     clients: fn(&Authority) -> [Tls; 2],
     /// The variants of [`TlsError`] that the clients with rustls and with native-tls return.
     expected: [&'static str; 2],
-    /// The variant that the server returns. The text is empty if the server is not a server of hybi. It is `any` if the
-    /// client closes without an alert, because in this case the connection may be reset.
+    /// The name of the variant that the server returns. The name is empty if the server is not a server of hybi. It is
+    /// `any` if the client closes without an alert, because in this case the connection may be reset.
     server: &'static str,
     /// A part of the error's text.
     text: &'static str,
 }
 
-/// A case whose client trusts the authority, and whose certificate is refused.
+/// A case in which the client trusts the authority, and refuses the certificate of the server.
 const fn certificate(
     name: &'static str,
     host: &'static str,
@@ -332,7 +332,7 @@ fn serve(peer: Peer, connections: usize) -> (u16, thread::JoinHandle<Vec<Option<
                     if *closes {
                         stream.shutdown(Shutdown::Write).unwrap();
                     }
-                    // The client sends an alert, and closes.
+                    // The client may send an alert before it closes.
                     while stream.read(&mut [0; 5000]).is_ok_and(|n| n > 0) {}
                     None
                 }
@@ -365,7 +365,7 @@ fn check(case: &Case) {
         for error in connect(&format!("wss://{}:{port}/", case.host), tls, timeout) {
             let tls_error = match &error {
                 ConnectError::Tls(error) => error,
-                // The error of the client's deadline names the stage, and the text of the case names the stage too.
+                // This error is not a `TlsError`. The text of the case checks that the stage is the TLS handshake.
                 ConnectError::Deadline(_) => &TlsError::Timeout,
                 _ => panic!("{}: {tls:?}: {error:?}", case.name),
             };

@@ -2,7 +2,7 @@
 //!
 //! Without the feature `rustls`, only the tests of native-tls are compiled.
 #![cfg(test)]
-#![cfg_attr(not(feature = "rustls"), allow(dead_code, reason = "the other tests use it"))]
+#![cfg_attr(not(feature = "rustls"), allow(dead_code, reason = "the tests with rustls use this code"))]
 
 #[cfg(feature = "rustls")]
 mod answers;
