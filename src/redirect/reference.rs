@@ -4,8 +4,8 @@
 //! hosts or ports.
 //!
 //! The resolution follows the RFC. A reference with a scheme is never relative ("strict" in RFC 3986 section 5.2.2).
-//! Browsers differ in four cases: they treat a backslash as a slash, `%2e` as a dot, and `ws:path` as a relative
-//! reference, and they skip superfluous slashes before the host.
+//! Browsers differ in four cases. They treat a backslash as a slash, `%2e` as a dot, and `ws:path` as a relative
+//! reference. They also skip superfluous slashes before the host.
 
 use alloc::borrow::Cow;
 use alloc::format;

@@ -8,8 +8,7 @@
 //!
 //! Invariants:
 //! - A group closes only once. If a WebSocket joins a closed group, it is closed too.
-//! - While the group is open, a member takes a lock only when it joins or leaves, and when it begins to wait in another
-//!   task than before.
+//! - While the group is open, a member takes a lock only to join, to leave, and to wait in another task than before.
 //! - The code and the reason are checked before the group closes. So closing a member cannot fail because of them.
 
 use std::prelude::v1::*;
@@ -23,8 +22,7 @@ use crate::{CloseCode, CloseReason, Role, SendError};
 ///
 /// For example, use one group for all connections of a server, and close the group when the server shuts down. With a
 /// group, a loop over messages needs no `select!` to notice the shutdown. While the group is open, membership causes no
-/// wakeups. A member then takes a lock only when it joins or leaves, and when it begins to wait in another task than
-/// before.
+/// wakeups. A member then takes a lock only to join, to leave, and to wait in another task than before.
 ///
 /// ```
 /// # #[cfg(not(feature = "tokio"))]
