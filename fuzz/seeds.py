@@ -92,6 +92,9 @@ def handshakes():
     for case in cases("handshake_server"):
         put("handshake_server", case["id"], 8, cuts(2), joined(case["input"], latin))
         put("differential", "handshake-" + case["id"], 2, joined(case["input"], latin))
+        # The same request with a key whose last digit has unused bits that are not zero.
+        data = joined(case["input"], latin).replace(b"dGhlIHNhbXBsZSBub25jZQ==", b"dGhlIHNhbXBsZSBub25jZR==")
+        put("differential", "handshake-bits-" + case["id"], 2, data)
     for case in cases("handshake_client"):
         config = case.get("config", {})
         offers = int("subprotocols" in config) | (2 if "offer" in config else 0)

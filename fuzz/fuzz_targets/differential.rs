@@ -225,6 +225,9 @@ fn is_known_to_tungstenite(bytes: &[u8], request: &Request<'_>) -> bool {
         // tungstenite supports no absolute target, and none of the characters that some browsers send unescaped.
         && request.target().starts_with('/')
         && request.target().bytes().all(is_usual)
+        // tungstenite refuses a key whose four unused bits, the last ones of its last digit, are not zero. `hybi` accepts
+        // the key, because RFC 6455 4.1 has such a key in its example.
+        && matches!(request.key().get(21), Some(b'A' | b'Q' | b'g' | b'w'))
         // tungstenite supports no list of protocols, and no `Connection` options in several lines or after tabs.
         && upgrade.eq_ignore_ascii_case(b"websocket")
         && options.any(|one| one.eq_ignore_ascii_case(b"upgrade"))
