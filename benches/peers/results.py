@@ -206,10 +206,11 @@ def report(results, targets, path):
     owned, _ = owning(results)
     weak, _ = compared(results, "hybi", lambda info: True, is_client_send, None)
     build = "target-cpu=native" if results.native else "the default target"
-    passes = "a quick pass, for a first look only" if results.quick else "a full pass"
+    run = "a quick run (`./run.sh quick`), for a first look only" if results.quick else "a full run (`./run.sh full`)"
     parts = [
         "# hybi compared with other libraries\n",
-        f"Machine: {machine()}. Build: {build}, {passes}.\n",
+        f"Machine: {machine()}. Build: {build}.",
+        f"These are the results of {run}.\n",
         "Nanoseconds are the minimum time for one message. Compare ratios only within one run on one machine. With a",
         "ratio below 1, hybi takes less time than the fastest other library, the best peer.\n",
         "## The best peer of each cell\n",
@@ -223,8 +224,8 @@ def report(results, targets, path):
     if any(map(is_client_send, results.cells)):
         parts += [
             "## Clients, compared with all peers\n",
-            "In the first table, clients are compared only with peers whose masking keys are strong random numbers.",
-            "Here they are compared with all peers.\n",
+            "In the first table, a client that sends is compared only with peers whose masking keys are strong random",
+            "numbers. Here such a client is compared with all peers.\n",
             weak,
         ]
     if path:
