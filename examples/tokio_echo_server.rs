@@ -5,7 +5,7 @@
 //! With `--deflate`, messages are compressed for clients that offer compression (RFC 7692).
 //!
 //! Upon Ctrl-C the server accepts no more connections. It closes each open connection with 1001 (going away), and waits
-//! ten seconds for the clients to close. A second Ctrl-C ends the server at once.
+//! at most ten seconds for the clients to close. A second Ctrl-C ends the server at once.
 
 use std::pin::pin;
 use std::process::ExitCode;
@@ -113,7 +113,7 @@ async fn serve(server: Arc<Server>, group: Group, stream: TcpStream) {
     // Frees the headers of the request: about half a kilobyte for a browser.
     ws.forget_headers();
     ws.join(&group);
-    // After some errors the connection continues to its end.
+    // After an error that does not return, call `echo` again until the connection has ended.
     while let Err(error) = echo(&mut ws).await {
         match error {
             // The group was closed. Messages that still arrive are not answered.
