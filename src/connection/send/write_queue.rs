@@ -6,6 +6,8 @@
 //! Invariants:
 //! - Offsets are counted in bytes from the front of the queue. The front moves with each write.
 //! - Frames are contiguous: each frame begins where the frame before it ends.
+//! - A frame is started once a byte of it was written, or was passed to a write that may have kept the byte. The
+//!   started frames are the first frames of the queue.
 
 use core::fmt;
 use core::ops::ControlFlow;
@@ -48,11 +50,11 @@ pub(super) mod sealed {
         fn commit(&mut self, len: usize);
         /// Drops all bytes from offset `at` on. This offset is a frame boundary.
         fn truncate(&mut self, at: usize);
-        /// Returns the first frame boundary at or after offset `n`. The search starts at `boundary`, which is an
-        /// earlier frame boundary.
+        /// Returns the first frame boundary at or after both offset `n` and `boundary`. The search starts at
+        /// `boundary`, which is a frame boundary or 0.
         fn boundary_behind(&self, n: usize, boundary: usize) -> usize;
-        /// Removes `n` bytes from the front. `boundary` is the offset at which the started frames end, or 0. Returns
-        /// the offset at which the started frames end afterwards; 0 if no frame is started.
+        /// Removes `n` bytes from the front. `boundary` is the offset at which the last started frame ends, or 0 if no
+        /// frame is started. Returns the offset at which the last started frame ends after the removal, or 0.
         fn advance(&mut self, n: usize, boundary: usize) -> usize;
         /// Removes all bytes, because all were written. The caller makes sure that no control frame is queued.
         fn clear(&mut self);
