@@ -48,13 +48,13 @@ pub(super) struct WriteDriver<R> {
     /// The time when bytes were last read ahead.
     ahead_at: Instant,
     /// The time of the last read with input. `Some` while a part of this input is not decoded, because a receiving call
-    /// has returned an event first. `None` if all input is decoded, or if the undecoded rest was reported to the
-    /// timers.
+    /// returned an event before it had decoded all input. `None` if all input is decoded, or if the undecoded rest was
+    /// reported to the timers.
     undecoded_since: Option<Instant>,
 }
 
 impl<R: Timer> WriteDriver<R> {
-    /// Creates the driver of a connection whose latest instant is `latest`.
+    /// Creates the driver of a connection. `latest` is the latest time that the timers of the connection have stored.
     pub(super) fn new(runtime: R, latest: Instant) -> Self {
         Self {
             clock: Clock::new(runtime, latest),
@@ -89,8 +89,9 @@ impl<R: Timer> WriteDriver<R> {
     {
         let (read, at) = if self.read_ahead.is_empty() {
             let most = to.len();
-            // `now` returns the time when the clock was last read, which may be in the past. But no Ping was written
-            // since then, so the difference does not matter.
+            // `now` returns the time when the clock was last read, which may be in the past. The time of a read is only
+            // compared with the times at which Pings were written. Each write of a Ping reads the clock, so no Ping was
+            // written after `now`.
             (check_count(R::poll_read(stream, cx, to), most), self.clock.now())
         } else {
             (Poll::Ready(self.read_ahead.take(to)), self.ahead_at)
