@@ -341,7 +341,7 @@ proptest! {
         let text = offer.to_string();
         let agreed = hybi::handshake::check_response([text.as_bytes()], [response.as_bytes()]);
         let offered = parsed(&text).unwrap();
-        // RFC 7692 7.1.2.2: in a response the client's window has a value.
+        // RFC 7692 7.1.2.2: in a response, the parameter `client_max_window_bits` must have a value.
         let expected = parsed(&response).filter(|parsed| parsed.client != Some(None)).map(|parsed| DeflateParams {
             server_no_context_takeover: parsed.server_no_takeover,
             client_no_context_takeover: parsed.client_no_takeover,

@@ -108,7 +108,7 @@ fn s7_4_an_illegal_code_is_reported_before_an_invalid_reason() {
                     let [Seen::Failed(error)] = seen[..] else { panic!("{seen:?}") };
                     assert_eq!(error, ProtocolError::CloseCodeNotAllowed(code), "{reason:x?} by {size}");
                     assert!(error.to_string().contains(&format!("({code})")));
-                    // The peer receives the same error text.
+                    // The reason of our Close also contains the code.
                     assert_eq!(end.flush(), [format!("close 1002 close code {code} must not be sent")]);
                 }
             }
@@ -495,7 +495,7 @@ fn s5_5_1_our_queued_close_answers_the_peers_close() {
                 _ => vec!["text one", "text two", "close 1001 own"],
             };
             assert_eq!(end.sent(), expected, "{begun} bytes written");
-            assert_eq!(end.conn.sent().frames, 3, "one Close, counted once");
+            assert_eq!(end.conn.sent().frames, 3, "two messages and one Close");
             // The count of dropped bytes includes the messages that were not started. It does not include our Close,
             // which was written.
             let dropped = match begun {

@@ -182,7 +182,7 @@ fn s7692_6_messages_written_directly_are_compressed() {
         direct.write_all();
         queued.write_all();
         assert!(direct.wire == queued.wire && queued.wire.len() < 300, "{way}");
-        // A message that the application excludes from compression is the exception.
+        // A message that the application excludes from compression is written without a copy, as two slices.
         let (secret, mut pieces) = (Message::from(vec![b'x'; 1000]), 0);
         let plain = hybi::SendOptions::new().compress(false);
         let write = |slices: &[&[u8]]| {

@@ -1,6 +1,7 @@
 //! WebSockets over native-tls: clients and servers of hybi with each adapter, and peers that use native-tls directly.
 //!
-//! `closing.rs`, `cut.rs`, `records.rs` and `certificates.rs` test both libraries, but need the feature `rustls`.
+//! `closing.rs`, `cut.rs`, `records.rs` and `certificates.rs` test native-tls and rustls. They need the feature
+//! `rustls`.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
