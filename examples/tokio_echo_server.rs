@@ -113,7 +113,7 @@ async fn serve(server: Arc<Server>, group: Group, stream: TcpStream) {
     // Frees the headers of the request: about half a kilobyte for a browser.
     ws.forget_headers();
     ws.join(&group);
-    // After an error that does not return, call `echo` again until the connection has ended.
+    // After an error for which `serve` does not return, `echo` is called again until the connection has ended.
     while let Err(error) = echo(&mut ws).await {
         match error {
             // The group was closed. Messages that still arrive are not answered.
