@@ -14,7 +14,7 @@ const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// Returns the `Sec-WebSocket-Accept` for a `Sec-WebSocket-Key` (RFC 6455 section 4.2.2 (5.4)).
 ///
-/// The result is the base64 of the SHA-1 of the key and a constant. Pass the key as it was sent, without
+/// The result is the base64 of the SHA-1 of the key followed by a constant. Pass the key as it was sent, without
 /// whitespace around it.
 ///
 /// ```

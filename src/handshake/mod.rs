@@ -1,5 +1,5 @@
 //! The opening handshake (RFC 6455 section 4) for both roles, without I/O. Only the items that are marked with
-//! the feature `alloc` need an allocator.
+//! the feature `alloc` or `http` need an allocator.
 //!
 //! A head is the first line and the headers of an HTTP request or response. The caller collects the bytes of a head in
 //! its own memory and passes all bytes so far to each call of `poll`. A handshake keeps an offset and a few bytes of
@@ -63,8 +63,8 @@
 //!   101, may also have HTTP/1.0.
 //! - A status line may end directly after the status code.
 //! - The last base64 digit of a key may have set bits that belong to none of the 16 bytes.
-//! - An empty `Sec-WebSocket-Protocol` in a request counts as absent. In a response it is an error, because the
-//!   server then chose a subprotocol that was not offered.
+//! - An empty `Sec-WebSocket-Protocol` in a request counts as absent. In a response an empty value is an error, because
+//!   the client offered no subprotocol with an empty name.
 
 mod accept;
 mod client;

@@ -51,7 +51,8 @@ pub enum Reason {
     SubprotocolInvalid,
     /// `Sec-WebSocket-Protocol` names a subprotocol twice.
     SubprotocolRepeated,
-    /// `Sec-WebSocket-Protocol` names more than [`Request::MAX_SUBPROTOCOLS`](super::Request::MAX_SUBPROTOCOLS).
+    /// `Sec-WebSocket-Protocol` names more subprotocols than
+    /// [`Request::MAX_SUBPROTOCOLS`](super::Request::MAX_SUBPROTOCOLS).
     SubprotocolsTooMany,
     /// `Sec-WebSocket-Extensions` is malformed.
     Extensions,

@@ -266,7 +266,7 @@ pub(crate) fn check_response<'h>(
         100..=199 => return Ok(None),
         // RFC 6455 4.1 (1): any other status is handled as HTTP, never as an open connection.
         _ => {
-            // The scanner has checked that the version is a digit.
+            // The scanner has checked that the minor version is a digit.
             let minor_version = minor_version.wrapping_sub(b'0');
             let reply = HttpReply { minor_version, status, reason, headers, head_start, head_len };
             return Ok(Some(Reply::Http(reply)));

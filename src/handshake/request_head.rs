@@ -73,7 +73,7 @@ impl RequestHead {
         Self { bytes, method_len: method.len(), target_len: target.len() }
     }
 
-    /// Adds a header after the others. Whitespace around `value` is removed.
+    /// Adds a header at the end of the head. Whitespace around `value` is removed.
     ///
     /// # Errors
     ///

@@ -8,8 +8,9 @@
 //! [`HeaderSink`] immediately, so no second pass is needed.
 //!
 //! Slow path: `step` advances the state machine by one byte. `step` handles the bytes that the fast path does not
-//! accept: separators in a line that is not complete yet, and every error. If the header lines arrive in several calls,
-//! `finish` parses all of them again when the head is complete. `finish` passes these lines to an empty sink.
+//! accept: separators, versions and status codes in an incomplete line, the end of the first line, empty lines, and
+//! every error. If the header lines arrive in several calls, `finish` parses all of them again when the head is
+//! complete. `finish` passes these lines to an empty sink.
 //!
 //! Invariants:
 //! - The result does not depend on how the input is split.
@@ -141,7 +142,7 @@ impl Scanner {
         }
     }
 
-    /// Continues with the next head, after an interim response. The limit on bytes applies to both heads together.
+    /// Continues with the next head, after an interim response. The limit on bytes applies to all heads together.
     pub(crate) const fn next_response(&mut self) {
         self.state = State::ResponseVersion(0);
         self.first_line_start = self.offset;
@@ -414,8 +415,8 @@ struct Line<'h> {
     rest: &'h [u8],
 }
 
-/// Parses the header line at the start of `bytes`. If it is not complete, returns the state after its valid
-/// part, and the length of this part.
+/// Parses the header line at the start of `bytes`. If the line is not complete or not valid, returns the state after
+/// its valid part, and the length of this part.
 #[inline(always)]
 fn header_line(bytes: &[u8]) -> Result<Line<'_>, (State, usize)> {
     // Both lengths are measured from the start of the line. Neither depends on the other, so the processor computes

@@ -1,4 +1,4 @@
-//! The server's half of the opening handshake: the state machine that reads a request (RFC 6455 section
+//! The server's side of the opening handshake: the state machine that reads a request (RFC 6455 section
 //! 4.2.1).
 //!
 //! [`ServerHandshake`] connects the scanner, the rules in `incoming` and the deadline. `Request::accept` creates the

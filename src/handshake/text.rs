@@ -29,7 +29,7 @@ pub(crate) const fn is_value_byte(byte: u8) -> bool {
 
 /// Returns whether `byte` may appear in a request target.
 ///
-/// RFC 3986 allows fewer characters, but browsers send some of the others (`|`, `^`) unescaped. RFC 6455
+/// RFC 3986 allows fewer characters, but browsers send some other characters (`|`, `^`) unescaped. RFC 6455
 /// section 3 and RFC 9112 section 3.2 allow no fragment, so `#` is excluded.
 pub(crate) const fn is_target_byte(byte: u8) -> bool {
     matches!(byte, b'!'..=b'~') && byte != b'#'
