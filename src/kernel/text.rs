@@ -13,8 +13,8 @@
 //! - Every method that changes a byte inside `valid` empties the range.
 //! - [`Text`] only holds UTF-8, and its buffer never changes.
 //!
-//! The fast path of a received text is `unmask_text`. One pass unmasks the text and checks whether it is ASCII. A
-//! second pass validates the text only if it is not ASCII.
+//! The fast path of a received text is `unmask_text`. One pass unmasks the text and checks whether it is ASCII. If the
+//! text is not ASCII, a second pass validates it.
 
 use core::ops::Range;
 
@@ -189,7 +189,7 @@ impl<M: ReadBuffer> Checked<M> {
         &self.validator
     }
 
-    /// Returns the text in `range` if exactly this range was validated as a complete text, or if it is empty.
+    /// Returns the text in `range` if exactly this range was validated as a complete text, or if the range is empty.
     #[inline]
     pub(crate) fn text(&self, range: Range<usize>) -> Option<&str> {
         let proven = (self.valid == range && self.validator.is_complete()) || range.is_empty();

@@ -113,7 +113,8 @@ impl Validator {
             }
             rest = after;
         }
-        // `body` ends with a whole code point. `tail` is an incomplete code point, which is validated byte by byte.
+        // If the text is valid, `body` ends with a whole code point. `tail` is an incomplete code point, which is
+        // validated byte by byte.
         let (body, tail) = rest.split_at_checked(whole_len(rest)).unwrap_or((rest, &[]));
         if !crate::kernel::is_utf8(body) {
             // Walk over `rest` instead of `body`. If `body` ends inside a code point, the first invalid byte is the

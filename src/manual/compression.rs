@@ -32,9 +32,9 @@
 //!
 //! If compression does not make a whole message shorter, the message is sent uncompressed, with RSV1 = 0. To decide
 //! early, the sender first compresses the first 32 KiB of a message of more than 64 KiB. If this part becomes shorter
-//! by less than a sixteenth, and a sample of the rest looks like random bytes, the rest is not compressed. So sending
-//! 16 MiB of images costs one millisecond at level 4 instead of 600. Messages of up to 64 KiB are compressed completely
-//! before the sender decides. If the application knows that its data does not become shorter,
+//! by less than a sixteenth, and a sample of the rest looks like random bytes, the whole message is sent uncompressed.
+//! So sending 16 MiB of images costs one millisecond at level 4 instead of 600. Messages of up to 64 KiB are compressed
+//! completely before the sender decides. If the application knows that its data does not become shorter,
 //! [`SendOptions::compress`](crate::SendOptions::compress) saves this time.
 //!
 //! With context takeover, a message may refer to the recent data of earlier messages. This data is called the window. A

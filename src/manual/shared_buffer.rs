@@ -2,9 +2,9 @@
 //!
 //! A connection does not store its input. Once [`poll_event`](crate::Connection::poll_event) has returned `None`, all
 //! bytes of the input have been decoded, and another connection can use the buffer. There are two exceptions, described
-//! below: a connection whose sends are refused as `Blocked`, and a paused connection. Only a message that arrives in
-//! several reads is stored, in the `VecMessage` of its connection. So a thread with a thousand connections needs only
-//! one read buffer.
+//! below: a connection whose sends are refused as `Blocked`, and a connection whose inflate budget is used up. Only a
+//! message that arrives in several reads is stored, in the `VecMessage` of its connection. So a thread with a thousand
+//! connections needs only one read buffer.
 //!
 //! # If a send is `Blocked`
 //!
@@ -50,7 +50,8 @@
 //!         self.rest.is_empty()
 //!     }
 //!
-//!     /// Handles bytes that have just been read into the shared buffer. Then other connections can use the buffer.
+//!     /// Handles bytes that have just been read into the shared buffer. Afterwards other connections can use this
+//!     /// buffer.
 //!     fn receive(&mut self, now: Instant, bytes: &mut [u8]) {
 //!         self.handle(now, bytes);
 //!         if !self.rest.is_empty() {
@@ -63,7 +64,7 @@
 //!         let mut input = Input::new(bytes, &mut self.message);
 //!         while self.connection.can_send() != Err(SendError::Blocked) {
 //!             match self.connection.poll_event(now, &mut input) {
-//!                 // The queue has space. A send can only fail as `Closed`, and then no answer is needed.
+//!                 // The queue has space. A send can only fail as `Closed`, and a closed connection needs no answer.
 //!                 Ok(Some(Event::Text(text))) => drop(self.connection.send_text(text)),
 //!                 Ok(Some(_)) => {}
 //!                 Ok(None) => break,

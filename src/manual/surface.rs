@@ -10,7 +10,7 @@
 //!   and may wait for the stream. The asynchronous `Responder` writes a large borrowed message directly if the queue is
 //!   empty. A `Responder` is returned together with an event, so that the application can answer while it still borrows
 //!   the event.
-//! - `Writer` is the sending half of a split WebSocket. It queues and writes.
+//! - `Writer` is the sending half of a split WebSocket. It queues frames and writes the queue.
 //!
 //! Methods with the same name send the same frames on all types. Apart from the time of the write, two things depend on
 //! the type:

@@ -37,7 +37,7 @@
 //! - A message counts as received when it is decoded. If several messages have arrived together, a dead peer is found
 //!   only after the last of them is decoded. Messages that nobody has read from the socket do not restart the idle
 //!   timeout.
-//! - If the transport was full and accepts bytes again, the peer reads. These writes extend the timeout too, but in
+//! - If the transport was full and accepts bytes again, the peer has read. Such writes extend the timeout too, but in
 //!   total by at most three times the pong timeout.
 //! - A Ping waits while a frame of ours is partly written. During this wait, each successful write restarts the
 //!   timeout.
