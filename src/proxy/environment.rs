@@ -5,10 +5,10 @@
 //! variable. A direct connection or another proxy could bypass a proxy that the user relies on.
 //!
 //! The order of the variables is that of Python's websockets, and of RFC 6455 section 4.1 (3). The variable for
-//! WebSockets comes first, and `socks_proxy`, `https_proxy` and `http_proxy` follow. `all_proxy` is added as the last
-//! one, as in curl. The record "Proxies from the environment" in `docs/decisions/` has the reasons.
+//! WebSockets comes first, and `socks_proxy`, `https_proxy` and `http_proxy` follow. `all_proxy` is added at the end,
+//! as in curl. The record "Proxies from the environment" in `docs/decisions/` has the reasons.
 //!
-//! Invariant: a variable in upper case is used only if the one in lower case is not set.
+//! Invariant: a variable in upper case is used only if the variable in lower case is not set.
 
 use alloc::format;
 use alloc::string::String;

@@ -48,7 +48,8 @@ fn basic(credentials: &Credentials) -> String {
 pub(super) struct HttpConnect {
     scanner: Scanner,
     max_head: usize,
-    /// All bytes so far: interim responses, and the head of the final response.
+    /// The received bytes, up to the limit: interim responses, and the head of the final response. Bytes that follow
+    /// this head are not used.
     heads: Vec<u8>,
     /// Whether the request has user and password.
     has_credentials: bool,
@@ -56,7 +57,7 @@ pub(super) struct HttpConnect {
     refusal: Option<ReceivingRefusal>,
 }
 
-/// A receiver that ignores all header lines, because the handshake examines no header of the response.
+/// A receiver that ignores all header lines. The headers of a refusal are read later, from the bytes of its head.
 #[derive(Default)]
 struct IgnoreHeaders;
 

@@ -110,7 +110,7 @@ impl ProxyUrl {
     /// # Errors
     ///
     /// - [`ProxyUrlError::SchemeMissing`]: there is no `://`.
-    /// - [`ProxyUrlError::Scheme`]: the scheme is not `http`, `https`, `socks5` or `socks5h`.
+    /// - [`ProxyUrlError::Scheme`]: the scheme is not `http`, `https`, `socks5`, `socks5h` or `socks`.
     /// - [`ProxyUrlError::Socks4`]: the scheme is `socks4` or `socks4a`.
     /// - [`ProxyUrlError::Path`]: the URL has a path, a query or a fragment.
     /// - [`ProxyUrlError::Host`], [`ProxyUrlError::HostNotAscii`]: the host is empty, invalid, or not ASCII.
@@ -336,7 +336,7 @@ const fn hex_digit(digit: u8) -> Option<u8> {
 pub enum ProxyUrlError {
     /// The URL has no `://`.
     SchemeMissing,
-    /// The scheme is not `http`, `https`, `socks5` or `socks5h`.
+    /// The scheme is not `http`, `https`, `socks5`, `socks5h` or `socks`.
     Scheme,
     /// The scheme is `socks4` or `socks4a`. SOCKS4 has no passwords and no IPv6.
     Socks4,
