@@ -128,8 +128,8 @@ fn retry_after_of(headers: Headers<'_>, unix_time: Option<Duration>) -> Option<D
 impl From<Outcome> for Failure {
     /// Returns the failure for the end of a connection.
     ///
-    /// The code is that of the peer's Close. If this side failed the connection, it is the code of the violation. If
-    /// the peer did not close, it is 1006.
+    /// The code is that of the peer's Close. If this side failed the connection, the code is that of the violation.
+    /// After any other outcome, for example a timeout, the code is 1006.
     fn from(outcome: Outcome) -> Self {
         Self::Closed(match outcome {
             Outcome::Failed(violation) => violation.close_code(),

@@ -65,8 +65,8 @@ impl ReconnectPolicy {
     /// Sets the longest delay after the first failure; 5 seconds by default, as RFC 6455 section 7.2.3 suggests. The
     /// longest delay doubles with each further failure.
     ///
-    /// The delay is chosen at random between zero and the longest delay. So the mean delay is half of the longest one.
-    /// If `delay` is zero, every attempt follows at once. Set zero only in tests.
+    /// The delay is chosen at random between zero and the longest delay. So the mean delay is half of the longest
+    /// delay. If `delay` is zero, every attempt follows at once. Set zero only in tests.
     #[must_use]
     pub const fn first_delay(mut self, delay: Duration) -> Self {
         self.first_delay = delay;
@@ -137,7 +137,7 @@ impl ReconnectPolicy {
     }
 }
 
-/// Returns a duration from zero to `window`. If `random` is uniformly distributed, so is the result.
+/// Returns a duration from zero to `window`. If `random` is uniformly distributed, the result is too.
 fn select(window: Duration, random: u64) -> Duration {
     let window = nanos(window);
     // Multiply, because a remainder (`random % window`) would make short delays more likely.

@@ -1,6 +1,6 @@
 //! [`RedirectError`]: the reason why a client does not follow a redirect.
 //!
-//! Invariant: an error contains no part of a URL, because its query can be a credential.
+//! Invariant: an error contains no part of a URL, because the query of a URL can be a credential.
 
 use core::fmt;
 
@@ -23,7 +23,8 @@ pub enum RedirectError {
     Location(UrlError),
     /// The redirect leads from `wss` to `ws`.
     NotEncrypted,
-    /// The redirect leads to another server, which would see the client certificate of the TLS configuration.
+    /// This redirect or an earlier one leads to another server. The server of the next URL would see the client
+    /// certificate of the TLS configuration.
     ClientCertificate,
     /// The redirect leads to another server, which would see the subprotocols of the client.
     Subprotocols,

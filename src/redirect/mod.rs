@@ -15,8 +15,8 @@
 //!
 //! The rules:
 //!
-//! - The statuses 301, 302, 303, 307 and 308 are redirects, if the response has exactly one `Location` (RFC 9110
-//!   section 15.4). All of them keep the method, because the request of a handshake is a GET.
+//! - The statuses 301, 302, 303, 307 and 308 are redirects (RFC 9110 section 15.4). The response must have exactly one
+//!   `Location`. All redirects keep the method, because the request of a handshake is a GET.
 //! - `Location` is resolved against the URL of the request (RFC 3986 section 5.2). `http` and `https` become `ws` and
 //!   `wss`, and a fragment is dropped.
 //! - A redirect never leads from `wss` to `ws`.

@@ -15,7 +15,7 @@ use crate::handshake::{Headers, UrlError, WsUrl};
 
 /// The redirects of one call that connects. The documentation of the [module](super) has the rules and an example.
 ///
-/// The type is not `Clone`, because an old copy does not know that a redirect has led to another server since.
+/// The type is not `Clone`, because an old copy would not know that a later redirect has led to another server.
 #[derive(PartialEq, Eq, Debug)]
 pub struct Redirects {
     /// The maximum number of redirects to follow.
@@ -121,9 +121,9 @@ impl Redirects {
 
     /// Returns whether a header that the application has added may be in the next request.
     ///
-    /// All headers may be sent to the first server. Other servers get only these headers, which contain no credentials:
-    /// `Accept`, `Accept-Encoding`, `Accept-Language`, `Cache-Control`, `Pragma` and `User-Agent` (RFC 9110 section
-    /// 15.4).
+    /// All headers may be sent until a redirect leads to another server. From this redirect on, only these headers may
+    /// be sent, which contain no credentials: `Accept`, `Accept-Encoding`, `Accept-Language`, `Cache-Control`, `Pragma`
+    /// and `User-Agent` (RFC 9110 section 15.4).
     #[must_use]
     pub fn may_send(&self, name: &str) -> bool {
         const HARMLESS: [&str; 6] =
