@@ -4,7 +4,7 @@
 //! resumed, and the root certificates are loaded once.
 //!
 //! Invariant: the provider is the default provider of the process if there is one. rustls panics if it has to choose a
-//! provider and cannot. This module always passes a provider, so that panic is impossible.
+//! provider and cannot. This module always passes a provider, so this panic is impossible.
 
 use std::prelude::v1::*;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,8 +16,8 @@ use rustls::{ConfigBuilder, WantsVerifier};
 
 use super::error::TlsError;
 
-/// The configuration that was created last. If the process then installs a default provider, the next call creates
-/// another configuration.
+/// The configuration that was created last. If the process installs a default provider afterwards, the next call
+/// creates another configuration.
 static SHARED: Mutex<Option<Arc<ClientConfig>>> = Mutex::new(None);
 
 /// Returns the configuration that clients use by default. All calls share one configuration.

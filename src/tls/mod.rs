@@ -68,8 +68,8 @@
 //! # }
 //! ```
 //!
-//! rustls then writes the secrets of each session to the file that `SSLKEYLOGFILE` names. The file grows, and everybody
-//! who can read it can read the traffic. Do not set the variable in production.
+//! With this configuration, rustls writes the secrets of each session to the file that `SSLKEYLOGFILE` names. The file
+//! grows, and everybody who can read it can read the traffic. Do not set the variable in production.
 
 #[cfg(feature = "rustls")]
 mod config;

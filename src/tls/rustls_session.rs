@@ -86,7 +86,8 @@ impl RustlsSession {
     }
 
     pub(super) fn poll_plaintext(&mut self, to: &mut [u8]) -> Result<Option<usize>, TlsError> {
-        // A read into an empty slice returns 0 although there is plaintext. The loop below would never end.
+        // A read into an empty slice returns 0 although there is plaintext. So with an empty slice, the loop below
+        // would never end.
         if to.is_empty() {
             return Ok(None);
         }
