@@ -1,4 +1,4 @@
-//! Simulates two applications over the adapter for futures-io, in virtual time.
+//! Simulates two applications, or an application and a scripted peer, over the adapter for futures-io, in virtual time.
 //!
 //! Each application uses a whole WebSocket or its halves. The streams and the network delay bytes, cut them, hold them
 //! back, stall, and fail. Wakeups can be late, and futures can be dropped. `tests/README.md` lists the rules that must

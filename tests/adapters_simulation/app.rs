@@ -2,7 +2,7 @@
 //!
 //! An application follows its [`Plan`]: it receives, answers, sends, asks for Pings or a Close, sleeps, and drops
 //! calls. It writes everything that it learns into its journal and its record. `checks.rs` judges the connection from
-//! both.
+//! the journal and the record.
 
 use std::rc::Rc;
 

@@ -21,7 +21,7 @@ pub const SECOND: u64 = 1000 * MS;
 
 /// At this time at the latest, an application or its group closes each connection.
 pub const LAST: u64 = 40 * SECOND;
-/// If a connection has not ended by this time, it never will. Scripted peers stop at this time.
+/// A connection that has not ended by this time never ends. Scripted peers stop at this time.
 pub const OVER: u64 = LAST + 30 * SECOND;
 
 /// The events of the network.

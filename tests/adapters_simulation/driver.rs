@@ -299,7 +299,7 @@ pub enum Reading {
     Stream,
 }
 
-/// An answer to a message, with its index in the journal.
+/// An answer to a message, with the index of the answer in the journal.
 pub struct Answer {
     pub place: usize,
     pub kind: MessageKind,
