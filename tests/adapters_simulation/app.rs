@@ -222,7 +222,8 @@ impl Task {
                     if !matches!(out, Out::Futures(_)) {
                         // If the peer's Close was read, closing may have begun before this call.
                         let read = self.world.links[1 - self.end].borrow().read.close.is_some();
-                        record.closes(now, matches!(ask, Ask::Close(..)) && !read);
+                        let earlier = read || self.world.may_close_for_idleness(self.end, &mut record);
+                        record.closes(now, matches!(ask, Ask::Close(..)) && !earlier);
                     }
                     record.asked_to_close = true;
                 }

@@ -516,7 +516,8 @@ impl Task {
             let mut world = self.world();
             let now = world.now();
             // If the peer's Close was read, closing may have begun before this call.
-            let exact = world.links[1 - self.end].read.close.is_none();
+            let exact =
+                world.links[1 - self.end].read.close.is_none() && !world.may_close_for_idleness(self.end);
             let record = &mut world.ends[self.end];
             let before = record.closing;
             record.closes(now, exact);

@@ -40,8 +40,6 @@ impl World {
             if closed {
                 self.ends[end].closes(now, false);
             }
-            let data_at = last_data(&self.links[end], &self.links[1 - end]);
-            self.ends[end].idles(now, data_at);
             for call in self.ends[end].calls.into_iter().flatten() {
                 self.check_call(end, call);
             }
@@ -153,6 +151,24 @@ impl World {
         // After a failed write, the Pings do not reach the peer.
         let knows = knows && !stream.write_failed();
         calm && knows && record.promise.pong.is_some_and(|pong| answers + SLACK * 2 < pong)
+    }
+
+    /// Records whether the idle timeout of an endpoint has passed. Called whenever time has passed, before a thread
+    /// runs: a thread can run the idle timer and then write data, at the same time.
+    pub fn record_idleness(&mut self, end: usize) {
+        let data_at = last_data(&self.links[end], &self.links[1 - end]);
+        let now = self.now();
+        self.ends[end].idles(now, data_at);
+    }
+
+    /// Returns whether the idle timeout of an endpoint may have passed, so that the endpoint may already be closing. If
+    /// its stream is full, the Close for idleness is not visible on the link.
+    pub fn may_close_for_idleness(&self, end: usize) -> bool {
+        let record = &self.ends[end];
+        // A stream that holds data back puts it on the link later than the library counts it as sent. So the idle
+        // timeout passes earlier than the link shows.
+        let hides_data = record.promise.idle.is_some() && !self.streams[end].behavior.hides_nothing();
+        record.idle_timeout_mark.is_some() || hides_data
     }
 
     /// Checks that the number of bytes that were accepted and not written yet is bounded, for all ways of sending.

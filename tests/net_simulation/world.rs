@@ -323,6 +323,9 @@ impl World {
             fail!("7 no end", "the run does not end");
         }
         self.idle_calls = 0;
+        for end in 0..2 {
+            self.record_idleness(end);
+        }
         if event.is_some_and(|at| at <= self.now) {
             let Some(Reverse((_, _, due))) = self.heap.pop() else { return };
             self.happened += 1;
