@@ -131,6 +131,7 @@ impl World {
             writable,
             went_on: record.progress.is_some(),
             rested: 0,
+            aborted_at: None,
         });
     }
 

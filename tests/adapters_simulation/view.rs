@@ -42,6 +42,8 @@ pub struct View<'a> {
     pub went_on: bool,
     /// Time at which the application last received again after a pause.
     pub rested: u64,
+    /// Time at which the library aborted the stream. `None` if the stream was not aborted, or if the time is unknown.
+    pub aborted_at: Option<u64>,
 }
 
 impl View<'_> {
@@ -305,10 +307,13 @@ impl View<'_> {
             );
         }
         if let Some(progress) = record.progress {
-            let (since, limit) = (self.now - progress, record.life + 4 * pong);
+            // A writing half can end the connection and abort the stream while the application does not receive. The
+            // application then learns of the end later.
+            let ended = self.aborted_at.unwrap_or(self.now);
+            let (since, limit) = (ended.saturating_sub(progress), record.life + 4 * pong);
             // Progress of a write extends the timeout by a time that is rounded down. The last write may also have been
             // the Close for the dead peer and the queue before this Close.
-            let early = since > self.slack && since + MS < pong && self.now + MS < limit;
+            let early = since > self.slack && since + MS < pong && ended + MS < limit;
             if early && !self.lied && keeps_time {
                 fail!(
                     "2 progress",

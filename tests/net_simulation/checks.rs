@@ -137,6 +137,7 @@ impl World {
             writable: self.writable_since[end].is_some_and(|since| now > since + SLACK),
             went_on: self.went_on[end],
             rested: self.rested[end],
+            aborted_at: stream.aborted_at,
         }
     }
 
