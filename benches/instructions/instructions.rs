@@ -6,9 +6,9 @@
 //! Each benchmark processes 10,000 messages. So the count for one message is the printed number without its last four
 //! digits. The count of the previous run is printed beside it.
 //!
-//! The cases are those of `benches/peers/`, whose `targets.json` has the required (`must`) and desired (`aim`)
-//! counts. The program fails if a count exceeds `must`. `benches/peers/callgrind.sh` also counts other libraries.
-//! valgrind has no AVX-512, so code that chooses vector instructions at run time uses AVX2.
+//! The cases are those of `benches/peers/`, whose `targets.json` has the required (`must`) and desired (`aim`) counts
+//! of some cases. The program fails if a count exceeds its `must`. `benches/peers/callgrind.sh` also counts other
+//! libraries. valgrind has no AVX-512, so code that chooses vector instructions at run time uses AVX2.
 #![allow(non_snake_case, reason = "the names of the columns are those of the harness")]
 
 use std::hint::black_box;

@@ -15,7 +15,7 @@ pub fn run(op: &str, size: usize, n: u64) -> Option<f64> {
     let mut a = wire::payload(wire::Content::Ascii, size, 7);
     let mut b = vec![0u8; size + 64];
     let mixed = wire::payload(wire::Content::Mixed, size, 9);
-    // The number of XOR passes is even, because two passes restore `a`. The UTF-8 check needs `a` to be ASCII.
+    // Two XOR passes restore `a`. The number of passes is even, so half of the passes of `xor+ascii` begin with ASCII.
     let n = n.max(2) & !1;
     let start = Instant::now();
     macro_rules! repeat {

@@ -104,8 +104,9 @@ fn data(c: &Cell) -> Data {
     }
 }
 
-/// Runs a cell with `n` messages. Returns the number of reads or writes of the transport for each message. Returns
-/// `None` if the contender does not support the cell.
+/// Runs a cell with `n` messages. Returns the number of reads or writes of the transport for each message. Returns 0
+/// for receiving compressed messages, and the bytes on the wire for each byte of payload for sending compressed
+/// messages. Returns `None` if the contender does not support the cell.
 fn exec(k: &dyn Contender, c: &Cell, d: &Data, n: u64, check: bool) -> Option<f64> {
     READS.store(0, Ordering::Relaxed);
     match c.op {
@@ -202,7 +203,7 @@ type List = [&'static dyn Contender];
 
 /// Checks a contender in a cell. Returns `None` if it does not support the cell, and an error if its result is wrong.
 fn check(k: &dyn Contender, cell: &Cell, data: &Data, n: u64) -> Result<Option<f64>, ()> {
-    // Sent messages are compared byte by byte, which is slow for long messages. So send only as many as needed.
+    // Sent messages are compared byte by byte, which is slow for long messages. So the check sends fewer of them.
     let n = n.min(((4 << 20) / cell.size as u64).max(5)).min(2500);
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| exec(k, cell, data, n, true))).map_err(|_| {
         eprintln!("!! {} FAILS the check in {}", k.name(), cell.id());
@@ -225,7 +226,7 @@ fn measure(list: &List, cell: &Cell, effort: &Effort, rows: &mut Vec<Row>) -> bo
     let (mut able, mut fine) = (Vec::new(), true);
     for k in list {
         match check(*k, cell, &data, n) {
-            // Count the reads or writes in one more run, because this run is longer than the check.
+            // Count the reads or writes in one more run, because this run is usually longer than the check.
             Ok(Some(_)) => {
                 able.extend(exec(*k, cell, &data, n / 8 + 1, false).map(|extra| (*k, extra, vec![])))
             }

@@ -78,7 +78,7 @@ async fn hyper_conn<F: Future<Output = HyperResp> + 'static>(
 }
 
 /// A server without a library. It shows how much memory tokio needs for a task and a socket. The server supports only
-/// small frames, and each frame must arrive in one read.
+/// small frames, and each read must return exactly one frame.
 async fn bare(s: TcpStream) -> R {
     let mut open = false;
     loop {

@@ -67,7 +67,8 @@ fn recv_owned(mut connection: Connection, mut io: Io, n: u64, sink: &mut Sink) -
     true
 }
 
-/// Writes the whole queue with one write, vectored if there are several slices. `Io` takes all bytes.
+/// Writes the whole queue, up to four slices with each write. A write of several slices is vectored. `Io` takes all
+/// bytes.
 #[inline(always)]
 fn flush(connection: &mut Connection, io: &mut Io) {
     loop {
