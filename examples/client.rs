@@ -48,7 +48,8 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Runs the client. Returns whether the connection was closed by both sides.
+/// Runs the client. Returns `true` if the connection was closed by both sides, after `--help`, and if the reader of the
+/// output has gone. Returns `false` if the connection ended in another way.
 fn run() -> Result<bool, Box<dyn Error>> {
     let (mut client, mut url) = (Client::new().proxy(Proxy::from_env()), None);
     let mut subprotocols = Vec::new();

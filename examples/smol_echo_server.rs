@@ -5,7 +5,7 @@
 //! With `--deflate`, messages are compressed for clients that offer compression (RFC 7692).
 //!
 //! Upon Ctrl-C the server accepts no more connections. It closes each open connection with 1001 (going away), and waits
-//! ten seconds for the clients to close. A second Ctrl-C ends the server at once.
+//! at most ten seconds for the clients to close. A second Ctrl-C ends the server at once.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -122,7 +122,7 @@ async fn serve(shared: Shared, stream: TcpStream) {
         Err(error) => return eprintln!("{peer}: {error}"),
     };
     ws.join(&shared.group);
-    // After some errors the connection continues to its end.
+    // After an error for which `serve` does not return, `echo` is called again until the connection has ended.
     while let Err(error) = echo(&mut ws).await {
         match error {
             // The group was closed. Messages that still arrive are not answered.

@@ -7,8 +7,8 @@
 //! client waits for a slow client. If a client has too many unread bytes or messages, its connection is closed with
 //! 1013 (try again later).
 //!
-//! Upon Ctrl-C the server closes each connection with 1001 (going away), and waits ten seconds for the clients to
-//! close. A second Ctrl-C ends the server at once.
+//! Upon Ctrl-C the server closes each connection with 1001 (going away), and waits at most ten seconds for the clients
+//! to close. A second Ctrl-C ends the server at once.
 //!
 //! The first message of a client is its name. Each further message is shown to all clients. The server sends JSON, one
 //! object per message, to the script in `page.html`.
