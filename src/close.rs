@@ -3,8 +3,8 @@
 //! This file decides which codes may be sent and received. It limits the length of a reason, and encodes and decodes
 //! the body. The connection decides when a Close is sent or answered.
 //!
-//! Invariant: a [`CloseReason`] is UTF-8 of at most [`CloseReason::MAX_LEN`] bytes, so a Close frame always fits
-//! into a control frame.
+//! Invariant: a [`CloseReason`] is UTF-8 of at most [`CloseReason::MAX_LEN`] bytes, so the body of a Close
+//! frame never exceeds the longest payload of a control frame.
 
 use core::fmt;
 
@@ -87,7 +87,8 @@ impl CloseCode {
         self.is_receivable() && !is_for_clients_only
     }
 
-    /// Returns the meaning of the code in a few words. For codes from 3000 to 4999, the text says who assigns the code.
+    /// Returns the meaning of the code in a few words. For codes from 3000 to 4999, the text names the use of the
+    /// range.
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self.0 {

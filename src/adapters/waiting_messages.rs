@@ -1,10 +1,10 @@
-//! The state of a split WebSocket that is used without the lock of the write queue. It consists of messages that wait
-//! for this lock, and of a copy of the state of the sending half.
+//! The part of a split WebSocket's state that is used without the lock of the write queue. This part consists of
+//! messages that wait for the lock, and of a copy of the state of the sending half.
 //!
-//! While another thread or task writes, a call that must not wait cannot take the lock. It stores its message in
-//! [`WaitingMessages`]. The thread or task that holds the lock moves the message into the write queue with
-//! [`WaitingMessages::apply`]. [`SenderStatus`] has the results of two getters. They are stored each time the lock is
-//! released, so that a getter does not wait for a writing thread.
+//! While another thread or task writes, a call that must not wait cannot take the lock. Such a call stores its message
+//! in [`WaitingMessages`]. The thread or task that holds the lock moves the message into the write queue with
+//! [`WaitingMessages::apply`]. [`SenderStatus`] has the results of two getters. The results are stored each time the
+//! lock is released, so that a getter does not wait for a writing thread.
 //!
 //! Replies of the receiving half are in `pending_replies.rs`.
 //!
@@ -12,7 +12,7 @@
 //! - Memory is bounded: a message is accepted only if fewer than [`MAX_WAITING`] bytes are stored.
 //! - Messages are sent in the order in which they were accepted. If the write queue is full, the stored messages are
 //!   moved to the queue before any later message is queued. A Close of the application follows all stored messages:
-//!   [`WaitingMessages::close`] moves them into the queue even if the queue is full.
+//!   [`WaitingMessages::send_all_and_close`] moves them into the queue even if the queue is full.
 //! - The lock of `stored` is held for a few instructions. It is never held during a call on a stream or on the
 //!   connection.
 
@@ -27,7 +27,7 @@ use super::sync::Mutex;
 use crate::{CloseCode, Instant, Message, Outbox, ReadyState, SendError, Sender, SendingHalf, UnsentMessage};
 
 /// A message is accepted only if fewer bytes than this are stored. A small number is enough, because messages wait only
-/// for a short time: the lock of the write queue is held for one poll or one write.
+/// for a short time. The lock of the write queue is held for one poll or one write.
 const MAX_WAITING: usize = 16 << 10;
 
 /// The maximum length of a frame header, in bytes (RFC 6455 section 5.2).
@@ -111,8 +111,9 @@ impl WaitingMessages {
         stored.removed.saturating_add(stored.messages.len() as u64)
     }
 
-    /// Moves messages into the write queue until the queue is full. Moves only messages that were stored before
-    /// [`mark`](Self::mark) returned `mark`. Returns whether the queue accepted or refused at least one message.
+    /// Moves messages into the write queue, until the queue is full or a message waits for the end of a fragmented
+    /// message. Moves only messages that were stored before [`mark`](Self::mark) returned `mark`. Returns whether at
+    /// least one message left the store, because the queue accepted the message or refused it for good.
     #[inline]
     pub(super) fn apply(&self, half: &mut impl SendingHalf, mark: u64) -> bool {
         !self.is_empty() && self.apply_stored(half, mark)
@@ -153,8 +154,8 @@ impl WaitingMessages {
                     stored.removed = stored.removed.saturating_add(1);
                     stored.bytes = stored.bytes.saturating_sub(len);
                     self.non_empty.store(!stored.messages.is_empty(), Ordering::Release);
-                    // Another message is the first one now. It may not have to wait for the end of a fragmented
-                    // message.
+                    // Another message is the first message now. It is not known whether this message must wait for the
+                    // end of a fragmented message.
                     self.behind_fragments.store(false, Ordering::Relaxed);
                     if sent.is_err() {
                         self.refused.store(true, Ordering::Relaxed);

@@ -144,7 +144,7 @@ const fn transition(state: CloseState, event: CloseEvent) -> (CloseState, CloseA
         (Both, Eof | Timeout) => (Ended, End(Clean)),
 
         (Failed, Close)       => (Failed, Refuse),
-        // RFC 6455 7.1.7: after failing, no input is processed, not even a Close.
+        // RFC 6455 7.1.7: after the connection has failed, no input is processed, not even a Close.
         (Failed, Received | Violation) => (Failed, Ignore),
         (Failed, Eof | Timeout) => (Ended, End(Ending::Failed)),
 

@@ -1,6 +1,6 @@
-//! Commands of a connection. Each command calls the method of the same name of the [`Sender`]. Each method for reading
-//! calls the method of the same name of the `Receiver`. This file also has the methods that free memory, or pass it to
-//! another connection.
+//! Commands of a connection. Each command for sending calls the method of the same name of the [`Sender`]. Each command
+//! for receiving calls the method of the same name of the `Receiver`. This file also has the methods that free memory,
+//! or pass it to another connection.
 //!
 //! This file contains no rule of the protocol. [`Sender`] documents how long a message may be, which frames overtake
 //! others, and when each error occurs.
@@ -118,8 +118,8 @@ impl<O: WriteQueue> Connection<O> {
     ///
     /// # Errors
     ///
-    /// [`SendError::Closed`] if closing has begun, [`CodeNotAllowed`](SendError::CodeNotAllowed) if the code may not be
-    /// sent, or [`ReasonTooLong`](SendError::ReasonTooLong); nothing has changed.
+    /// [`SendError::Closed`] if closing has begun, [`CodeNotAllowed`](SendError::CodeNotAllowed) if the code must not
+    /// be sent, or [`ReasonTooLong`](SendError::ReasonTooLong); nothing has changed.
     pub fn close(
         &mut self,
         now: Instant,
@@ -141,9 +141,9 @@ impl<O: WriteQueue> Connection<O> {
         self.sender.release_idle();
     }
 
-    /// Frees the memory for compression, except the recent data to which later messages of the peer may refer. After
-    /// [`Compression::release_after`](crate::deflate::Compression::release_after) without data, the memory is freed
-    /// automatically.
+    /// Frees the memory for compression, except the recent data to which later messages of the peer may refer. The
+    /// memory is freed automatically if no data is sent or received for the time
+    /// [`Compression::release_after`](crate::deflate::Compression::release_after).
     #[cfg(feature = "deflate")]
     pub fn release_compression(&mut self) {
         self.sender.release_deflater();
@@ -227,8 +227,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`SendError::Closed`] if closing has begun, [`CodeNotAllowed`](SendError::CodeNotAllowed) if the code may not be
-    /// sent, or [`ReasonTooLong`](SendError::ReasonTooLong); nothing has changed.
+    /// [`SendError::Closed`] if closing has begun, [`CodeNotAllowed`](SendError::CodeNotAllowed) if the code must not
+    /// be sent, or [`ReasonTooLong`](SendError::ReasonTooLong); nothing has changed.
     pub fn close_after(
         &mut self,
         now: Instant,

@@ -150,7 +150,7 @@ impl Config {
     /// [`SendError::Blocked`](crate::SendError::Blocked); 64 KiB by default.
     ///
     /// A message of any length is accepted if fewer bytes than this are in the queue. So one message may exceed the
-    /// mark. 0 counts as 1: a message is then accepted only into an empty queue.
+    /// mark. 0 counts as 1, so that a message is accepted only into an empty queue.
     #[must_use]
     pub const fn high_water(mut self, bytes: usize) -> Self {
         self.high_water = if bytes == 0 { 1 } else { bytes };
@@ -172,8 +172,8 @@ impl Config {
     /// a Close with 1011.
     ///
     /// Every byte from the peer restarts the timeout, because in the middle of a large frame the peer cannot send a
-    /// Pong. If a transport that was full accepts bytes again, the peer has read some. So a write to a transport that
-    /// was full extends the timeout too. All writes together extend it by at most three times its length, because
+    /// Pong. If a transport that was full accepts bytes again, the peer has read some bytes. So a write to a transport
+    /// that was full extends the timeout too. All writes together extend it by at most three times its length, because
     /// reading does not show that the peer answers.
     ///
     /// The timeout begins when the Ping is written. A Ping is written between two frames (RFC 6455 section 5.4). While
@@ -221,7 +221,8 @@ impl Config {
         self
     }
 
-    /// Sets the pool of compressors and inflaters that connections without context takeover share; no pool by default.
+    /// Sets the pool of compressors and inflaters for directions without context takeover, which connections share; no
+    /// pool by default.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate_pool(mut self, pool: impl Into<Option<crate::deflate::Pool>>) -> Self {

@@ -350,7 +350,8 @@ pub enum TransportAction {
     HalfClose,
     /// Close the transport. Nothing is left to be written or read.
     Close,
-    /// Drop the transport together with any unsent bytes in it, because the peer is dead or does not read.
+    /// Drop the transport together with any unsent bytes in it, because the peer is dead, does not read, or did not
+    /// answer our Close.
     Abort,
 }
 

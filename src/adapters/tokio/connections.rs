@@ -211,7 +211,7 @@ impl Connections<'_> {
         self.attempts.closed(now, &end);
     }
 
-    /// Forgets all failures, so that the next attempt is made at once, and the delay after it is short again.
+    /// Forgets all failures, so that the next attempt is made at once, and the delay after this attempt is short again.
     ///
     /// Call this when the cause of the failures has gone, for example when the device has a network again. The call
     /// also ends a wait that the server has asked for with `Retry-After`. If the client had stopped, it connects again.

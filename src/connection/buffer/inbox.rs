@@ -33,8 +33,8 @@ const LONGEST_READ: usize = 256 << 10;
 /// Maximum length of one read for which memory must be initialised, in bytes. It is less than [`LONGEST_READ`], because
 /// an idle connection frees the memory that it does not use, and must initialise new memory later.
 const LONGEST_NEW_READ: usize = 32 << 10;
-/// Minimum growth of the read buffer after a part, in bytes. The minimum applies if at least this many bytes of the
-/// message are missing.
+/// Minimum growth of the read buffer after a part, in bytes. The growth is smaller if fewer bytes of the message are
+/// missing, or if less than about 16 KiB has arrived.
 const MIN_GROWTH: usize = 64 << 10;
 
 /// If fewer bytes than this are missing from a payload, they are not read directly into the message.
@@ -167,8 +167,8 @@ impl Inbox {
         }
     }
 
-    /// Returns whether a message fills so much of the read buffer that it is returned with the read buffer's memory
-    /// instead of being copied.
+    /// Returns whether a message fills most of the read buffer. If so, the message is returned with the read buffer's
+    /// memory instead of being copied.
     fn is_filled_by(&self, start: usize, end: usize) -> bool {
         let (len, rest) = (end.saturating_sub(start), self.end - self.at);
         // A partial message after this message must stay in the read buffer.
@@ -229,7 +229,7 @@ impl Inbox {
             return space_left.min(LONGEST_READ);
         }
         // The memory grows in proportion to the bytes that arrived. A large part gets at least as much space as
-        // `release_idle` would leave, so that it is not moved again before it has doubled.
+        // `release_idle` would leave, so that the part is not moved again before its length has doubled.
         let more = part.max(MIN_GROWTH).saturating_add(MIN_FREED_BY_MOVE);
         let bound = left.min(more).min(self.end.saturating_mul(3).saturating_add(READ_LEN));
         let next = self.end.saturating_add(bound.min(LONGEST_NEW_READ));
@@ -319,7 +319,7 @@ mod tests {
     }
 
     /// Receives a message of `first` bytes and then a large message. The first `behind` bytes of the large message
-    /// arrive together with the other message. More bytes arrive in `reads` reads of `read` bytes each.
+    /// arrive together with the first message. More bytes arrive in `reads` reads of `read` bytes each.
     fn receive_in_small_reads(first: usize, behind: usize, read: usize, reads: usize) {
         let header = |payload_len, to: &mut Vec<u8>| {
             let masking_key = Some([0; 4]);

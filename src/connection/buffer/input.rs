@@ -6,7 +6,7 @@
 //! return the memory for the next read.
 //!
 //! Invariants:
-//! - `message_start <= at <= end <= read_buffer.len()`, if `message_start` is `Some`.
+//! - `at <= end <= read_buffer.len()`. If `message_start` is `Some`, its value is at most `at`.
 //! - The last `masked_len` bytes before `at` are masked. All other payload before `at` has been unmasked.
 //! - Text is returned only if the read buffer or the message buffer proves that it is UTF-8, whatever index a caller
 //!   passes.
