@@ -12,8 +12,8 @@ use core::fmt;
 /// A rule of the protocol that the peer violated.
 ///
 /// When a [`Connection`](crate::Connection) returns this error, it has already queued a Close frame with
-/// [`close_code`], and discards further input. Write the queued bytes, and poll until the connection has ended. Log the
-/// error. The connection cannot be used further.
+/// [`close_code`], unless an earlier Close of this endpoint is sent instead. Further input is discarded. Write the
+/// queued bytes, and poll until the connection has ended. Log the error. The connection cannot be used further.
 ///
 /// [`close_code`]: Self::close_code
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -22,8 +22,8 @@ pub enum ProtocolError {
     /// Reserved bits are set that no extension defines. The value has the notation of
     /// [`Header::rsv`](crate::frame::Header::rsv).
     ReservedBits(u8),
-    /// The first byte of a frame is printable ASCII, for example the `H` of `HTTP/1.1`. As a frame, it would have
-    /// reserved bits that no extension defines.
+    /// The first byte of a frame is printable ASCII, for example the `H` of `HTTP/1.1`. In a frame, this byte
+    /// would set reserved bits that no extension defines.
     ///
     /// The peer probably sends HTTP. For example, the handler of a server fails after the response with status 101, and
     /// the server writes an HTTP response as well. So look for the mistake in the log of the peer or in the bytes that

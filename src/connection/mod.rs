@@ -12,7 +12,7 @@
 //!   └─────────────────┴─ violation, or no Pong ─▶ Failed ────┘ or close_timeout
 //! ```
 //!
-//! These are the states of [`CloseState`]. The end of the stream also moves `Open` and `Sent` to `Ended`.
+//! The diagram shows the states of [`CloseState`]. The end of the stream also moves `Open` and `Sent` to `Ended`.
 //! `close_state.rs` has the complete table.
 //!
 //! The methods are grouped by purpose. This file has the methods that report what happened, and the methods that say
@@ -69,9 +69,10 @@ type DefaultQueue = SliceOutbox<'static>;
 
 /// A WebSocket connection after its handshake: a [`Receiver`] together with a [`Sender`].
 ///
-/// A connection does no I/O and has no clock. The only input that it stores is a partial frame header. A connection
-/// allocates nothing before its first use. `O` is the type of the write queue. With an allocator, use [`Connection`]
-/// without a parameter.
+/// A connection does no I/O and has no clock. The only undecoded input that it stores is a partial frame header. A new
+/// connection of a server allocates nothing, except for a configuration that differs from the default. A client's
+/// connection also allocates its masking keys. `O` is the type of the write queue. With an allocator, use
+/// [`Connection`] without a parameter.
 ///
 /// ```
 /// use hybi::{Config, Connection, Event, Input, Instant, VecMessage, Outbox};
@@ -188,7 +189,8 @@ impl<O: WriteQueue> Connection<O> {
     /// # Errors
     ///
     /// Returns the protocol rule that the peer broke. An error is returned at most once. A Close that names the rule is
-    /// then queued, and further input is discarded. Continue to write and to poll until [`Event::Closed`].
+    /// queued, unless an earlier Close of this endpoint is sent instead. Further input is discarded. Continue to
+    /// write and to poll until [`Event::Closed`].
     // This function is inlined, so that a poll that has nothing to do costs no function call. A driver makes such a
     // poll after each read.
     #[inline(always)]
@@ -278,7 +280,7 @@ impl<O: WriteQueue> Connection<O> {
             }
         }
         if self.receiver.counters().bytes != before {
-            // No event is returned, but a part of a message may have been received. The part counts as data.
+            // The receiver returned no event, but may have received a part of a message. The part counts as data.
             self.sender.handle_received(now, self.receiver.last_poll_had_data());
         }
         // Return before the large `Option<EventIndex>` is built and copied.
@@ -320,7 +322,7 @@ impl<O: WriteQueue> Connection<O> {
 
     /// Counts `now` as the time when the messages of [`poll_message`](Self::poll_message) were received.
     ///
-    /// `now` may be later than the messages. A timer can then expire later, but never too early.
+    /// `now` may be later than the messages. In this case a timer can expire later, but never too early.
     #[inline]
     pub fn record_received(&mut self, now: Instant) {
         self.sender.record_received(now);
@@ -339,8 +341,8 @@ impl<O: WriteQueue> Connection<O> {
 
     /// Handles the end of the stream, by end of file or by reset. After this call, poll for [`Event::Closed`].
     ///
-    /// Call this only after poll has returned `None` and while [`must_poll_again`](Self::must_poll_again) is false. All
-    /// bytes that arrived before the end have then been decoded.
+    /// Call this only after poll has returned `None` and while [`must_poll_again`](Self::must_poll_again) is false. At
+    /// this point, all bytes that arrived before the end of the stream have been decoded.
     pub fn handle_eof(&mut self) {
         self.sender.handle_eof(self.receiver.eof_position());
     }
@@ -354,7 +356,7 @@ impl<O: WriteQueue> Connection<O> {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.sender.handle_timeout(now);
         if matches!(self.sender.close_state(), CloseState::Failed | CloseState::Ended) {
-            // RFC 6455 7.1.7: after failing the connection, nothing more is processed.
+            // RFC 6455 7.1.7: after the connection has failed, no more input is processed.
             self.receiver.handle_ended();
         }
         #[cfg(feature = "deflate")]

@@ -87,7 +87,7 @@ impl Outcome {
     /// a frame.
     ///
     /// In one case the result differs from the RFC. After [`TimedOut`](Self::TimedOut) the result is 1006, even if the
-    /// peer's Close was received before. `Connection::peer_close` then returns the code of this Close.
+    /// peer's Close was received before. In this case `Connection::peer_close` returns the code of this Close.
     #[must_use]
     pub const fn code(&self) -> CloseCode {
         match self {
@@ -130,7 +130,7 @@ impl fmt::Display for Outcome {
 /// The position in the protocol at which the stream ended abnormally.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EofPosition {
-    /// The stream ended after a whole message, so that only the Close is missing.
+    /// The stream ended outside of messages and frames, so that only the Close is missing.
     BetweenMessages,
     /// The stream ended between two fragments of a message.
     InMessage,

@@ -1,9 +1,9 @@
 //! Fast path of receiving: a complete message in one frame, while no other frame or message is in progress.
 //!
 //! Most messages are small, unfragmented and uncompressed, and lie in the read buffer together with their header. For
-//! these messages, [`Receiver::poll_message`] does in a few branches what `mod.rs` does step by step. It compares the
-//! first byte with the two values that the fast path accepts, reads the length, and computes the position of the
-//! payload. Then it unmasks the payload in place, and validates text in the same pass.
+//! these messages, [`Receiver::poll_message`] does in a few branches what `mod.rs` does step by step. The method
+//! compares the first byte with the two values that the fast path accepts, reads the length, and computes the position
+//! of the payload. Then it unmasks the payload in place, and validates text in the same pass.
 //!
 //! Some checks of the slow path are simplified here. The simplified checks are safe for these reasons:
 //! - *FIN, reserved bits and opcode* are checked by one comparison. `0x81` and `0x82` are the first bytes of a final
@@ -83,7 +83,7 @@ impl Receiver {
     }
 
     /// Matches the first two bytes of a header. Returns the kind of the message, its 7-bit length, and the bytes after
-    /// the first two. Returns `None` for every header that the slow path must check.
+    /// the first two. Returns `None` if fewer than two bytes have arrived, or if the first byte needs the slow path.
     #[inline(always)]
     fn match_header<'i>(&self, input: Option<&'i [u8]>) -> Option<(MessageKind, u8, &'i [u8])> {
         let &[first, second, ref rest @ ..] = input? else { return None };

@@ -4,7 +4,8 @@
 //! the limits. `deflate/inflater.rs` inflates the data.
 //!
 //! Invariants:
-//! - At most `max_message` bytes of a message are inflated, however long the output of the payload would be.
+//! - At most `max_message` bytes of a message are inflated, and one more byte to find out whether the message is
+//!   longer.
 //! - A frame stays in progress until the whole output of its payload was delivered. The next header is decoded only
 //!   after that.
 //! - Payload that the inflater did not consume is masked again, so that the next poll sees the bytes as they arrived.
@@ -36,7 +37,8 @@ const BLOCK_COST: u32 = 2 << 10;
 /// The result of one step of inflation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Inflated {
-    /// The payload is consumed, and all of its output is written.
+    /// The payload is consumed, and all of its output is written. This value is also returned if the limit on blocks
+    /// has stopped the step earlier.
     All,
     /// The output space is full, and there may be more output for the same payload.
     Full,
@@ -280,7 +282,8 @@ impl Receiver {
     ) -> Result<EventIndex, ProtocolError> {
         let len = input.message_mut().gathered();
         if len == 0 {
-            // The buffer is full although it is empty. So it has no memory, and every message is too big.
+            // The buffer is full although nothing was gathered. So the buffer has no memory, and every message is too
+            // big.
             return Err(ProtocolError::MessageTooBig);
         }
         if self.message == DeliveryState::Gathering {

@@ -53,8 +53,8 @@ const MIN_UNMASK_LEN: usize = 16 << 10;
 /// receives can use a receiver alone. This task passes each reply as a value to the task that sends: see
 /// [`Input::reply`].
 ///
-/// The only input that a receiver stores is a partial header of at most 14 bytes. The [`Input`] stores the payload of a
-/// partial control frame, at most 125 bytes.
+/// The only undecoded input that a receiver stores is a partial header of at most 14 bytes. The [`Input`] stores the
+/// payload of a partial control frame, at most 125 bytes.
 #[derive(Debug)]
 // `Connection` explains the order of the fields.
 #[repr(C)]
@@ -203,7 +203,8 @@ impl Receiver {
         }
     }
 
-    /// Returns whether no message is in progress and no bytes have arrived, so that a poll has nothing to do.
+    /// Returns whether no message is in progress and all bytes that arrived are consumed, so that a poll has nothing to
+    /// do.
     #[inline]
     pub(super) fn is_idle(&self, input: &Input<impl ReadBuffer, impl MessageBuffer>) -> bool {
         self.fast && input.remaining() == 0
@@ -285,7 +286,7 @@ impl Receiver {
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,
         error: ProtocolError,
     ) -> ProtocolError {
-        // RFC 6455 7.1.7: after failing the connection, nothing more is processed.
+        // RFC 6455 7.1.7: after the connection has failed, no more input is processed.
         self.handle_ended();
         input.discard();
         error
@@ -405,7 +406,8 @@ impl Receiver {
         }
     }
 
-    /// Returns whether a Close or a violation has ended receiving. Further input is discarded.
+    /// Returns whether a Close, a violation, or [`handle_ended`](Self::handle_ended) has ended receiving. If so,
+    /// further input is discarded.
     #[must_use]
     pub const fn is_done(&self) -> bool {
         matches!(self.message, DeliveryState::Stopped)
@@ -416,8 +418,8 @@ impl Receiver {
     ///
     /// The Close is available after [`Event::CloseReceived`](super::Event::CloseReceived), and also after
     /// [`Event::Closed`](super::Event::Closed). So a caller that sees only messages can call this after the last
-    /// message. If the result is `None` after the end, no valid Close was received. The stream ended without a Close,
-    /// the peer broke a rule, or a timer expired.
+    /// message. If the result is `None` after the end of the connection, no valid Close was received. The stream ended
+    /// without a Close, the peer broke a rule, or a timer expired.
     ///
     /// ```
     /// # #[cfg(feature = "alloc")] {

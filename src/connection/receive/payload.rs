@@ -5,7 +5,8 @@
 //! and in the decoder.
 //!
 //! Invariants:
-//! - Text is validated as it arrives, because RFC 6455 section 8.1 fails the connection for text that is not UTF-8.
+//! - Text is validated as it arrives, because RFC 6455 section 8.1 requires the receiver to fail the connection for
+//!   text that is not UTF-8.
 //! - If a message that must be gathered is longer than a message buffer of fixed size, it is delivered in chunks. No
 //!   byte is lost or repeated.
 
@@ -91,8 +92,8 @@ impl Receiver {
         }
     }
 
-    /// Consumes payload of a message that is delivered in chunks. Returns the chunk. An empty chunk is returned only if
-    /// it is the last one.
+    /// Consumes payload of a message that is delivered in chunks. Returns the chunk. An empty chunk is returned only as
+    /// the last chunk of a message.
     fn chunk(
         &mut self,
         input: &mut Input<impl ReadBuffer, impl MessageBuffer>,

@@ -1,7 +1,7 @@
 //! The memory for the next read.
 //!
 //! If the rest of a large message is missing, the next bytes are read directly into the message buffer, which saves a
-//! copy. All other bytes are read into the read buffer of the inbox. The functions here choose between the two.
+//! copy. All other bytes are read into the read buffer of the inbox. The functions here choose one of these buffers.
 //! `buffer/inbox.rs` and `buffer/vec_message.rs` decide how much space there is and how the memory grows.
 //!
 //! Invariant: bytes are read directly into a message only after all bytes in the read buffer have been decoded.
