@@ -4,8 +4,9 @@
 //! [`Sender`]. Both drivers write the queue, wait for deadlines and close in the same way. With this trait, one generic
 //! driver serves both.
 //!
-//! The trait has no methods for receiving. A few calls do more on a [`Connection`]: a timeout also stops its receiving
-//! half. A [`Sender`] cannot do this, because another task has the receiving half.
+//! The trait has no methods for receiving. A few calls do more on a [`Connection`]. For example, if a timer fails or
+//! ends the connection, `handle_timeout` also stops the receiving half. A [`Sender`] cannot do this, because another
+//! task has the receiving half.
 //!
 //! Invariant: a method of the trait only calls a method of the type, or of its sending half. The trait adds no protocol
 //! rule, and a call through the trait costs as much as a direct call.
@@ -179,8 +180,8 @@ pub trait SendingHalf: sealed::Sealed {
     ///
     /// # Errors
     ///
-    /// [`SendError::Closed`] if closing has begun, [`CodeNotAllowed`](SendError::CodeNotAllowed) if the code may not be
-    /// sent, or [`ReasonTooLong`](SendError::ReasonTooLong); nothing has changed.
+    /// [`SendError::Closed`] if closing has begun, [`CodeNotAllowed`](SendError::CodeNotAllowed) if the code must not
+    /// be sent, or [`ReasonTooLong`](SendError::ReasonTooLong); nothing has changed.
     fn close(&mut self, now: Instant, code: Option<CloseCode>, reason: &str) -> Result<(), SendError>;
 
     /// Closes the connection after `messages`, which are sent even if the high-water mark is reached: see
@@ -188,8 +189,8 @@ pub trait SendingHalf: sealed::Sealed {
     ///
     /// # Errors
     ///
-    /// [`SendError::Closed`] if closing has begun, [`CodeNotAllowed`](SendError::CodeNotAllowed) if the code may not be
-    /// sent, or [`ReasonTooLong`](SendError::ReasonTooLong); nothing has changed.
+    /// [`SendError::Closed`] if closing has begun, [`CodeNotAllowed`](SendError::CodeNotAllowed) if the code must not
+    /// be sent, or [`ReasonTooLong`](SendError::ReasonTooLong); nothing has changed.
     fn close_after(
         &mut self,
         now: Instant,

@@ -36,7 +36,7 @@ const ONE_WRITE: Term = Term::new(Some(Duration::from_nanos(1)));
 /// Maximum number of additional `pong_timeout`s that the connection waits for a Pong while the peer reads.
 const MAX_EXTENSIONS: u8 = 3;
 
-/// Number of unanswered Pings that are stored: the oldest, the one after it, and the newest.
+/// Maximum number of unanswered Pings that are stored. The type [`Pings`] explains which Pings these are.
 const TRACKED: usize = LAST_TRACKED as usize + 1;
 /// Index of the newest stored Ping.
 const LAST_TRACKED: u8 = 2;
@@ -44,7 +44,7 @@ const LAST_TRACKED: u8 = 2;
 /// The instants of past events from which deadlines are computed, and the unanswered Pings.
 #[derive(Debug)]
 // Each message stores a time in `received` and in `data`. The two fields are not adjacent. If they were, the compiler
-// would combine the two stores into one, which needs one instruction more.
+// would combine the two stores into one store, and this store needs one instruction more.
 #[repr(C)]
 pub(super) struct Timers {
     /// When a byte was last received. The time is stored without a check, so it is [`Instant::NEVER`] if the clock has
@@ -130,7 +130,8 @@ impl Timers {
     /// Records that a part of the bytes that were received at `at` is not decoded yet.
     ///
     /// This part may contain the expected Pong. So the Pong timeout of all Pings that were written before `at` stops,
-    /// and the next keepalive Ping may be sent. The other times do not change: the part that is decoded has set them.
+    /// and the next keepalive Ping may be sent. The times of received bytes and of data do not change, because the
+    /// decoded part has set these times.
     pub(super) fn received_undecoded_rest(&mut self, at: Instant) {
         self.pings.presume_answered(at);
     }
@@ -422,8 +423,8 @@ impl Pings {
         }
     }
 
-    /// Sets the time of all unwritten Pings to `now`. The last `left` of them stay unwritten, and the others count as
-    /// written.
+    /// Sets the time of all unwritten Pings to `now`. The last `left` Pings stay unwritten, and the other Pings count
+    /// as written.
     fn mark_sent(&mut self, now: Instant, left: usize) {
         let waiting = self.written()..self.len();
         self.sent.get_mut(waiting).unwrap_or_default().fill(now);
@@ -530,7 +531,7 @@ mod tests {
         }
         timers.pong(at(1000), &0_u32.to_be_bytes());
         assert_eq!(timers.round_trip(), Some(SECOND * 1000));
-        // Then only the newest Ping is answered.
+        // After that, only the newest Ping is answered.
         timers.pong(at(1001), &999_u32.to_be_bytes());
         assert_eq!(timers.round_trip(), Some(SECOND * 2));
         assert_eq!(timers.pings.oldest(), None);
@@ -550,7 +551,7 @@ mod tests {
             }
             timers.write_progressed(at(second));
         }
-        // The Ping was sent at 30. The timeout is 30, and the wait is extended by at most three more timeouts.
+        // The Ping was sent at 30 s. The timeout is 30 s, and the wait is extended by at most three more timeouts.
         assert_eq!(died_at, Some(30 + 30 + 3 * 30));
     }
 

@@ -40,10 +40,11 @@ impl<O: WriteQueue> Sender<O> {
         }
     }
 
-    /// Returns whether our Close is the next frame to write or is being written. This function is called only after our
-    /// Close was queued.
+    /// Returns whether our Close is the next frame to write, is being written, or has been written. This function is
+    /// called only after our Close was queued.
     pub(super) fn close_is_begun(&self) -> bool {
-        // A queued Close is the last frame in the queue. So it is being written if `boundary` is the end of the queue.
+        // A queued Close is the last frame in the queue. So the Close is started if `boundary` is the end of the queue.
+        // It has been written if the queue is empty.
         self.own_close == OwnClose::URGENT || self.out.len() <= self.boundary
     }
 
@@ -85,7 +86,7 @@ impl<O: WriteQueue> Sender<O> {
     ///
     /// Normally this Close follows the accepted messages. If a Close of the application is already queued, that Close
     /// is sent instead. But if the transport did not accept all bytes, the frames that are not started are dropped, and
-    /// the Close replaces them. Otherwise a peer that does not read would delay the Close.
+    /// `frame` replaces them. Otherwise a peer that does not read would delay the Close.
     pub(super) fn close_at_once(&mut self, now: Instant, frame: &CloseFrame) {
         if self.last_write != LastWriteResult::Complete {
             self.queue_urgent_close(now, frame);

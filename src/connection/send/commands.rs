@@ -75,8 +75,8 @@ impl<O: WriteQueue> Sender<O> {
         fin: bool,
         options: SendOptions,
     ) -> Result<(), SendError> {
-        // If the fragment is not of the kind of the open message, it is treated as the first fragment of a new message.
-        // `accept` refuses such a fragment with `MessageOpen`.
+        // A fragment that does not continue the open message begins a new message. If a message of another kind is
+        // open, `accept` refuses the fragment with `MessageOpen`.
         let opcode = match kind {
             _ if self.open == Some(kind) => Opcode::Continuation,
             MessageKind::Text => Opcode::Text,
@@ -128,7 +128,7 @@ impl<O: WriteQueue> Sender<O> {
     /// An error changes nothing.
     ///
     /// - [`SendError::Closed`]: closing has begun.
-    /// - [`SendError::CodeNotAllowed`]: this role may not send the code, or a reason was given without a code.
+    /// - [`SendError::CodeNotAllowed`]: this role must not send the code, or a reason was given without a code.
     /// - [`SendError::ReasonTooLong`]: the reason is longer than [`CloseReason::MAX_LEN`] bytes.
     pub fn close(
         &mut self,

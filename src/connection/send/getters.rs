@@ -4,8 +4,8 @@
 //! (`transmit.rs`) are not here. A driver must act on their results, so they are next to the methods that report the
 //! action.
 //!
-//! [`Connection`](crate::Connection) also has the getters that an application needs. A driver calls the others through
-//! [`Connection::sender`](crate::Connection::sender).
+//! [`Connection`](crate::Connection) also has the getters that an application needs. A driver calls the other getters
+//! through [`Connection::sender`](crate::Connection::sender).
 
 use core::time::Duration;
 

@@ -14,7 +14,7 @@
 //! - `write_queue.rs`, `outbox.rs`, `slice_outbox.rs` and `control_queue.rs` hold the queued frames.
 //!
 //! Invariants:
-//! - No data frame is queued once `closing` has left `Open`, and no control frame is queued after a Close (RFC 6455
+//! - No data frame is queued once `closing` has left `Open`, and no control frame is written after a Close (RFC 6455
 //!   section 5.5.1).
 //! - A frame that is partly written is completed before another frame is written. The started frames end at `boundary`
 //!   (`transmit.rs`).
@@ -74,7 +74,7 @@ pub struct Sender<O> {
     dropped: u64,
     #[cfg(feature = "deflate")]
     deflater: Option<std::boxed::Box<crate::deflate::Deflater>>,
-    /// How the connection ended. Before its end, this field says how it would end if the stream ended now.
+    /// How the connection ended. Before the end, this field says how the connection would end if the stream ended now.
     outcome: Outcome,
     /// The kind of the message that is sent in fragments and whose last fragment is missing.
     open: Option<MessageKind>,
@@ -147,7 +147,7 @@ enum LastWriteResult {
     /// The transport accepted a part of the bytes. After the peer's Close, this value can also mean that our queued
     /// Close has not been written yet. The wait for the end of the stream begins when our Close is written.
     Partial,
-    /// The transport accepted no bytes. If it accepts bytes again, the peer has read some.
+    /// The transport accepted no bytes. If it accepts bytes again, the peer has read some bytes.
     Full,
 }
 
@@ -241,8 +241,8 @@ impl<O: WriteQueue> Sender<O> {
         let frame = CloseFrame { code, reason: CloseReason::truncated(reason) };
         let before = self.closing.state();
         match (before, self.closing.handle(CloseEvent::Received)) {
-            // RFC 6455 5.5.1: the answer typically echoes the code. It echoes the reason too, because APIs show the two
-            // together.
+            // RFC 6455 5.5.1: the answer typically echoes the code. It echoes the reason too, because APIs show the
+            // code and the reason together.
             (_, CloseAction::AnswerClose) => self.close_at_once(now, &frame),
             // Both sides closed at the same time, so our own Close is the answer.
             (CloseState::Sent, _) => self.expedite_own_close(),
@@ -359,8 +359,8 @@ impl<O: WriteQueue> Sender<O> {
 
     // --- what the driver must do ---
 
-    /// Returns the next event of the sending half: [`Event::Writable`](crate::Event::Writable), and at the end
-    /// [`Event::Closed`](crate::Event::Closed).
+    /// Returns the next event of the sending half: [`Event::Writable`](crate::Event::Writable), and at the end of the
+    /// connection [`Event::Closed`](crate::Event::Closed).
     pub fn poll(&mut self) -> Option<EventIndex> {
         if self.closing.state() == CloseState::Ended {
             let first = !core::mem::replace(&mut self.reported, true);

@@ -140,8 +140,8 @@ impl Sender<Outbox> {
     ///
     /// # Errors
     ///
-    /// [`SendError::Closed`] if closing has begun, [`CodeNotAllowed`](SendError::CodeNotAllowed) if the code may not be
-    /// sent, or [`ReasonTooLong`](SendError::ReasonTooLong). Nothing has changed, and no message was taken from
+    /// [`SendError::Closed`] if closing has begun, [`CodeNotAllowed`](SendError::CodeNotAllowed) if the code must not
+    /// be sent, or [`ReasonTooLong`](SendError::ReasonTooLong). Nothing has changed, and no message was taken from
     /// `messages`.
     pub fn close_after(
         &mut self,

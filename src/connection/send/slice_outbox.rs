@@ -15,7 +15,7 @@ use crate::frame::frame_len;
 
 /// A write queue in memory that the caller provides, for connections without an allocator.
 ///
-/// A part of the memory is kept free for a header and a Close: messages can use `n - 145` bytes of an array of `n`
+/// A part of the memory is kept free for a header and a Close. So messages can use `n - 145` bytes of an array of `n`
 /// bytes. Compression needs no additional space for a whole message. A fragment of `len` bytes that is to be compressed
 /// needs space for `len + len / 4` plus 64 bytes, because compression can make data this much longer.
 ///

@@ -118,13 +118,14 @@ impl<O: WriteQueue> Sender<O> {
 
     /// Fills `to` as [`Self::poll_transmit`] does, for a transport that may keep bytes of a refused write.
     ///
-    /// Some TLS libraries encrypt the bytes first, and find out afterwards that the socket is full. They report that
-    /// they accepted nothing, but the next write must begin with the same bytes.
+    /// Some TLS libraries encrypt the bytes first, and find out afterwards that the socket is full. These libraries
+    /// report that they accepted nothing, but the next write must begin with the same bytes.
     ///
     /// This method may return fewer bytes than [`Self::poll_transmit`]. If control frames are queued, it returns the
     /// rest of the started frames and some control frames. Otherwise it returns the rest of the started frames, or the
-    /// first frame if none is started, and further bytes up to 16 KiB in total. If the transport accepts nothing, call
-    /// [`Self::transmit_refused`]. If the transport is full, also call [`Self::transmitted`] with 0 afterwards.
+    /// first frame if none is started. If these bytes are fewer than 16 KiB, it also returns further bytes up to 16 KiB
+    /// in total. If the transport accepts nothing, call [`Self::transmit_refused`]. If the transport is full, also call
+    /// [`Self::transmitted`] with 0 afterwards.
     pub fn poll_transmit_retryable<'a>(&'a self, to: &mut [&'a [u8]]) -> usize {
         let len = self.poll_transmit(to);
         let control = self.out.control();

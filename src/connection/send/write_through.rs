@@ -41,9 +41,9 @@ impl<O: WriteQueue> Sender<O> {
     /// [`poll_transmit`](Self::poll_transmit) returns the rest.
     ///
     /// This method avoids copies. A server's message is not copied if the queue is empty, or if the message is of 4 KiB
-    /// or more. The last two slices are then a header and `text` itself. A client's message is copied once, because it
-    /// is masked. In all other cases this method has the same effect as [`send_text`](Self::send_text), a write, and
-    /// [`transmitted`](Self::transmitted).
+    /// or more. In both cases the last two slices are a header and `text` itself. A client's message is copied once,
+    /// because it is masked. In all other cases this method has the same effect as [`send_text`](Self::send_text), a
+    /// write, and [`transmitted`](Self::transmitted).
     ///
     /// ```
     /// # #[cfg(feature = "alloc")] {
