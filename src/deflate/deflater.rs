@@ -144,7 +144,7 @@ impl Deflater {
     /// Returns a compressor for a window of `window_bits`, from 8 to 15. `takeover` says whether a message may refer to
     /// earlier messages (RFC 7692 sections 7.1.1 and 7.1.2).
     ///
-    /// This allocates 134 KiB to 483 KiB.
+    /// This function allocates 134 KiB to 483 KiB.
     #[must_use]
     pub fn new(window_bits: u8, takeover: bool, compression: &Compression) -> Self {
         let parameters @ (window_bits, level, memory_level) = Self::parameters_for(window_bits, compression);
@@ -198,10 +198,10 @@ impl Deflater {
     /// Compresses a whole message if compression makes it shorter. Appends the payload of its frame to `out` and
     /// returns true.
     ///
-    /// If compression does not make the message shorter, returns false and leaves `out` unchanged. The caller must then
-    /// send the message uncompressed, with RSV1 = 0 (RFC 7692 section 6.1). Later messages do not refer to a message
-    /// that was sent uncompressed, because the window of the peer does not contain it. While a fragmented message is
-    /// open, returns false and compresses nothing.
+    /// If compression does not make the message shorter, returns false and leaves `out` unchanged. In this case the
+    /// caller must send the message uncompressed, with RSV1 = 0 (RFC 7692 section 6.1). Later messages do not refer to
+    /// a message that was sent uncompressed, because the window of the peer does not contain it. While a fragmented
+    /// message is open, returns false and compresses nothing.
     ///
     /// ```
     /// use hybi::deflate::{Compression, Deflater};
@@ -234,8 +234,9 @@ impl Deflater {
 
     /// Empties the window before the next message, so that this message refers to no earlier data.
     ///
-    /// Call this after the peer has received data that another compressor produced, because the windows are then
-    /// different. RFC 7692 section 7.2.1 leaves the choice of the window to the sender.
+    /// Call this after the peer has received data that another compressor produced. Such data is in the window of the
+    /// peer, but not in the window of this compressor. RFC 7692 section 7.2.1 leaves the choice of the window to the
+    /// sender.
     pub const fn forget(&mut self) {
         self.initial_window = WindowContent::Empty;
     }
@@ -291,7 +292,7 @@ impl Deflater {
         out.truncate(start);
     }
 
-    /// Records that the last compressed message will be sent uncompressed. With context takeover the next message then
+    /// Records that the last compressed message will be sent uncompressed. With context takeover the next message
     /// begins with the restored window.
     fn discard_message(&mut self) {
         if self.takeover {
@@ -356,7 +357,7 @@ impl Deflater {
 /// Removes the tail of a message from the payload that begins at `start`.
 fn strip_tail(out: &mut Vec<u8>, start: usize) {
     // RFC 7692 7.2.1: the bytes 00 00 FF FF at the end of the flush are removed. If zlib had nothing to flush, the
-    // output has no tail. The payload is then one byte of an empty block (RFC 7692 7.2.3.6).
+    // output has no tail. In this case the payload is one byte of an empty block (RFC 7692 7.2.3.6).
     match out.get(start..).and_then(|payload| payload.strip_suffix(&TAIL)) {
         Some(payload) => out.truncate(start + payload.len()),
         None => out.push(0),

@@ -235,8 +235,8 @@ impl Inflater {
             return Ok(Finished { step: done, done: false });
         }
         // RFC 7692 7.2.2: the receiver appends 00 00 FF FF. In a valid message these bytes end exactly at the end of a
-        // block. zlib stops at the end of the block, and does not consume the fifth byte. The tail produces no data, so
-        // it gets no output space.
+        // block. zlib stops at the end of the block, and does not consume the byte after the tail. The tail produces no
+        // data, so it gets no output space.
         let [a, b, c, d] = TAIL;
         let (bytes, mut taken) = ([a, b, c, d, 0], 0);
         while taken < TAIL.len() {
@@ -266,7 +266,7 @@ impl Inflater {
 
     /// Inflates a whole small message in one pass: the fast path in the documentation of this file.
     ///
-    /// Returns `None` if the message may be invalid. The content of `output` is then unspecified.
+    /// Returns `None` if the message may be invalid. In this case the content of `output` is unspecified.
     fn inflate_small(
         &mut self,
         input: &[u8],

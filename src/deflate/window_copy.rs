@@ -23,8 +23,8 @@ pub(super) struct WindowCopy {
 impl WindowCopy {
     /// Returns an empty copy of a window of `window_bits`.
     pub(super) const fn new(window_bits: u8) -> Self {
-        // zlib does not support 8 bits, so a peer may compress with 9 bits instead. The copy then has 512 bytes, which
-        // costs little and contains everything to which such a peer can refer.
+        // zlib does not support 8 bits, so a peer may compress with 9 bits instead. So the smallest copy has 512 bytes.
+        // This size costs little, and holds all data to which such a peer can refer.
         let bits = if window_bits < 9 { 9 } else { window_bits };
         Self { bytes: Vec::new(), at: 0, size: 1 << bits }
     }

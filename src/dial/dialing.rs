@@ -1,5 +1,5 @@
-//! [`Dialing`]: the state machine that decides when to start an attempt, which attempt wins, and which are cancelled
-//! (RFC 8305 section 5).
+//! [`Dialing`]: the state machine that decides when to start an attempt, which attempt wins, and which attempts are
+//! cancelled (RFC 8305 section 5).
 //!
 //! ```text
 //!                  ┌──── Start(index): stagger or a failure ────┐
@@ -171,8 +171,8 @@ impl Dialing {
 
     /// Records that the attempt with this index has succeeded. Returns whether it has won.
     ///
-    /// `false` means that another attempt was faster, that the attempt has ended already, or that the deadline has
-    /// passed. In these cases, close the connection.
+    /// `false` means that another attempt was faster, or that [`poll`](Self::poll) has returned [`Action::Failed`]. It
+    /// also means that this attempt has ended already or was not started. In these cases, close the connection.
     #[must_use]
     pub fn succeeded(&mut self, index: usize) -> bool {
         let wins = self.record_end(index) && self.result.is_none();

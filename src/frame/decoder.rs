@@ -4,8 +4,8 @@
 //! role, on negotiated extensions and on earlier frames. [`Header::decode`] checks the other rules of a header. The
 //! connection handles messages, UTF-8 and limits.
 //!
-//! The fast path is [`Decoder::header`] on input that contains the whole header. The header is then decoded without a
-//! copy. If a header arrives in several pieces, `partial_header` collects it in 14 bytes of state.
+//! The fast path is [`Decoder::header`] on input that contains the whole header. On this path the header is decoded
+//! without a copy. If a header arrives in several pieces, `partial_header` collects it in 14 bytes of state.
 //!
 //! Invariants:
 //! - Each byte is examined once, except the bytes of a header that arrives in several pieces.
@@ -267,7 +267,8 @@ impl Decoder {
             Some(_) => {}
         }
         let Some(second) = bytes.get(1) else { return Ok(()) };
-        // RFC 6455 5.1: a server closes the connection if a frame is not masked, and a client if a frame is masked.
+        // RFC 6455 5.1: a server closes the connection if a frame is not masked. A client closes the connection if a
+        // frame is masked.
         match (self.role, second & 0x80 != 0) {
             (Role::Server, false) => Err(ProtocolError::NotMasked),
             (Role::Client, true) => Err(ProtocolError::Masked),

@@ -70,8 +70,8 @@ impl Header {
     /// # Errors
     ///
     /// Returns an error as soon as `bytes` contain the byte that breaks a rule. A 64-bit length that is not minimal is
-    /// reported when `bytes` contain the whole length. The caller must then fail the connection with
-    /// [`close_code`](ProtocolError::close_code).
+    /// reported when `bytes` contain the whole length. After an error, the caller must fail the connection
+    /// with [`close_code`](ProtocolError::close_code).
     ///
     /// - [`UnknownOpcode`](ProtocolError::UnknownOpcode): the opcode is reserved.
     /// - [`ControlFragmented`](ProtocolError::ControlFragmented): a control frame without FIN.

@@ -56,7 +56,8 @@ pub struct ClientRequest<'a> {
 pub(super) struct Subprotocols<'a>(pub(super) &'a [&'a str]);
 
 impl fmt::Debug for Subprotocols<'_> {
-    /// Shows only the number of subprotocols, because a subprotocol can be a token, which must not appear in a log.
+    /// Shows only the number of subprotocols, because a subprotocol can be a credential, which must not appear in a
+    /// log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subprotocols").field("len", &self.0.len()).finish_non_exhaustive()
     }

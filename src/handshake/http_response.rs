@@ -15,9 +15,9 @@ use super::write::{
 
 /// An HTTP response with a status other than 101, which a server sends instead of opening a connection.
 ///
-/// The response contains `Connection: close` and the correct `Content-Length`. By default a 405 also contains
-/// `Allow: GET`. If the application adds its own `Allow` header, only this header is sent. A 426 also contains
-/// `Upgrade: websocket` and `Sec-WebSocket-Version: 13`.
+/// The response contains `Connection: close`. It contains the correct `Content-Length`, unless the status is 204 or
+/// 304. By default a 405 also contains `Allow: GET`. If the application adds its own `Allow` header, only this header
+/// is sent. A 426 also contains `Upgrade: websocket` and `Sec-WebSocket-Version: 13`.
 ///
 /// ```
 /// use hybi::handshake::HttpResponse;

@@ -3,8 +3,8 @@
 //! The handshake writes some headers itself, so [`HttpClientRequest`] sorts the headers of the `http::Request`:
 //!
 //! - Subprotocols and the origin become settings of the [`ClientRequest`].
-//! - A header that the handshake writes itself is left out if both values are the same. Otherwise the request is
-//!   refused. A key is always left out.
+//! - A header that the handshake writes itself is left out if its value agrees with the value that the handshake
+//!   writes. Otherwise the request is refused. A key is always left out.
 //! - All other headers are sent unchanged, in their order, also if they are repeated.
 //!
 //! Invariant: an [`HttpClientRequest`] exists only for a request that `ClientRequest::check` accepts.
