@@ -17,7 +17,7 @@ pub struct Habits {
     pub latency: u64,
     /// Maximum additional latency, in nanoseconds.
     pub jitter: u64,
-    /// Time until the writer learns that bytes were read.
+    /// Time until the writer learns that bytes were read, in nanoseconds.
     pub acknowledged: u64,
     /// The writer is woken when this many bytes are free.
     pub low_water: usize,

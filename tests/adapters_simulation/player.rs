@@ -106,7 +106,7 @@ impl Player {
         Self { script, connection, inbox, reads_at: 0, says_at: 0, allowance: 0, said: 0 }
     }
 
-    /// Queues the messages and Pings that are due, and records the messages in the journal of this end.
+    /// Queues the messages and Pings that are due, and records the messages in the journal of this endpoint.
     pub fn say(&mut self, journal: &mut Journal, random: &mut Xorshift, now: u64) {
         if now < self.says_at {
             return;
@@ -167,7 +167,7 @@ impl Player {
         &mut space[..most]
     }
 
-    /// Decodes bytes that were read. The connection answers the events, and the peer discards them.
+    /// Decodes bytes that were read. The connection answers the events, and the peer discards the events.
     pub fn decode(&mut self, len: usize) {
         self.inbox.handle_read(len);
         while let Some(Event::Closed(_) | _) = self

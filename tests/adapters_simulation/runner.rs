@@ -20,8 +20,8 @@ pub struct Simulation {
     pub without: &'static [&'static str],
 }
 
-/// Maximum real time of a run. If a run takes longer, a call of the library does not return. Virtual time cannot detect
-/// this.
+/// Maximum real time of a run. If a run takes longer, some call of the library probably never returns. Virtual time
+/// cannot detect such a call.
 const STUCK: Duration = Duration::from_secs(20);
 
 fn replay(name: &str, seed: u64) -> String {

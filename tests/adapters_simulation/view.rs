@@ -144,7 +144,7 @@ impl View<'_> {
         }
     }
 
-    /// Checks that a client whose server does not end the stream waits no longer than its `end_timeout`.
+    /// Checks that a client whose server does not end the stream waits for at most the client's `end_timeout`.
     fn check_end_of_stream(&self) {
         let (sent, read) = (&self.out.sent, &self.source.read);
         let (Some(most), Some((written, _)), Some((heard, _))) =
@@ -185,7 +185,7 @@ impl View<'_> {
             _ => (life + ping).max(record.progress_mark),
         };
         // If nobody reads, a Pong of the peer may wait in the stream. So the peer counts as alive if it has taken bytes
-        // during the last Pong timeout. The next Ping is sent one interval later. After a failed write, the stream
+        // during the last pong timeout. The next Ping is sent one interval later. After a failed write, the stream
         // takes nothing.
         let may_be_unread = !self.out.broken
             && (record.is_read_ahead_full(self.source.read.bytes)
@@ -234,7 +234,7 @@ impl View<'_> {
         }
     }
 
-    /// Checks that an outcome has a reason, except [`TimerKind::Pong`].
+    /// Checks that an outcome has a reason. A timeout of kind [`TimerKind::Pong`] is not checked here.
     pub fn check_outcome(&self, outcome: Outcome) {
         let Self { end, record, out, source, lied, .. } = *self;
         match outcome {

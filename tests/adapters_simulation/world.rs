@@ -35,7 +35,7 @@ pub struct World {
     /// The messages of each endpoint.
     pub journals: [RefCell<Journal>; 2],
     pub network_events: NetworkEvents,
-    /// The time within which a scripted peer answers a Ping, in nanoseconds. `None` if it may not answer in time.
+    /// The time within which a scripted peer answers a Ping, in nanoseconds. `None` if there is no such time.
     pub answers_within: [Option<u64>; 2],
     /// Messages are compressed.
     pub compresses: bool,
