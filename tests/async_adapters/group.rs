@@ -27,7 +27,8 @@ fn member(role: Role) -> (Group, Clock, Ws, Peer) {
     (group, clock, ws, peer)
 }
 
-/// Asserts that the WebSocket closes at its next receive, and that the peer receives this Close first.
+/// Asserts that the next receive of the WebSocket sends a Close with `code`, and that the peer receives nothing before
+/// the Close.
 fn closes_with(ws: &mut Ws, peer: &mut Peer, code: u16) {
     assert!(poll_once(ws.recv()).is_pending());
     peer.pump();
@@ -219,7 +220,7 @@ fn only_the_last_waiting_task_of_a_member_is_woken() {
     wait(&mut ws, &tasks[0]);
     wait(&mut ws, &tasks[1]);
     wait(&mut other, &tasks[2]);
-    // The stream and the group held wakers of this task. Both must drop them with the WebSocket.
+    // The stream and the group held wakers of this task. The drop of the WebSocket must also drop these wakers.
     drop((other, its_peer));
     assert_eq!(Arc::strong_count(&tasks[2]), 1);
     group.close(CloseCode::GOING_AWAY, AWAY).unwrap();

@@ -114,7 +114,8 @@ fn a_poll_of_100_connections_with_endless_input_begins_few_turns() {
             watch.turns.load(Ordering::Relaxed) - before
         };
         assert_eq!(poll(), 100, "a connection did not begin with a turn");
-        // The queue belongs to the thread and still has connections of earlier tests. They use up the first rounds.
+        // The queue belongs to the thread and still has connections of earlier tests. These connections use up the
+        // first rounds.
         let turns: Vec<_> = (0..150).map(|_| poll()).skip(50).collect();
         assert!(turns.iter().all(|turns| (1..=12).contains(turns)), "halves: {halves}: {turns:?}");
         let most = watch.most_polls.load(Ordering::Relaxed);

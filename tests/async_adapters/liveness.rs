@@ -443,9 +443,9 @@ fn a_feed_below_the_high_water_mark_returns_although_a_timer_was_due() {
     assert!(poll_once(ws.feed("now")).is_ready());
 }
 
-/// The sending half must release compression memory before the Pong is due. So its next deadline is not that of the
-/// Pong. The receiving half has no such memory, and would wait without a deadline. So the receiving half must learn
-/// that the sending half has written a Ping.
+/// The sending half must release compression memory before the Pong is due. So the next deadline of the sending half is
+/// not the deadline of the Pong. The receiving half has no such memory, and would wait without a deadline. So the
+/// receiving half must learn that the sending half has written a Ping.
 #[cfg(feature = "deflate")]
 #[test]
 fn s5_5_3_the_reader_waits_for_the_pong_of_the_writers_ping() {

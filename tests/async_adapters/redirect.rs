@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use hybi::handshake::{HeadLimits, Incoming, ServerHandshake};
 
-/// Starts a server that answers one connection for each of `locations` with a redirect, and opens a WebSocket for the
-/// last connection. The thread returns the heads of all requests.
+/// Starts a server that answers one connection for each of `locations` with a redirect. The server then opens a
+/// WebSocket for one more connection. The thread returns the heads of all requests.
 fn server(locations: Vec<String>) -> (SocketAddr, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

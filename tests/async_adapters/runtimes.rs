@@ -228,7 +228,7 @@ mod on_tokio {
         let mut turns = 0;
         let outcome = poll_fn(|cx| {
             turns += 1;
-            // Use up tokio's budget of this poll. Then even a timer that is due returns `Pending`.
+            // Use up tokio's budget of this poll, so that even a timer that is due returns `Pending`.
             while turns == 1 && pin!(tokio::task::coop::consume_budget()).poll(cx).is_ready() {}
             waiting.as_mut().poll(cx)
         });
@@ -438,7 +438,7 @@ mod on_async_io {
     fn an_alarm_fires_at_its_time_and_not_before() {
         smol::block_on(async {
             let (mut timer, began) = (AsyncIo::default(), Instant::now());
-            // Setting an alarm replaces the old one, whether the new time is later or earlier.
+            // A new alarm replaces the old alarm, whether the new time is later or earlier.
             for (first, then) in [(5, 20), (10_000, 10)] {
                 let (first, then) = (Duration::from_millis(first), Duration::from_millis(then));
                 let now = timer.now();

@@ -308,8 +308,8 @@ fn close_of(
         }
     };
     look(1);
-    // The first message fills the pipe, and the second one the write queue. The third one waits in the sink, if the
-    // sink can hold a message.
+    // The first message fills the pipe, and the second message fills the write queue. The third message waits in the
+    // sink, if the sink can hold a message.
     for n in 0..3 {
         let noop = &mut Context::from_waker(Waker::noop());
         if Pin::new(&mut *sink).poll_ready(noop).is_ready() {
@@ -368,7 +368,8 @@ fn s7_1_1_closing_a_sink_completes_in_any_state_of_the_other_half() {
                 for closed in &closed {
                     assert!(matches!(closed, Err(Error::Send(SendError::Closed) | Error::Io(_))), "{what}");
                 }
-                // A call waits at most for the pong timeout and then for the close timeout.
+                // Together, the calls wait at most for the ping interval, the pong timeout and the close timeout: 30,
+                // 30 and 10 seconds.
                 assert!(clock.seconds() <= 70, "{what}");
             }
         }
