@@ -44,7 +44,7 @@ fn s5_2_lengths_at_integer_limits_do_not_overflow() {
             victim.assert_failed(ProtocolError::LengthTopBit);
         }
     }
-    // The lengths of these fragments add up to more than 63 bits.
+    // The sum of the lengths of these fragments does not fit into 63 bits.
     let mut victim = Victim::new(Role::Client, Config::new().delivery(Delivery::Chunks).max_frame(u64::MAX));
     victim.feed(&mut wire::encode(0x02, &[7; 1000], None));
     victim.feed(&mut wire::head(0x00, MAX_PAYLOAD_LEN, None));

@@ -80,7 +80,7 @@ impl Model {
         self.outcome = outcome;
     }
 
-    /// Returns the deadline of closing. The test never moves time beyond it.
+    /// Returns the deadline of closing. The test never moves time beyond this deadline.
     fn deadline(&self) -> Option<Instant> {
         let flushed = !self.queued && self.pongs == 0;
         let awaits_end = self.state == CloseState::Both && flushed && self.role == Role::Client;

@@ -1,8 +1,8 @@
 //! All orders of events while a client connects to up to four addresses (RFC 8305 section 5).
 //!
 //! The search tries every order of polls, failures, successes and steps of time. [`Rules`] is a simple model of the
-//! rules: it keeps the complete record of an order, and derives the expected action from it. At each step, the action
-//! of [`Dialing`] must be the expected one.
+//! rules: it keeps the complete record of an order, and derives the expected action from this record. At each step, the
+//! action of [`Dialing`] must be the expected one.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;

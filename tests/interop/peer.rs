@@ -124,7 +124,7 @@ impl Record {
 }
 
 /// Sends one message after each message that arrives, so this program never reads and writes at the same time. The peer
-/// does both at the same time.
+/// reads and writes at the same time.
 fn talk<S>(mut ws: WebSocket<S>, client: bool, sends: &[Record], awaits: &[Record]) -> Result<(), Failure> {
     let (mut sends, mut awaits) = (sends.iter(), awaits.iter().enumerate());
     if client {

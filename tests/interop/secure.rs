@@ -108,8 +108,8 @@ fn talk<S: Stream + Send + 'static>(ws: WebSocket<S>, is_client: bool, count: u3
     }
 }
 
-/// Opens `count` connections one after the other. The client closes the last one. All others end because the server is
-/// killed.
+/// Opens `count` connections one after the other. The client closes the last connection. All other connections end
+/// because the server is killed.
 fn reconnect(url: &str, client: &Client, count: u32) -> Result<(), Failure> {
     let policy =
         ReconnectPolicy::new().first_delay(Duration::from_millis(20)).max_delay(Duration::from_millis(200));

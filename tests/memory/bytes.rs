@@ -15,7 +15,7 @@ use super::{KIB, header, measure};
 
 const LEN: u64 = 64 << 20;
 
-/// A byte stream may hold its read buffer, its write queue, and a few small structures.
+/// Maximum heap memory of a byte stream: its read buffer, its write queue, and a few small structures.
 const HELD: isize = 40 * KIB;
 
 /// A stream whose peer sends one message of [`LEN`] zeros, with a masking key of zeros, in reads of any length.

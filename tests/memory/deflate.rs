@@ -46,8 +46,8 @@ const COMPRESSOR: [(u8, [isize; 3]); 7] = [
 ];
 /// Bytes of a compressor with a window of 15 bits at the default memory level.
 const USUAL: isize = COMPRESSOR[6].1[1];
-/// Bytes of an inflater without its history. They are the same for any window. The history takes at most the size of
-/// the window in addition.
+/// Bytes of an inflater without its history. They are the same for any window. In addition, the history takes at most
+/// the size of the window. A window of 8 bits counts as a window of 9 bits.
 const INFLATER: isize = 47_552;
 
 /// Returns whether a size is as documented. Another version of the library may need up to a quarter less, or up to 1

@@ -104,8 +104,8 @@ fn two_tasks_that_wait_to_write_are_both_woken() {
 
 #[test]
 fn two_tasks_that_wait_for_the_same_byte_are_both_woken() {
-    // Both tasks wait for the pipe, and neither reports progress to the other one. The pipe stores one waker, but its
-    // wakeup must reach both tasks.
+    // Both tasks wait for the pipe, and neither reports progress to the other one. The pipe stores one waker, but a
+    // call of this waker must wake both tasks.
     model("both wait", Some(3), || {
         let pipe = Arc::new(Mutex::new(Pipe { full: true, ..Pipe::default() }));
         let shared_lock =
