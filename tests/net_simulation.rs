@@ -1,8 +1,8 @@
 //! Simulates two applications over the blocking adapter, in threads and in virtual time.
 //!
-//! Each application uses a whole WebSocket or its halves. A scripted peer may replace one of them. The streams and the
-//! network delay bytes, cut them, hold them back, report wrong counts, stall, and fail. Only one thread runs at a time.
-//! The seed decides which thread runs, and everything else. Many modules are shared with `adapters_simulation`.
+//! Each application uses a whole WebSocket or its halves. A scripted peer may replace one application. The streams and
+//! the network delay bytes, cut them, hold them back, report wrong counts, stall, and fail. Only one thread runs at a
+//! time. The seed decides which thread runs, and everything else. Many modules are shared with `adapters_simulation`.
 //!
 //! A failing run prints the command that replays it step by step:
 //!

@@ -361,7 +361,7 @@ fn a_write_that_would_block_has_sent_nothing() {
     for halves in [false, true] {
         let stream = Virtual::with_idle_peer(1000);
         let mut bytes = stream.server(patient().high_water(5000)).into_byte_stream();
-        // The mode belongs to the socket, which the halves share.
+        // The non-blocking mode belongs to the socket, which the halves share.
         let mut socket = stream.clone();
         Stream::set_nonblocking(&mut socket, true).unwrap();
         let mut sent = Vec::new();

@@ -415,8 +415,8 @@ fn a_failed_connection_is_a_typed_error() {
             }
             other => panic!("{other:?}"),
         }
-        // The mistake is found before a connection is attempted. No server listens, so an attempt would fail in
-        // another way.
+        // The header `Host`, which an application may not set, is found before a connection is attempted. No server
+        // listens, so an attempt would fail in another way.
         let unsendable = Client::new().header("Host", "b");
         assert!(matches!(unsendable.connect(&url(address)), Err(ConnectError::Request(_))));
     });
@@ -642,8 +642,8 @@ fn a_server_survives_clients_that_disconnect_after_any_byte() {
             let mut raw = Raw::connect(address);
             raw.write(&all[..at]);
             if at % 2 == 0 {
-                // Half of the clients shut down the connection in an orderly way. The others drop a socket that may
-                // have unread answers, which sends a reset.
+                // Half of the clients shut down the connection in an orderly way. The other clients drop a socket that
+                // may have unread answers, which sends a reset.
                 let _ = raw.stream.shutdown(Shutdown::Both);
             }
         }

@@ -2,9 +2,9 @@
 //!
 //! Its [`Behavior`] decides about short reads and writes, timeouts, vectored writes, interrupted calls and wrong
 //! counts. A stream may also hold bytes back until a flush. Another kind of stream keeps a record as OpenSSL does. If a
-//! write of this stream would block, it fails and stores its bytes, and the next write must begin with the same bytes.
-//! From some time on all writes of a stream may fail while its reads go on. Two handles to one stream share its
-//! blocking mode, like two handles to a socket.
+//! write of such a stream would block, the write fails and the stream keeps the bytes. The next write must begin with
+//! the same bytes. From some time on all writes of a stream may fail while its reads go on. Two handles to one stream
+//! share its blocking mode, like two handles to a socket.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::sync::Arc;
@@ -61,7 +61,7 @@ pub struct Behavior {
     pub close_waits: bool,
     /// Number of interrupted calls in a thousand.
     pub interrupts: usize,
-    /// The first call with at least this index reports more bytes than it moved.
+    /// The first call with at least this index reports more bytes than it was given.
     pub lies_at: Option<u64>,
     /// From this time on every write fails, and reads go on. For example, the peer has shut down its reading direction.
     pub writes_fail_at: Option<u64>,

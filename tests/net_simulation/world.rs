@@ -25,16 +25,16 @@ const MAX_TIME: u64 = 600 * SECOND;
 /// Maximum number of calls on streams in a row during which no time passes and no byte is moved.
 const MAX_IDLE_CALLS: u64 = 2000;
 /// Maximum number of calls on streams in a run. The maximum is the sum of this constant, [`MAX_CALLS_EACH`] for each
-/// event and passed deadline, and one for each five bytes moved. Each call that finds nothing to do adds five.
+/// event and passed deadline, one for each five bytes moved, and five for each call that finds nothing to do.
 const MAX_CALLS: u64 = 500;
 const MAX_CALLS_EACH: u64 = 16;
-/// Maximum number of calls that find nothing to do and do not wait, for each event and each passed deadline, in
-/// addition to [`MAX_CALLS`]. These calls are frequent, because a call that waits for a deadline within a millisecond
-/// polls its stream repeatedly.
+/// Maximum number of calls in a run that find nothing to do and do not wait. The maximum is the sum of [`MAX_CALLS`],
+/// and this constant for each event and each passed deadline. These calls are frequent, because a call that waits for a
+/// deadline within a millisecond polls its stream repeatedly.
 const MAX_LOOKS_EACH: u64 = 60;
-/// Maximum number of deadlines that pass in a run. The maximum is the sum of this constant, and one for each thread and
-/// each [`DEADLINE_EACH`] of time. On a stream that always blocks, each look is a wait of a millisecond, so twice as
-/// many deadlines may pass.
+/// Maximum number of deadlines that pass in a run. The maximum is the sum of this constant, and one for each thread in
+/// each [`DEADLINE_EACH`] of time. If a stream has no nonblocking mode, the library looks for input with waits of a
+/// millisecond, so twice as many deadlines may pass.
 const MAX_DEADLINES: u64 = 500;
 const DEADLINE_EACH: u64 = 4 * MS;
 
@@ -116,7 +116,7 @@ pub struct World {
     /// cases does a thread pass the baton while it holds the real lock.
     pub out_owner: [Option<usize>; 2],
     pub network_events: NetworkEvents,
-    /// The time within which a scripted peer answers a Ping, in nanoseconds. `None` if it may not answer in time.
+    /// The time within which a scripted peer answers a Ping, in nanoseconds. `None` if there is no such time.
     pub answers_within: [Option<u64>; 2],
     /// The time since which an endpoint has had input to read.
     pub readable_since: [Option<u64>; 2],
