@@ -103,7 +103,7 @@ fn s1929_2_a_proxy_that_closes_after_user_and_password_has_refused_them() {
     }
     let text = ProxyError::LoginClosed.to_string();
     assert!(text.contains("user and password"), "{text}");
-    // In this case the proxy closes before it has received user and password.
+    // Here the proxy closes before it has received user and password.
     let mut handshake = with_login();
     handshake.transmitted(usize::MAX);
     handshake.receive(&mut &[5, 2][..]).unwrap();

@@ -271,7 +271,7 @@ fn s7692_7_2_2_a_connection_is_paused_only_while_polling_makes_progress() {
         assert_eq!(conn.poll(Instant::ZERO, &mut input), Ok(None));
         assert!(conn.must_poll_again() && input.remaining() > 0);
     }
-    // Changing the budget does not end the pause. The next poll does.
+    // Changing the budget does not end the pause. The next poll ends the pause.
     conn.set_inflate_budget(None);
     assert!(conn.must_poll_again());
     assert!(

@@ -431,7 +431,7 @@ fn s7692_7_2_1_a_prepared_message_is_valid_on_each_connection() {
 
 #[test]
 fn s7692_7_2_1_a_prepared_message_is_compressed_once_per_window_size() {
-    // The first connection compresses with its configuration. All others send the same bytes.
+    // The first connection compresses with its configuration. The other connections send the same bytes.
     let news = Prepared::new(words(6000));
     let mut payloads = Vec::new();
     for level in [9, 1, 4] {

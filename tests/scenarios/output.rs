@@ -122,8 +122,8 @@ fn s5_5_1_a_received_close_drops_all_frames_but_the_partly_written_one() {
 #[test]
 fn s5_5_1_a_close_is_not_counted_as_dropped() {
     for role in ROLES {
-        // Both endpoints close while the transport accepts nothing. The queued message is dropped, but our Close is
-        // not.
+        // Both endpoints close while the transport accepts nothing. The queued message is dropped, but our Close stays
+        // queued.
         let mut end = Scenario::of(role).open();
         end.conn.send_text("not for you").unwrap();
         let message = end.conn.buffered_amount() as u64;

@@ -158,7 +158,8 @@ struct OpensslServer {
 }
 
 impl OpensslServer {
-    /// If `holds` is true, the forwarder holds back the answers of the server in a renegotiation until `go_on` is used.
+    /// If `holds` is true, the forwarder holds back the answers of the server in a renegotiation until a message is
+    /// sent on `go_on`.
     fn start(authority: &Authority, name: &str, holds: bool) -> Self {
         let [certificate, key] = authority.issue("localhost").pem();
         let files = [

@@ -1,5 +1,5 @@
 //! How connections over TLS end: with `close_notify`, without it, and after violations of TLS. The tests run with
-//! clients of both libraries. The peers use the streams of rustls.
+//! clients of rustls and of native-tls. The peers use the streams of rustls.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

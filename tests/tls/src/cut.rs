@@ -199,8 +199,8 @@ fn a_cut_at_any_byte_is_a_typed_error_of_a_server_with_native_tls() {
     }
 }
 
-/// Checks that each of the connections of `attempt` ends at the deadline in the stage `expected`. A busy machine may
-/// not have reached this stage. Then the attempt is repeated with more time.
+/// Checks that each of the connections of `attempt` ends at the deadline in the stage `expected`. If a busy machine has
+/// not reached this stage, the attempt is repeated with more time.
 #[track_caller]
 pub fn ends_in(expected: Stage, attempt: impl Fn(Duration) -> Vec<Option<ConnectError<()>>>) {
     let mut stages = Vec::new();

@@ -176,7 +176,8 @@ mod with_rustls {
         }
     }
 
-    /// Connects with the default configuration, which does not trust the server, and with one that does.
+    /// Connects with the default configuration, which does not trust the server, and with a configuration that trusts
+    /// the server.
     #[test]
     #[ignore = "runs in a process of its own"]
     fn connects_with_a_key_log() {

@@ -21,7 +21,7 @@ use crate::cut::ends_in;
 use crate::identity::{Authority, Identity, Tls};
 
 /// The configurations of the proxy, of the server, and of clients with rustls and with native-tls. The clients trust
-/// both, only the proxy, or only the server.
+/// the proxy and the server, only the proxy, or only the server.
 struct Configs {
     proxy: Arc<ServerConfig>,
     server: Arc<ServerConfig>,
@@ -324,7 +324,8 @@ fn a_client_certificate_is_shown_to_the_server_and_not_to_the_proxy() {
     let http = client.clone().proxy(Proxy::url("http://127.0.0.1:1").unwrap());
     assert!(matches!(http.connect(url), Err(ConnectError::Connect(_))));
 
-    // The first proxy accepts clients without a certificate, and the second proxy requires one. Both get none.
+    // The first proxy accepts clients without a certificate, and the second proxy requires one. Neither proxy gets a
+    // certificate.
     let proxies = [
         of_proxy.issue("localhost").server(),
         of_proxy.issue("localhost").server_for_clients_of(&of_clients),

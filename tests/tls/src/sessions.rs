@@ -1,5 +1,5 @@
-//! Rules of [`Session`] that hold for both libraries. The last two tests check that an endpoint closes a session with
-//! an application protocol that no WebSocket can use.
+//! Rules of [`Session`] that hold for rustls and native-tls. The last two tests check that an endpoint closes a session
+//! with an application protocol that no WebSocket can use.
 
 use std::io::{IoSlice, Read};
 use std::net::{TcpListener, TcpStream};
