@@ -179,7 +179,7 @@ impl Endpoint {
     /// compression it is at most twice the inflated bytes, plus 64 KiB and the memory of the inflater.
     fn check_heap(&self, bytes: &[u8], cuts: &Cuts) {
         let inflater = if self.deflate.is_some() { 96 * KIB } else { 0 };
-        // The bounds do not include the output, the error and the read buffer of an inbox.
+        // The bounds of SECURITY.md do not include the output and the error.
         let few = 2 * KIB + inflater;
         let arrived = bytes.len();
         let most = if self.deflate.is_some() { 2 * 64 * KIB + 64 * KIB } else { 2 * arrived + 16 * KIB };

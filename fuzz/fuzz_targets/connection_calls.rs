@@ -90,8 +90,8 @@ impl Memory for SliceOutbox<'_> {
         _: bool,
     ) -> Result<(), SendError> {
         match message {
-            // While a fragmented message is open, a fragment would continue it instead of being refused. So these calls
-            // send whole messages.
+            // While a fragmented message is open, `send_fragment_with` would continue that message instead of being
+            // refused. So messages with the default options are sent with the first two calls.
             Message::Text(text) if options.compress => connection.send_text(&text),
             Message::Binary(data) if options.compress => connection.send_binary(&data),
             Message::Text(text) => {
@@ -145,7 +145,7 @@ struct Run<O> {
     accepted: Vec<Seen>,
     /// The fragmented message that is not finished.
     open: Option<(MessageKind, Vec<u8>)>,
-    /// Options of the next owned message or first fragment.
+    /// Options of the next owned message or fragment.
     options: SendOptions,
     /// Payloads that a Pong may have.
     pongs: Vec<Vec<u8>>,

@@ -1,4 +1,5 @@
-//! A fuzz target: tungstenite, fastwebsockets and hybi read the same bytes, and each other's output.
+//! A fuzz target: tungstenite, fastwebsockets and hybi read the same bytes. hybi also reads the output of the other two
+//! libraries, and they read the output of hybi.
 //!
 //! The three libraries must behave in the same way, except for known differences of tungstenite and fastwebsockets.
 //! These differences are listed here and in `fuzz/README.md`.
@@ -164,7 +165,7 @@ fn tungstenite_differs(ours: &Ours, bytes: &[u8]) -> Difference {
             Difference::Other
         }
         (Some((ProtocolError::LengthNotMinimal, _)), _)
-        // tungstenite treats a Close with a code that must not be sent, such as 1014, as one with 1002.
+        // tungstenite treats a Close with 1014, or with a code that must not be sent, as a Close with 1002.
         | (Some((ProtocolError::CloseCodeNotAllowed(_), _)), _)
         | (None, Some(Seen::Close(Some(1014), _))) => Difference::Other,
         _ => Difference::None,
@@ -225,8 +226,8 @@ fn is_known_to_tungstenite(bytes: &[u8], request: &Request<'_>) -> bool {
         // tungstenite supports no absolute target, and none of the characters that some browsers send unescaped.
         && request.target().starts_with('/')
         && request.target().bytes().all(is_usual)
-        // tungstenite refuses a key whose four unused bits, the last ones of its last digit, are not zero. `hybi` accepts
-        // the key, because RFC 6455 4.1 has such a key in its example.
+        // tungstenite refuses a key whose four unused bits, the last ones of its last digit, are not zero. `hybi`
+        // accepts the key, because RFC 6455 4.1 has such a key in its example.
         && matches!(request.key().get(21), Some(b'A' | b'Q' | b'g' | b'w'))
         // tungstenite supports no list of protocols, and no `Connection` options in several lines or after tabs.
         && upgrade.eq_ignore_ascii_case(b"websocket")
@@ -236,7 +237,7 @@ fn is_known_to_tungstenite(bytes: &[u8], request: &Request<'_>) -> bool {
 
 // --- messages ---
 
-/// Lets each library read the messages that the others send.
+/// Lets tungstenite and fastwebsockets read the messages that hybi sends, and lets hybi read theirs.
 fn messages(role: Role, mut script: Script<'_>) {
     let (mut all, mut bytes) = (Vec::new(), Vec::new());
     let config: SharedConfig = Config::new().high_water(usize::MAX).into();

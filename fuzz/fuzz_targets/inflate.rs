@@ -20,6 +20,7 @@ const MAX_MESSAGE: usize = 128 * KIB;
 #[derive(Arbitrary, Debug)]
 struct Case<'a> {
     /// Chooses context takeover, the window (three bits), and whether the messages are data or compressed payloads.
+    /// Bits 4 to 6 choose the level, and bit 4 also whether memory is released.
     choice: u8,
     cuts: u16,
     space: u16,

@@ -59,7 +59,7 @@ struct End {
     meter: Meter,
     /// Bytes in flight to this endpoint.
     pipe: VecDeque<u8>,
-    /// Whether the peer has closed its half, or the pipe is dead.
+    /// Whether the peer has closed its sending direction, or the pipe is dead.
     pipe_ended: bool,
     eof_handled: bool,
     /// Messages of this endpoint that were accepted.

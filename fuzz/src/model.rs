@@ -100,8 +100,8 @@ impl Model {
         self
     }
 
-    /// Returns the frames in `bytes` up to an incomplete or invalid one, and whether a header is cut off at the
-    /// end.
+    /// Returns the frames in `bytes` up to an incomplete or invalid one, whether the last header is incomplete or
+    /// invalid, and the violation of an invalid header.
     #[must_use]
     pub fn frames(&self, bytes: &[u8]) -> (Vec<Frame>, bool, Option<ProtocolError>) {
         let (mut frames, mut rest, mut in_message) = (Vec::new(), bytes, false);

@@ -16,7 +16,7 @@ use tungstenite::{Error, Message};
 
 use crate::support::drive::Seen;
 
-/// Maximum length of a frame, for hybi and the others.
+/// Maximum length of a frame, for hybi and the other implementations.
 pub const MAX_FRAME: usize = 1 << 17;
 
 /// The result of an input.
