@@ -32,7 +32,7 @@ pub(super) struct Clock<R> {
 }
 
 impl<R: Timer> Clock<R> {
-    /// Creates the clock of a connection whose latest instant is `latest`.
+    /// Creates the clock of a connection. `latest` is the latest time that the timers of the connection have stored.
     pub(super) fn new(runtime: R, latest: Instant) -> Self {
         let ahead = latest.saturating_duration_since(runtime.now());
         let mut clock = Self { runtime, ahead, now: latest, is_stale: false };

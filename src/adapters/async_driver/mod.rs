@@ -30,7 +30,7 @@
 //! | `next_event`, `recv`, `wait_closed`, `Stream` | No event is lost. The next call continues. |
 //! | `flush`, `Sink` | The next call that writes or waits writes the rest of the queue. If queued messages are lost meanwhile, the next flush returns an error. |
 //! | `feed`, and the methods of a [`Responder`] | The message was not queued. No part of it is ever sent. |
-//! | `send`, `ping`, `close` and the others that send | Either the frame was not queued, and no part of it is ever sent. Or the whole frame is queued, and the next call that writes or waits writes it. The first poll queues a message if the write queue is below [`Config::high_water`](crate::Config::high_water). |
+//! | `send`, `ping`, `close` and the other calls that send | Either the frame was not queued, and no part of it is ever sent. Or the whole frame is queued, and the next call that writes or waits writes it. The first poll queues a message if the write queue is below [`Config::high_water`](crate::Config::high_water). |
 //!
 //! The future of a handshake owns the stream, so dropping this future closes the stream. Dropping a [`PendingRequest`]
 //! also closes its stream.

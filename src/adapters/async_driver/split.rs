@@ -196,7 +196,8 @@ impl<S, R: Transport<S>> Shared<S, R> {
     }
 
     /// Queues a message ("feeds" it) without waiting and without writing. If the other half holds the lock, the message
-    /// is stored. The other half is woken, and queues the message when it next takes the lock.
+    /// is stored, and [`Self::write_stored`] writes it: in this call if the lock is free by then, or in the other half
+    /// after that half has released the lock.
     pub(super) fn try_feed(&self, message: Message) -> Result<(), UnsentMessage> {
         self.try_out(message, |out, message, _| {
             if self.messages.need_space(u64::MAX) {
@@ -270,8 +271,8 @@ impl<S, R: Transport<S>> Shared<S, R> {
                 self.out.wake(Side::Reader);
             }
         }
-        // After all rounds, the writer has stored further messages from another thread. They are written when the
-        // reader is polled.
+        // After all rounds, the writer may have stored further messages from another thread. These messages are written
+        // when the reader is polled.
         self.out.wake(Side::Reader);
     }
 
@@ -337,7 +338,7 @@ impl<S, R: Transport<S>> Shared<S, R> {
         self.out.poll(Side::Writer, cx, |out, cx, wake_other| self.run(out, cx, wake_other, &mut poll))
     }
 
-    /// Calls `poll` for the writer, which holds the lock, as [`Self::poll_out`] describes.
+    /// Calls `poll` for the half that holds the lock, as [`Self::poll_out`] describes for the writer.
     fn run<T>(
         &self,
         out: &mut Out<S, R>,

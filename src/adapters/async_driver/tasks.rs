@@ -128,7 +128,7 @@ impl Tasks {
         let other = side.other().bit();
         match &self.both {
             Some(both) => both.wakers.wake_one(side.other()),
-            // Only one task polls both sides, and its last poll of the other side was pending.
+            // A single task polls both sides, and its last poll of the other side was pending.
             None if self.sides & other != 0 => {
                 // Wake the task once, and not again until it has polled the other side. The task may never poll that
                 // side again, because the call on that side may have been dropped. A task that wakes itself in each

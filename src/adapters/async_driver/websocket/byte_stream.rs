@@ -262,8 +262,8 @@ impl<S, R: Transport<S>> Inner<S, R> {
         matches!(input.ready(), Some(Ok(())))
     }
 
-    /// Handles an event. If the event is the peer's Close, writes as much of the answer as the stream takes now. The
-    /// application may never read again.
+    /// Handles an event. If the event is the peer's Close, writes as much of the answer as the stream takes now,
+    /// because the application may never read again.
     fn handle_event(&mut self, cx: &mut Context<'_>, input: &mut ByteInput, index: EventIndex) {
         if input.handle(index, self.inbox.event(index), self.connection.receiver().eof_position()) {
             // The driver stores an error of this write. The next write returns it.
