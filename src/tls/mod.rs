@@ -36,7 +36,7 @@
 //!
 //! Prefer rustls. Use native-tls if rules of your organization demand the library of the operating system: OpenSSL on
 //! Linux, Secure Transport on macOS, and `SChannel` on Windows. On Linux, the build needs the headers of OpenSSL
-//! (`libssl-dev`) and pkg-config. These things differ from rustls:
+//! (`libssl-dev`) and pkg-config. native-tls differs from rustls in these points:
 //!
 //! - On macOS, and for a few errors on Windows, the reason of a failure is only in the text of the error. The variant
 //!   of these errors is [`TlsError::Failed`].

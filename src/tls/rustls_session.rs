@@ -182,7 +182,7 @@ impl RustlsSession {
         self.connection.send_close_notify();
     }
 
-    /// rustls refuses renegotiations, so it encrypts at once.
+    /// Returns false, because rustls refuses renegotiations. So it encrypts all plaintext at once.
     #[allow(
         clippy::unused_self,
         clippy::missing_const_for_fn,

@@ -275,7 +275,8 @@ impl Session {
     }
 
     /// Queues `close_notify`: no data follows. Does nothing if `close_notify` was queued before, or if the session has
-    /// failed. A truncated session can still close. After the call the session can still receive (RFC 8446 section
+    /// failed. A truncated session can still close. So can a session of rustls that has failed without sending an
+    /// alert, for example after an alert of the peer. After the call the session can still receive (RFC 8446 section
     /// 6.1).
     ///
     /// # Debug assertions
@@ -294,7 +295,7 @@ impl Session {
 
     /// Returns whether the session keeps plaintext that [`encrypt`](Self::encrypt) has taken and not encrypted yet. The
     /// session must first receive more ciphertext. Only a TLS 1.2 session of native-tls keeps plaintext, while its peer
-    /// renegotiates. The plaintext is sent after the result has become `false`.
+    /// renegotiates. Once the result is `false`, this plaintext is encrypted.
     #[must_use]
     pub fn has_pending_plaintext(&self) -> bool {
         delegate!(self.has_pending_plaintext())
