@@ -31,7 +31,7 @@
 //! - The other `poll_*` methods return *what the driver must do*.
 //! - All other methods are *getters*.
 //!
-//! A driver calls them in a loop:
+//! A driver calls these methods in a loop:
 //!
 //! ```
 //! # #[cfg(feature = "alloc")] {

@@ -333,8 +333,8 @@ impl From<Malformed> for ExtensionError {
 ///
 /// # Errors
 ///
-/// [`Malformed`] if a value does not match the grammar, or if no value contains an extension. The request must
-/// then be rejected (RFC 6455 section 9.1).
+/// [`Malformed`] if a value does not match the grammar, or if there are values and none of them contains an extension.
+/// In these cases the request must be rejected (RFC 6455 section 9.1).
 pub fn negotiate_offer<'h>(
     values: impl IntoIterator<Item = &'h [u8]>,
     config: &DeflateConfig,
@@ -365,7 +365,8 @@ pub(crate) fn choose_offer(offers: Extensions<'_>, config: &DeflateConfig) -> Op
 ///
 /// The client must fail the connection after an error (RFC 6455 section 4.1 (5), RFC 7692 section 7).
 ///
-/// - [`ExtensionError::Malformed`]: a value does not match the grammar, or no value contains an extension.
+/// - [`ExtensionError::Malformed`]: a value of the response does not match the grammar, or there are values and none of
+///   them contains an extension.
 /// - [`ExtensionError::NotOffered`]: an extension was not offered.
 /// - [`ExtensionError::Repeated`]: permessage-deflate appears twice.
 /// - [`ExtensionError::Parameter`]: a parameter is unknown, repeated or invalid.

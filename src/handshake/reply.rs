@@ -226,7 +226,7 @@ impl From<HeadError> for HandshakeError {
     }
 }
 
-/// The headers of a response that the handshake examines.
+/// The headers that the handshake examines in a response.
 #[derive(Default)]
 pub(crate) struct ResponseHeaders<'h> {
     upgrade: Occurrence<'h>,

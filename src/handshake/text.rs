@@ -125,7 +125,7 @@ impl ByteClass {
             Self::REG_NAME => alphanumeric().or(vector.in_range(b'-', b'.')),
             Self::BASE64 => alphanumeric(),
             Self::TARGET => vector.in_range(b'$', b'~').or(vector.in_range(b'!', b'"')),
-            // The flag of a byte is its highest bit, which is set in all of obs-text.
+            // The flag of a byte is its highest bit, which is set in every byte of obs-text.
             _ => vector.in_range(b' ', b'~').or(vector),
         }
     }

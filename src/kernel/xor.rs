@@ -200,8 +200,8 @@ pub(super) fn is_ascii(data: &[u8]) -> bool {
     all.is_ascii()
 }
 
-/// XORs byte by byte, and returns whether the result is ASCII. The functions of this file use it for up to three bytes.
-/// The tests compare all other code with it.
+/// XORs byte by byte, and returns whether the result is ASCII. The functions of this file use this code for up to three
+/// bytes. The tests compare all other code with this code.
 #[inline]
 fn reference(data: &mut [u8], key: u32) -> bool {
     for (byte, mask) in data.iter_mut().zip(key.to_le_bytes().iter().cycle()) {

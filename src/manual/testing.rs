@@ -38,7 +38,7 @@
 //! assert_eq!(client.recv().await.unwrap(), Some("hello".into()));
 //!
 //! // Nothing polls the client, so it neither reads nor answers. After 30 seconds the server sends a Ping, and after 30
-//! // more it ends the connection. `client` is dropped only after this end.
+//! // more seconds the server ends the connection. `client` is dropped only after this end.
 //! let start = Instant::now();
 //! assert_eq!(session.await.unwrap().unwrap(), Outcome::TimedOut(TimerKind::Pong));
 //! assert_eq!(start.elapsed().as_secs(), Duration::from_secs(60).as_secs());

@@ -2,9 +2,9 @@
 //!
 //! If another library reads the request and writes the 101 response, three steps remain:
 //!
-//! - **Check the request.** Create a [`RequestHead`](crate::handshake::RequestHead) from its method, target and
-//!   headers. [`check`](crate::handshake::RequestHead::check) applies the rules of RFC 6455 section 4.2.1. Subprotocols
-//!   and compression are then negotiated as usual.
+//! - **Check the request.** Create a [`RequestHead`](crate::handshake::RequestHead) from the method, target and
+//!   headers of the request. [`check`](crate::handshake::RequestHead::check) applies the rules of RFC 6455 section
+//!   4.2.1. Afterwards, subprotocols and compression are negotiated as usual.
 //! - **Respond** with 101, `Upgrade: websocket`, `Connection: Upgrade`, `Sec-WebSocket-Accept`, and the chosen
 //!   subprotocol and extension.
 //! - **Take the stream** when the server releases it, and pass it to `WebSocket::from_parts`. If the server has already

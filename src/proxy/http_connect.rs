@@ -34,7 +34,7 @@ pub(super) fn request(proxy: &ProxyUrl, target: &ProxyTarget<'_>) -> Vec<u8> {
     request.into_bytes()
 }
 
-/// Returns user and password for Basic authentication (RFC 7617 section 2).
+/// Returns the base64 of user and password, for Basic authentication (RFC 7617 section 2).
 fn basic(credentials: &Credentials) -> String {
     let plain = [&credentials.user[..], b":", &credentials.password].concat();
     let mut text = alloc::vec![0; base64::encoded_len(plain.len(), true).unwrap_or(0)];
