@@ -14,8 +14,8 @@
 //!
 //! All limits are enforced while bytes arrive. Memory is allocated for bytes that have arrived, not for a length that a
 //! header announces. The read buffer of an `Inbox` has at most twice what has arrived, or has been inflated, plus 64
-//! KiB. The same limit applies to a `VecMessage`. For a message that is not compressed, a `VecMessage` has at most twice
-//! what has arrived plus 16 KiB.
+//! KiB. The same limit applies to a `VecMessage`. For a message that is not compressed, a `VecMessage` has at most
+//! twice what has arrived plus 16 KiB.
 //!
 //! Automatic replies use a fixed amount of memory. All Pongs, Pings and Closes that are written before the write queue
 //! share 508 bytes. If there is no space for a new Pong, the new Pong replaces all Pongs that are not partly written.

@@ -275,9 +275,9 @@ impl Session {
     }
 
     /// Queues `close_notify`: no data follows. Does nothing if `close_notify` was queued before, or if the session has
-    /// failed. A truncated session can still close. So can a session of rustls that has failed without sending an
-    /// alert, for example after an alert of the peer. After the call the session can still receive (RFC 8446 section
-    /// 6.1).
+    /// failed. A truncated session can still close. A session of rustls that has failed without sending an alert, for
+    /// example after an alert of the peer, still queues `close_notify`. After the call the session can still receive
+    /// (RFC 8446 section 6.1).
     ///
     /// # Debug assertions
     ///
