@@ -18,8 +18,9 @@ pub(super) struct ReaderParts<'r> {
 }
 
 impl ReaderParts<'_> {
-    /// Writes the queue, half-closes the stream if the connection asks for it, runs the timers that are due, and waits.
-    /// Returns `Ready` when the caller should poll for an event.
+    /// Writes the queue, half-closes the stream if the connection asks for it, waits for the next deadline, and runs
+    /// the timers that are due. Returns `Ready` when the caller should poll for an event, or when the connection has
+    /// ended.
     ///
     /// `has_read` is true if the caller has just tried to read, and the read was pending. If `has_read` is false and a
     /// timer is due, the input that has arrived is first read ahead. This input shows that the peer is alive.
