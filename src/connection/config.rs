@@ -221,7 +221,7 @@ impl Config {
         self
     }
 
-    /// Sets the pool of compressors and inflaters for directions without context takeover, which connections share; no
+    /// Sets the pool of compressors and inflaters that connections share for directions without context takeover; no
     /// pool by default.
     #[cfg(feature = "deflate")]
     #[must_use]

@@ -129,7 +129,7 @@ impl Decoder {
         Ok(header.map(Item::Header))
     }
 
-    /// Returns whether decoding is between two frames, so that the stream may end here.
+    /// Returns whether decoding is between two frames, and no part of the next header has arrived.
     #[must_use]
     pub const fn is_between_frames(&self) -> bool {
         !self.in_frame && self.partial_len == 0

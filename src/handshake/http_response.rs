@@ -83,8 +83,8 @@ impl<'a> HttpResponse<'a> {
 
     /// Sets additional headers, each a name and a value.
     ///
-    /// [`write`](Self::write) refuses the headers that it writes itself: `Connection`, `Upgrade`,
-    /// `Content-Type`, `Content-Length`, `Transfer-Encoding`, and names that begin with `Sec-WebSocket-`.
+    /// [`write`](Self::write) refuses these headers: `Connection`, `Upgrade`, `Content-Type`, `Content-Length`,
+    /// `Transfer-Encoding`, and names that begin with `Sec-WebSocket-`.
     #[must_use]
     pub const fn headers(mut self, headers: &'a [(&'a str, &'a str)]) -> Self {
         self.headers = ExtraHeaders(headers);
