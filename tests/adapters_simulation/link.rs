@@ -143,7 +143,8 @@ impl Link {
         Some(at)
     }
 
-    /// Ends the writer's half. Returns the time at which the reader sees the end.
+    /// Ends the writer's half. Returns the time at which the end arrives, or `None` if the end is lost or the half has
+    /// ended before.
     pub fn finish(&mut self, now: u64, jitter: u64) -> Option<u64> {
         if self.dead || self.fin.is_some() {
             return None;

@@ -158,7 +158,7 @@ pub fn setup(seed: u64) -> Setup {
     let lies_at = draw.0.next() % 60;
     if draw.one_in(40) {
         ends[0].behavior.lies_at = Some(lies_at);
-        // In one call, the stream of this endpoint reports more bytes than it moved. If that call is a write, the
+        // In one call, the stream of this endpoint reports more bytes than it was given. If that call is a write, the
         // WebSocket fails, because the number of written bytes is unknown. A WebSocket that is made from the parts
         // would not know of the failure.
         ends[0].plan.items.retain(|(_, item)| !matches!(item, Item::Reassemble));

@@ -76,7 +76,7 @@ fn proxy() -> (SocketAddr, JoinHandle<usize>) {
             }
             connections += 1;
             let mut rest = [0; 4096];
-            // A reset ends the connection too. A timeout does not.
+            // A reset ends the connection too. A timeout shows that the client has not closed the connection.
             let error = loop {
                 match stream.read(&mut rest) {
                     Ok(0) => break None,

@@ -441,8 +441,8 @@ fn a_failed_write_does_not_end_the_reading() {
     stream.drop_script();
 }
 
-/// A stream that reports one byte too many, in one direction, after a number of correct calls. Its input is an endless
-/// series of binary messages.
+/// A stream that reports one byte more than the buffer of a call has, in one direction, after a number of correct
+/// calls. Its input is an endless series of binary messages.
 #[derive(Clone, Debug)]
 struct WrongCounts {
     reads: bool,

@@ -109,7 +109,7 @@ struct History(Vec<Record>);
 
 impl History {
     /// Returns the number of failed attempts, and the number of delays. Both are counted from the last connection that
-    /// lasted, or from the last reset.
+    /// lasted at least `min_uptime`, or from the last reset.
     fn count(&self, min_uptime: Duration) -> (u32, u32) {
         let (mut failed, mut delays, mut opened) = (0, 0, None);
         for record in &self.0 {

@@ -1,6 +1,6 @@
 //! Properties of timers: no timer fires early or twice.
 //!
-//! [`Watch`] records from outside when bytes and data arrived, when a Ping was sent and when closing began. From
+//! [`Watch`] records from outside when bytes and data arrived, when a Ping was queued and when closing began. From
 //! these times it decides whether an action of the connection was due.
 
 use std::time::Duration;
@@ -98,7 +98,7 @@ struct Watch {
     received_data: u64,
     /// When the last Ping was queued.
     pinged: Option<u64>,
-    /// When the first Close was sent or received.
+    /// When the first Close was queued or received.
     closing: Option<u64>,
     /// The peer did not answer a Ping, so the connection ends at once.
     dead: bool,

@@ -85,7 +85,7 @@ fn s10_4_a_turn_inflates_no_more_than_its_budget() {
             let least = data.len().div_ceil(budget as usize);
             assert!((least..=2 * least + 1).contains(&whole.data.len()), "{budget}: {}", whole.data.len());
         }
-        // One turn is enough with a large budget and with the largest.
+        // One turn is enough with a budget above the length of the data, and with the largest possible budget.
         for budget in [4_000_000, u32::MAX] {
             assert_eq!(turns(&mut open(role, Config::new()), &wire, budget).data, [data.len()]);
         }

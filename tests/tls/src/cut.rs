@@ -15,8 +15,8 @@ use rustls::ServerConfig;
 
 use crate::identity::{Authority, Tls, both_on_localhost};
 
-/// Copies bytes from one socket to the other, and stops after `most` bytes. Then closes the direction, unless
-/// `falls_silent` is true. Returns the number of bytes.
+/// Copies bytes from one socket to the other, and stops after `most` bytes or at the end of the stream. Closes the
+/// direction afterwards, unless it has copied `most` bytes and `falls_silent` is true. Returns the number of bytes.
 fn copy(mut from: TcpStream, mut to: TcpStream, most: usize, falls_silent: bool) -> usize {
     let (mut copied, mut buffer) = (0, [0; 4096]);
     while copied < most {

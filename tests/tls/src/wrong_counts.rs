@@ -17,7 +17,8 @@ use hybi::tls::ServerConfig;
 
 use crate::identity::{Tls, both_on_localhost};
 
-/// A stream that reports one byte too many in one direction, after a number of correct calls in this direction.
+/// A stream that reports one byte more than the buffer of a call has. The stream reports this in one direction, after a
+/// number of correct calls in this direction.
 struct WrongCounts<S> {
     socket: S,
     reads: bool,
