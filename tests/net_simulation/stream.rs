@@ -331,8 +331,9 @@ impl SimStream {
         (world, Ok(len))
     }
 
-    /// Puts bytes on the link until all bytes are on it or the deadline has passed. Returns their number, and whether
-    /// the stream has failed.
+    /// Puts bytes on the link until all bytes are on the link, or the deadline has passed. Without `takes_all`, the
+    /// call ends once some bytes are on the link. In the nonblocking mode, the call does not wait. Returns their
+    /// number, and whether the stream has failed.
     fn put_all<'a>(
         &'a self,
         mut world: Guard<'a>,

@@ -157,7 +157,7 @@ fn s7692_7_1_inside_a_message_a_sender_releases_its_window_and_a_receiver_does_n
                     pair.server.conn.release_compression();
                 }
                 assert_eq!(holds(&pair.client), (false, false));
-                // No release is due while the message is open.
+                // The receiver has no release due while the message is open.
                 assert_eq!(pair.server.conn.poll_timeout(), None);
             }
             pair.client.conn.send_text(&data).unwrap();

@@ -302,7 +302,7 @@ fn the_error_of_a_certificate_names_the_proxy_or_the_server() {
     }
 }
 
-/// The proxy asks for a certificate too. The proxy must not get the certificate that is meant for the server.
+/// A proxy may require a certificate too. The proxy must not get the certificate that is meant for the server.
 #[test]
 fn a_client_certificate_is_shown_to_the_server_and_not_to_the_proxy() {
     let (of_proxy, of_server, of_clients) = (Authority::new(), Authority::new(), Authority::new());
@@ -324,8 +324,7 @@ fn a_client_certificate_is_shown_to_the_server_and_not_to_the_proxy() {
     let http = client.clone().proxy(Proxy::url("http://127.0.0.1:1").unwrap());
     assert!(matches!(http.connect(url), Err(ConnectError::Connect(_))));
 
-    // The first proxy accepts clients without a certificate, and the second proxy requires one. Neither proxy gets a
-    // certificate.
+    // The first proxy requests no certificate, and the second proxy requires one. Neither proxy gets a certificate.
     let proxies = [
         of_proxy.issue("localhost").server(),
         of_proxy.issue("localhost").server_for_clients_of(&of_clients),
