@@ -332,8 +332,8 @@ impl SimStream {
     }
 
     /// Puts bytes on the link until all bytes are on the link, or the deadline has passed. Without `takes_all`, the
-    /// call ends once some bytes are on the link. In the nonblocking mode, the call does not wait. Returns their
-    /// number, and whether the stream has failed.
+    /// call ends once some bytes are on the link. In the nonblocking mode, the call does not wait for space. Returns
+    /// the number of bytes that were put on the link, and whether the stream has failed.
     fn put_all<'a>(
         &'a self,
         mut world: Guard<'a>,
