@@ -84,7 +84,7 @@ impl Timers {
 
     // --- what happened ---
 
-    /// Records that bytes were received. `data` says whether they contained a part of a data frame.
+    /// Records that bytes were received. `data` says whether the bytes contained a part of a data frame.
     #[inline]
     pub(super) fn received(&mut self, now: Instant, data: bool) {
         self.received = now;
@@ -185,7 +185,7 @@ impl Timers {
         payload
     }
 
-    /// Records that a Pong was received, and measures the round trip if it answers a Ping.
+    /// Records that a Pong was received, and measures the round trip if the Pong answers a Ping.
     pub(super) fn pong(&mut self, now: Instant, payload: &[u8]) {
         // RFC 6455 5.5.3: a Pong may be unsolicited. A Pong answers a Ping only if it has the same payload.
         if let Some(sent) = self.pings.answer(hash_payload(payload)) {

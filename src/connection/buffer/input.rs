@@ -234,14 +234,14 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         if end <= self.end { Some(Place::arrived(start, end)) } else { None }
     }
 
-    /// Returns whether a part of a message has arrived, and the missing part will arrive directly after it. The message
-    /// has `len` bytes, after a header of `head` bytes.
+    /// Returns whether a part of a message has arrived, and the missing part will arrive directly after this part. The
+    /// message has `len` bytes, after a header of `head` bytes.
     #[inline]
     pub(in crate::connection) fn has_part_after_header(&self, head: usize, len: usize) -> bool {
         self.at + head < self.end && self.can_hold(len as u64)
     }
 
-    /// Unmasks a message that has arrived. Returns false if it is text that is not UTF-8.
+    /// Unmasks a message that has arrived. Returns false if the message is text that is not UTF-8.
     #[inline(always)]
     pub(in crate::connection) fn unmask_message(
         &mut self,
@@ -271,8 +271,8 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         self.read_buffer.forget();
     }
 
-    /// Consumes the next `len` bytes of the message that [`Self::begin_message`] started. `whole` says whether they
-    /// complete the message.
+    /// Consumes the next `len` bytes of the message that [`Self::begin_message`] started. `whole` says whether
+    /// these bytes complete the message.
     ///
     /// Binary payload cannot be invalid, so it is unmasked in pieces of at least `min_len` bytes, which still lie in
     /// the cache. Text is unmasked and validated as it arrives, because a wrong byte fails the connection.
@@ -338,7 +338,7 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         self.read_buffer.unmask(self.at + range.start..self.at + range.end, mask);
     }
 
-    /// Returns the next `len` bytes, and the message buffer into which they are inflated.
+    /// Returns the next `len` bytes, and the message buffer into which these bytes are inflated.
     #[cfg(feature = "deflate")]
     pub(in crate::connection) fn next_and_message(&mut self, len: usize) -> (&[u8], &mut M) {
         (self.read_buffer.bytes().get(self.at..self.at + len).unwrap_or_default(), &mut self.message)
@@ -351,8 +351,8 @@ impl<B: ReadBuffer, M: MessageBuffer> Input<B, M> {
         self.message.set_control_incomplete(false);
     }
 
-    /// Consumes `len` bytes of the payload of a control frame. `whole` says whether they complete the payload. Returns
-    /// the position of the payload that has arrived. A payload that arrives in one piece is not copied.
+    /// Consumes `len` bytes of the payload of a control frame. `whole` says whether these bytes complete the payload.
+    /// Returns the position of the payload that has arrived. A payload that arrives in one piece is not copied.
     pub(in crate::connection) fn take_control(&mut self, len: usize, whole: bool, mask: &mut Mask) -> Place {
         let has_part = self.message.control_incomplete();
         if whole && !has_part {

@@ -13,8 +13,8 @@ use crate::kernel::{Checked, SliceWindow};
 /// An [`Input`] in memory that the caller provides for many reads, for connections without an allocator.
 ///
 /// Read into [`read_space`](Self::read_space) and report the length with [`handle_read`](Self::handle_read). A message
-/// in one frame is delivered from the read buffer if the message fits into this buffer, even if it arrives in several
-/// reads. A longer message, or a message in several frames, is collected in the [`SliceMessage`].
+/// in one frame is delivered from the read buffer if the message fits into this buffer, even if the message arrives in
+/// several reads. A longer message, or a message in several frames, is collected in the [`SliceMessage`].
 ///
 /// ```
 /// use hybi::{Config, Connection, ControlPayload, Event, Instant, Role, SliceInbox, SliceMessage, SliceOutbox};

@@ -6,7 +6,7 @@
 //!
 //! Invariants:
 //! - The delivery of a message does not change after its first payload byte, so no memory is moved.
-//! - The fast path is on only for whole messages, because it delivers nothing else.
+//! - The fast path is on only if messages are delivered as a whole, because the fast path delivers no chunks.
 
 use super::{DeliveryState, Frame, Receiver};
 use crate::connection::config::{Config, Delivery};

@@ -7,8 +7,8 @@
 //! Invariants:
 //! - Text is validated as it arrives, because RFC 6455 section 8.1 requires the receiver to fail the connection for
 //!   text that is not UTF-8.
-//! - If a message that must be gathered is longer than a message buffer of fixed size, it is delivered in chunks. No
-//!   byte is lost or repeated.
+//! - If a message that must be gathered is longer than a message buffer of fixed size, the message is delivered in
+//!   chunks. No byte is lost or repeated.
 
 #[cfg(feature = "alloc")]
 use alloc::boxed::Box;
@@ -73,7 +73,7 @@ impl Receiver {
         if self.message == DeliveryState::Untouched {
             self.message = match self.delivery {
                 // No payload of the message has been seen yet, so the frame in progress is the first one of the
-                // message. If `fin` is true, it is the only frame.
+                // message. If `fin` is true, the message has no other frame.
                 Delivery::Whole if self.fin() && input.will_hold(self.decoder.payload_left()) => {
                     input.begin_message();
                     DeliveryState::InPlace

@@ -5,7 +5,7 @@
 //! `buffer/inbox.rs` and `buffer/vec_message.rs` decide how much space there is and how the memory grows.
 //!
 //! Invariant: bytes are read directly into a message only after all bytes in the read buffer have been decoded.
-//! Otherwise the receiver would decode them in the wrong order.
+//! Otherwise the receiver would decode the bytes in the wrong order.
 
 use super::{DeliveryState, Frame, Receiver};
 use crate::connection::buffer::{Inbox, MIN_DIRECT_READ, VecMessage};
@@ -58,7 +58,7 @@ impl Receiver {
     }
 
     /// Records that the first `len` bytes of [`payload_space`](Self::payload_space) were read. The next poll decodes
-    /// them.
+    /// these bytes.
     pub fn handle_payload(&mut self, message: &mut VecMessage, len: usize) {
         message.handle_direct_read(len);
     }

@@ -141,7 +141,8 @@ impl<O: WriteQueue> Sender<O> {
     }
 
     /// Checks whether the application may close the connection with this Close, and returns the Close.
-    // This function is called once for each connection. `cold` keeps it apart from the code that runs for each message.
+    // This function is called once for each connection. `cold` keeps this function apart from the code that runs for
+    // each message.
     #[cold]
     pub(super) fn check_close(&self, code: Option<CloseCode>, reason: &str) -> Result<CloseFrame, SendError> {
         // RFC 6455 5.5.1: a Close is sent once. Closing is checked first, so a second Close is always refused as

@@ -115,8 +115,8 @@ mod compressed {
     use super::{Frame, Prepared};
     use crate::deflate::{Compression, Deflater, RSV1};
 
-    /// Frames for windows of 9 to 15 bits. Each is compressed when it is first needed. `None` inside a cell means that
-    /// compression does not make the message shorter.
+    /// Frames for windows of 9 to 15 bits. Each frame is compressed when it is first needed. `None` inside a cell means
+    /// that compression does not make the message shorter.
     pub(super) type Frames = Arc<[OnceLock<Option<Frame>>; 7]>;
 
     impl Prepared {

@@ -3,7 +3,7 @@
 //! The order is: the rest of the frames that were started, then control frames, then the write queue. A frame is
 //! started once a byte of it was written. A transport such as TLS may keep bytes of a write that it refused. For such a
 //! transport, a frame is started once a byte of it was passed to a write. The functions here only read and advance the
-//! queues. `commands.rs`, `close.rs`, `send_message.rs` and `write_through.rs` fill them.
+//! queues. `commands.rs`, `close.rs`, `send_message.rs` and `write_through.rs` fill the queues.
 //!
 //! Invariants:
 //! - A control frame is never written inside another frame: `boundary` is the end of the last started frame.
