@@ -182,8 +182,9 @@ impl Deflater {
 
     /// Compresses `data` and appends the payload of its frame to `out`.
     ///
-    /// `data` is a whole message or its next fragment. `fin` says whether this is the last fragment. The peer can
-    /// inflate the payload as soon as it arrives. The payload is at most a quarter and 64 bytes longer than `data`.
+    /// `data` is a whole message or the next fragment of a message. `fin` says whether this is the last fragment. The
+    /// peer can inflate the payload as soon as it arrives. The payload is at most a quarter and 64 bytes longer than
+    /// `data`.
     pub fn deflate(&mut self, data: &[u8], fin: bool, out: &mut Vec<u8>) {
         self.prepare_window();
         self.in_message = !fin;

@@ -169,7 +169,7 @@ impl Dialing {
         }
     }
 
-    /// Records that the attempt with this index has succeeded. Returns whether it has won.
+    /// Records that the attempt with this index has succeeded. Returns whether this attempt has won.
     ///
     /// `false` means that another attempt was faster, or that [`poll`](Self::poll) has returned [`Action::Failed`]. It
     /// also means that this attempt has ended already or was not started. In these cases, close the connection.
@@ -191,7 +191,7 @@ impl Dialing {
         (0..self.started).filter(move |index| ended & bit(*index) == 0)
     }
 
-    /// Records that the attempt with this index has ended. Returns whether it was running.
+    /// Records that the attempt with this index has ended. Returns whether this attempt was running.
     fn record_end(&mut self, index: usize) -> bool {
         let is_running = index < self.started && self.ended & bit(index) == 0;
         if is_running {

@@ -175,7 +175,7 @@ impl Encoder {
         Header { fin: true, rsv: 0, opcode: Opcode::Binary, masking_key, payload_len }.encoded_len()
     }
 
-    /// Records that a frame is sent. [`Self::check`] must have allowed it.
+    /// Records that a frame is sent. [`Self::check`] must have allowed the frame.
     #[inline]
     pub(crate) const fn follow(&mut self, opcode: Opcode, fin: bool) {
         if !opcode.is_control() {

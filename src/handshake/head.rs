@@ -32,8 +32,8 @@ pub struct HeadLimits {
     /// The maximum number of bytes from the first received byte to the empty line, both included; 16384 by
     /// default.
     ///
-    /// On a server the number includes an empty line before the request. On a client it includes all interim
-    /// responses (1xx).
+    /// On a server the number includes an empty line before the request. On a client the number includes
+    /// all interim responses (1xx).
     pub max_head: usize,
     /// The maximum number of header lines in a head; 100 by default. A value above [`HeadLimits::MAX_HEADERS`] counts
     /// as [`HeadLimits::MAX_HEADERS`].

@@ -31,14 +31,14 @@ use super::request::{Request, SUBPROTOCOLS, Target, offers};
 pub enum Incoming<'h> {
     /// A request to open a WebSocket connection, which obeys every rule of RFC 6455 section 4.2.1.
     Upgrade(Request<'h>),
-    /// A well-formed HTTP request without an `Upgrade` header that lists `websocket`. A server can answer it, to
-    /// serve plain HTTP on the same port.
+    /// A well-formed HTTP request without an `Upgrade` header that lists `websocket`. A server can answer this
+    /// request, to serve plain HTTP on the same port.
     Http(HttpRequest<'h>),
 }
 
 /// A well-formed HTTP request that does not ask for a WebSocket.
 ///
-/// The body of the request, if there is one, follows the head. The handshake does not read it.
+/// The body of the request, if there is one, follows the head. The handshake does not read the body.
 ///
 /// ```
 /// use hybi::handshake::{Incoming, HeadLimits, ServerHandshake};

@@ -1,4 +1,4 @@
-//! The parts of an opening handshake that are kept after it: target, subprotocol and headers.
+//! The parts of an opening handshake that are kept after the handshake: target, subprotocol and headers.
 //!
 //! A connection does not store its handshake. [`HandshakeInfo`] stores the parts that an application may need later.
 //! All parts are in a single allocation, because a server keeps a `HandshakeInfo` for each connection, even while the
