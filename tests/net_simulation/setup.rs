@@ -169,6 +169,18 @@ impl Draw {
         }
     }
 
+    /// In one run of thirty, gives the first endpoint two more actions: a message that is only queued, and a pause after
+    /// which a Ping is due. If the peer does not read, the stream is full when the application closes.
+    ///
+    /// This function is called last, for the same reason as `failing_writes`.
+    fn pause_before_close(&mut self, plan: &mut Plan, ping_interval: Option<u64>) {
+        let pause = self.maybe_time(30, MS, SECOND);
+        if let (Some(interval), Some(pause)) = (ping_interval, pause) {
+            plan.items.push((0, Item::Send(Way::Feed, LONGEST - 1)));
+            plan.items.push((0, Item::Sleep(interval + pause)));
+        }
+    }
+
     fn item(&mut self, number: usize, blocks: bool) -> Item {
         match self.below(20) {
             0 => Item::Fragments((0..1 + self.below(4)).map(|_| length(&mut self.0, LONGEST)).collect()),
@@ -263,5 +275,7 @@ pub fn setup(seed: u64) -> Setup {
         end.making.play();
     }
     draw.failing_writes(&mut ends);
+    let [End { plan, promise, .. }, _] = &mut ends;
+    draw.pause_before_close(plan, promise.ping);
     Setup { switches, links, network_events, ends }
 }
