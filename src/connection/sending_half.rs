@@ -49,11 +49,12 @@ use crate::time::Instant;
 pub trait SendingHalf: sealed::Sealed {
     // --- what happened ---
 
-    /// Counts `now` as the time of messages that were received without a time: see [`Connection::record_received`].
+    /// Counts `now` as the time when the messages of [`Connection::poll_message`] were received: see
+    /// [`Connection::record_received`].
     fn record_received(&mut self, now: Instant);
 
-    /// Carries out a value from a receiving half: see [`Sender::apply`]. A whole connection carries out the values of
-    /// its own receiving half by itself.
+    /// Applies a [`PendingReply`] of a receiving half: see [`Sender::apply`]. A whole connection applies each
+    /// [`PendingReply`] of its own receiving half by itself.
     fn apply(&mut self, now: Instant, reply: PendingReply);
 
     /// Records that input was received that will be decoded later: see [`Sender::handle_undecoded`].
