@@ -104,8 +104,8 @@ const MAX_POLLS: usize = 2_000_000;
 /// Maximum number of calls of one stream.
 const MAX_CALLS: usize = 100_000;
 
-/// Runs tasks until the first one is done. A task is polled only after it was woken. When all tasks wait, time
-/// moves to the next alarm. Without an alarm the tasks would hang, so this function panics.
+/// Runs tasks until `first` is done. A task is polled only after it was woken. When all tasks wait, time moves to the
+/// next alarm. Without an alarm the tasks would hang, so this function panics.
 pub fn run<T>(
     clock: &Clock,
     first: impl Future<Output = T>,
@@ -146,7 +146,7 @@ pub async fn sleep(clock: &Clock, time: Duration) {
     let mut clock = clock.clone();
     let until = clock.now() + time;
     std::future::poll_fn(|cx| clock.poll_at(cx, until)).await;
-    // Dropping the clone removes its alarm.
+    // The last poll has removed the alarm of the clone. If this future is dropped earlier, the alarm remains.
 }
 
 /// Polls a future once, and drops it.

@@ -88,7 +88,7 @@ fn s5_5_oversized_control_frames_fail_at_the_second_byte() {
                 victim.assert_failed(ProtocolError::ControlTooLong);
             }
         }
-        // A control frame must not be fragmented, because the number of its fragments would have no limit.
+        // A control frame must not be fragmented, so a first byte without FIN is an error.
         for first in [0x08, 0x09, 0x0A] {
             let mut victim = Victim::new(role, Config::new());
             victim.feed(&mut [first]);
@@ -201,7 +201,7 @@ fn s5_5_3_floods_of_pings_from_a_peer_that_does_not_read_use_little_memory() {
     }
 }
 
-/// Unsolicited Pongs, and Closes after the first, have no effect.
+/// Unsolicited Pongs are reported as events, and have no other effect. Closes after the first have no effect.
 #[test]
 fn s5_5_3_floods_of_pongs_and_closes_have_no_effect() {
     for role in ROLES {

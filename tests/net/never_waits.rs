@@ -2,7 +2,7 @@
 //! another thread that is blocked in a write.
 //!
 //! Tests with one thread run on virtual time. Tests with several threads use TCP. `tests/async_adapters/never_waits.rs`
-//! has the same tests for the asynchronous adapters.
+//! tests these calls of the asynchronous adapters.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
@@ -482,7 +482,8 @@ fn s5_5_1_a_close_follows_the_messages_that_wait_for_a_blocked_writer() {
         }
         let accepted = fill(&mut two);
         let closing = thread::spawn(move || three.close(CloseCode::NORMAL, ""));
-        // The writing thread queues the requested Close at the end of its time slice, although the peer reads nothing.
+        // One write blocks for a `WRITE_TIME_SLICE` at most. After it, the writing thread queues the requested Close,
+        // although the peer reads nothing.
         while two.ready_state() == ReadyState::Open {
             thread::yield_now();
         }

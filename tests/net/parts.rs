@@ -1,7 +1,7 @@
 //! `into_parts` and `from_stream` of the blocking adapter: nothing is lost, and timers continue.
 //!
 //! The tests run on virtual time. They check timers after a long pause, bytes that the stream holds back, input that
-//! was read ahead, and failed writes. `tests/async_adapters/parts.rs` has the same tests for the asynchronous adapters.
+//! was read ahead, and failed writes. `tests/async_adapters/parts.rs` tests the parts of the asynchronous adapters.
 
 use std::io::ErrorKind;
 use std::time::Duration;
