@@ -508,7 +508,8 @@ fn sent(role: Role, out: &[u8]) -> Vec<(u8, Vec<u8>)> {
 }
 
 /// Returns whether a correct connection may produce this output if its writes are partial. Some Pongs may be missing,
-/// and Pongs may overtake messages. If the stream ends with a Close, the last messages may be missing.
+/// and Pongs may overtake messages. If the stream ends with a Close or a violation, the last messages may be
+/// missing.
 fn may_be_sent(stream: &Stream, run: &Run) -> bool {
     let (mut sent, answers) = (sent(stream.role, &run.out), stream.answers());
     let ended = matches!(stream.end, End::Close(_) | End::Violation(_));
@@ -536,7 +537,7 @@ fn two_cuts(seed: u64, len: usize) -> [Cuts; 2] {
     [first, second]
 }
 
-/// An application that calls every method that sends, after the peer has closed.
+/// An application that tries to send in eight ways after the peer has closed or has broken a rule.
 #[derive(Debug, Default)]
 struct Late {
     closed: bool,
