@@ -91,7 +91,7 @@ impl Memory for SliceOutbox<'_> {
     ) -> Result<(), SendError> {
         match message {
             // While a fragmented message is open, `send_fragment_with` would continue that message instead of being
-            // refused. So messages with the default options are sent with the first two calls.
+            // refused. In this state the caller passes the default options, so `send_text` or `send_binary` is called.
             Message::Text(text) if options.compress => connection.send_text(&text),
             Message::Binary(data) if options.compress => connection.send_binary(&data),
             Message::Text(text) => {

@@ -207,7 +207,7 @@ impl Contender for Floor {
         if self.0 != 65536 {
             return false;
         }
-        // Inflate each message with zlib-rs, without any frame codec.
+        // Inflate each message with zlib-rs. The frame headers are decoded here and not checked.
         let mut z = flate2::Decompress::new(false);
         let mut buf = vec![0u8; 2 * 65536];
         let mut out = vec![0u8; 2 << 20];
