@@ -106,7 +106,7 @@ impl fmt::Display for Reason {
             Self::Timeout => {
                 ["the opening handshake took too long", "RFC 9110 15.5.9", "send the whole request at once"]
             }
-            // Hardly any client sends HTTP/1.0, but nginx by default uses it to forward requests to other servers.
+            // Hardly any client sends HTTP/1.0, but nginx before 1.29.7 by default uses it to forward requests.
             Self::HttpVersion => [
                 "the request is HTTP/1.0, probably because a proxy has converted it",
                 "RFC 6455 4.2.1 (1)",

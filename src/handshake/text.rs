@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn vector_searches_equal_searches_byte_by_byte() {
-        // The second and the third byte are rare members of some classes.
+        // The last three of these bytes are rare members of some classes.
         for fill in [b'a', b'~', b'+', b'\t'] {
             let mut bytes = [fill; 43];
             for at in 0..43 {

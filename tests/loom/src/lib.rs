@@ -1,9 +1,9 @@
 //! State that tasks share, checked by loom in all interleavings.
 //!
-//! The models compile four source files of the adapters with the locks and atomics of loom. `shared_lock.rs` and
+//! The models compile five source files of the adapters with the locks and atomics of loom. `shared_lock.rs` and
 //! `lock_handover.rs` belong to the halves of a WebSocket. `tasks.rs` belongs to a whole WebSocket that two tasks use
-//! in turn. `notify_once.rs` belongs to a group of WebSockets. A model ends only if every task that waits is woken, so
-//! a lost wakeup fails the test.
+//! in turn. `notify_once.rs` belongs to a group of WebSockets. `lock.rs` has the functions that lock a mutex. A model
+//! ends only if every task that waits is woken, so a lost wakeup fails the test.
 
 /// A copy of the structure of the library's module `adapters`. Its module `sync` has the locks of loom.
 #[cfg(test)]
