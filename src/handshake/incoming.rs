@@ -120,7 +120,7 @@ pub(crate) struct RequestHeaders<'h> {
 
 #[cfg(feature = "alloc")]
 impl<'h> RequestHeaders<'h> {
-    /// Collects the headers of a head that the scanner has not read.
+    /// Collects the headers of a `RequestHead`, which another HTTP library may have parsed.
     pub(crate) fn of(headers: Headers<'h>) -> Self {
         let mut handshake_headers = Self::default();
         for header in headers {

@@ -53,7 +53,7 @@ pub fn default_client_config() -> Result<Arc<ClientConfig>, TlsError> {
 ///
 /// Pass it to `builder_with_provider` of a configuration. In contrast, `ClientConfig::builder` and
 /// `ServerConfig::builder` of rustls panic if the process has no default provider, and the program contains both
-/// providers or none. Another crate may add the second provider at any time.
+/// providers or none. An update of another crate can add the second provider to the program.
 ///
 /// ```
 /// use hybi::tls::rustls::{ClientConfig, RootCertStore};

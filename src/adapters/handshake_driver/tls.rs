@@ -144,7 +144,8 @@ impl TlsHandshake {
             return;
         }
         if let Some(name) = self.other_protocol() {
-            // The peer may wait for our last message. `close_notify` tells the peer that the session ends on purpose.
+            // The peer may wait for our last message of the TLS handshake, so this message is sent first. After it,
+            // `close_notify` tells the peer that the session ends on purpose.
             self.session.close();
             self.failed = Some(TlsError::AlpnProtocol(name));
         }

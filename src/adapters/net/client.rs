@@ -97,8 +97,8 @@ impl Client {
     /// - [`ConnectError::Io`]: the stream failed or ended during a handshake, or the system provides no entropy.
     /// - [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake.
     /// - [`ConnectError::Http`]: the server answered with a status other than 101.
-    /// - [`ConnectError::Redirect`]: the server answered with a redirect that is not followed, although the client
-    ///   follows [redirects](handshake_driver::Client::max_redirects).
+    /// - [`ConnectError::Redirect`]: the client follows [redirects](handshake_driver::Client::max_redirects), but it
+    ///   does not follow the redirect with which the server answered. The error has the reason.
     /// - [`ConnectError::Redirected`]: any of these errors, after a redirect that was followed.
     pub fn connect(&self, url: &str) -> Result<WebSocket<ClientStream>, ConnectError<ClientStream>> {
         let clock = Clock::start_at(Instant::ZERO, None);
@@ -486,7 +486,7 @@ mod tests {
             let client = silence.client(Client::new());
             let route = client.route::<()>(Instant::ZERO, silence.url).unwrap();
             let stream = Silent { arrives: &[], now: Instant::ZERO, timeout: None };
-            // Connecting has taken longer than the limit. So the first handshake must make no call that waits.
+            // Connecting has taken the whole limit. So the first handshake must make no call that waits.
             let now = Instant::ZERO + Silence::LIMIT;
             let error = client.run_route(stream, now, route).map(drop).unwrap_err();
             assert!(matches!(error, ConnectError::Deadline(_)), "{error:?}");
@@ -513,7 +513,7 @@ mod tests {
             }
         }
 
-        /// Opens a WebSocket. Returns the stage of the deadline, and the number of calls.
+        /// Opens a WebSocket. Returns the stage in which the deadline has passed, if it has, and the number of calls.
         fn open(self) -> (Option<Stage>, usize) {
             let (client, calls) = (TestPeer::client(Client::new()), Arc::clone(&self.calls));
             let route = client.route::<()>(Instant::ZERO, TestPeer::URL).unwrap();

@@ -1,8 +1,7 @@
 //! Getters of the sending half: states, lengths, counters and settings.
 //!
 //! A getter reads the fields of [`Sender`] and changes nothing. `poll_timeout` (`mod.rs`) and `poll_transmit`
-//! (`transmit.rs`) are not here. A driver must act on their results, so they are next to the methods that report the
-//! action.
+//! (`transmit.rs`) are not here, because they tell a driver what to do next.
 //!
 //! [`Connection`](crate::Connection) also has the getters that an application needs. A driver calls the other getters
 //! through [`Connection::sender`](crate::Connection::sender).
@@ -53,8 +52,9 @@ impl<O: WriteQueue> Sender<O> {
     ///
     /// [`Config::end_timeout`] is not included, because its timer starts only after a received Close was applied.
     ///
-    /// A timer that starts now expires after this time at the earliest. If another task has the sending half, a task
-    /// that waits for the deadlines needs to call [`poll_timeout`](Self::poll_timeout) only once in this time.
+    /// A timer that starts now expires after this duration at the earliest. While a task waits for a deadline, another
+    /// task that has the sending half can start a timer. The first task misses no deadline if it calls
+    /// [`poll_timeout`](Self::poll_timeout) again after this duration at the latest.
     #[must_use]
     pub fn shortest_timeout(&self) -> Option<Duration> {
         let &Config { ping_interval, pong_timeout, close_timeout, idle_timeout, .. } = self.config();
@@ -66,7 +66,7 @@ impl<O: WriteQueue> Sender<O> {
         ping_interval.min(pong_timeout).min(close_timeout).min(idle_timeout).min(release).duration()
     }
 
-    /// Returns whether messages were received that the timers do not count yet: see
+    /// Returns whether messages were received whose time is not recorded yet: see
     /// [`record_received`](Self::record_received).
     #[inline]
     #[must_use]
