@@ -1,7 +1,7 @@
 //! Counts the bytes that the library copies when an allocation grows or shrinks.
 //!
-//! The allocator counts all allocations of the thread. So the counter pauses while streams and tasks of the simulation
-//! run.
+//! The allocator counts the reallocations of the whole thread, which include those of the simulation. So this counter
+//! runs only while a call of the library is polled. It pauses while the call is inside a stream of the simulation.
 
 use std::cell::Cell;
 

@@ -3,7 +3,8 @@
 //! The `checks.rs` of each simulation creates a [`View`] for each check. A view has only facts from the links, the
 //! records and the streams, never the state of the library. Checks that need more than a view are in `checks.rs`.
 //!
-//! The text of a failure begins with a category, which the survey counts and `tests/planted_adapters.py` expects.
+//! The text of a failure begins with a category. The survey of failures (`runner.rs`) counts the failures of each
+//! category, and `tests/planted_adapters.py` compares the category.
 
 use std::time::Duration;
 
@@ -185,8 +186,8 @@ impl View<'_> {
             _ => (life + ping).max(record.progress_mark),
         };
         // If nobody reads, a Pong of the peer may wait in the stream. So the peer counts as alive if it has taken bytes
-        // during the last pong timeout. The next Ping is sent one interval later. After a failed write, the stream
-        // takes nothing.
+        // during the last pong timeout. After the end of this pong timeout, one Ping interval passes until the next
+        // Ping. After a failed write, the stream takes nothing.
         let may_be_unread = !self.out.broken
             && (record.is_read_ahead_full(self.source.read.bytes)
                 || (record.shape == Shape::Halves && record.reader_rests()));
@@ -311,8 +312,8 @@ impl View<'_> {
             // application then learns of the end later.
             let ended = self.aborted_at.unwrap_or(self.now);
             let (since, limit) = (ended.saturating_sub(progress), record.life + 4 * pong);
-            // Progress of a write extends the timeout by a time that is rounded down. The last write may also have been
-            // the Close for the dead peer and the queue before this Close.
+            // Progress of a write extends the timeout by a time that is rounded down. If the last write was just before
+            // the end, it may have written the Close for the dead peer, and the queue before this Close.
             let early = since > self.slack && since + MS < pong && ended + MS < limit;
             if early && !self.lied && keeps_time {
                 fail!(
@@ -340,8 +341,8 @@ impl View<'_> {
     /// Checks that the round trip is known if a Ping of this endpoint was answered.
     fn check_round_trip(&self) {
         let record = self.record;
-        // If a sending call has read input that no call received, this input was not decoded, so its Pongs do not
-        // count.
+        // A sending call can read ahead. A Pong in this input counts only after a receiving call has decoded the input.
+        // A clean outcome shows that the input before the peer's Close was decoded.
         let clean = record.outcome().is_some_and(|outcome| outcome.is_clean()) && !self.lied;
         if record.shape != Shape::Whole || record.round_trip || !clean {
             return;

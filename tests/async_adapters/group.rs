@@ -184,7 +184,7 @@ fn a_code_that_only_the_other_role_may_send_is_replaced_by_going_away() {
     let (group, _, mut ws, mut peer) = member(Role::Server);
     group.close(CloseCode::MANDATORY_EXTENSION, "it is missing").unwrap();
     closes_with(&mut ws, &mut peer, 1001);
-    // Code 1010 is for clients only. Both roles may send all other codes that a peer may receive.
+    // Code 1010 is for clients only. Both roles may send every other code that is allowed in a Close.
     let (group, _, mut ws, mut peer) = member(Role::Client);
     group.close(CloseCode::TRY_AGAIN_LATER, "full").unwrap();
     closes_with(&mut ws, &mut peer, 1013);

@@ -122,8 +122,8 @@ pub fn run(
     })
 }
 
-/// Runs each adapter with the proxy `scheme://user_info127.0.0.1:port`, and a server that only the proxy knows.
-/// `scheme` may end with a space and the user info, for example `http user:password@`.
+/// Runs each adapter with a proxy at 127.0.0.1, and a server that only the proxy knows. `scheme` is the scheme of the
+/// proxy's URL. A space, the user info and an `@` may follow the scheme, for example `http user:password@`.
 pub fn run_with(scheme: &str, script: Vec<Act>) -> [(Adapter, Result<Option<String>, ConnectError>); 3] {
     run(script, |port| {
         let (scheme, user_info) = scheme.split_once(' ').unwrap_or((scheme, ""));

@@ -113,7 +113,7 @@ fn tally(world: &World) -> Tally {
     tally.count("calls of streams", world.calls as usize);
     tally.count("deadlines", world.deadlines as usize);
     let happened = world.happened + world.deadlines + 10;
-    tally.most("most calls for what happened, in percent", (world.calls * 100 / happened) as usize);
+    tally.most("most stream calls per event, in percent", (world.calls * 100 / happened) as usize);
     tally.most("most deadlines in a second", (world.deadlines * 1_000_000_000 / (world.now() + 1)) as usize);
     tally
 }
