@@ -4,7 +4,7 @@
 //! records and the streams, never the state of the library. Checks that need more than a view are in `checks.rs`.
 //!
 //! The text of a failure begins with a category. The survey of failures (`runner.rs`) counts the failures of each
-//! category, and `tests/planted_adapters.py` compares the category.
+//! category, and `tests/planted_adapters.py` prints the category.
 
 use std::time::Duration;
 
