@@ -1,7 +1,7 @@
 //! The checks of a run. They run whenever all tasks wait, when an application learns of its outcome, and at the end of
 //! the run.
 //!
-//! The text of a failure begins with a category, which the survey counts and `tests/planted_adapters.py` expects. The
+//! The text of a failure begins with a category, which the survey counts and `tests/planted_adapters.py` prints. The
 //! checks know only what the links, the journals and the records show, never the state of the library.
 
 use hybi::{Outcome, TimerKind};

@@ -248,7 +248,7 @@ impl Run {
             );
         }
         tally.count("polls", polls as usize);
-        tally.most("most polls for what happened, in percent", (polls * 100 / (happened + 10)) as usize);
+        tally.most("most polls per event, in percent", (polls * 100 / (happened + 10)) as usize);
         tally.most(
             "most bytes reallocated for a byte",
             reallocated.saturating_sub(1 << 20) / (moved as usize + 1),

@@ -2,8 +2,8 @@
 //!
 //! `try_send` must return a message that cannot be queued, must keep the order of the messages, and must not lose a
 //! message that it accepted. The other half may hold the lock that both halves share. To produce this case, a stream
-//! calls a function of the test while the reader polls the stream. `tests/net/never_waits.rs` has the same tests for
-//! threads.
+//! calls a function of the test while the reader polls the stream. `tests/net/never_waits.rs` tests the calls of the
+//! blocking adapter.
 
 use std::future::poll_fn;
 use std::io;

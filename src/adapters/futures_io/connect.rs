@@ -85,8 +85,8 @@ impl Client<AsyncIo> {
     /// * [`ConnectError::Io`]: the stream failed or ended during a handshake, or the system provides no entropy.
     /// * [`ConnectError::Handshake`]: the response is not valid for a WebSocket handshake.
     /// * [`ConnectError::Http`]: the server answered with a status other than 101.
-    /// * [`ConnectError::Redirect`]: the server answered with a redirect that is not followed, although the client
-    ///   follows [redirects](handshake_driver::Client::max_redirects).
+    /// * [`ConnectError::Redirect`]: the client follows [redirects](handshake_driver::Client::max_redirects), but it
+    ///   does not follow the redirect with which the server answered. The error has the reason.
     /// * [`ConnectError::Redirected`]: any of these errors, after a redirect that was followed.
     ///
     /// # Cancel safety

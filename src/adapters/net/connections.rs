@@ -157,8 +157,8 @@ impl Connections<'_> {
     /// outcome.
     ///
     /// The close code decides whether [`next_connection`](Self::next_connection) connects again, and the delay begins
-    /// now. The close code of [`Error::Protocol`] is that of the violation. Other errors count as a failure of the
-    /// network.
+    /// now. The close code of [`Error::Protocol`] is that of the violation, and the close code of [`Error::Ended`] is
+    /// that of its outcome. Other errors count as a failure of the network.
     ///
     /// On an open connection, `wait_closed` waits until the peer closes. So close the connection first, if the
     /// application no longer needs it.
