@@ -1,8 +1,8 @@
 //! The protocol between two threads: one stores something without waiting for a lock, and the other holds this lock.
 //!
-//! The holder of the lock collects what is stored. The thread that stores announces this, and then tries to take the
-//! lock. The holder checks for an announcement after it has released the lock. So at least one of the two threads
-//! collects what was stored:
+//! The holder of the lock collects what is stored. The thread that stores makes an announcement, and then tries to
+//! take the lock. The holder checks for an announcement after it has released the lock. So at least one of the two
+//! threads collects what was stored:
 //!
 //! ```text
 //!   thread that stores    store ──▶ announce ──▶ try the lock: if it is free, collect

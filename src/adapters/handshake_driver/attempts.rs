@@ -341,7 +341,7 @@ impl<R> Attempts<R> {
 
     fn handle_failure(&mut self, now: Instant, failure: &Failure) {
         let mut random = [0; 8];
-        // Without entropy, the delay is the longest one.
+        // Without entropy, the longest delay is used.
         let random = getrandom::fill(&mut random).map_or(u64::MAX, |()| u64::from_ne_bytes(random));
         self.state = match self.reconnecting.failed(now, failure, random) {
             Decision::RetryAt(at) => State::Due(at),

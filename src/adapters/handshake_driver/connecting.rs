@@ -10,7 +10,7 @@
 //!   source (RFC 6455 sections 4.1 and 10.3).
 //! - Bytes that arrived before the request was sent are examined once the request is sent, and before the first read.
 //!   Such bytes can arrive together with the answer of a proxy. So a response that arrives before the request was sent
-//!   has the same result as a later one.
+//!   has the same result as a later response.
 
 use std::io;
 use std::prelude::v1::*;

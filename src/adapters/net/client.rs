@@ -5,8 +5,8 @@
 //! the order of the handshakes: proxy, TLS, WebSocket. The application can also create a TLS stream with another
 //! library, and pass it to [`Client::open`] or [`Client::open_stream`].
 //!
-//! Invariant: if the server answers with a status other than 101, [`ConnectError::Http`] contains the stream. After
-//! every other error the stream is dropped.
+//! Invariant: if the server answers with a status other than 101, the error contains the stream
+//! ([`ConnectError::response`]). After every other error the stream is dropped.
 
 use std::io::{Read, Write};
 #[cfg(unix)]

@@ -51,8 +51,8 @@ pub(super) struct DeadlineStream<S> {
     ahead: ReadAhead,
     /// The time when the newest bytes in `ahead` were read.
     ahead_at: Instant,
-    /// The time of the last read with input, if a receiving call returned an event before all of this input was
-    /// decoded. `None` if all input is decoded, or if the undecoded rest was reported to the timers.
+    /// The time of the last read with input, if a part of this input may still be undecoded. `None` if all
+    /// input is decoded, or if the undecoded rest was reported to the timers.
     undecoded_since: Option<Instant>,
     /// See [`Stream::keeps_refused_bytes`].
     keeps_refused_bytes: bool,

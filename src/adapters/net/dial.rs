@@ -1,9 +1,9 @@
 //! Connects a socket to a host, with helper threads.
 //!
 //! [`Dialing`] decides when each attempt starts (RFC 8305). Connecting blocks, so each attempt runs in a thread of its
-//! own and sends its result over a channel. The calling thread waits for the results. If no other attempt can follow,
-//! the attempt runs in the calling thread instead. Name resolution blocks too, so it runs in a thread of its own if
-//! there is a deadline.
+//! own and sends its result over a channel. The calling thread waits for the results. If no other attempt is running
+//! or can follow, the attempt runs in the calling thread instead. Name resolution blocks too, so it runs in a
+//! thread of its own if there is a deadline.
 //!
 //! Invariants:
 //! - One call has at most [`MAX_THREADS`] attempts at a time.

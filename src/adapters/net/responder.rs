@@ -188,10 +188,10 @@ impl<'w, S> Responder<'w, S> {
     ///   [`MAX_CONTROL_PAYLOAD`](crate::frame::MAX_CONTROL_PAYLOAD). Nothing was queued.
     /// - [`Error::Send`] with [`SendError::Closed`]: closing has begun, or the connection has ended. Nothing was
     ///   queued.
-    /// - [`Error::Io`] with [`WouldBlock`](std::io::ErrorKind::WouldBlock): the queue is full, and the stream is in
-    ///   non-blocking mode and full. Nothing was queued.
-    /// - [`Error::Io`] with another kind: the queue was full, and the stream failed while the call wrote the queue.
-    ///   Nothing more can be sent.
+    /// - [`Error::Io`] with [`WouldBlock`](std::io::ErrorKind::WouldBlock): no further Ping can be queued, and the
+    ///   stream is in non-blocking mode and full. Nothing was queued.
+    /// - [`Error::Io`] with another kind: no further Ping could be queued, and the stream failed while the call wrote
+    ///   the queue. Nothing more can be sent.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.out.queue_ping(payload)
     }

@@ -38,7 +38,7 @@ pub(super) struct ThreadReplies {
     pending: PendingReplies,
     /// The times of the reads of the receiving half.
     reads: Mutex<Reads>,
-    /// True after a read, until [`Self::take_undecoded_since`] is called.
+    /// True after a read with input, until [`Self::take_undecoded_since`] is called.
     has_undecoded: AtomicBool,
     /// True if the receiving half has decoded all input and a later read has found nothing, until this is reported to
     /// the timers.

@@ -5,7 +5,7 @@
 //! is released, the call also writes the replies that the [`Reader`](super::Reader) has stored.
 //!
 //! Invariants:
-//! - A call first runs the timers that are due, and then queues its message.
+//! - A call first runs the timers that are due, and then queues its message. Only `try_send` runs no timers.
 //! - After a call has released the lock, it wakes a reader that waits for the lock.
 
 use core::mem;

@@ -4,7 +4,8 @@
 //! `feed` and the methods of [`WebSocket::responder`] queue a message, and write the queue only if it is full. The next
 //! call that sends or receives writes the queued messages.
 //!
-//! Invariant: a call that sends first runs the timers that are due, and then queues its message.
+//! Invariant: a call that sends first runs the timers that are due, and then queues its frame. The exceptions are
+//! `try_send`, which runs no timers, and the `feed` calls, which run timers only while the queue is full.
 
 #[cfg(doc)]
 use std::io::ErrorKind;
