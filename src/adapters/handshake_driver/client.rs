@@ -222,7 +222,7 @@ impl<R> Client<R> {
 
     /// Sets the TLS configuration for `wss://` URLs, for example with the roots of a private authority or with a client
     /// certificate. The default is [`default_client_config`](crate::tls::default_client_config). Without a client
-    /// certificate, the configuration is also used for `https` proxies, unless `proxy_tls` sets another one.
+    /// certificate, the configuration is also used for `https` proxies, unless `proxy_tls` sets another configuration.
     ///
     /// The configuration is used as it is. Leave [`ClientConfig::alpn_protocols`] empty, or set it to `http/1.1`.
     #[cfg(feature = "rustls")]
@@ -251,7 +251,8 @@ impl<R> Client<R> {
     /// configuration has no client certificate.
     ///
     /// A proxy can ask for a certificate in the same way as a server. It must not get the certificate that is meant for
-    /// the server. To use the same certificate for both, pass the same configuration to this method and to `tls`.
+    /// the server. To use the same certificate for the proxy and the server, pass the same configuration to this method
+    /// and to `tls`.
     ///
     /// ```
     /// # #[cfg(all(feature = "net", feature = "rustls-ring", feature = "webpki-roots"))] {
@@ -278,7 +279,7 @@ impl<R> Client<R> {
 
     /// Uses native-tls with this connector for `https` proxies. The last call of this method or of `proxy_tls` decides.
     ///
-    /// If the connector has a client certificate, the proxy receives the certificate when it asks for one.
+    /// If the connector has a client certificate, the proxy receives this certificate on request.
     #[cfg(all(feature = "native-tls", any(feature = "net", feature = "tokio", feature = "async-io")))]
     #[cfg_attr(docsrs, doc(cfg(feature = "native-tls")))]
     #[must_use]

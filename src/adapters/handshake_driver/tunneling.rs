@@ -9,7 +9,8 @@
 //! If the proxy refuses the tunnel, the body of its response is read too, for at most [`BODY_LIMIT`].
 //!
 //! [`Tunneling`] drives a [`ProxyHandshake`], which speaks HTTP CONNECT or SOCKS5. `Tunneling` runs on the stream to
-//! the proxy, before TLS to the server and before the WebSocket handshake. `route.rs` decides whether there is a tunnel.
+//! the proxy, before TLS to the server and before the WebSocket handshake. `route.rs` decides whether there is a
+//! tunnel.
 //!
 //! Invariants:
 //! - The bytes that arrived after the answer of the proxy are kept for the next handshake, because they belong to the

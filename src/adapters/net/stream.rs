@@ -136,7 +136,7 @@ pub trait Stream: Read + Write {
     /// writes.
     ///
     /// A socket keeps nothing of a write that it refused, and needs no flush. If this method returns `false`, the next
-    /// write can begin with other bytes. A Ping or a Close can then be sent before queued messages.
+    /// write can begin with other bytes. So a Ping or a Close can be sent before queued messages.
     fn keeps_refused_bytes(&self) -> bool {
         true
     }

@@ -79,8 +79,8 @@ enum Operations<S> {
         io: fn(&mut S) -> &mut dyn ReadWrite,
         socket: SocketOf<S>,
         close_write: Option<fn(&mut S) -> io::Result<()>>,
-        /// True if `S` contains the socket and nothing else. `S` is then used like the socket itself: it keeps no
-        /// refused bytes, and is half-closed without `close_write`.
+        /// True if `S` contains the socket and nothing else. Such a stream is used like the socket itself: it
+        /// keeps no refused bytes, and is half-closed without `close_write`.
         bare: bool,
     },
 }
