@@ -342,13 +342,16 @@ impl SimStream {
     ) -> Attempt<'a, (usize, bool)> {
         let (end, mut moved) = (self.end, 0);
         let (deadline, nonblocking) = (self.deadline(&mut world, WRITE), world.streams[end].nonblocking);
+        let began_blocked = world.streams[end].blocked;
         loop {
             if self.fails_writes(&world) {
                 return (world, (moved, true));
             }
-            // If a write has waited only for a short time, the library cannot know that it has waited.
+            // If a write has waited only for a short time, the library cannot know that it has waited. It cannot know it
+            // either if the call that found the stream full also wrote all bytes. Such a call lasts longer than `SLICE` if
+            // the timeout of the stream is late.
             let waited = world.streams[end].blocked_since.is_some_and(|since| world.now() - since >= SLICE);
-            let shows = world.streams[end].behavior.hides_nothing() && waited;
+            let shows = world.streams[end].behavior.hides_nothing() && waited && began_blocked;
             let len = world.put(end, &bytes[moved..], shows);
             moved += len;
             if len > 0 {
