@@ -146,7 +146,8 @@ impl From<ByteStreamError> for io::Error {
 /// The receiving side of a byte stream: the data that the reader has not consumed, and the end.
 #[derive(Debug)]
 pub(super) struct ByteInput {
-    /// The event whose data is being read, and the number of its bytes that are not consumed, which is never 0.
+    /// The event whose data is being read, and the number of its bytes that are not consumed. This number is
+    /// never 0.
     held: Option<(EventIndex, usize)>,
     end: End,
 }
@@ -169,8 +170,8 @@ impl ByteInput {
         input
     }
 
-    /// Returns the result of a read if no further event is needed: `Ok` if data is held or at the end of the data.
-    /// Returns `None` if the adapter must decode the next event.
+    /// Returns the result of a read if no further event is needed: `Ok` if data is held or the end is `Eof`, and the
+    /// error if the end is `Failed`. Returns `None` if the adapter must decode the next event.
     pub(super) fn ready(&self) -> Option<io::Result<()>> {
         match &self.end {
             _ if self.held.is_some() => Some(Ok(())),
@@ -199,9 +200,9 @@ impl ByteInput {
         self.held.is_none()
     }
 
-    /// Handles the event that was decoded last. `position` tells whether the decoder is between two messages or inside
-    /// a message after this event. Returns whether the peer has closed with this event, so that the answer should be
-    /// written.
+    /// Handles the event that was decoded last. `position` tells whether, after this event, the decoder is between two
+    /// messages or inside a message. Returns whether the event is the peer's Close. In this case the adapter should
+    /// write the answer.
     pub(super) fn handle(&mut self, index: EventIndex, event: Event<'_>, position: EofPosition) -> bool {
         match event {
             Event::Binary(data) | Event::Chunk { kind: MessageKind::Binary, data, .. } => {

@@ -44,7 +44,7 @@
 //! [`async_driver`] describes which frames are written together, the effect of dropped futures, and the use of memory.
 //!
 //! Any stream that is `AsyncRead`, `AsyncWrite` and `Unpin` works, also a TLS stream. If a write is pending, the next
-//! write begins with the same bytes, because streams over OpenSSL require it. The application connects the stream, or
+//! write begins with the same bytes, because streams over OpenSSL require them. The application connects the stream, or
 //! uses `connect` of the feature `async-io`.
 //!
 //! # TLS
@@ -111,10 +111,10 @@ pub type Reader<S, T = AsyncIo> = async_driver::Reader<S, FuturesIo<T>>;
 pub type Writer<S, T = AsyncIo> = async_driver::Writer<S, FuturesIo<T>>;
 /// A WebSocket as a stream of bytes.
 pub type ByteStream<S, T = AsyncIo> = async_driver::ByteStream<S, FuturesIo<T>>;
-/// The settings of a server, used for each connection. Create it with `new` for `AsyncIo`, and with
+/// The settings of a server, used for each connection. Create a server with `new` for `AsyncIo`, and with
 /// [`with_timer`](handshake_driver::Server::with_timer) for another timer.
 pub type Server<T = AsyncIo> = handshake_driver::Server<FuturesIo<T>>;
-/// The settings of a client. Create it with `new` for `AsyncIo`, and with
+/// The settings of a client. Create a client with `new` for `AsyncIo`, and with
 /// [`with_timer`](handshake_driver::Client::with_timer) for another timer.
 pub type Client<T = AsyncIo> = handshake_driver::Client<FuturesIo<T>>;
 /// The reason why a connection did not become a WebSocket.

@@ -6,7 +6,7 @@
 //!
 //! Invariants:
 //! - No event is decoded while there is unread data, because the data lies in the inbox of the reader.
-//! - A write that returns an error of the kind `WouldBlock` has queued nothing. So the caller can repeat it.
+//! - A write that returns an error of the kind `WouldBlock` has queued nothing. So the caller can repeat the write.
 
 use core::time::Duration;
 use std::io::{self, BufRead, IoSlice, Read, Write};
@@ -52,13 +52,13 @@ impl ByteReader {
         self.input.unread(|index| self.reader.inbox().event(index))
     }
 
-    /// Returns the reading half of the WebSocket, for its getters.
+    /// Returns the receiving half of the WebSocket, for its getters.
     #[must_use]
     pub const fn get_ref(&self) -> &Reader {
         &self.reader
     }
 
-    /// Returns the reading half of the WebSocket. Data of [`buffer`](Self::buffer) is lost, as
+    /// Returns the receiving half of the WebSocket. Data of [`buffer`](Self::buffer) is lost, as
     /// [`ByteStream::into_inner`](super::ByteStream::into_inner) describes.
     #[must_use]
     pub fn into_inner(mut self) -> Reader {
@@ -99,8 +99,8 @@ impl ByteWriter {
         Self { writer }
     }
 
-    /// Sends a Close with code 1000 after all queued messages, and blocks until the stream has taken it. Then nothing
-    /// more can be sent. The [`ByteReader`] still reads data until the peer closes; see
+    /// Sends a Close with code 1000 after all queued messages, and blocks until the stream has taken the Close. After
+    /// this call nothing more can be sent. The [`ByteReader`] still reads data until the peer closes; see
     /// [`ByteStream::shutdown`](super::ByteStream::shutdown).
     ///
     /// # Errors

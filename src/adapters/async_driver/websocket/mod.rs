@@ -136,7 +136,7 @@ impl<S, R> WebSocket<S, R> {
 
     /// Creates a WebSocket from a stream whose handshake is done, and a runtime of the application.
     ///
-    /// `inbox` has the bytes that were read after the handshake. Create `connection` with the time of
+    /// `inbox` has the bytes that were already read and follow the handshake. Create `connection` with the time of
     /// [`runtime.now()`](Timer::now): if the time of the connection is earlier, the difference counts as silence of the
     /// peer.
     #[must_use]

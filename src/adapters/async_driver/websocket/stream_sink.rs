@@ -1,7 +1,8 @@
 //! The traits [`Stream`] and [`Sink`] of the futures crates for [`WebSocket`].
 //!
-//! `StreamExt::split` of the futures crates lets two tasks use one WebSocket: one polls the `Stream`, the other the
-//! `Sink`. Every poll therefore passes its [`Side`] to [`poll_as`], which registers the wakers of both tasks.
+//! `StreamExt::split` of the futures crates lets two tasks use one WebSocket: one task polls the `Stream`, and the
+//! other task polls the `Sink`. Every poll therefore passes its [`Side`] to [`poll_as`], which registers the wakers of
+//! both tasks.
 //!
 //! The loop is in `run_loop`, and the wakeups of two tasks are in `tasks`.
 //!
