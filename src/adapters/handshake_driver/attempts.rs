@@ -148,7 +148,8 @@ impl fmt::Debug for ReconnectTarget {
 pub struct ReconnectStopped {
     /// The reason why the client does not connect again.
     pub reason: GiveUp,
-    /// The error of the last attempt. `None` if a connection was open, or if the error was returned before.
+    /// The error of the last attempt. `None` if this attempt opened a connection, or if the error was
+    /// returned before.
     pub error: Option<Box<ConnectError<()>>>,
 }
 

@@ -65,8 +65,8 @@ pub enum ConnectError<S> {
     Handshake(HandshakeError),
     /// The server answered with a status other than 101.
     Http(ReceivedResponse<S>),
-    /// The server answered with a redirect that the client does not follow, although it follows
-    /// [redirects](super::Client::max_redirects). The error has the reason and the response.
+    /// The server answered with a redirect that the client does not follow, although
+    /// [redirects](super::Client::max_redirects) are turned on. The error has the reason and the response.
     Redirect(RedirectError, ReceivedResponse<S>),
     /// The client has followed redirects, and then the last request failed. [`response`](Self::response) and
     /// [`without_redirects`](Self::without_redirects) look into the error of that request.
