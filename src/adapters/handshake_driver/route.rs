@@ -6,14 +6,14 @@
 //! ```
 //!
 //! The second line names the proxy or the scheme of the URL for which a stage runs. [`Route`] contains this plan, and
-//! the deadline over all stages. It does no I/O: the adapter resolves, connects, runs each [`Layer`], and puts TLS over
-//! its stream.
+//! the deadline over all stages. `Route` does no I/O: the adapter resolves, connects, runs each [`Layer`], and puts
+//! TLS over its stream.
 //!
 //! Invariants:
 //! - A setting that cannot be used is an error before a name is resolved.
 //! - The stage in the [`Progress`] is that of the layer that runs.
 //! - Bytes that a layer has read and not used go to the next layer.
-//! - An error names the proxy if the stage concerns the proxy only.
+//! - An error names the proxy if the stage concerns only the proxy, and not the server.
 
 use core::net::{IpAddr, SocketAddr};
 use std::io;

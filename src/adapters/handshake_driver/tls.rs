@@ -10,7 +10,7 @@
 //! stream from the [`Session`] and the stream.
 //!
 //! Invariants:
-//! - The deadline limits the whole TLS handshake. It also limits the sending of an alert.
+//! - The deadline limits the whole TLS handshake, and also the sending of an alert.
 //! - Plaintext that arrives together with the last bytes of the TLS handshake stays in the session.
 
 use std::io;

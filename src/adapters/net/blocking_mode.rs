@@ -36,8 +36,8 @@ const NONBLOCKING: u8 = u8::MAX;
 pub(super) struct BlockingMode {
     /// The number of calls that blocked until their timeout, up to [`BLOCKED_CALLS_AS_PROOF`]; or [`NONBLOCKING`].
     waited: AtomicU8,
-    /// The number of switches of the mode, shared by two handles to one stream. It is odd while the stream is switched
-    /// to non-blocking mode. `None` if there is only one handle.
+    /// The number of switches of the mode, shared by two handles to one stream. This number is odd while the stream is
+    /// switched to non-blocking mode. `None` if there is only one handle.
     switches: Option<Arc<AtomicUsize>>,
 }
 
