@@ -327,8 +327,8 @@ impl<'c> Route<'c> {
         }
     }
 
-    /// Returns the error for the application. If the proxy could not be reached, the error has the name of the proxy. If
-    /// TLS to the proxy has failed, the error is `ProxyTls`.
+    /// Returns the error for the application. If the proxy could not be reached, the error has the name of the proxy.
+    /// If TLS to the proxy has failed, the error is `ProxyTls`.
     pub(in crate::adapters) fn name_proxy<S>(&self, error: ConnectError<S>) -> ConnectError<S> {
         let Some(proxy) = self.proxy else { return error };
         match error {
