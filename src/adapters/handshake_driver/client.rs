@@ -351,10 +351,10 @@ impl<R> Client<R> {
     ///
     /// A redirect is never followed from `wss` to `ws`. Another server gets only a [few
     /// headers](crate::redirect::Redirects::may_send) of the application, which contain no credentials. This server
-    /// also gets the origin, and the URL that the first server has chosen. If the client offers subprotocols, a redirect
-    /// to another server is refused, unless [`redirect_subprotocols`](Self::redirect_subprotocols) allows it. If the TLS
-    /// configuration has a client certificate, a redirect to another server over TLS is refused. A connector of
-    /// native-tls does not tell whether it has a certificate, so the client assumes a certificate. The module
+    /// also gets the origin, and the URL that the first server has chosen. If the client offers subprotocols, a
+    /// redirect to another server is refused, unless [`redirect_subprotocols`](Self::redirect_subprotocols) allows it.
+    /// If the TLS configuration has a client certificate, a redirect to another server over TLS is refused. A connector
+    /// of native-tls does not tell whether it has a certificate, so the client assumes a certificate. The module
     /// [`redirect`](crate::redirect) has all rules.
     ///
     /// An error after a followed redirect is a [`Redirected`](super::ConnectError::Redirected), which names the server.
