@@ -10,7 +10,9 @@ use std::thread;
 use std::time::Duration;
 
 use hybi::adapters::net::{Error, Reader, Stream, WebSocket, Writer};
-use hybi::{CloseCode, Config, Connection, Event, Inbox, Instant, Outbox, Outcome, SendError, TimerKind};
+use hybi::{
+    CloseCode, Config, Connection, Event, Inbox, Instant, Outbox, Outcome, ReadyState, SendError, TimerKind,
+};
 
 use crate::common::*;
 use crate::virtual_stream::*;
@@ -1292,4 +1294,24 @@ fn s5_5_3_input_that_was_decoded_later_does_not_hide_a_missing_pong() {
     assert_eq!(reader.recv().unwrap(), None);
     assert_eq!(reader.wait_closed().unwrap(), DEAD);
     near(stream.now(), ms(800));
+}
+
+/// A responder only queues a Ping. If the application makes no call for longer than the Pong timeout, the next call must
+/// write the Ping before it judges the peer.
+#[test]
+fn s5_5_3_a_queued_ping_is_written_before_its_peer_can_count_as_dead() {
+    type Use = fn(&mut WebSocket<Virtual>) -> Result<(), Error>;
+    let uses: [Use; 3] =
+        [|ws| ws.flush(), |ws| ws.send_text("after a while"), |ws| ws.next_event_timeout(ms(10)).map(drop)];
+    for next_call in uses {
+        let stream = slow(usize::MAX, ms(1));
+        let mut ws = stream.server(patient().pong_timeout(Some(SECOND)));
+        ws.responder().ping(b"queued").unwrap();
+        stream.pass(SECOND * 2);
+        next_call(&mut ws).unwrap();
+        // Receives the Pong, unless the call above has received it.
+        let _ = ws.next_event_timeout(ms(10));
+        assert_eq!(ws.ready_state(), ReadyState::Open);
+        assert!(ws.round_trip().is_some_and(|time| time < ms(10)), "{:?}", ws.round_trip());
+    }
 }

@@ -193,6 +193,10 @@ impl<S> RunLoop<S> {
                 self.output().for_receiving().write_now().map(drop)
             };
         }
+        if self.output().is_due() && !self.link.write_failed() {
+            // An error of this write is stored. The next write returns it.
+            let _ = self.output().for_receiving().write_queued();
+        }
         self.connection.handle_timeout(self.link.read_at());
         if self.link.write_failed() {
             return Ok(());

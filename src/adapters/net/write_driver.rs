@@ -186,10 +186,22 @@ impl<'w, S, H: SendingHalf> Output<'w, S, H> {
         if !self.is_due() {
             return Ok(());
         }
+        // These writes must not block: the caller must queue its frame soon, because the frame can be a Close, which
+        // starts the close timeout.
+        let before = self.write_queued();
         let is_out = self.is_out();
         self.handle_due(is_out);
-        // This write must not block: the caller must queue its frame soon, because the frame can be a Close, which
-        // starts the close timeout.
+        before.and(self.write_queued())
+    }
+
+    /// Writes the queue as far as the stream takes it now, before or after timers run.
+    ///
+    /// A queued Ping is written before a timer runs, because the wait for its Pong begins when it is written.
+    /// Otherwise the peer could count as dead although no call has tried to write the Ping.
+    pub(super) fn write_queued(&mut self) -> Result<(), Error> {
+        if self.is_out() {
+            return Ok(());
+        }
         match self.write_now() {
             Err(error) if !would_block(&error) => Err(error),
             _ => Ok(()),

@@ -6,7 +6,7 @@ use crate::{CloseState, PendingReply, SendingHalf};
 
 impl<S, H: SendingHalf> Output<'_, S, H> {
     /// Returns whether a timer is due.
-    pub(super) fn is_due(&self) -> bool {
+    pub(in crate::adapters::net) fn is_due(&self) -> bool {
         self.half.sender().poll_timeout().is_some_and(|due| due <= self.link.now())
     }
 
